@@ -1,0 +1,3 @@
+"""Postroom: the whole mail system in one package."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,35 @@
+"""The configuration: one frozen, documented value read from one TOML file.
+
+Each field is declared once with its type, default and explanation; loader, sample file and manual are read from
+there. On failure: ConfigError naming file, line or key, what is wrong, and what is allowed.
+"""
+
+from postroom.config.model import (
+    Config,
+    Limits,
+    Listener,
+    Log,
+    Passwords,
+    Pop3,
+    Protocol,
+    Relay,
+    Retention,
+    Server,
+    Tls,
+    TlsMode,
+)
+
+__all__ = [
+    "Config",
+    "Limits",
+    "Listener",
+    "Log",
+    "Passwords",
+    "Pop3",
+    "Protocol",
+    "Relay",
+    "Retention",
+    "Server",
+    "Tls",
+    "TlsMode",
+]

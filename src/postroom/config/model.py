@@ -1,0 +1,170 @@
+"""What can be configured. `option` carries the explanation; see the package for who reads it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+
+class Protocol(StrEnum):
+    """What a listener speaks."""
+
+    SMTP = "smtp"  # mail from other servers (port 25)
+    SUBMISSION = "submission"  # mail from our own users (587, 465)
+    LMTP = "lmtp"
+    IMAP = "imap"
+    POP3 = "pop3"
+
+
+class TlsMode(StrEnum):
+    """How a listener does TLS."""
+
+    NONE = "none"
+    STARTTLS = "starttls"  # STARTTLS, or STLS in POP3
+    IMPLICIT = "implicit"
+
+
+class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One address and port."""
+
+    protocol: Annotated[Protocol, Meta(description="smtp, submission, lmtp, imap or pop3.")]
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 lets the system choose one.")]
+    address: Annotated[str, Meta(description="IP address to listen on; :: is every address.")] = "127.0.0.1"
+    tls: Annotated[TlsMode, Meta(description="none, starttls or implicit.")] = TlsMode.STARTTLS
+    proxy_networks: Annotated[
+        tuple[str, ...], Meta(description="Networks of load balancers whose PROXY protocol v1/v2 header is believed.")
+    ] = ()
+
+
+class Server(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The machine and its processes."""
+
+    hostname: Annotated[str, Meta(description="Name given in greetings, Received fields and bounces.")] = "localhost"
+    data: Annotated[str, Meta(description="Folder for everything that is kept.")] = "data"
+    workers: Annotated[int, Meta(ge=0, le=256, description="Worker processes; 0 is one per core.")] = 0
+    user: Annotated[str, Meta(description="System user to become after the ports are bound; empty stays.")] = ""
+    dns: Annotated[
+        tuple[str, ...], Meta(description="DNS servers (address or address:port); empty takes the system's.")
+    ] = ()
+    event_loop: Annotated[str, Meta(pattern="^(uvloop|asyncio)$", description="uvloop, or asyncio without it.")] = (
+        "uvloop"
+    )
+    shutdown_seconds: Annotated[float, Meta(gt=0, description="How long a stop may take before it is forced.")] = 10.0
+
+
+class Tls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Certificates. Read again on SIGHUP."""
+
+    certificate: Annotated[str, Meta(description="PEM file: certificate and chain.")] = ""
+    key: Annotated[str, Meta(description="PEM file: private key.")] = ""
+    minimum: Annotated[str, Meta(pattern=r"^1\.[23]$", description="Lowest TLS version: 1.2 or 1.3.")] = "1.2"
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one peer, message or account may cost."""
+
+    message_size: Annotated[int, Meta(ge=1024, description="Octets of one message.")] = 50 * 1024 * 1024
+    recipients: Annotated[int, Meta(ge=1, description="Recipients of one message.")] = 1000
+    connections_per_ip: Annotated[
+        int, Meta(ge=1, description="Open connections from one address to one service (IPv6: one /64).")
+    ] = 25
+    connections: Annotated[int, Meta(ge=1, description="Open connections of one worker.")] = 20_000
+    ip_messages_per_minute: Annotated[
+        int, Meta(ge=0, description="Messages a minute from one outside address; 0 is no limit.")
+    ] = 0
+    ip_connections_per_minute: Annotated[
+        int, Meta(ge=0, description="New connections a minute from one address and service; 0 is no limit.")
+    ] = 0
+    trusted_networks: Annotated[
+        tuple[str, ...], Meta(description="Networks that the limits per address do not apply to.")
+    ] = ()
+    relay_networks: Annotated[
+        tuple[str, ...], Meta(description="Networks that may send to other domains without a login. Rarely right.")
+    ] = ()
+    smtp_line: Annotated[int, Meta(ge=512, description="Octets of an SMTP command line.")] = 2048
+    smtp_text_line: Annotated[int, Meta(ge=998, description="Octets of a line of mail tolerated from outside.")] = 8192
+    smtp_commands: Annotated[int, Meta(ge=10, description="Commands in an SMTP session without a message.")] = 200
+    smtp_errors: Annotated[int, Meta(ge=1, description="Refused commands before an SMTP session is ended.")] = 20
+    imap_line: Annotated[int, Meta(ge=1024, description="Octets of an IMAP command without its literals.")] = 65536
+    imap_login_literal: Annotated[int, Meta(ge=128, description="Octets of a literal before login.")] = 4096
+    received_fields: Annotated[int, Meta(ge=10, description="Received fields after which mail is looping.")] = 100
+    mime_depth: Annotated[int, Meta(ge=5, description="Nested MIME parts that are looked into.")] = 100
+    mime_parts: Annotated[int, Meta(ge=10, description="MIME parts of a message that are looked at.")] = 10_000
+    header_size: Annotated[int, Meta(ge=65536, description="Octets of a message's header.")] = 1024 * 1024
+    greeting_delay: Annotated[
+        float, Meta(ge=0, le=30, description="Seconds to wait before the SMTP greeting; who talks earlier is refused.")
+    ] = 0.0
+    idle_smtp: Annotated[float, Meta(gt=0, description="Seconds an SMTP peer may be silent (RFC 5321 4.5.3.2).")] = 300
+    idle_pop3: Annotated[float, Meta(gt=0, description="Seconds a POP3 client may be silent (RFC 1939 3).")] = 600
+    idle_imap: Annotated[float, Meta(gt=0, description="Seconds an IMAP client may be silent (RFC 9051 5.4).")] = 1800
+    idle_login: Annotated[float, Meta(gt=0, description="Seconds until a client must have logged in.")] = 60
+    login_failures_per_minute: Annotated[
+        int, Meta(ge=1, description="Failed logins a minute from one network before it is refused.")
+    ] = 10
+    login_slow_after: Annotated[int, Meta(ge=1, description="Failed logins after which answers slow down.")] = 5
+
+
+class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How mail for other domains leaves."""
+
+    host: Annotated[str, Meta(description="Smart host; empty leaves such mail waiting in the queue.")] = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 587
+    tls: Annotated[TlsMode, Meta(description="none, starttls or implicit.")] = TlsMode.STARTTLS
+    verify: Annotated[bool, Meta(description="Check its certificate against the system's authorities.")] = True
+    user: Annotated[str, Meta(description="Login there; empty sends without one.")] = ""
+    password_file: Annotated[str, Meta(description="File whose first line is the password.")] = ""
+    connections: Annotated[int, Meta(ge=1, description="Connections to it at once.")] = 5
+    retry_first: Annotated[float, Meta(gt=0, description="Seconds until the first retry.")] = 300
+    retry_longest: Annotated[float, Meta(gt=0, description="Seconds the doubling retry interval grows to.")] = 14400
+    lifetime: Annotated[float, Meta(gt=0, description="Seconds after which undelivered mail bounces.")] = 432000
+    warn_after: Annotated[float, Meta(gt=0, description="Seconds after which the sender hears of a delay.")] = 14400
+
+
+class Passwords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How passwords are kept: argon2id."""
+
+    memory_kib: Annotated[int, Meta(ge=8, description="argon2id memory in KiB.")] = 19456
+    passes: Annotated[int, Meta(ge=1, description="argon2id passes.")] = 2
+    scram_iterations: Annotated[int, Meta(ge=4096, description="SCRAM-SHA-256 iteration count.")] = 4096
+    cache_seconds: Annotated[float, Meta(ge=0, description="How long a verified login is remembered.")] = 300
+    plaintext_on_loopback: Annotated[
+        bool, Meta(description="Allow passwords without TLS for clients on this machine.")
+    ] = False
+
+
+class Pop3(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """POP3."""
+
+    login_delay: Annotated[int, Meta(ge=0, description="Least seconds between two logins of an account.")] = 0
+    expire: Annotated[int, Meta(ge=-1, description="Days mail is kept after retrieval, as announced; -1 NEVER.")] = -1
+
+
+class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long removed things can be brought back."""
+
+    expunged_days: Annotated[float, Meta(ge=0, description="Days that expunged messages stay recoverable.")] = 30
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The log: JSON lines."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning, error.")] = (
+        "info"
+    )
+    file: Annotated[str, Meta(description="File to append to; empty is standard error.")] = ""
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything; a TOML file with one table per field."""
+
+    server: Server = field(default_factory=Server)
+    listener: tuple[Listener, ...] = ()
+    tls: Tls = field(default_factory=Tls)
+    limits: Limits = field(default_factory=Limits)
+    relay: Relay = field(default_factory=Relay)
+    passwords: Passwords = field(default_factory=Passwords)
+    pop3: Pop3 = field(default_factory=Pop3)
+    retention: Retention = field(default_factory=Retention)
+    log: Log = field(default_factory=Log)

@@ -1,0 +1,230 @@
+"""One account's mailboxes and messages.
+
+MODSEQ (RFC 7162) is counted per account: every change takes the account's next number, and the mailbox it touched
+remembers its highest. UIDs are never reused; UIDVALIDITY of a mailbox never changes while it lives, renames included.
+A message's octets and rendered fields are kept once per account however many mailboxes it is in; `message` ids name
+them and never change, so they serve as EMAILID and, with the GUID, as POP3 UIDL.
+Expunged messages stay readable by message id until they are swept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from postroom.store.api.pages import Snapshot
+from postroom.values.content import Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxInfo:
+    """A mailbox as LIST and STATUS need it. name: Unicode, "/" between levels, INBOX in upper case."""
+
+    id: int
+    name: str
+    uidvalidity: int
+    uidnext: int
+    modseq: int  # HIGHESTMODSEQ
+    messages: int
+    unseen: int
+    deleted: int
+    size: int  # octets of all its messages
+    special_use: str = ""  # such as "\\Drafts"
+    subscribed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message to append. What a reader will ask for was rendered by the caller and is opaque here.
+
+    guid: 32 hex digits, new for each message; envelope, structure: IMAP text; bodystructure: with extension data;
+    parts: packed part offsets; internaldate: Unix seconds; header: octets up to and including the empty line.
+    """
+
+    content: Content
+    guid: str
+    internaldate: int
+    envelope: bytes
+    structure: bytes
+    bodystructure: bytes
+    parts: bytes
+    header: int
+    flags: int = 0
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What was rendered of one message (see NewMessage)."""
+
+    message: int
+    guid: str
+    size: int
+    internaldate: int
+    envelope: bytes
+    structure: bytes
+    bodystructure: bytes
+    parts: bytes
+    header: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """UIDPLUS data (RFC 4315 3) of an append: uids in the order given; snapshot: the mailbox after it."""
+
+    uidvalidity: int
+    uids: tuple[int, ...]
+    snapshot: Snapshot
+
+
+class FlagOp(Enum):
+    """RFC 9051 6.4.6: FLAGS, +FLAGS, -FLAGS."""
+
+    REPLACE = 0
+    ADD = 1
+    REMOVE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagChange:
+    """What a STORE asks for. bits: system flags; keywords by name; unchanged_since: RFC 7162 3.1.3, None = any."""
+
+    op: FlagOp
+    bits: int
+    keywords: tuple[str, ...] = ()
+    unchanged_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFlagsResult:
+    """changed: UIDs whose flags differ now; modified: UIDs refused by unchanged_since; missing: UIDs not there."""
+
+    snapshot: Snapshot
+    changed: tuple[int, ...]
+    modified: tuple[int, ...]
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """COPYUID data (RFC 4315 3): source[i] became target[i]. source_snapshot: the source after a move, else before."""
+
+    uidvalidity: int
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    source_snapshot: Snapshot
+    target_snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ExpungeResult:
+    """UIDs that went, ascending, and the mailbox after it."""
+
+    uids: tuple[int, ...]
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the account holds: octets (every copy counts) and messages."""
+
+    octets: int
+    messages: int
+
+
+class AccountStore(Protocol):
+    """All of one account. Methods that change are durable on return and publish hints on the feed.
+
+    Every method may raise StoreUnavailable; those that take a mailbox id raise NotFound when it is gone.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    async def mailboxes(self) -> list[MailboxInfo]:
+        """All mailboxes, by name."""
+        ...
+
+    async def mailbox(self, name: str) -> MailboxInfo | None:
+        """Look one up by its exact name (INBOX in upper case)."""
+        ...
+
+    async def create(self, name: str, special_use: str = "") -> MailboxInfo:
+        """Make a mailbox. Missing parents are made too (RFC 9051 6.3.4). Raises MailboxExists."""
+        ...
+
+    async def rename(self, mailbox: int, name: str) -> None:
+        """Rename with everything below it. Raises MailboxExists. Renaming INBOX is the room mailbox's business."""
+        ...
+
+    async def delete(self, mailbox: int) -> None:
+        """Remove a mailbox; its messages are expunged (recoverable). Raises MailboxHasChildren."""
+        ...
+
+    async def subscribe(self, name: str, subscribed: bool) -> None:
+        """Raises NotFound when there is no such mailbox."""
+        ...
+
+    async def snapshot(self, mailbox: int) -> Snapshot:
+        """The mailbox as it is now: shared, immutable, cheap when nothing changed."""
+        ...
+
+    async def append(
+        self,
+        mailbox: int,
+        messages: Sequence[NewMessage],
+        *,
+        quota: int = 0,
+        delivery: tuple[str, str] | None = None,
+    ) -> AppendResult:
+        """Add messages, all or none (RFC 3502). quota: octets the account may hold, 0 = any; else OverQuota.
+
+        delivery: (queue id, recipient) makes it idempotent: the second time raises DeliveredAlready.
+        Files of large contents are linked or moved in, never read. Raises TooManyKeywords.
+        """
+        ...
+
+    async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
+        """Change flags of the messages with these UIDs (ascending). Raises TooManyKeywords."""
+        ...
+
+    async def copy(self, source: int, uids: Sequence[int], target: int, *, quota: int = 0) -> CopyResult:
+        """Copy messages with flags and INTERNALDATE; UIDs not there are left out. Raises OverQuota."""
+        ...
+
+    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+        """Copy and expunge in one transaction (RFC 6851 3.3)."""
+        ...
+
+    async def expunge(self, mailbox: int, uids: Sequence[int] | None, *, only_deleted: bool = True) -> ExpungeResult:
+        """Remove messages with \\Deleted (all, or only among uids); only_deleted=False removes uids regardless."""
+        ...
+
+    async def rendered(self, messages: Sequence[int]) -> list[Rendered]:
+        """Rendered fields of messages in the order asked; ids that are gone are left out."""
+        ...
+
+    async def columns(self, messages: Sequence[int], column: str) -> list[bytes]:
+        """One rendered column ("envelope", "structure", "bodystructure", "parts") in the order asked; b"" if gone.
+
+        The fast path of FETCH 1:* ENVELOPE.
+        """
+        ...
+
+    async def content(self, message: int) -> Content:
+        """The octets of a message. Raises NotFound."""
+        ...
+
+    async def vanished(self, mailbox: int, since: int) -> Sequence[int] | None:
+        """UIDs expunged after MODSEQ `since`, ascending; None when history does not reach back that far."""
+        ...
+
+    async def usage(self) -> Usage: ...
+
+    async def pop3_lock(self, holder: str, now: float, lifetime: float) -> bool:
+        """Take or renew the exclusive maildrop lock (RFC 1939 4) as `holder` until now + lifetime; False if taken."""
+        ...
+
+    async def pop3_unlock(self, holder: str) -> None: ...

@@ -1,0 +1,81 @@
+"""Domains, accounts, aliases: what the directory keeps. Rules about them live in the room `identity`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainRow:
+    """A hosted domain. name: A-labels, lower case."""
+
+    name: str
+    created: float
+    disabled: bool = False
+    catch_all: str = ""  # address that takes mail for unknown local parts; "" refuses it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """A person (or role) with mailboxes. id: opaque, never reused, names the folder; login: Address.key."""
+
+    id: str
+    login: str
+    created: float
+    name: str = ""
+    password: str = ""  # argon2id string, or "" when none is set
+    scram: bytes = b""  # msgpack: salt, iterations, stored key, server key (SHA-256)
+    disabled: bool = False
+    quota: int = 0  # octets; 0 = no limit
+    pop3_delete: str = "delete"  # delete | trash | keep
+    pop3_seen: bool = True  # RETR sets \Seen
+    pop3_last_login: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasRow:
+    """An address that stands for others. address: Address.key; members: addresses, inside or outside."""
+
+    address: str
+    members: tuple[str, ...]
+    created: float
+    disabled: bool = False
+
+
+class DirectoryStore(Protocol):
+    """Look-ups are answered from a cache that is checked against the file at each call.
+
+    So a change made by another process (a command) acts at once. All names are keys: lower case, A-labels.
+    """
+
+    async def domain(self, name: str) -> DomainRow | None: ...
+    async def domains(self) -> list[DomainRow]: ...
+    async def put_domain(self, row: DomainRow) -> None:
+        """Insert or replace."""
+        ...
+
+    async def remove_domain(self, name: str) -> None:
+        """Raises NotFound; StoreError while accounts or aliases of it exist."""
+        ...
+
+    async def account(self, account: str) -> AccountRow | None: ...
+    async def account_by_login(self, login: str) -> AccountRow | None: ...
+    async def accounts(self, domain: str = "") -> list[AccountRow]: ...
+    async def put_account(self, row: AccountRow) -> None:
+        """Insert or replace by id. Raises StoreError when the login belongs to another account or alias."""
+        ...
+
+    async def remove_account(self, account: str) -> None: ...
+
+    async def alias(self, address: str) -> AliasRow | None: ...
+    async def aliases(self, domain: str = "") -> list[AliasRow]: ...
+    async def put_alias(self, row: AliasRow) -> None:
+        """Insert or replace. Raises StoreError when the address is an account's login."""
+        ...
+
+    async def remove_alias(self, address: str) -> None: ...
+
+    async def version(self) -> int:
+        """A number that changes with every change, whoever made it; cheap."""
+        ...

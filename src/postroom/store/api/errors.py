@@ -1,0 +1,33 @@
+"""What a store can say no with. Each names what the caller may tell its peer."""
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing was changed."""
+
+
+class StoreUnavailable(StoreError):
+    """Disk full, IO error, lock not to be had in time: the same call may succeed later (4yz, [UNAVAILABLE])."""
+
+
+class NotFound(StoreError):
+    """No such account, mailbox, message or queue entry."""
+
+
+class MailboxExists(StoreError):
+    """A mailbox of that name is there already ([ALREADYEXISTS])."""
+
+
+class MailboxHasChildren(StoreError):
+    """The mailbox cannot be removed while others lie below it ([HASCHILDREN])."""
+
+
+class OverQuota(StoreError):
+    """The account's storage limit would be passed ([OVERQUOTA], 452 4.2.2)."""
+
+
+class TooManyKeywords(StoreError):
+    """A mailbox knows at most 64 keywords ([LIMIT])."""
+
+
+class DeliveredAlready(StoreError):
+    """This (queue id, recipient) was committed before; delivering again changes nothing."""

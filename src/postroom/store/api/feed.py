@@ -1,0 +1,63 @@
+"""The change feed's hints: who may want to look again.
+
+A hint says that an account's mailbox reached a MODSEQ. It carries no data, so losing, merging or repeating one costs
+only latency: whoever hears it reads the store again. One Feed lives in each process; the composition root carries
+hints between processes by setting `forward` and calling `receive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Hint(NamedTuple):
+    """Mailbox `mailbox` of `account` reached `modseq`; mailbox 0 means the list of mailboxes itself changed."""
+
+    account: str
+    mailbox: int
+    modseq: int
+
+
+class Feed:
+    """Tells subscribers in this process, and through `forward` the other processes, that something changed."""
+
+    __slots__ = ("_subscribers", "forward")
+
+    def __init__(self) -> None:
+        self._subscribers: dict[str, dict[int, Callable[[Hint], None]]] = {}
+        self.forward: Callable[[Hint], None] = _nobody
+
+    def subscribe(self, account: str, callback: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call back on every hint for the account, on the event loop; the returned function ends it.
+
+        A callback must be quick and must not raise.
+        """
+        listeners = self._subscribers.setdefault(account, {})
+        key = id(listeners) ^ id(callback) ^ len(listeners)
+        while key in listeners:
+            key += 1
+        listeners[key] = callback
+
+        def end() -> None:
+            listeners.pop(key, None)
+            if not listeners and self._subscribers.get(account) is listeners:
+                del self._subscribers[account]
+
+        return end
+
+    def publish(self, hint: Hint) -> None:
+        """A commit of this process is durable: tell everyone. Called on the event loop."""
+        self.receive(hint)
+        self.forward(hint)
+
+    def receive(self, hint: Hint) -> None:
+        """A hint that came from another process: tell those who live here."""
+        listeners = self._subscribers.get(hint.account)
+        if listeners:
+            for callback in list(listeners.values()):
+                callback(hint)
+
+
+def _nobody(_hint: Hint) -> None:
+    """Where hints go while there is only one process."""

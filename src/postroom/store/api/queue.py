@@ -1,0 +1,136 @@
+"""Accepted mail until it has arrived: entries, their recipients, and when to try next.
+
+An entry is durable before `accept` returns, and stays until every recipient is delivered, relayed or bounced and
+that outcome is itself durable. Only the room `queue` calls this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from postroom.values.content import Content
+
+
+class RecipientState(StrEnum):
+    """Where a recipient of an entry stands; the terminal states leave the queue with their entry."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRecipient:
+    """A recipient as accepted. address: where to deliver; notify: RFC 3461 4.1 set in upper case, "" = default."""
+
+    address: str
+    route: str  # "local" or "remote"
+    orcpt: str = ""  # RFC 3461 4.2, as given ("rfc822;a@b")
+    notify: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEntry:
+    """What intake hands over. sender "" is the null sender; trace: our Received field, put before the content."""
+
+    id: str
+    sender: str
+    recipients: tuple[NewRecipient, ...]
+    content: Content
+    received: float
+    trace: bytes = b""
+    envid: str = ""  # RFC 3461 4.4
+    ret: str = ""  # FULL, HDRS or ""
+    body: str = "7BIT"  # 7BIT, 8BITMIME or BINARYMIME
+    smtputf8: bool = False
+    account: str = ""  # the submitting account's id, "" for mail from outside
+    peer: str = ""  # address of the peer, for the trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """A recipient in the queue. index: its place in the entry; last_reply: why it still waits, for people."""
+
+    index: int
+    address: str
+    route: str
+    orcpt: str = ""
+    notify: str = ""
+    state: RecipientState = RecipientState.WAITING
+    attempts: int = 0
+    next_try: float = 0.0
+    last_reply: str = ""
+    delay_told: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An entry as it stands. content: trace and message together, readable until the entry is gone."""
+
+    id: str
+    slot: int
+    sender: str
+    received: float
+    size: int
+    content: Content
+    recipients: tuple[Recipient, ...]
+    envid: str = ""
+    ret: str = ""
+    body: str = "7BIT"
+    smtputf8: bool = False
+    account: str = ""
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """Which entries a command means; empty fields match everything, text matches as substring."""
+
+    ids: tuple[str, ...] = ()
+    sender: str = ""
+    recipient: str = ""
+    domain: str = ""
+    state: RecipientState | None = None
+    older_than: float | None = None  # received before this time
+    limit: int = field(default=10_000)
+
+
+class QueueStore(Protocol):
+    """The queue file of this process's slot, and for commands a look at all of them."""
+
+    async def accept(self, entry: NewEntry) -> Entry:
+        """Keep the entry. When this returns it survives power loss. Takes the content's file over."""
+        ...
+
+    def finish(self, entry: str, results: Sequence[Recipient]) -> None:
+        """Write recipients' new states back, soon but not now: nobody waits, it joins the next commit.
+
+        An entry whose recipients are all in a terminal state is removed with its body. If a crash comes first the
+        recipients are tried again, which delivery by (queue id, recipient) makes harmless.
+        """
+        ...
+
+    async def update(self, entry: str, results: Sequence[Recipient]) -> None:
+        """The same, durable when it returns."""
+        ...
+
+    async def due(self, now: float, limit: int = 100) -> list[Entry]:
+        """Entries of this slot with a recipient WAITING whose next_try has come, oldest first."""
+        ...
+
+    async def next_due(self) -> float | None:
+        """The earliest next_try of this slot's waiting recipients."""
+        ...
+
+    async def entries(self, which: QueueFilter) -> list[Entry]:
+        """Entries of every slot, for commands."""
+        ...
+
+    async def change(self, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
+        """Set state (HELD, WAITING, DROPPED) and/or next_try of matching entries in every slot; how many changed."""
+        ...

@@ -1,0 +1,88 @@
+"""The store as a whole: what the composition root opens and closes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from postroom.store.api.account import AccountStore
+from postroom.store.api.directory import DirectoryStore
+from postroom.store.api.feed import Feed
+from postroom.store.api.queue import QueueStore
+from postroom.values.content import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken invariant that `postroom check` found: where, what, and whether `repair` could mend it."""
+
+    place: str
+    what: str
+    mendable: bool = False
+
+
+class Spool(Protocol):
+    """A message on its way in: octets are added as they arrive, then it is sealed or thrown away.
+
+    Up to 64 KiB stay in memory; what is larger goes to a file beside the queue. An abandoned file is removed when
+    the spool is closed, or at the next start.
+    """
+
+    @property
+    def size(self) -> int:
+        """Octets written so far."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Add octets. Raises StoreUnavailable when the disk will not take them."""
+        ...
+
+    async def seal(self) -> Content:
+        """No more octets: the content, synced to disk if it lies in a file."""
+        ...
+
+    def close(self) -> None:
+        """Forget the content unless the store took it over (queue.accept or an append); safe to call twice."""
+        ...
+
+
+class Store(Protocol):
+    """Everything that is kept. One instance per process; all coroutines run on that process's event loop."""
+
+    @property
+    def directory(self) -> DirectoryStore: ...
+
+    @property
+    def queue(self) -> QueueStore: ...
+
+    @property
+    def feed(self) -> Feed: ...
+
+    async def account(self, account: str) -> AccountStore:
+        """The mailboxes of an account, opened at first use and kept for the next. Raises NotFound, StoreUnavailable."""
+        ...
+
+    async def create_account(self, account: str, mailboxes: list[tuple[str, str]]) -> None:
+        """Make the account's folder with mailboxes (name, special-use attribute or ''). Idempotent."""
+        ...
+
+    async def remove_account(self, account: str) -> None:
+        """Take the account's folder away for good. The directory row is not touched."""
+        ...
+
+    def spool(self) -> Spool:
+        """A place for a message that is arriving."""
+        ...
+
+    async def sweep(self, now: float, keep_expunged: float) -> int:
+        """Drop what was expunged more than keep_expunged seconds before now; gives the number of messages removed."""
+        ...
+
+    def check(self, account: str | None = None) -> AsyncIterator[Finding]:
+        """Every broken invariant (docs/architecture.md, invariants); nothing when all is well."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is being committed and close the files."""
+        ...

@@ -1,0 +1,63 @@
+"""The octets of a message, wherever they lie.
+
+A message of up to 64 KiB is carried as bytes; a larger one lies in a sealed file that nobody changes any more.
+Readers ask for ranges and never need the whole in memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Source(Protocol):
+    """What an octet-exact reader may do with a message: length, slices, and find. bytes and mmap both fit."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: slice, /) -> bytes: ...
+    def find(self, sub: bytes, start: int = ..., end: int = ..., /) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """`size` octets: `prefix` (trace fields added at delivery) and then either `data` or the file at `path`."""
+
+    size: int
+    data: bytes = b""
+    path: str = ""
+    prefix: bytes = b""
+
+    @classmethod
+    def of(cls, data: bytes) -> Content:
+        """Octets already in memory."""
+        return cls(size=len(data), data=data)
+
+    def with_prefix(self, prefix: bytes) -> Content:
+        """The same octets with more header fields in front; small ones are joined at once."""
+        if self.path:
+            return Content(size=self.size + len(prefix), path=self.path, prefix=prefix + self.prefix)
+        return Content.of(prefix + self.data)
+
+    def read(self, start: int = 0, end: int | None = None) -> bytes:
+        """Octets start to end (not including end; both clipped to the size). Raises OSError if the file is gone."""
+        stop = self.size if end is None else min(end, self.size)
+        if start >= stop:
+            return b""
+        if not self.path:
+            return self.data[start:stop]
+        lead = len(self.prefix)
+        head = self.prefix[start:stop]
+        first, last = max(start - lead, 0), stop - lead
+        if last <= 0:
+            return head
+        with open(self.path, "rb", buffering=0) as file:
+            return head + os.pread(file.fileno(), last - first, first)
+
+    def source(self) -> Source:
+        """The octets without the prefix as something to scan: bytes, or a read-only mapping of the file."""
+        if not self.path:
+            return self.data
+        with open(self.path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

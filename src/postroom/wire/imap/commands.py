@@ -1,0 +1,272 @@
+"""IMAP commands as typed values: what the parser gives and the server executes (RFC 9051 6, and extensions).
+
+Mailbox names are Unicode (decoded from modified UTF-7 or UTF-8), "INBOX" in upper case. Sequence sets are tuples of
+(low, high) with high or low = STAR for "*". Flags are split into bits of values.flags and keyword names as written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Final
+
+STAR: Final = 0  # "*" in a sequence set: the largest number in use
+SequenceSet = tuple[tuple[int, int], ...]
+#: RFC 5182: "$" stands for the last saved result
+SAVED: Final[SequenceSet] = ((-1, -1),)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. name: upper case, with "UID " in front for UID commands ("UID FETCH"); args: a class below."""
+
+    tag: bytes
+    name: str
+    args: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """A flag list."""
+
+    bits: int = 0
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    mechanism: str  # upper case
+    initial: bytes | None  # decoded initial response (RFC 4959), b"" for "=", None when absent
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    names: tuple[str, ...]  # upper case
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    fields: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Qresync:
+    """RFC 7162 3.2.5."""
+
+    uidvalidity: int
+    modseq: int
+    known: SequenceSet = ()
+    match_seqs: SequenceSet = ()
+    match_uids: SequenceSet = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """SELECT and EXAMINE."""
+
+    mailbox: str
+    condstore: bool = False
+    qresync: Qresync | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    mailbox: str
+    special_use: tuple[str, ...] = ()  # RFC 6154 3, such as "\\Drafts"
+    trailing_delimiter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    mailbox: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """LIST and LSUB (RFC 5258, 5819, 6154). extended: the command used the extended syntax."""
+
+    reference: str
+    patterns: tuple[str, ...]
+    select: tuple[str, ...] = ()  # SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE
+    returns: tuple[str, ...] = ()  # SUBSCRIBED CHILDREN SPECIAL-USE
+    status: tuple[str, ...] = ()  # items of RETURN (STATUS (…))
+    extended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    mailbox: str
+    items: tuple[str, ...]  # MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ APPENDLIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class AppendMessage:
+    """One message of an APPEND; number: its literal's place. internaldate: Unix seconds or None for now.
+
+    The octets themselves go to the sink the server opened for the literal (see wire.imap.session).
+    """
+
+    flags: Flags
+    internaldate: int | None
+    size: int
+    binary: bool = False  # ~{n} literal8
+    utf8: bool = False  # UTF8 (…), RFC 6855 4
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """APPEND with one message or more (RFC 3502)."""
+
+    mailbox: str
+    messages: tuple[AppendMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """UID EXPUNGE has uids; EXPUNGE has none."""
+
+    uids: SequenceSet | None = None
+
+
+class Key(StrEnum):
+    """Search keys (RFC 9051 6.4.4, 3501, 5032, 7162)."""
+
+    ALL = "ALL"
+    AND = "AND"  # keys
+    OR = "OR"  # keys: two
+    NOT = "NOT"  # keys: one
+    SEQ = "SEQ"  # set
+    UID = "UID"  # set
+    FLAGS = "FLAGS"  # bits all set
+    UNFLAGS = "UNFLAGS"  # bits all clear
+    KEYWORD = "KEYWORD"  # text
+    UNKEYWORD = "UNKEYWORD"  # text
+    RECENT = "RECENT"
+    NEW = "NEW"
+    OLD = "OLD"
+    HEADER = "HEADER"  # name, text ("" matches any value); BCC CC FROM SUBJECT TO come as this
+    BODY = "BODY"  # text
+    TEXT = "TEXT"  # text
+    BEFORE = "BEFORE"  # number: days since 1970-01-01 of INTERNALDATE
+    ON = "ON"
+    SINCE = "SINCE"
+    SENTBEFORE = "SENTBEFORE"  # the same of the Date field, its own zone disregarded
+    SENTON = "SENTON"
+    SENTSINCE = "SENTSINCE"
+    LARGER = "LARGER"  # number
+    SMALLER = "SMALLER"
+    OLDER = "OLDER"  # number: seconds (RFC 5032)
+    YOUNGER = "YOUNGER"
+    MODSEQ = "MODSEQ"  # number (RFC 7162 3.1.5; entry name and type are accepted and do not matter)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchKey:
+    """A node of the search program; which fields count is said at Key."""
+
+    key: Key
+    keys: tuple[SearchKey, ...] = ()
+    set: SequenceSet = ()
+    bits: int = 0
+    name: str = ""
+    text: str = ""  # already decoded from the command's charset
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """SEARCH and UID SEARCH. returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4)."""
+
+    key: SearchKey
+    returns: tuple[str, ...] | None = None
+    uses_modseq: bool = False
+
+
+class Attribute(Enum):
+    """What a FETCH may ask for."""
+
+    UID = "UID"
+    FLAGS = "FLAGS"
+    INTERNALDATE = "INTERNALDATE"
+    SIZE = "RFC822.SIZE"
+    ENVELOPE = "ENVELOPE"
+    BODY = "BODY"  # the structure without extension data
+    BODYSTRUCTURE = "BODYSTRUCTURE"
+    MODSEQ = "MODSEQ"
+    SECTION = "BODY["
+    BINARY = "BINARY["
+    BINARY_SIZE = "BINARY.SIZE["
+    RFC822 = "RFC822"
+    RFC822_HEADER = "RFC822.HEADER"
+    RFC822_TEXT = "RFC822.TEXT"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One FETCH item. part: (1, 2) for "1.2"; text: "", HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT or MIME.
+
+    label: what the reply prints in front of the value, such as b"BODY[1.2.HEADER.FIELDS (SUBJECT)]", without <n>.
+    partial: (first octet, count).
+    """
+
+    attribute: Attribute
+    part: tuple[int, ...] = ()
+    text: str = ""
+    fields: tuple[bytes, ...] = ()
+    peek: bool = True
+    partial: tuple[int, int] | None = None
+    label: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """FETCH and UID FETCH. changed_since, vanished: RFC 7162 3.1.4.1 and 3.2.6."""
+
+    set: SequenceSet
+    items: tuple[Item, ...]
+    changed_since: int | None = None
+    vanished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """STORE and UID STORE. op: "", "+" or "-"."""
+
+    set: SequenceSet
+    op: str
+    flags: Flags
+    silent: bool = False
+    unchanged_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """COPY, MOVE and their UID forms."""
+
+    set: SequenceSet
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuota:
+    root: str
+    limits: tuple[tuple[str, int], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class GetQuota:
+    root: str
