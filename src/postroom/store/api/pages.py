@@ -24,7 +24,7 @@ class Page:
 
     __slots__ = ("dates", "flags", "keywords", "messages", "modseqs", "sizes", "uids")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per column
         self,
         uids: array[int],
         flags: bytes,
