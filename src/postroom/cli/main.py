@@ -1,0 +1,106 @@
+"""Entry point: the command table and the global options.
+
+The table names each command's module and its one-line help, so that nothing is imported to print `--help`.
+On failure: one line on standard error saying what is wrong and what to do, and an exit code of cli.codes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from postroom import __version__
+from postroom.cli.codes import CommandFailed, Exit
+
+#: name: (module that has `command`, one line of help); commands appear in this order
+COMMANDS = {
+    "demo": ("demo", "Run the whole system here with sample accounts and mail."),
+    "init": ("init", "Write a commented configuration and an empty data folder."),
+    "serve": ("serve", "Run the server."),
+    "status": ("status", "Say what the running server does."),
+    "check": ("check", "Look for broken invariants in the store."),
+    "config": ("config", "Check, show and explain the configuration."),
+    "domain": ("domain", "Hosted domains: add, list, show, rm."),
+    "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm."),
+    "alias": ("alias", "Addresses that stand for others: add, list, show, rm."),
+    "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
+}
+
+EPILOG = """\b
+Examples:
+  postroom demo
+  postroom user add ann@example.org --config /etc/postroom/postroom.toml
+"""
+
+
+class CommandTable(click.Group):
+    """A group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"postroom.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command list, printed without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a guess when the name is unknown."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as fault:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if near:
+                raise click.UsageError(f"{fault.message} Did you mean '{near[0]}'?", ctx) from fault
+            raise
+
+
+@click.group(cls=CommandTable, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="postroom")
+def root() -> None:
+    """Postroom: the whole mail system. SMTP, LMTP, submission, POP3 and IMAP on one durable store."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        status: Any = root.main(args=arguments, prog_name="postroom", standalone_mode=False)
+    except CommandFailed as fault:
+        click.echo(f"postroom: {fault.text}", err=True)
+        if fault.advice:
+            click.echo(fault.advice, err=True)
+        status = fault.code
+    except click.exceptions.Abort:
+        click.echo("postroom: stopped", err=True)
+        status = 130
+    except click.ClickException as fault:
+        fault.show()
+        status = Exit.USAGE if isinstance(fault, click.UsageError) else fault.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except PermissionError as fault:
+        click.echo(f"postroom: not allowed: {fault.filename or fault}", err=True)
+        status = Exit.NO_PERMISSION
+    sys.exit(int(status or 0) if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

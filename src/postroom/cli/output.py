@@ -1,0 +1,85 @@
+"""How results look: tables for people, one line of JSON for programs.
+
+JSON carries `"schema": 1`; fields are only ever added. Tables are aligned by spaces and have no boxes, so that they
+can be cut and sorted. Times are local and to the second for people, Unix seconds in JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option: Callable[[F], F] = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as one line of JSON."
+)
+
+
+def emit_json(**fields: Any) -> None:
+    """One line of JSON on standard output, at once."""
+    sys.stdout.write(msgspec.json.encode({"schema": 1, **fields}, enc_hook=str).decode() + "\n")
+    sys.stdout.flush()
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Aligned columns; the heads are left out when there is nothing to show."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    if not lines:
+        return
+    widths = [max(len(head), *(len(line[place]) for line in lines)) for place, head in enumerate(heads)]
+    for line in [list(heads), *lines]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def record(pairs: Iterable[tuple[str, object]]) -> None:
+    """Names and values of one thing, one a line."""
+    known = list(pairs)
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        click.echo(f"{name.ljust(width)}  {value}")
+
+
+def say(text: str) -> None:
+    """A message for the person, on standard error."""
+    click.echo(text, err=True)
+
+
+def moment(seconds: float) -> str:
+    """A time for people."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "never"
+
+
+def octets(count: float) -> str:
+    """A size for people: 1.5 MiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def parse_size(text: str) -> int:
+    """Octets of "500M", "2G" or a plain number; "0" or "none" is no limit. Raises click.BadParameter."""
+    if text.lower() in {"none", "unlimited"}:
+        return 0
+    scale = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}.get(text[-1:].lower(), 1)
+    number = text[:-1] if scale > 1 else text
+    try:
+        return int(float(number) * scale)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no size; write 500M, 2G, or none") from None
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone; without a terminal --yes is needed. Raises click.Abort or UsageError."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Say --yes to do it without being asked.")
+    click.confirm(question, abort=True, err=True)
