@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import select
 import signal
 import sys
 import time
@@ -27,10 +28,14 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(slots=True)
 class Role:
-    """A process to keep running. run: what the child does, its return is the exit status; died: told to the parent."""
+    """A process to keep running.
+
+    run: what the child does, given a function to call once it serves; its return is the exit status.
+    died: called in the parent when the process is gone, before another is started.
+    """
 
     name: str
-    run: Callable[[], int]
+    run: Callable[[Callable[[], None]], int]
     died: Callable[[], None] = lambda: None
     pid: int = 0
     started: float = 0.0
@@ -47,6 +52,7 @@ class Supervisor:
     reload: Callable[[], bool] = lambda: True
     report: Callable[..., None] = lambda *_args, **_fields: None
     stopping: bool = field(default=False, init=False)
+    _ready: tuple[int, int] = field(default_factory=os.pipe, init=False)
 
     def prepare(self) -> None:
         """Before the first fork: move what is loaded out of the collector's sight, so that children share its pages."""
@@ -58,6 +64,18 @@ class Supervisor:
         """Start every role once."""
         for role in self.roles:
             self._start(role)
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Wait until every role said that it serves; False when one died or the time ran out."""
+        waiting, deadline = len(self.roles), time.monotonic() + seconds
+        while waiting:
+            readable, _, _ = select.select([self._ready[0]], [], [], 0.05)
+            if readable:
+                waiting -= len(os.read(self._ready[0], waiting))
+            self._reap()
+            if time.monotonic() > deadline or not all(role.pid for role in self.roles):
+                return False
+        return True
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT; gives the exit status."""
@@ -101,7 +119,7 @@ class Supervisor:
         role.started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            _child(role)
+            _child(role, lambda: _say_ready(self._ready[1]))
         role.pid = pid
 
     def _reap(self) -> None:
@@ -130,7 +148,12 @@ class Supervisor:
                 os.kill(role.pid, number)
 
 
-def _child(role: Role) -> None:
+def _say_ready(pipe: int) -> None:
+    with contextlib.suppress(OSError):
+        os.write(pipe, b".")
+
+
+def _child(role: Role, ready: Callable[[], None]) -> None:
     """What the forked process does; never returns."""
     status = 70
     try:
@@ -141,7 +164,7 @@ def _child(role: Role) -> None:
         _follow_parent()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         _set_title(role.name)
-        status = role.run()
+        status = role.run(ready)
     except BaseException:  # the child must not fall back into the parent's code
         traceback.print_exc()
     finally:
