@@ -52,7 +52,8 @@ def samples(domain: str) -> list[Sample]:
 def _letters(ann: str, ben: str, carla: str) -> list[Sample]:
     welcome = (
         "Hello,\n\nthis mailbox is served over IMAP, POP3 and SMTP at once. Read it on several devices:\n"
-        "what one does, the others see at once. A POP3 client that downloads and deletes need not take the only copy away:\n"
+        "what one does, the others see at once. A POP3 client that downloads and deletes need not take\n"
+        "the only copy away:\n"
         "`postroom user set ADDRESS --pop3-delete keep`.\n"
     )
     taro, ivan = "田中 太郎 <tanaka@example.jp>", "Иван Петров <ivan@example.ru>"
