@@ -1,0 +1,129 @@
+"""What intake reads of a message: the header block, once, without taking it apart further than needed.
+
+Owns: the rules on header fields at acceptance. Trusts: lines end in CR LF (`wire.smtp` saw to that).
+Standards: RFC 5321 6.3 (loops), RFC 6409 8 (what submission may change), RFC 5322 3.6 (From).
+On failure: Refusal with the code for the reply after the content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from postroom.values.address import Address, BadAddress
+from postroom.values.content import Content
+from postroom.values.refusal import Refusal
+
+_START = re.compile(rb"[!-9;-~]+[ \t]*:")
+_WANTED = re.compile(
+    rb"^(from|date|message-id|bcc|resent-bcc|return-path)[ \t]*:((?:.*\n)(?:[ \t].*\n)*)", re.IGNORECASE | re.MULTILINE
+)
+_DELIVERED_TO = re.compile(rb"^delivered-to[ \t]*:[ \t]*<?([^\s<>]+)>?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+# `user@host` or `Words <user@host>`: what nearly every client writes, without anything that needs a parser
+_ATOM = rb"[^\s\"(),:;<>@\\]+@[^\s\"(),:;<>@\\]+"
+_PLAIN_FROM = re.compile(rb"(?:(?:[^\"(),:;<>@\[\]\\]|\"[^\"\\<>]*\")*<(" + _ATOM + rb")>|(" + _ATOM + rb"))")
+_LONGEST_FROM = 16 * 1024
+_FIRST_LOOK = 64 * 1024
+#: fields that leave a submitted message: blind copies stay blind, and Return-Path is for the last server
+_REMOVED = frozenset((b"bcc", b"resent-bcc", b"return-path"))
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a submitted header holds. from_: octets of the From field; removed: spans that must go."""
+
+    from_: bytes
+    has_date: bool
+    has_id: bool
+    removed: tuple[tuple[int, int], ...]
+
+
+def header_of(content: Content, limit: int) -> bytes:
+    """The header block with the line end of its last field. Raises Refusal when it is longer than limit octets."""
+    size = content.size
+    for look in (min(_FIRST_LOOK, limit), limit):
+        block = content.data if not content.path and size <= look else content.read(0, look + 4)
+        if block.startswith(b"\r\n"):
+            return b""
+        end = block.find(b"\r\n\r\n")
+        if end >= 0:
+            return block[: end + 2]
+        if size <= look:
+            return block
+    # RFC 3463 X.3.4: message too big for the system, here its header
+    raise Refusal(552, "5.3.4", f"The message header is longer than {limit} octets")
+
+
+def separator(header: bytes) -> bytes:
+    """What must stand between our trace and a content that does not begin with a header field."""
+    if not header or _START.match(header) or header.startswith((b"From ", b">From ")):
+        return b""
+    return b"\r\n"
+
+
+def check_loops(header: bytes, limit: int) -> None:
+    """RFC 5321 6.3: too many Received fields mean a loop. Raises Refusal 554 5.4.6."""
+    low = header.lower()
+    count = low.count(b"\nreceived:") + low.startswith(b"received:")
+    if count > limit:
+        raise Refusal(554, "5.4.6", f"Mail loop: the message has passed {count} servers, {limit} are allowed")
+
+
+def delivered_to(header: bytes) -> frozenset[str]:
+    """Addresses (keys) of the Delivered-To fields: who has had this message."""
+    if b"elivered-to" not in header and b"ELIVERED-TO" not in header:
+        return frozenset()
+    return frozenset(_keys(match[1].decode("utf-8", "replace") for match in _DELIVERED_TO.finditer(header)))
+
+
+def _keys(texts: Iterator[str]) -> Iterator[str]:
+    for text in texts:
+        try:
+            yield Address.parse(text).key
+        except BadAddress:
+            yield text.casefold()
+
+
+def read_submitted(header: bytes) -> Submitted:
+    """Find the fields submission looks at. Raises Refusal when From is missing or repeated (RFC 5322 3.6)."""
+    senders: list[bytes] = []
+    has_date = has_id = False
+    removed: list[tuple[int, int]] = []
+    for match in _WANTED.finditer(header):
+        name = match[1].lower()
+        if name == b"from":
+            senders.append(match[2])
+        elif name == b"date":
+            has_date = True
+        elif name == b"message-id":
+            has_id = True
+        elif name in _REMOVED:
+            removed.append(match.span())
+    if not senders:
+        raise Refusal(550, "5.6.0", "The message has no From field")
+    if len(senders) > 1:
+        raise Refusal(550, "5.6.0", "The message has more than one From field")
+    return Submitted(senders[0], has_date, has_id, tuple(removed))
+
+
+def from_addresses(value: bytes) -> tuple[Address, ...]:
+    """The mailboxes of a From field. Raises Refusal when there is none or one is no address."""
+    plain = _PLAIN_FROM.fullmatch(value.strip()) if len(value) <= _LONGEST_FROM else None
+    if not plain:
+        raise Refusal(550, "5.6.0", "The From field holds no mail address that can be read")
+    try:
+        return (Address.parse((plain[1] or plain[2]).decode("utf-8")),)
+    except (BadAddress, UnicodeDecodeError):
+        raise Refusal(550, "5.6.0", "The From field holds no mail address that can be read") from None
+
+
+def without(block: bytes, spans: tuple[tuple[int, int], ...]) -> bytes:
+    """The octets without the spans (ascending, apart)."""
+    kept: list[bytes] = []
+    start = 0
+    for first, last in spans:
+        kept.append(block[start:first])
+        start = last
+    kept.append(block[start:])
+    return b"".join(kept)

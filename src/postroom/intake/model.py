@@ -1,0 +1,104 @@
+"""What intake is told about a peer and its mail, and what it answers.
+
+Owns: nothing; values only, but for `Envelope`, which belongs to one mail transaction and grows with each RCPT.
+Trusts: addresses are parsed (`values.address`), parameters were checked for syntax by `wire.smtp`.
+Standards: RFC 5321 4.1.1.2 and 4.1.1.3, RFC 1870, RFC 3461, RFC 6152, RFC 6531.
+On failure: nothing here raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from postroom.store.api import AccountRow, NewRecipient
+from postroom.values.address import Address
+from postroom.values.refusal import Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Who talks to us. Build it again after STARTTLS, AUTH and EHLO: it never changes.
+
+    service: "smtp", "submission" or "lmtp" (config.Protocol fits); ip, port: its end of the connection, without
+    brackets; helo: the name it gave, as it came; extended: it said EHLO (or LHLO), not HELO;
+    tls: version and cipher for people ("TLSv1.3 TLS_AES_256_GCM_SHA384"), None in the clear;
+    account: who logged in, None for strangers.
+    """
+
+    service: str
+    ip: str
+    port: int
+    helo: str = ""
+    extended: bool = True
+    tls: str | None = None
+    account: AccountRow | None = None
+
+    @property
+    def submitting(self) -> bool:
+        """True on the submission service: the mail is our own user's."""
+        return self.service == "submission"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailOptions:
+    """MAIL FROM. sender None is the null sender <>; size: octets announced (RFC 1870), 0 when none;
+    body: 7BIT, 8BITMIME or BINARYMIME; ret: FULL, HDRS or ""; envid: as RFC 3461 4.4 decodes it.
+    """
+
+    sender: Address | None
+    size: int = 0
+    body: str = "7BIT"
+    smtputf8: bool = False
+    ret: str = ""
+    envid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RcptOptions:
+    """RCPT TO. address None is `<postmaster>` without a domain (RFC 5321 4.5.1).
+
+    orcpt: RFC 3461 4.2, as given ("rfc822;a@b"); notify: RFC 3461 4.1 in upper case with commas, "" when absent.
+    """
+
+    address: Address | None
+    orcpt: str = ""
+    notify: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One RCPT that was answered 250. targets: where that mail goes, after aliases; empty for a repeated RCPT."""
+
+    address: str
+    targets: tuple[NewRecipient, ...]
+    twin: int = -1  # index of the RCPT this one repeats, -1 for the first
+
+
+@dataclass(slots=True)
+class Envelope:
+    """A mail transaction in progress (RFC 5321 3.3): made by `Intake.sender`, filled by `Intake.recipient`."""
+
+    mail: MailOptions
+    given: list[Given] = field(default_factory=list)
+    index: dict[str, int] = field(default_factory=dict)  # Address.key -> place in `given`
+
+    @property
+    def sender(self) -> Address | None:
+        """The reverse-path; None is the null sender."""
+        return self.mail.sender
+
+
+@dataclass(frozen=True, slots=True)
+class RcptResult:
+    """What became of one RCPT after the content arrived; LMTP prints one each (RFC 2033 4.2)."""
+
+    address: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The mail is ours. id: of the queue entry, for the reply; results: one for each RCPT answered 250, in order."""
+
+    id: str
+    results: tuple[RcptResult, ...]

@@ -1,0 +1,77 @@
+"""From an address to the queue recipients it stands for.
+
+Owns: the rule which addresses are local and which go out; the queue asks it too, for the senders of bounces.
+Trusts: identity for what is hosted and what aliases mean.
+Standards: RFC 5321 3.9.1 (aliases), RFC 3461 5.2.1 (ORCPT travels along).
+On failure: Refusal 451 4.3.0 when the directory cannot be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from postroom.store.api import AccountRow, NewRecipient, StoreError
+from postroom.values.address import Address
+from postroom.values.refusal import Refusal
+
+LOCAL = "local"
+REMOTE = "remote"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where mail goes in the end; account: its id, None outside."""
+
+    address: str
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotHosted:
+    """The domain is none of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The domain is ours, the address is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """Ours: the final targets, aliases expanded."""
+
+    targets: tuple[Target, ...]
+
+
+class Identity(Protocol):
+    """What intake asks of identity."""
+
+    async def resolve(self, address: Address) -> NotHosted | Unknown | Hosted: ...
+    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool: ...
+
+
+async def resolve(identity: Identity, address: Address) -> NotHosted | Unknown | Hosted:
+    """Identity's answer. Raises Refusal 451 4.3.0 when the directory cannot be read."""
+    try:
+        return await identity.resolve(address)
+    except StoreError as fault:
+        raise Refusal(451, "4.3.0", "Addresses cannot be looked up now, try again later", reason=str(fault)) from fault
+
+
+def recipients(address: Address, targets: tuple[Target, ...], orcpt: str, notify: str) -> tuple[NewRecipient, ...]:
+    """Queue recipients for the targets of an address of ours.
+
+    RFC 3461 5.2.1: where an alias changes the address, the sender's own name for it is kept, so that a report
+    names what the sender wrote.
+    """
+    original = orcpt or f"rfc822;{address}"
+    return tuple(
+        NewRecipient(
+            address=target.address,
+            route=REMOTE if target.account is None else LOCAL,
+            orcpt=orcpt if target.address == str(address) else original,
+            notify=notify,
+        )
+        for target in targets
+    )

@@ -1,0 +1,316 @@
+"""The way in: MAIL, RCPT and content become an entry of the queue, or a refusal with its reply.
+
+Owns: the checks between a parsed command and its reply. One Intake per worker, shared by SMTP, submission and LMTP.
+Trusts: syntax was checked by `wire.smtp`; the login was verified by `identity`. Content is hostile bytes.
+Standards: RFC 5321 3.3, 3.6, 4.4, 4.5.1, 6.3; RFC 1870; RFC 2033; RFC 3461; RFC 6409; RFC 6531.
+On failure: `values.refusal.Refusal`, always; nothing was kept then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Protocol
+
+from postroom.config import Config
+from postroom.intake import header, routing, trace
+from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
+from postroom.store.api import (
+    Entry,
+    NewEntry,
+    NewRecipient,
+    NotFound,
+    Spool,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
+from postroom.values.address import Address, BadAddress, parse_domain
+from postroom.values.clock import Clock
+from postroom.values.content import Content
+from postroom.values.refusal import Refusal
+
+_COPY = 256 * 1024  # octets copied in one go when a large message must be written again
+
+
+class Queue(Protocol):
+    """What intake asks of the queue."""
+
+    def new_id(self) -> str: ...
+    async def accept(self, entry: NewEntry) -> Entry: ...
+
+
+class Intake:
+    """Answers MAIL, RCPT and the content of every mail transaction of this worker."""
+
+    def __init__(self, store: Store, queue: Queue, identity: routing.Identity, config: Config, clock: Clock) -> None:
+        self._store = store
+        self._queue = queue
+        self._identity = identity
+        self._limits = config.limits
+        self._hostname = config.server.hostname
+        self._clock = clock
+        self._second = -1
+        self._date = ""
+        self._relay_networks = tuple(ip_network(text, strict=False) for text in config.limits.relay_networks)
+        self._may_relay = lru_cache(maxsize=1024)(self._in_relay_networks)
+
+    async def sender(self, peer: Peer, mail: MailOptions) -> Envelope:
+        """MAIL FROM: the transaction it opens. The null sender is always fine (RFC 5321 4.5.5).
+
+        Raises Refusal 552 5.3.4 (announced too big), 550 5.6.7 (UTF-8 without SMTPUTF8), 530 5.7.0 (no login),
+        553 5.7.1 (not the login's address), 451 4.3.0.
+        """
+        limit = self._limits.message_size
+        if mail.size > limit:  # RFC 1870 6.1
+            raise Refusal(552, "5.3.4", f"Message is too big: {mail.size} octets, {limit} are allowed")
+        sender = mail.sender
+        if sender is not None and not mail.smtputf8 and not sender.ascii:  # RFC 6531 3.5
+            raise Refusal(550, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter")
+        if peer.submitting:
+            await self._check_own(peer, sender)
+        return Envelope(mail)
+
+    async def recipient(self, peer: Peer, envelope: Envelope, rcpt: RcptOptions) -> None:
+        """RCPT TO: add the recipient to the envelope, aliases expanded; a repeated one costs nothing.
+
+        Raises Refusal 452 4.5.3 (too many), 550 5.1.1 (unknown here), 550 5.7.1 (not ours), 553 5.6.7 (UTF-8
+        without SMTPUTF8), 452 4.2.2 (over quota), 450 4.2.0 (mailbox out of order), 451 4.3.0.
+        """
+        if len(envelope.given) >= self._limits.recipients:  # RFC 5321 4.5.3.1.10
+            raise Refusal(452, "4.5.3", f"Too many recipients, {self._limits.recipients} are allowed in one message")
+        address = rcpt.address or self._postmaster()
+        if not envelope.mail.smtputf8 and not address.ascii:  # RFC 6531 3.5
+            raise Refusal(553, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter")
+        twin = envelope.index.get(address.key, -1)
+        targets = () if twin >= 0 else await self._targets(peer, envelope, address, rcpt)
+        envelope.index.setdefault(address.key, len(envelope.given))
+        envelope.given.append(Given(str(address), targets, twin))
+
+    async def accept(self, peer: Peer, envelope: Envelope, content: Content) -> Accepted:
+        """The content has arrived: check its header, add the trace, and keep it. Durable when this returns.
+
+        The content's file, if any, belongs to the queue afterwards; when this raises it is still the caller's.
+        LMTP: a recipient can fail alone, see `Accepted.results`; if all fail, id is "".
+        Raises Refusal 552 5.3.4, 554 5.4.6 (loop), 550 5.6.0 and 550 5.7.1 (From, on submission),
+        554 5.5.1 (no recipients), 452 4.3.1 (store full), 451 4.3.0.
+        """
+        if not envelope.given:
+            raise Refusal(554, "5.5.1", "No valid recipients")
+        if content.size > self._limits.message_size:  # RFC 1870 6.3
+            raise Refusal(552, "5.3.4", f"Message is too big: {self._limits.message_size} octets are allowed")
+        head = header.header_of(content, self._limits.header_size)
+        header.check_loops(head, self._limits.received_fields)
+        results = await self._results(peer, envelope, content, head)
+        targets = _merge(envelope, results)
+        if not targets:
+            return Accepted("", results)
+        entry = self._queue.new_id()
+        now = self._clock.now()
+        date = self._date_time(now)
+        added = trace.received(peer, envelope, self._hostname, entry, date)
+        spool: Spool | None = None
+        try:
+            if peer.submitting:
+                found = await self._check_from(peer, head)
+                added += self._missing(found, entry, date)
+                if found.removed:
+                    content, spool = await self._rewritten(content, head, found)
+            else:
+                added += header.separator(head)
+            await self._queue.accept(self._entry(peer, envelope, (entry, now, added), content, targets))
+        except StoreUnavailable as fault:
+            raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
+        except StoreError as fault:
+            raise Refusal(451, "4.3.0", "The message cannot be kept now, try again later", reason=str(fault))
+        finally:
+            if spool is not None:
+                spool.close()
+        return Accepted(entry, results)
+
+    def _entry(
+        self,
+        peer: Peer,
+        envelope: Envelope,
+        stamp: tuple[str, float, bytes],
+        content: Content,
+        targets: tuple[NewRecipient, ...],
+    ) -> NewEntry:
+        mail = envelope.mail
+        return NewEntry(
+            id=stamp[0],
+            sender="" if mail.sender is None else str(mail.sender),
+            recipients=targets,
+            content=content,
+            received=stamp[1],
+            trace=stamp[2],
+            envid=mail.envid,
+            ret=mail.ret,
+            body=mail.body,
+            smtputf8=mail.smtputf8,
+            account=peer.account.id if peer.account else "",
+            peer=peer.ip,
+        )
+
+    # MAIL
+
+    async def _check_own(self, peer: Peer, sender: Address | None) -> None:
+        """RFC 6409 6.1: the sender must belong to the login."""
+        if peer.account is None:
+            raise Refusal(530, "5.7.0", "Authentication required")  # RFC 4954 6
+        if sender is None:
+            return
+        if not await self._may_send_as(peer, sender):
+            raise Refusal(553, "5.7.1", _not_yours(sender, peer.account.login))
+
+    async def _may_send_as(self, peer: Peer, address: Address) -> bool:
+        assert peer.account is not None
+        if address.key == peer.account.login:
+            return True
+        try:
+            return await self._identity.may_send_as(peer.account, address)
+        except StoreError as fault:
+            raise Refusal(451, "4.3.0", "Addresses cannot be looked up now, try again later", reason=str(fault))
+
+    # RCPT
+
+    def _postmaster(self) -> Address:
+        """RFC 5321 4.5.1: `<postmaster>` without a domain is this machine's."""
+        try:
+            return Address("postmaster", parse_domain(self._hostname))
+        except BadAddress:
+            return Address("postmaster", "localhost")
+
+    async def _targets(
+        self, peer: Peer, envelope: Envelope, address: Address, rcpt: RcptOptions
+    ) -> tuple[NewRecipient, ...]:
+        answer = await routing.resolve(self._identity, address)
+        if isinstance(answer, routing.Hosted):
+            targets = routing.recipients(address, answer.targets, rcpt.orcpt, rcpt.notify)
+            if len(targets) == 1 and answer.targets[0].account is not None:
+                await self._check_room(answer.targets[0].account, address, envelope.mail.size)
+            return targets
+        if isinstance(answer, routing.Unknown):
+            raise Refusal(550, "5.1.1", f"<{_ascii(address)}> is not known here")
+        if peer.submitting or (peer.service == "smtp" and self._may_relay(peer.ip)):
+            return (NewRecipient(address=str(address), route=routing.REMOTE, orcpt=rcpt.orcpt, notify=rcpt.notify),)
+        raise Refusal(550, "5.7.1", f"Relaying denied: {address.domain} is not hosted here")
+
+    def _in_relay_networks(self, ip: str) -> bool:
+        try:
+            peer = ip_address(ip)
+        except ValueError:
+            return False
+        return any(peer in network for network in self._relay_networks)
+
+    async def _check_room(self, account: str, address: Address, size: int) -> None:
+        """452 4.2.2 when the mailbox is known to be full, so that the sender's own server keeps the mail."""
+        try:
+            row = await self._store.directory.account(account)
+            if row is None or not row.quota:
+                return
+            usage = await (await self._store.account(account)).usage()
+        except NotFound:
+            return  # its folder is made at the first delivery
+        except StoreError as fault:
+            raise Refusal(450, "4.2.0", f"The mailbox of <{_ascii(address)}> is out of order", reason=str(fault))
+        if usage.octets + size >= row.quota:
+            raise Refusal(452, "4.2.2", f"The mailbox of <{_ascii(address)}> is full")
+
+    # content
+
+    async def _results(self, peer: Peer, envelope: Envelope, content: Content, head: bytes) -> tuple[RcptResult, ...]:
+        """One result for each RCPT. Raises Refusal 554 5.4.6 when a recipient has had this message already."""
+        seen = frozenset() if peer.submitting else header.delivered_to(head)
+        alone = peer.service == "lmtp"
+        results: list[RcptResult] = []
+        for given in envelope.given:
+            refusal = None
+            if seen and any(_key(target.address) in seen for target in given.targets):
+                refusal = Refusal(554, "5.4.6", "Mail loop: the message was delivered to this recipient before")
+                if not alone:
+                    raise refusal
+            elif alone and envelope.mail.size < content.size:
+                refusal = await self._still_room(given, content.size)
+            if given.twin >= 0:
+                refusal = results[given.twin].refusal
+            results.append(RcptResult(given.address, refusal))
+        return tuple(results)
+
+    async def _still_room(self, given: Given, size: int) -> Refusal | None:
+        """LMTP: the size is known now, each recipient hears for itself."""
+        if len(given.targets) != 1 or given.targets[0].route != routing.LOCAL:
+            return None
+        address = Address.parse(given.targets[0].address)
+        answer = await routing.resolve(self._identity, address)
+        if isinstance(answer, routing.Hosted) and answer.targets[0].account is not None:
+            try:
+                await self._check_room(answer.targets[0].account, address, size)
+            except Refusal as refusal:
+                return refusal
+        return None
+
+    async def _check_from(self, peer: Peer, head: bytes) -> header.Submitted:
+        """RFC 6409 6.1 and 8: on submission the From field belongs to the login."""
+        found = header.read_submitted(head)
+        for address in header.from_addresses(found.from_):
+            if peer.account is not None and not await self._may_send_as(peer, address):
+                raise Refusal(550, "5.7.1", "From: " + _not_yours(address, peer.account.login))
+        return found
+
+    def _missing(self, found: header.Submitted, entry: str, date: str) -> bytes:
+        """RFC 6409 8.2 and 8.3: the Date and Message-ID the client left out."""
+        added = "" if found.has_date else f"Date: {date}\r\n"
+        if not found.has_id:
+            added += f"Message-ID: <{entry}@{self._hostname}>\r\n"
+        return added.encode()
+
+    async def _rewritten(self, content: Content, head: bytes, found: header.Submitted) -> tuple[Content, Spool | None]:
+        """The content without the fields that must go; a large one is written again, beside the first."""
+        if not content.path:
+            return Content.of(header.without(content.data, found.removed)), None
+        spool = self._store.spool()
+        try:
+            spool.write(header.without(head, found.removed))
+            for start in range(len(head), content.size, _COPY):
+                spool.write(content.read(start, start + _COPY))
+                await asyncio.sleep(0)  # others may have their turn
+            return await spool.seal(), spool
+        except (StoreError, OSError):
+            spool.close()
+            raise
+
+    def _date_time(self, now: float) -> str:
+        if int(now) != self._second:
+            self._second, self._date = int(now), trace.date_time(now)
+        return self._date
+
+
+def _merge(envelope: Envelope, results: tuple[RcptResult, ...]) -> tuple[NewRecipient, ...]:
+    """The queue recipients of those RCPTs that stand, each address once."""
+    if len(envelope.given) == 1:
+        return envelope.given[0].targets if results[0].refusal is None else ()
+    merged: dict[str, NewRecipient] = {}
+    for given, result in zip(envelope.given, results, strict=True):
+        if result.refusal is None:
+            for target in given.targets:
+                merged.setdefault(target.address, target)
+    return tuple(merged.values())
+
+
+def _key(address: str) -> str:
+    try:
+        return Address.parse(address).key
+    except BadAddress:
+        return address.casefold()
+
+
+def _ascii(address: Address) -> str:
+    """For replies, which are ASCII (RFC 6531 3.7.4.2)."""
+    return str(address).encode("ascii", "backslashreplace").decode()
+
+
+def _not_yours(address: Address, login: str) -> str:
+    shown = login.encode("ascii", "backslashreplace").decode()
+    return f"<{_ascii(address)}> does not belong to the login {shown}"
