@@ -1,0 +1,118 @@
+"""What every command that touches a server needs: its configuration, its store, its running processes.
+
+A command works on the files themselves, whether a server runs or not; SQLite's locks keep both right. Afterwards it
+pokes the running workers so that the change acts at once.
+On failure: CommandFailed with the way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from postroom.cli.codes import CommandFailed, Exit
+
+if TYPE_CHECKING:
+    from postroom.config import Config
+    from postroom.store.api import Store
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+PLACES = ("postroom.toml", "/etc/postroom/postroom.toml")
+ANSWER_SECONDS = 5.0
+
+config_option: Callable[[F], F] = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False),
+    envvar="POSTROOM_CONFIG",
+    help="Configuration file [default: ./postroom.toml, then /etc/postroom/postroom.toml].",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A configuration file and what it says."""
+
+    path: Path
+    config: Config
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return Path(self.config.server.data)
+
+
+def find_site(config_file: str | None) -> Site:
+    """Load the configuration. Raises CommandFailed (78) with every problem named."""
+    from postroom.config import ConfigError, load
+
+    path = Path(config_file) if config_file else next((Path(p) for p in PLACES if Path(p).exists()), None)
+    if path is None:
+        raise CommandFailed(
+            Exit.BAD_CONFIG,
+            "no configuration file found",
+            "Name one with --config, or make one: postroom init DIR. To try it out: postroom demo.",
+        )
+    try:
+        return Site(path, load(path))
+    except ConfigError as fault:
+        raise CommandFailed(Exit.BAD_CONFIG, str(fault)) from fault
+
+
+@asynccontextmanager
+async def open_store(site: Site) -> AsyncIterator[Store]:
+    """The site's store, for commands: without a queue slot of its own."""
+    from postroom.store.api import StoreError, StoreUnavailable
+    from postroom.store.embedded import EmbeddedStore
+
+    if not site.data.is_dir():
+        raise CommandFailed(
+            Exit.NOT_FOUND, f"there is no data folder {site.data}", f"Make it: postroom init {site.path.parent}"
+        )
+    try:
+        store = await EmbeddedStore.open(site.data)
+    except PermissionError as fault:
+        raise CommandFailed(
+            Exit.NO_PERMISSION, f"{fault.filename}: permission denied", "Run this as the server's user or as root."
+        ) from fault
+    try:
+        yield store
+    except StoreUnavailable as fault:
+        raise CommandFailed(Exit.TRY_LATER, f"the store cannot do that now: {fault}") from fault
+    except StoreError as fault:
+        raise CommandFailed(Exit.FAILED, str(fault)) from fault
+    finally:
+        await store.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine to its end."""
+    return asyncio.run(work)
+
+
+def poke(site: Site, command: str, **fields: Any) -> list[dict[str, Any]]:
+    """Tell the running workers something; their answers, none when no server runs."""
+    from postroom.app.runfolder import RunFolder
+
+    folder = RunFolder(site.data)
+    answers = []
+    for slot in folder.sockets():
+        with suppress(OSError, ValueError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(ANSWER_SECONDS)
+            link.connect(folder.socket_path(slot))
+            link.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
+            with link.makefile("rb") as reader:
+                answers.append(json.loads(reader.readline()))
+    return answers
+
+
