@@ -1,0 +1,372 @@
+"""The mailboxes of accounts: every rule about them that is not a protocol's.
+
+Owns: names and hierarchy, INBOX's special behaviour, what is deleted and renamed how, sizes and quotas of what is
+added, and that a message is indexed exactly once. Keeps nothing itself: everything lies in store.api.
+Trusts: nothing in names and messages. The account was authenticated or resolved by the caller.
+Standards: RFC 9051 6.3.4-6.3.6, RFC 6154, RFC 7889, RFC 9208, RFC 3502, RFC 4315, RFC 6851.
+On failure: errors of mailbox.errors and store.api; `mailbox.errors.response_code` gives the IMAP code of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from postroom.mailbox import names
+from postroom.mailbox.errors import (
+    MessageTooBig,
+    NoSuchMailbox,
+    NotAllowed,
+    SpecialUseRefused,
+    TooManyMailboxes,
+)
+from postroom.mailbox.names import INBOX
+from postroom.store.api import (
+    AccountRow,
+    AccountStore,
+    AppendResult,
+    CopyResult,
+    DeliveredAlready,
+    ExpungeResult,
+    FlagChange,
+    Hint,
+    MailboxExists,
+    MailboxInfo,
+    NewMessage,
+    Snapshot,
+    Store,
+    StoreFlagsResult,
+    Usage,
+)
+from postroom.values.clock import Clock
+from postroom.values.content import Content
+from postroom.values.flags import VISIBLE
+
+if TYPE_CHECKING:
+    from postroom.message.index import MessageIndex  # type: ignore[import-not-found]
+
+#: RFC 6154 2, those that are real mailboxes here; \\All and \\Flagged would be virtual ones
+SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
+
+#: octets above which a message is indexed in a thread instead of on the loop
+_INDEX_IN_THREAD: Final = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxLimits:
+    """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have."""
+
+    message_size: int = 50 * 1024 * 1024
+    mailboxes: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A message to be added. internaldate: Unix seconds, None = now; index: as message.index gave it, None = do it.
+
+    index counts offsets with content.prefix in front (its `lead`).
+    """
+
+    content: Content
+    internaldate: int | None = None
+    flags: int = 0
+    keywords: tuple[str, ...] = ()
+    index: MessageIndex | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Octets the account holds and may hold (0 = no limit), and messages it holds (RFC 9208 5)."""
+
+    used: int
+    limit: int
+    messages: int
+
+
+class Mailboxes:
+    """All accounts of this process, each opened once while somebody uses it."""
+
+    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_store")
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        new_guid: Callable[[], str],
+        limits: MailboxLimits | None = None,
+    ) -> None:
+        """new_guid: 32 hex digits, new at each call (uuid4().hex)."""
+        self._store = store
+        self._clock = clock
+        self._new_guid = new_guid
+        self._limits = limits or MailboxLimits()
+        self._open: WeakValueDictionary[str, Account] = WeakValueDictionary()
+
+    @property
+    def limits(self) -> MailboxLimits:
+        """The limits everyone's mailboxes share."""
+        return self._limits
+
+    async def open(self, account: AccountRow) -> Account:
+        """The account's mailboxes; the same object while anyone holds it. Raises NotFound, StoreUnavailable."""
+        found = self._open.get(account.id)
+        if found is None:
+            kept = await self._store.account(account.id)
+            found = self._open.get(account.id)
+            if found is None:
+                found = Account(kept, self._store, account, self._clock, self._new_guid, self._limits)
+                self._open[account.id] = found
+        found.row = account
+        return found
+
+
+class Account:
+    """One account's mailboxes. Names are normalised here, so callers pass what the client wrote."""
+
+    __slots__ = ("__weakref__", "_all", "_clock", "_limits", "_new_guid", "row", "store")
+
+    def __init__(
+        self,
+        store: AccountStore,
+        everything: Store,
+        row: AccountRow,
+        clock: Clock,
+        new_guid: Callable[[], str],
+        limits: MailboxLimits,
+    ) -> None:
+        self.store: Final = store
+        self.row = row  # as of the last open
+        self._all = everything
+        self._clock = clock
+        self._new_guid = new_guid
+        self._limits = limits
+
+    @property
+    def id(self) -> str:
+        """The account's id."""
+        return self.store.id
+
+    # --- names
+
+    async def list(self) -> list[names.Listed]:
+        """Every name, with the levels between that are no mailboxes, INBOX first (see names.hierarchy)."""
+        return names.hierarchy(await self.store.mailboxes())
+
+    async def find(self, name: str) -> MailboxInfo:
+        """The mailbox of this name, in any normalisation, INBOX in any case. Raises NoSuchMailbox."""
+        info = await self.store.mailbox(names.normalize(name))
+        if info is None:
+            raise NoSuchMailbox(f"There is no mailbox {name[:200]!r}")
+        return info
+
+    async def special(self, special_use: str) -> MailboxInfo | None:
+        """The mailbox with a special use such as "\\\\Trash"."""
+        wanted = special_use.lower()
+        for info in await self.store.mailboxes():
+            if info.special_use.lower() == wanted:
+                return info
+        return None
+
+    async def create(self, name: str, special_use: Sequence[str] = ()) -> MailboxInfo:
+        """Make a mailbox and the levels above it (RFC 9051 6.3.4); the result's name is the normalised one.
+
+        Raises BadName, MailboxExists (INBOX always exists), SpecialUseRefused, TooManyMailboxes.
+        """
+        name = names.check(name)
+        known = await self.store.mailboxes()
+        have = {info.name for info in known}
+        if name in have or name == INBOX:
+            raise MailboxExists(name)
+        new = 1 + sum(parent not in have for parent in names.parents(name))
+        if len(known) + new > self._limits.mailboxes:
+            raise TooManyMailboxes(f"An account has at most {self._limits.mailboxes} mailboxes")
+        return await self.store.create(name, _special_use(special_use, known))
+
+    async def delete(self, name: str) -> MailboxInfo:
+        """Remove a mailbox with its messages (recoverable); what it was.
+
+        Raises NotAllowed for INBOX, NoSuchMailbox, MailboxHasChildren (RFC 9051 6.3.5: children are never removed).
+        """
+        info = await self.find(name)
+        if info.name == INBOX:
+            raise NotAllowed("INBOX cannot be deleted")
+        await self.store.delete(info.id)
+        return info
+
+    async def rename(self, name: str, target: str) -> MailboxInfo:
+        """Rename with everything below; the levels above the new name are made (RFC 9051 6.3.6).
+
+        INBOX stays: its messages move to a new mailbox `target`, its children stay where they are.
+        Raises NoSuchMailbox, BadName, MailboxExists, NotAllowed (into itself), TooManyMailboxes.
+        """
+        info = await self.find(name)
+        target = names.check(target)
+        if info.name == INBOX:
+            return await self._rename_inbox(info, target)
+        known = {box.name for box in await self.store.mailboxes()}
+        if target in known or target == INBOX:
+            raise MailboxExists(target)
+        if target.startswith(info.name + names.DELIMITER):
+            raise NotAllowed("A mailbox cannot be moved below itself")
+        for child in names.below(info.name, known):
+            names.check(target + child[len(info.name) :])
+        await self._make_parents(target, known)
+        await self.store.rename(info.id, target)
+        return await self.find(target)
+
+    async def _make_parents(self, name: str, known: set[str]) -> None:
+        """Make the mailboxes above `name`, as create does for its own."""
+        missing = [parent for parent in names.parents(name) if parent not in known]
+        if missing:
+            await self.create(missing[-1])
+
+    async def _rename_inbox(self, inbox: MailboxInfo, target: str) -> MailboxInfo:
+        """RFC 9051 6.3.6: moves all messages in INBOX to a new mailbox, leaving INBOX empty."""
+        await self.create(target)
+        box = await self.find(target)
+        present = await self.store.snapshot(inbox.id)
+        uids = [uid for page in present.pages for uid in page.uids]
+        if uids:
+            await self.store.move(inbox.id, uids, box.id)
+        return await self.find(target)
+
+    async def subscribe(self, name: str, subscribed: bool) -> None:
+        """Subscribe or unsubscribe. Raises NoSuchMailbox."""
+        info = await self.find(name)
+        if info.subscribed != subscribed:
+            await self.store.subscribe(info.name, subscribed)
+
+    # --- messages
+
+    async def snapshot(self, mailbox: int) -> Snapshot:
+        """The mailbox as it is now; a View tells the client what became of it. Raises NotFound once it is deleted."""
+        return await self.store.snapshot(mailbox)
+
+    @property
+    def append_limit(self) -> int:
+        """Octets of the largest message that can be added (RFC 7889)."""
+        return self._limits.message_size
+
+    async def append(self, mailbox: int, messages: Sequence[Incoming]) -> AppendResult:
+        """Add messages, all or none (RFC 3502). Raises MessageTooBig, OverQuota, TooManyKeywords, NotFound."""
+        new = [await self._indexed(message) for message in messages]
+        return await self.store.append(mailbox, new, quota=await self._limit())
+
+    async def deliver(  # noqa: PLR0913 - everything about a message that arrives
+        self,
+        content: Content,
+        *,
+        queue_id: str,
+        recipient: str,
+        mailbox: str = INBOX,
+        internaldate: int | None = None,
+        index: MessageIndex | None = None,
+        flags: int = 0,
+        keywords: tuple[str, ...] = (),
+    ) -> AppendResult | None:
+        """Add a message that came from the queue; None when (queue id, recipient) was delivered before.
+
+        A mailbox that is not there (any more) gives way to INBOX: mail that was accepted is not lost for a name.
+        Raises OverQuota, TooManyKeywords, StoreUnavailable. No size limit: intake has accepted it.
+        """
+        box = await self.store.mailbox(names.normalize(mailbox)) or await self.find(INBOX)
+        new = await self._indexed(
+            Incoming(content=content, internaldate=internaldate, flags=flags, keywords=keywords, index=index),
+            limited=False,
+        )
+        try:
+            return await self.store.append(box.id, [new], quota=await self._limit(), delivery=(queue_id, recipient))
+        except DeliveredAlready:
+            return None
+
+    async def _indexed(self, message: Incoming, *, limited: bool = True) -> NewMessage:
+        """The message with everything rendered that readers will ask for."""
+        content = message.content
+        if limited and content.size > self._limits.message_size:
+            raise MessageTooBig(f"Messages may have at most {self._limits.message_size} octets")
+        found = message.index if message.index is not None else await _index(content)
+        date = message.internaldate
+        return NewMessage(
+            content=content,
+            guid=self._new_guid(),
+            internaldate=int(self._clock.now()) if date is None else date,
+            envelope=found.envelope,
+            structure=found.structure,
+            bodystructure=found.bodystructure,
+            parts=found.parts,
+            header=found.header,
+            flags=message.flags & VISIBLE,
+            keywords=message.keywords,
+        )
+
+    async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
+        """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3). Raises TooManyKeywords, NotFound."""
+        return await self.store.store_flags(mailbox, uids, change)
+
+    async def copy(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+        """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
+        return await self.store.copy(source, uids, target, quota=await self._limit())
+
+    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+        """Move messages in one transaction (RFC 6851). Raises TooManyKeywords, NotFound."""
+        return await self.store.move(source, uids, target)
+
+    async def expunge(self, mailbox: int, uids: Sequence[int] | None = None) -> ExpungeResult:
+        """Remove messages with \\Deleted: all of them, or those among `uids` (RFC 9051 6.4.3, 6.4.9)."""
+        return await self.store.expunge(mailbox, uids)
+
+    # --- usage and news
+
+    async def quota(self) -> Quota:
+        """What the account holds and may hold; the limit as it is now, not as it was at login."""
+        usage: Usage = await self.store.usage()
+        return Quota(used=usage.octets, limit=await self._limit(), messages=usage.messages)
+
+    async def _limit(self) -> int:
+        row = await self._all.directory.account(self.id)
+        return self.row.quota if row is None else row.quota
+
+    def watch(self, mailbox: int, callback: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call back when the mailbox, or the list of mailboxes (hint.mailbox == 0), may have changed; returns the end.
+
+        mailbox 0 hears of the list only; the callback must be quick and must not raise.
+        """
+
+        def tell(hint: Hint) -> None:
+            if hint.mailbox in (mailbox, 0):
+                callback(hint)
+
+        return self._all.feed.subscribe(self.id, tell)
+
+    def watch_all(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call back on every change of the account (NOTIFY, POP3); returns the end."""
+        return self._all.feed.subscribe(self.id, callback)
+
+
+async def _index(content: Content) -> MessageIndex:
+    """Index octets whose first part may be a prefix that is not in the source; large ones beside the loop."""
+    from postroom.message.index import index
+
+    source = content.source()
+    lead = len(content.prefix) if content.path else 0
+    if content.size > _INDEX_IN_THREAD:
+        return await asyncio.to_thread(index, source, lead)
+    return index(source, lead)
+
+
+def _special_use(wanted: Sequence[str], known: Sequence[MailboxInfo]) -> str:
+    """RFC 6154 3: one attribute that no other mailbox has. Raises SpecialUseRefused."""
+    if not wanted:
+        return ""
+    if len(wanted) > 1:
+        raise SpecialUseRefused("A mailbox has one special use at most")
+    for use in SPECIAL_USES:
+        if use.lower() == wanted[0].lower():
+            holder = next((info.name for info in known if info.special_use.lower() == use.lower()), None)
+            if holder is not None:
+                raise SpecialUseRefused(f"{use} is given to {holder!r} already")
+            return use
+    raise SpecialUseRefused(f"{wanted[0][:40]} is not supported; these are: {' '.join(SPECIAL_USES)}")
