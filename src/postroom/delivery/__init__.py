@@ -1,1 +1,1 @@
-"""delivery."""
+"""Local recipients of the queue: each message into the mailboxes of its accounts, once."""

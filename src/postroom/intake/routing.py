@@ -75,3 +75,21 @@ def recipients(address: Address, targets: tuple[Target, ...], orcpt: str, notify
         )
         for target in targets
     )
+
+
+class Routes:
+    """Asked by the queue where a report to a sender goes."""
+
+    __slots__ = ("_identity",)
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    async def __call__(self, address: Address) -> tuple[NewRecipient, ...]:
+        """Queue recipients for the address; none when it is ours and unknown. Raises Refusal 451 4.3.0."""
+        answer = await resolve(self._identity, address)
+        if isinstance(answer, Hosted):
+            return recipients(address, answer.targets, "", "")
+        if isinstance(answer, Unknown):
+            return ()
+        return (NewRecipient(address=str(address), route=REMOTE),)

@@ -114,9 +114,12 @@ class Intake:
         try:
             if peer.submitting:
                 found = await self._check_from(peer, head)
-                added += self._missing(found, entry, date)
-                if found.removed:
-                    content, spool = await self._rewritten(content, head, found)
+                missing = self._missing(found, entry, date)
+                if not content.path:
+                    added += missing
+                    content = Content.of(header.without(content.data, found.removed)) if found.removed else content
+                elif missing or found.removed:
+                    content, spool = await self._rewritten(content, missing, head, found)
             else:
                 added += header.separator(head)
             await self._queue.accept(self._entry(peer, envelope, (entry, now, added), content, targets))
@@ -266,20 +269,20 @@ class Intake:
             added += f"Message-ID: <{entry}@{self._hostname}>\r\n"
         return added.encode()
 
-    async def _rewritten(self, content: Content, head: bytes, found: header.Submitted) -> tuple[Content, Spool | None]:
-        """The content without the fields that must go; a large one is written again, beside the first."""
-        if not content.path:
-            return Content.of(header.without(content.data, found.removed)), None
+    async def _rewritten(
+        self, content: Content, missing: bytes, head: bytes, found: header.Submitted
+    ) -> tuple[Content, Spool]:
+        """A large content written again, beside the first: with what was missing, without what must go."""
         spool = self._store.spool()
         try:
-            spool.write(header.without(head, found.removed))
+            spool.write(missing + header.without(head, found.removed))
             for start in range(len(head), content.size, _COPY):
                 spool.write(content.read(start, start + _COPY))
                 await asyncio.sleep(0)  # others may have their turn
             return await spool.seal(), spool
-        except (StoreError, OSError):
+        except (StoreError, OSError) as fault:
             spool.close()
-            raise
+            raise StoreUnavailable(str(fault)) from fault
 
     def _date_time(self, now: float) -> str:
         if int(now) != self._second:

@@ -1,1 +1,1 @@
-"""queue."""
+"""Accepted mail until it has arrived: acceptance, the retry schedule, results and bounces."""

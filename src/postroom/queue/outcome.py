@@ -1,0 +1,36 @@
+"""What came of a try: the answer of delivery and relay to the queue.
+
+Owns: the kinds of outcome. Standards: RFC 3463 (status), RFC 3464 2.3 (what a report tells of a recipient).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from postroom.store.api import Recipient
+
+
+class Kind(StrEnum):
+    """What came of it."""
+
+    DELIVERED = "delivered"  # in a mailbox of ours
+    RELAYED = "relayed"  # another server took it over
+    DEFERRED = "deferred"  # not now
+    FAILED = "failed"  # never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one recipient.
+
+    status: RFC 3463 code ("4.4.1"); reply: one line for people, the peer's own words when it had any;
+    remote: name of the peer that said so, "" when it was us; reported: the peer itself sees to reports (RFC 3461 5.2).
+    """
+
+    recipient: Recipient
+    kind: Kind
+    status: str
+    reply: str
+    remote: str = ""
+    reported: bool = False

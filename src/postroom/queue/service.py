@@ -1,0 +1,319 @@
+"""The queue: mail is ours from here on, until every recipient has it or the sender knows that it has not.
+
+Owns: queue records; nobody else writes them. Which recipient is being worked on lives in memory only: after a crash
+everything that waits is taken up again, and delivery by (queue id, recipient) makes that harmless.
+Trusts: entries were checked by intake. Content is never looked into here (bounces quote it as it is).
+Standards: RFC 5321 4.2.5 (after 250 the message is ours), 4.5.4 (retries), 6.1 (never bounce a bounce); RFC 3461.
+On failure: StoreUnavailable from `accept`; anything later is tried again, and is an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from postroom.queue.outcome import Kind, Outcome
+from postroom.queue.reports import Reports, wanted
+from postroom.queue.schedule import Schedule
+from postroom.store.api import Entry, NewEntry, QueueStore, Recipient, RecipientState, StoreError
+from postroom.values.clock import Clock
+from postroom.values.refusal import Refusal
+
+#: what one route holds in memory before further mail stays in the store until there is room
+MOST_ENTRIES = 1000
+MOST_OCTETS = 32 * 1024 * 1024
+_BATCH = 100  # entries read from the store at once, beside those that are being worked on
+_AFTER_FAULT = 5.0  # seconds until the store is asked again when it could not answer
+_LOOK_AGAIN = 15.0  # seconds at most between two looks into the store while something is being worked on
+
+Consumer = Callable[[Entry, Sequence[Recipient]], None]
+
+
+class Event(Protocol):
+    """Where lives of messages are told."""
+
+    def __call__(self, name: str, /, **fields: object) -> None: ...
+
+
+@dataclass(slots=True)
+class _Route:
+    """Who takes the recipients of a route, and how much of it is under way."""
+
+    consumer: Consumer
+    entries: int = 0
+    octets: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.entries >= MOST_ENTRIES or self.octets >= MOST_OCTETS
+
+
+class Queue:
+    """The queue of this worker's slot."""
+
+    def __init__(  # noqa: PLR0913 - made in one place only
+        self,
+        store: QueueStore,
+        ids: Callable[[], str],
+        schedule: Schedule,
+        clock: Clock,
+        reports: Reports,
+        event: Event,
+    ) -> None:
+        self._store = store
+        self.new_id = ids
+        self._schedule = schedule
+        self._clock = clock
+        self._reports = reports
+        self._event = event
+        self._routes: dict[str, _Route] = {}
+        self._flying: dict[str, int] = {}  # entry id -> bits of the recipients that are being worked on
+        self._gone: dict[str, int] = {}  # recipients relayed whose record could not be written
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._next: float | None = None  # earliest retry known to us
+        self._left_behind = False  # mail stayed in the store because its route was full
+        self._stopping = False
+
+    def subscribe(self, route: str, consumer: Consumer) -> None:
+        """Give the recipients of a route ("local", "remote") to `consumer(entry, recipients)`, on the event loop.
+
+        It is called right after the entry is durable and again at each retry; it must not raise, must not block,
+        and must answer every recipient once, by `settle` or `give_back`.
+        """
+        self._routes[route] = _Route(consumer)
+
+    async def accept(self, entry: NewEntry) -> Entry:
+        """Keep the entry; it survives power loss when this returns. Raises StoreUnavailable."""
+        self._flying[entry.id] = -1  # run() may see it in the store before we do
+        try:
+            kept = await self._store.accept(entry)
+        finally:
+            del self._flying[entry.id]
+        self._event(
+            "message.accepted",
+            queue_id=entry.id,
+            sender=entry.sender,
+            recipients=len(entry.recipients),
+            size=kept.size,
+            peer=entry.peer,
+        )
+        self._dispatch(kept, None)
+        return kept
+
+    # the work of others
+
+    async def settle(self, entry: Entry, outcomes: Sequence[Outcome]) -> None:
+        """Write down what came of recipients given to a consumer; reports to the sender leave from here.
+
+        Reports are accepted before the failure is written, so a crash between the two repeats a report and never
+        loses one. Local deliveries are written with the next commit that comes along; what happened outside is
+        durable before the recipient can be tried again.
+        """
+        now = self._clock.now()
+        results: list[Recipient] = []
+        told: list[tuple[str, Outcome]] = []
+        lazy = True
+        for outcome in outcomes:
+            result, report = self._result(entry, outcome, now)
+            results.append(result)
+            if report:
+                told.append((report, outcome))
+            lazy = lazy and not report and outcome.recipient.route == "local"
+        try:
+            if told:
+                await self._report(entry, told)
+            if lazy:
+                self._store.finish(entry.id, results)
+            else:
+                await self._store.update(entry.id, results)
+        except (StoreError, Refusal) as fault:
+            self._unwritten(entry, results, str(fault))
+        finally:
+            self.give_back(entry, [outcome.recipient for outcome in outcomes])
+
+    def _unwritten(self, entry: Entry, results: Sequence[Recipient], reason: str) -> None:
+        """The store still says "waiting". What has left us must not leave twice; the rest is tried again."""
+        self._event("queue.unwritten", queue_id=entry.id, reason=reason)
+        gone = [result for result in results if result.state is RecipientState.DELIVERED]
+        if gone:
+            self._gone[entry.id] = self._gone.get(entry.id, 0) | _bits(gone)
+            self._store.finish(entry.id, gone)
+        self._at(self._clock.now() + _AFTER_FAULT)
+
+    def give_back(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
+        """The consumer is done with these recipients, with or without a result (a stop)."""
+        bits = self._flying.get(entry.id, 0)
+        before = bits
+        for recipient in recipients:
+            bits &= ~(1 << recipient.index)
+        for name, route in self._routes.items():
+            mask = _mask(recipients, name)
+            if mask & before and not bits & _mask(entry.recipients, name):
+                route.entries -= 1
+                route.octets -= _held(entry)
+        if bits:
+            self._flying[entry.id] = bits
+        elif self._flying.pop(entry.id, None) is not None and not self._flying:
+            self._idle.set()
+        if self._left_behind and not any(route.entries > MOST_ENTRIES // 2 for route in self._routes.values()):
+            self._wake.set()
+
+    def _result(self, entry: Entry, outcome: Outcome, now: float) -> tuple[Recipient, str]:
+        """The recipient's new record, and the kind of report its sender gets, "" for none."""
+        recipient, kind = outcome.recipient, outcome.kind
+        attempts = recipient.attempts + 1
+        line = f"{outcome.remote} said: {outcome.reply}" if outcome.remote else outcome.reply
+        self._event(
+            f"message.{kind.value}",
+            queue_id=entry.id,
+            recipient=recipient.address,
+            status=outcome.status,
+            reply=line,
+            attempts=attempts,
+        )
+        if kind is Kind.DEFERRED and not self._schedule.expired(now, entry.received):
+            return self._deferred(entry, recipient, line, now)
+        if kind is Kind.DEFERRED or kind is Kind.FAILED:
+            state, report = RecipientState.BOUNCED, "failed"
+        else:
+            state, report = RecipientState.DELIVERED, kind.value
+        done = replace(recipient, state=state, attempts=attempts, next_try=0.0, last_reply=line)
+        return done, report if not outcome.reported and wanted(entry, recipient, report) else ""
+
+    def _deferred(self, entry: Entry, recipient: Recipient, line: str, now: float) -> tuple[Recipient, str]:
+        schedule, attempts = self._schedule, recipient.attempts + 1
+        at = schedule.next_try(now, entry.received, attempts, local=recipient.route == "local")
+        self._at(at)
+        late = not recipient.delay_told and schedule.late(now, entry.received)
+        waiting = replace(
+            recipient,
+            attempts=attempts,
+            next_try=at,
+            last_reply=line,
+            delay_told=recipient.delay_told or late,
+        )
+        return waiting, "delayed" if late and wanted(entry, recipient, "delayed") else ""
+
+    async def _report(self, entry: Entry, told: list[tuple[str, Outcome]]) -> None:
+        """Accept a report to the sender for each kind of news."""
+        for kind in dict.fromkeys(kind for kind, _ in told):
+            outcomes = [outcome for each, outcome in told if each == kind]
+            if not entry.sender:
+                # RFC 5321 6.1: no report about a report. Its event is all that remains of it.
+                self._event("report.dropped", queue_id=entry.id, kind=kind, recipients=len(outcomes))
+                continue
+            until = entry.received + self._schedule.lifetime
+            report = await self._reports.report(self.new_id(), entry, kind, outcomes, until)
+            if report is None:
+                self._event("report.dropped", queue_id=entry.id, kind=kind, recipients=len(outcomes))
+            else:
+                await self.accept(report)
+
+    # work to be done
+
+    def _dispatch(self, entry: Entry, now: float | None) -> bool:
+        """Hand an entry's recipients to their consumers; now=None: all that wait. True when there was anything."""
+        if self._stopping:
+            return False
+        flying = self._flying.get(entry.id, 0) | self._gone.get(entry.id, 0)
+        wanted_by: dict[str, list[Recipient]] = {}
+        for recipient in entry.recipients:
+            if (
+                recipient.state is RecipientState.WAITING
+                and not flying >> recipient.index & 1
+                and (now is None or recipient.next_try <= now)
+            ):
+                wanted_by.setdefault(recipient.route, []).append(recipient)
+        started = False
+        for name, recipients in wanted_by.items():
+            route = self._routes.get(name)
+            if route is None:
+                continue
+            busy = flying & _mask(entry.recipients, name)
+            if route.full and not busy:
+                self._left_behind = True
+                continue
+            if not busy:
+                route.entries += 1
+                route.octets += _held(entry)
+            flying |= _mask(recipients, name)
+            self._flying[entry.id] = flying
+            self._idle.clear()
+            started = True
+            route.consumer(entry, recipients)
+            flying = self._flying.get(entry.id, 0)  # a consumer may have answered at once
+        return started
+
+    def poke(self) -> None:
+        """Look at the store again: a command changed something, or what was missing is there."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take up what is due, at the start and whenever a retry comes due, until `stop`."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            self._wake.clear()
+            timer = loop.call_later(await self._take_due(), self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
+
+    async def _take_due(self) -> float:
+        """Hand out what is due; seconds until the next look."""
+        now = self._clock.now()
+        limit = _BATCH + len(self._flying)
+        self._left_behind = False
+        if self._next is not None and self._next <= now:
+            self._next = None
+        try:
+            due = await self._store.due(now, limit)
+            started = sum([self._dispatch(entry, now) for entry in due])
+            if len(due) >= limit and started:
+                return 0.0
+            stored = await self._store.next_due()
+        except StoreError as fault:
+            self._event("queue.unreadable", reason=str(fault))
+            return _AFTER_FAULT
+        # what is being worked on still counts as due in the store, so its time says nothing then
+        times = [at for at in (stored, self._next) if at is not None and at > now]
+        at = min(times, default=now + 3600.0)
+        if self._flying or self._left_behind:
+            at = min(at, now + _LOOK_AGAIN)
+        return max(at - now, 0.0)
+
+    def _at(self, moment: float) -> None:
+        """A retry is planned: be awake then."""
+        if self._next is None or moment < self._next:
+            self._next = moment
+            self._wake.set()
+
+    async def stop(self) -> None:
+        """Hand out nothing more and wait until everything handed out is answered."""
+        self._stopping = True
+        self._wake.set()
+        await self._idle.wait()
+
+
+def _mask(recipients: Sequence[Recipient], route: str) -> int:
+    mask = 0
+    for recipient in recipients:
+        if recipient.route == route:
+            mask |= 1 << recipient.index
+    return mask
+
+
+def _bits(recipients: Sequence[Recipient]) -> int:
+    bits = 0
+    for recipient in recipients:
+        bits |= 1 << recipient.index
+    return bits
+
+
+def _held(entry: Entry) -> int:
+    """Octets an entry holds in memory while it is worked on; a file costs nothing."""
+    return len(entry.content.data) + len(entry.content.prefix)
