@@ -1,0 +1,409 @@
+"""One connection: the class that owns the transport, for every protocol and on every event loop.
+
+Owns: the transport, what waits to be written, the upgrade to TLS, the deadline, back-pressure both ways.
+A driver is fed octets and sends octets; replies of one turn of the loop leave in one write.
+Trusts: nobody. A peer that does not read its replies is not read from either; plaintext received before TLS is thrown
+away (CVE-2011-0411); a handshake has a deadline.
+Standards: RFC 3207 4.2 and RFC 2595 2 (start over after STARTTLS), RFC 5929 4 (tls-server-end-point).
+On failure: the driver hears `closed` exactly once, with the reason if there was one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from postroom.net.wheel import Wheel
+
+Octets = bytes | bytearray | memoryview
+Endpoint = tuple[str, int]
+
+_JOIN_UP_TO = 65536  # more than this is handed to the transport at once instead of being collected
+_NOWHERE: Endpoint = ("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsInfo:
+    """What was negotiated. server_end_point: RFC 5929 4.1 hash of the server's certificate; b"" if undefined."""
+
+    version: str  # such as "TLSv1.3"
+    cipher: str
+    server_end_point: bytes = b""
+
+
+class TlsSource(Protocol):
+    """Where a link gets its TLS from; see net.tls."""
+
+    @property
+    def server_name(self) -> str | None:
+        """The name to verify when we are the client; None when we are the server."""
+        ...
+
+    def context(self) -> ssl.SSLContext:
+        """The context for the next handshake."""
+        ...
+
+    def end_point(self, context: ssl.SSLContext) -> bytes:
+        """RFC 5929 4.1 hash of the certificate this context serves; b"" when it is not defined or not ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkOptions:
+    """What links of one listener share. handshake: seconds a TLS handshake may take; high_water: octets unsent."""
+
+    wheel: Wheel
+    tls: TlsSource | None = None
+    handshake: float = 15.0
+    high_water: int = 256 * 1024
+
+
+class Driver(Protocol):
+    """A protocol's side of a link. All are called on the loop; none may take long."""
+
+    def connected(self) -> None:
+        """The connection stands; with implicit TLS, the handshake is done."""
+        ...
+
+    def received(self, data: bytes) -> None:
+        """Octets from the peer, cut anywhere. Never called while paused."""
+        ...
+
+    def expired(self) -> None:
+        """The deadline passed. Arm it again, or say goodbye and close."""
+        ...
+
+    def closed(self, reason: Exception | None) -> None:
+        """The connection is gone; called once. None: closed in the usual way by either side."""
+        ...
+
+
+class Link(asyncio.Protocol):
+    """One connection. Its methods may be called at any time on the loop, and do nothing once it is gone."""
+
+    __slots__ = (
+        "__weakref__",
+        "_choked",
+        "_closing",
+        "_driver",
+        "_ended",
+        "_flush_due",
+        "_held",
+        "_loop",
+        "_lost",
+        "_make_driver",
+        "_options",
+        "_out",
+        "_paused",
+        "_queued",
+        "_receiving",
+        "_transport",
+        "_upgrade",
+        "_waiter",
+        "due",
+        "local",
+        "peer",
+        "slot",
+        "tls",
+    )
+
+    _driver: Driver
+    _transport: asyncio.Transport
+
+    def __init__(
+        self,
+        make_driver: Callable[[Link], Driver],
+        options: LinkOptions,
+        *,
+        peer: Endpoint | None = None,
+        local: Endpoint | None = None,
+    ) -> None:
+        """peer, local: what a trusted proxy said they are; None asks the socket."""
+        self._make_driver = make_driver
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self.peer = peer or _NOWHERE
+        self.local = local or _NOWHERE
+        self.tls: TlsInfo | None = None
+        self.due = self.slot = 0
+        self._out: list[Octets] = []
+        self._queued = 0
+        self._held: list[bytes] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._upgrade: asyncio.Task[None] | None = None
+        self._receiving = self._flush_due = self._paused = self._choked = False
+        self._ended = self._closing = False
+        self._lost = True  # until connected
+
+    # what a driver uses
+
+    @property
+    def secure(self) -> bool:
+        """True when nobody between the peer and us can read along."""
+        return self.tls is not None
+
+    @property
+    def loopback(self) -> bool:
+        """True when the peer is on this machine."""
+        host = self.peer[0]
+        return host.startswith("127.") or host == "::1"
+
+    @property
+    def alive(self) -> bool:
+        """False before the connection stands, after close() and when the peer is gone."""
+        return not (self._lost or self._closing)
+
+    @property
+    def standing(self) -> bool:
+        """True until `closed` was called: also while what was sent is still being written out."""
+        return not self._lost
+
+    def send(self, data: Octets) -> None:
+        """Write. What is sent in one turn of the loop leaves together. The octets must not change afterwards."""
+        if self._closing or self._lost:
+            return
+        self._out.append(data)
+        self._queued += len(data)
+        if self._queued >= _JOIN_UP_TO:
+            self._flush()
+        elif not (self._receiving or self._flush_due):
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken enough of what was sent. Raises ConnectionError when it is gone."""
+        if self._out:
+            self._flush()
+        while self._choked and not self._lost:
+            if self._waiter is None:
+                self._waiter = self._loop.create_future()
+            await asyncio.shield(self._waiter)
+        if self._lost:
+            raise ConnectionResetError("the peer is gone")
+
+    def start_tls(self) -> None:
+        """Shake hands once what was sent is on its way. `tls` is set before the driver hears from the peer again.
+
+        Octets already received here are thrown away (CVE-2011-0411, RFC 3207 4.2); the driver must empty its own
+        framer too. What is sent meanwhile waits. A failed handshake ends the link.
+        """
+        if self._options.tls is None or self.tls is not None or self._upgrade is not None:
+            raise RuntimeError("STARTTLS is not possible on this link")
+        if self._closing or self._lost:
+            return
+        self._flush()
+        self._held = None
+        # From here on nothing is read as plaintext: it stays in the kernel for the handshake to choke on.
+        self._transport.pause_reading()
+        self._upgrade = self._loop.create_task(self._handshake())
+
+    def deadline(self, seconds: float) -> None:
+        """(Re)arm the deadline: `expired` in `seconds`, give or take the wheel's resolution. 0 disarms."""
+        if self._lost:
+            return
+        if seconds > 0:
+            self._options.wheel.arm(self, seconds)
+        else:
+            self._options.wheel.disarm(self)
+
+    def pause(self) -> None:
+        """Stop reading: `received` is not called until `resume`. What a busy driver does, so that a peer waits."""
+        if not self._paused:
+            self._paused = True
+            self._read_or_wait()
+
+    def resume(self) -> None:
+        """Read on. What came in meanwhile is delivered in the next turn of the loop."""
+        if self._paused:
+            self._paused = False
+            if self._held is not None or self._ended:
+                self._loop.call_soon(self._catch_up)
+            else:
+                self._read_or_wait()
+
+    def close(self) -> None:
+        """Write out what was sent, then close. Nothing is received any more."""
+        if self._closing or self._lost:
+            return
+        if self._upgrade is None:
+            self._flush()
+            if not self._transport.is_closing():  # a second close() of asyncio's TLS transport breaks a later abort()
+                self._transport.close()
+        else:
+            self._transport.abort()  # in a handshake there is nobody to say goodbye to
+        self._closing = True
+
+    def abort(self) -> None:
+        """Close at once; what waits to be written is lost."""
+        if not self._lost:
+            self._closing = True
+            self._out.clear()
+            self._transport.abort()
+
+    # what the loop and the wheel call
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The loop: the connection stands."""
+        self._lost = False
+        self._adopt(cast(asyncio.Transport, transport))
+        if self.peer is _NOWHERE:
+            self.peer = _endpoint(transport.get_extra_info("peername"))
+        if self.local is _NOWHERE:
+            self.local = _endpoint(transport.get_extra_info("sockname"))
+        self._receiving = True  # a greeting needs no turn of its own
+        try:
+            self._driver = self._make_driver(self)
+            self._driver.connected()
+        except BaseException:
+            transport.abort()  # type: ignore[attr-defined]
+            raise
+        finally:
+            self._receiving = False
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """The loop: octets."""
+        if self._closing:
+            return
+        if self._paused or self._held is not None or self._upgrade is not None:
+            if self._upgrade is not None and self._transport.get_protocol() is self:
+                return  # still plaintext; what TLS has decrypted comes while another protocol owns the transport
+            if self._held is None:
+                self._held = []
+            self._held.append(data)
+            return
+        self._receiving = True
+        try:
+            self._driver.received(data)
+        finally:
+            self._receiving = False
+            if self._out:
+                self._flush()
+
+    def eof_received(self) -> bool:
+        """The loop: the peer will send nothing more, but may wait for answers (`printf ... | nc`)."""
+        self._ended = True
+        if not self._paused and self._held is None and self._upgrade is None:
+            self._loop.call_soon(self.close)  # after the answers of this turn
+        return self.tls is None  # TLS knows no half-open connections in asyncio
+
+    def pause_writing(self) -> None:
+        """The loop: more than the high-water mark is unsent."""
+        self._choked = True
+        self._read_or_wait()
+
+    def resume_writing(self) -> None:
+        """The loop: the peer has caught up."""
+        self._choked = False
+        self._wake()
+        self._read_or_wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The loop: it is over."""
+        if self._lost:
+            return
+        self._lost = self._closing = True
+        self._options.wheel.disarm(self)
+        self._out.clear()
+        self._held = None
+        self._wake()
+        driver = getattr(self, "_driver", None)
+        if driver is not None:
+            driver.closed(exc)
+            del self._driver  # link and driver name each other: let both go without the collector
+
+    def expire(self) -> None:
+        """The wheel: the deadline has passed."""
+        if not self._lost:
+            self._driver.expired()
+
+    # inside
+
+    def _adopt(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self._options.high_water)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.tls = _tls_info(tls, self._options.tls)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        out = self._out
+        if not out or self._upgrade is not None or self._lost:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        self._queued = 0
+        self._transport.write(data)
+
+    def _read_or_wait(self) -> None:
+        """Reading stands still while the driver is busy or the peer does not take what was sent."""
+        if self._lost or self._closing or self._upgrade is not None:
+            return
+        if self._paused or self._choked:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _catch_up(self) -> None:
+        """Deliver what arrived while the driver had paused, in order, until it pauses again."""
+        while self._held and not (self._paused or self._lost or self._upgrade):
+            held, self._held = self._held, None
+            self.data_received(b"".join(held))
+        if self._paused or self._lost or self._upgrade:
+            return
+        self._held = None
+        if self._ended:
+            self.close()
+        else:
+            self._read_or_wait()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _handshake(self) -> None:
+        source = self._options.tls
+        assert source is not None
+        name = source.server_name
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                source.context(),
+                server_side=name is None,
+                server_hostname=name,
+                ssl_handshake_timeout=self._options.handshake,
+                ssl_shutdown_timeout=2.0,
+            )
+        except (OSError, asyncio.CancelledError) as fault:  # ssl.SSLError and timeouts are OSError
+            self._transport.abort()
+            self.connection_lost(fault if isinstance(fault, OSError) else None)
+            return
+        finally:
+            self._upgrade = None
+        if transport is None or self._lost:
+            return
+        self._adopt(transport)
+        self._catch_up()  # what came with the last octets of the handshake
+        self._flush()
+
+
+def _endpoint(address: Any) -> Endpoint:
+    """(host, port) of a socket address; IPv4 behind a dual-stack socket is shown as IPv4, zones are dropped."""
+    if not isinstance(address, tuple):
+        return _NOWHERE  # Unix socket
+    host = str(address[0]).partition("%")[0]
+    return (host[7:] if host.startswith("::ffff:") and "." in host else host, int(address[1]))
+
+
+def _tls_info(tls: Any, source: TlsSource | None) -> TlsInfo:
+    cipher = tls.cipher()
+    end_point = b""
+    if source is not None and source.server_name is None:
+        end_point = source.end_point(tls.context)
+    return TlsInfo(version=str(tls.version()), cipher=cipher[0] if cipher else "", server_end_point=end_point)

@@ -1,0 +1,329 @@
+"""Link on real sockets, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import ssl
+import weakref
+from pathlib import Path
+
+import pytest
+
+from postroom.config import Tls, TlsMode
+
+from .conftest import Recorder, Serve
+
+
+async def connect(port: int, **kwargs: object) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, **kwargs)
+
+
+def echo(driver: Recorder, data: bytes) -> None:
+    driver.link.send(data)
+
+
+async def test_a_peer_is_known_by_address_and_port(site: Serve) -> None:
+    here = await site()
+    _, writer = await connect(here.port)
+    driver = await here.driver()
+    assert driver.link.peer == writer.get_extra_info("sockname")
+    assert driver.link.local == ("127.0.0.1", here.port)
+    assert driver.link.loopback
+    assert not driver.link.secure
+    writer.close()
+    await driver.until("closed")
+    assert driver.reason is None
+
+
+@pytest.mark.parametrize("tls", [TlsMode.NONE, TlsMode.IMPLICIT])
+async def test_octets_go_both_ways(site: Serve, client_tls: ssl.SSLContext, tls: TlsMode) -> None:
+    here = await site(echo, tls=tls)
+    secure = {"ssl": client_tls, "server_hostname": "mail.example"} if tls is TlsMode.IMPLICIT else {}
+    reader, writer = await connect(here.port, **secure)
+    octets = bytes(range(256)) * 2000
+    for start in range(0, len(octets), 70_001):
+        writer.write(octets[start : start + 70_001])
+    assert await reader.readexactly(len(octets)) == octets
+    driver = await here.driver()
+    assert driver.link.secure is (tls is TlsMode.IMPLICIT)
+    driver.link.close()
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_replies_of_one_turn_leave_in_one_write(site: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+
+    class Spy:
+        def __init__(self, transport: asyncio.Transport) -> None:
+            self._transport = transport
+
+        def write(self, data: bytes) -> None:
+            writes.append(data)
+            self._transport.write(data)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._transport, name)
+
+    def three_replies(driver: Recorder, data: bytes) -> None:
+        driver.link.send(b"one ")
+        driver.link.send(b"two ")
+        driver.link.send(b"three")
+
+    here = await site(three_replies)
+    reader, writer = await connect(here.port)
+    driver = await here.driver()
+    driver.link._transport = Spy(driver.link._transport)  # type: ignore[assignment]
+    writer.write(b"go")
+    assert await reader.readexactly(13) == b"one two three"
+    driver.link.send(b"from ")  # outside of received(): the next turn
+    driver.link.send(b"a task")
+    assert await reader.readexactly(11) == b"from a task"
+    assert writes == [b"one two three", b"from a task"]
+    writer.close()
+
+
+async def test_starttls_shows_what_was_negotiated(site: Serve, client_tls: ssl.SSLContext, pair: Tls) -> None:
+    def upgrade(driver: Recorder, data: bytes) -> None:
+        if data == b"STARTTLS\r\n":
+            driver.link.send(b"220 go\r\n")
+            driver.link.start_tls()
+            driver.link.send(b"250 first under TLS\r\n")
+        else:
+            driver.link.send(b"250 " + data)
+
+    here = await site(upgrade)
+    reader, writer = await connect(here.port)
+    writer.write(b"STARTTLS\r\n")
+    assert await reader.readline() == b"220 go\r\n"
+    await writer.start_tls(client_tls, server_hostname="mail.example")
+    assert await reader.readline() == b"250 first under TLS\r\n"
+    writer.write(b"NOOP\r\n")
+    assert await reader.readline() == b"250 NOOP\r\n"
+    driver = await here.driver()
+    info = driver.link.tls
+    assert info is not None
+    assert info.version == "TLSv1.3"
+    certificate = ssl.PEM_cert_to_DER_cert(_text(pair.certificate))
+    assert info.server_end_point == hashlib.sha256(certificate).digest()
+    assert driver.link.secure
+    with pytest.raises(RuntimeError):
+        driver.link.start_tls()
+    writer.close()
+    await driver.until("closed")
+
+
+async def test_plaintext_injected_before_tls_is_never_heard(site: Serve, client_tls: ssl.SSLContext) -> None:
+    """CVE-2011-0411: commands sent behind STARTTLS by a man in the middle must not count as sent under TLS."""
+
+    def upgrade(driver: Recorder, data: bytes) -> None:
+        if data == b"STARTTLS\r\n":
+            driver.link.pause()  # a driver that is busy when more arrives
+            driver.link.data_received(b"RCPT TO:<evil@example.com>\r\n")
+            driver.link.send(b"220 go\r\n")
+            driver.link.start_tls()
+            driver.link.data_received(b"DATA\r\n")
+            driver.link.resume()
+
+    here = await site(upgrade)
+    reader, writer = await connect(here.port)
+    driver = await here.driver()
+    writer.write(b"STARTTLS\r\n")
+    assert await reader.readline() == b"220 go\r\n"
+    await writer.start_tls(client_tls, server_hostname="mail.example")
+    writer.write(b"EHLO me\r\n")
+    await driver.hears(b"STARTTLS\r\nEHLO me\r\n")
+    writer.close()
+
+
+async def test_plaintext_after_starttls_ends_the_handshake(site: Serve) -> None:
+    def upgrade(driver: Recorder, data: bytes) -> None:
+        driver.link.send(b"220 go\r\n")
+        driver.link.start_tls()
+
+    here = await site(upgrade)
+    reader, writer = await connect(here.port)
+    writer.write(b"STARTTLS\r\n")
+    assert await reader.readline() == b"220 go\r\n"
+    writer.write(b"MAIL FROM:<evil@example.com>\r\n")
+    driver = await here.driver()
+    await driver.until("closed")
+    assert isinstance(driver.reason, OSError)
+    assert bytes(driver.heard) == b"STARTTLS\r\n"
+    writer.close()
+
+
+async def test_a_handshake_has_a_deadline(site: Serve) -> None:
+    def upgrade(driver: Recorder, data: bytes) -> None:
+        driver.link.start_tls()
+
+    here = await site(upgrade, handshake=0.05)
+    _, writer = await connect(here.port)
+    writer.write(b"STARTTLS\r\n")
+    driver = await here.driver()
+    await driver.until("closed")
+    assert isinstance(driver.reason, OSError)
+    writer.close()
+
+
+@pytest.mark.parametrize("tls", [TlsMode.NONE, TlsMode.IMPLICIT])
+async def test_a_slow_reader_is_waited_for(site: Serve, client_tls: ssl.SSLContext, tls: TlsMode) -> None:
+    here = await site(tls=tls, high_water=65536)
+    secure = {"ssl": client_tls, "server_hostname": "mail.example"} if tls is TlsMode.IMPLICIT else {}
+    reader, writer = await connect(here.port, limit=4096, **secure)
+    driver = await here.driver()
+    sent = 0
+
+    async def pour() -> None:
+        nonlocal sent
+        for _ in range(400):
+            driver.link.send(b"x" * 65536)
+            sent += 65536
+            await driver.link.drain()
+
+    pouring = asyncio.create_task(pour())
+    seen = -1
+    while seen != sent:  # until nothing moves any more: kernel and transport are full
+        seen = sent
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert not pouring.done()
+    assert sent < 400 * 65536
+    writer.write(b"command of a peer that does not read\r\n")
+    got = 0
+    while got < 400 * 65536:
+        got += len(await reader.read(1 << 20))
+    await pouring
+    await driver.until("received")  # and now it is served again
+    writer.close()
+
+
+async def test_drain_ends_when_the_peer_goes(site: Serve) -> None:
+    here = await site(high_water=1024)
+    _, writer = await connect(here.port, limit=1024)
+    driver = await here.driver()
+    driver.link.send(b"x" * (64 << 20))
+    waiting = asyncio.create_task(driver.link.drain())
+    await asyncio.sleep(0)
+    writer.transport.abort()
+    with pytest.raises(ConnectionError):
+        await waiting
+    await driver.until("closed")
+    driver.link.send(b"nobody is there")
+    driver.link.close()
+    driver.link.abort()
+    driver.link.deadline(5)
+
+
+async def test_nothing_is_received_while_paused(site: Serve) -> None:
+    here = await site(lambda driver, data: driver.link.pause())
+    _, writer = await connect(here.port)
+    driver = await here.driver()
+    writer.write(b"a")
+    await driver.until("received")
+    driver.link.data_received(b"b")
+    driver.link.data_received(b"c")
+    writer.write(b"d")
+    assert bytes(driver.heard) == b"a"
+    driver.link.resume()
+    await driver.hears(b"abc")
+    driver.link.resume()
+    await driver.hears(b"abcd")
+    writer.close()
+
+
+async def test_a_peer_that_ends_its_side_still_gets_its_answers(site: Serve) -> None:
+    """`printf 'QUIT\\r\\n' | nc`: half-closed at once; a busy driver answers first."""
+    here = await site(lambda driver, data: driver.link.pause())
+    reader, writer = await connect(here.port)
+    driver = await here.driver()
+    writer.write(b"NOOP\r\nQUIT\r\n")
+    writer.write_eof()
+    await driver.until("received")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    driver.link.send(b"250 ok\r\n221 bye\r\n")
+    driver.link.resume()
+    assert await reader.read() == b"250 ok\r\n221 bye\r\n"
+    await driver.until("closed")
+    assert driver.reason is None
+    writer.close()
+
+
+async def test_close_writes_out_what_was_sent(site: Serve) -> None:
+    here = await site()
+    reader, writer = await connect(here.port)
+    driver = await here.driver()
+    driver.link.send(b"x" * (4 << 20))
+    driver.link.close()
+    driver.link.send(b"too late")
+    assert len(await reader.read(-1)) == 4 << 20
+    assert not driver.link.alive
+    writer.close()
+    await driver.until("closed")
+
+
+async def test_deadline_comes_by_the_wheel(site: Serve) -> None:
+    here = await site()
+    _, writer = await connect(here.port)
+    driver = await here.driver()
+    await driver.until("connected")
+    driver.link.deadline(5)
+    here.wheel.turn(5)
+    assert driver.events.empty()
+    driver.link.deadline(5)  # the peer said something
+    here.wheel.turn(5)
+    assert driver.events.empty()
+    here.wheel.turn(1)
+    assert driver.events.get_nowait() == "expired"
+    here.wheel.turn(100)
+    assert driver.events.empty()
+    driver.link.deadline(5)
+    driver.link.deadline(0)
+    here.wheel.turn(10)
+    assert driver.events.empty()
+    writer.close()
+
+
+async def test_a_closed_link_is_freed_without_the_collector(site: Serve) -> None:
+    here = await site()
+    gc.disable()
+    try:
+        _, writer = await connect(here.port)
+        driver = await here.driver()
+        driver.link.deadline(1000)
+        writer.close()
+        await driver.until("closed")
+        gone = weakref.ref(driver.link)
+        del driver
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+async def test_a_driver_that_fails_costs_its_own_connection_only(site: Serve) -> None:
+    def fail(driver: Recorder, data: bytes) -> None:
+        raise ValueError("a bug")
+
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context))
+    here = await site(fail)
+    reader, writer = await connect(here.port)
+    writer.write(b"x")
+    assert await reader.read() == b""
+    driver = await here.driver()
+    await driver.until("closed")
+    assert isinstance(driver.reason, ValueError)
+    assert len(faults) == 1
+    writer.close()
+    _, other = await connect(here.port)
+    await (await here.driver()).until("connected")
+    other.close()
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text()
