@@ -1,0 +1,108 @@
+"""What we can do, said once: the CAPABILITY line of every state, ENABLE, and the documentation's table.
+
+Purpose: each extension is one row with its RFC; nothing announces what has no row.
+Standards: RFC 9051 6.1.1 and 7.2.2, RFC 7888 (LITERAL+ or LITERAL-, never both), RFC 7889, RFC 9208 3.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class Extension(Struct, frozen=True, kw_only=True):
+    """One capability. early: also told before login; enable: ENABLE turns it on (RFC 5161)."""
+
+    name: str
+    rfc: int
+    section: str
+    title: str
+    early: bool = False
+    enable: bool = False
+
+
+def _row(name: str, rfc: int, section: str, title: str) -> Extension:
+    return Extension(name=name, rfc=rfc, section=section, title=title)
+
+
+#: in the order in which they are printed
+EXTENSIONS: Final = (
+    Extension(name="IMAP4rev2", rfc=9051, section="6", title="Base protocol", early=True, enable=True),
+    Extension(name="IMAP4rev1", rfc=3501, section="6", title="Base protocol of older clients", early=True),
+    Extension(name="LITERAL+", rfc=7888, section="3", title="Literals without waiting", early=True),
+    Extension(name="SASL-IR", rfc=4959, section="3", title="Initial response in AUTHENTICATE", early=True),
+    Extension(name="ENABLE", rfc=5161, section="3", title="Switching extensions on", early=True),
+    Extension(name="ID", rfc=2971, section="3", title="Names and versions of client and server", early=True),
+    Extension(name="IDLE", rfc=2177, section="3", title="Push of changes", early=True),
+    _row("NAMESPACE", 2342, "5", "Where mailboxes are"),
+    _row("UIDPLUS", 4315, "2", "UIDs of appended and copied messages, UID EXPUNGE"),
+    _row("MOVE", 6851, "3", "Moving messages"),
+    _row("UNSELECT", 3691, "2", "Closing without expunging"),
+    _row("CHILDREN", 3348, "3", "Whether a mailbox has children"),
+    _row("SPECIAL-USE", 6154, "2", "Mailboxes for drafts, sent mail, junk, trash"),
+    _row("CREATE-SPECIAL-USE", 6154, "3", "Creating such mailboxes"),
+    _row("LIST-EXTENDED", 5258, "3", "Options of LIST"),
+    _row("LIST-STATUS", 5819, "2", "STATUS within LIST"),
+    _row("STATUS=SIZE", 8438, "2", "Size of a mailbox"),
+    _row("ESEARCH", 4731, "3", "Search results as sets and counts"),
+    _row("SEARCHRES", 5182, "2", "Using the last search result"),
+    Extension(name="CONDSTORE", rfc=7162, section="3.1", title="Changes since a point, safe STORE", enable=True),
+    Extension(name="QRESYNC", rfc=7162, section="3.2", title="Quick resynchronisation", enable=True),
+    _row("MULTIAPPEND", 3502, "6.3.11", "Several messages in one APPEND"),
+    _row("APPENDLIMIT", 7889, "2", "Largest message that APPEND takes"),
+    Extension(name="UTF8=ACCEPT", rfc=6855, section="3", title="UTF-8 names and headers", enable=True),
+    _row("BINARY", 3516, "4", "Parts without transfer encoding"),
+    _row("WITHIN", 5032, "2", "Search by age"),
+    _row("QUOTA", 9208, "3", "Limits and usage"),
+    _row("QUOTA=RES-STORAGE", 9208, "5.1", "Quota of octets"),
+    _row("QUOTA=RES-MESSAGE", 9208, "5.2", "Quota of messages"),
+)
+#: names that ENABLE knows, in upper case, as they are printed
+ENABLED: Final = {row.name.upper(): row.name for row in EXTENSIONS if row.enable}
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """What this connection may be offered; it changes with TLS.
+
+    starttls: TLS is possible and not yet there; login: passwords may be sent now; mechanisms: SASL names, best first;
+    append_limit: octets, 0 when there is none; literal_minus: announce LITERAL- in place of LITERAL+;
+    without: capabilities that are switched off, as printed.
+    """
+
+    starttls: bool = False
+    login: bool = True
+    mechanisms: tuple[str, ...] = ("PLAIN",)
+    append_limit: int = 0
+    literal_minus: bool = False
+    without: frozenset[str] = frozenset()
+
+
+def capabilities(offer: Offer, authenticated: bool) -> tuple[str, ...]:
+    """The names for a CAPABILITY response in this state."""
+    told = [_printed(row.name, offer) for row in EXTENSIONS if (authenticated or row.early) and _is_on(row, offer)]
+    if authenticated:
+        return tuple(told)
+    if offer.starttls:
+        told.append("STARTTLS")
+    if not offer.login:
+        told.append("LOGINDISABLED")  # RFC 9051 6.2.3
+    told += [f"AUTH={mechanism}" for mechanism in offer.mechanisms]
+    return tuple(told)
+
+
+def _is_on(row: Extension, offer: Offer) -> bool:
+    return row.name not in offer.without and (row.name != "APPENDLIMIT" or offer.append_limit > 0)
+
+
+def _printed(name: str, offer: Offer) -> str:
+    if name == "LITERAL+" and offer.literal_minus:
+        return "LITERAL-"
+    if name == "APPENDLIMIT":
+        return f"APPENDLIMIT={offer.append_limit}"
+    return name
+
+
+def describe() -> tuple[tuple[str, str, str], ...]:
+    """Rows for the documentation: capability, "RFC n section", what it is for."""
+    return tuple((row.name, f"RFC {row.rfc} {row.section}", row.title) for row in EXTENSIONS)

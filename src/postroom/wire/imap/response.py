@@ -1,0 +1,243 @@
+r"""Responses as octets: everything but FETCH (see rows.py).
+
+Purpose: one function for each response of the grammar; the driver joins what they give. All end with CR LF, except
+response codes, which are given without brackets and go into `ok`, `no` and their like.
+Standards: RFC 9051 7, RFC 5530 (codes), RFC 4315 (UIDPLUS), RFC 7162, RFC 4731, RFC 5258, RFC 9208, RFC 2342, RFC 2971.
+Text is ASCII of ours; names and strings go through names.py and strings.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from postroom.wire.imap import names
+from postroom.wire.imap.events import Refused
+from postroom.wire.imap.sequence import print_ranges
+from postroom.wire.imap.strings import astring, nstring, string
+
+CONTINUE: Final = b"+ OK\r\n"
+IDLING: Final = b"+ idling\r\n"
+
+
+# -- status responses (RFC 9051 7.1) ------------------------------------------------------------------------------
+def status_line(tag: bytes, status: bytes, text: str, code: bytes = b"") -> bytes:
+    """tag SP ("OK" / "NO" / "BAD" / "BYE" / "PREAUTH") SP ["[" code "]" SP] text."""
+    if code:
+        return b"%b %b [%b] %b\r\n" % (tag, status, code, text.encode("ascii", "replace"))
+    return b"%b %b %b\r\n" % (tag, status, text.encode("ascii", "replace"))
+
+
+def ok(tag: bytes, text: str, code: bytes = b"") -> bytes:
+    """Tagged OK; tag b"*" for the untagged one."""
+    return status_line(tag, b"OK", text, code)
+
+
+def no(tag: bytes, text: str, code: bytes = b"") -> bytes:
+    """Tagged NO."""
+    return status_line(tag, b"NO", text, code)
+
+
+def bad(tag: bytes, text: str, code: bytes = b"") -> bytes:
+    """Tagged BAD."""
+    return status_line(tag, b"BAD", text, code)
+
+
+def bye(text: str, code: bytes = b"") -> bytes:
+    """Untagged BYE: the connection ends."""
+    return status_line(b"*", b"BYE", text, code)
+
+
+def refused(event: Refused) -> bytes:
+    """The one reply that a Refused event deserves."""
+    return status_line(event.tag or b"*", event.status, event.text, event.code)
+
+
+def challenge(data: bytes) -> bytes:
+    """A SASL challenge; data is already base64 (RFC 9051 7.6)."""
+    return b"+ %b\r\n" % data
+
+
+# -- response codes -----------------------------------------------------------------------------------------------
+def appenduid(uidvalidity: int, uids: Iterable[tuple[int, int]]) -> bytes:
+    """RFC 4315 3: APPENDUID; uids as ranges (more than one with MULTIAPPEND)."""
+    return b"APPENDUID %d %b" % (uidvalidity, print_ranges(uids))
+
+
+def copyuid(uidvalidity: int, source: Iterable[tuple[int, int]], target: Iterable[tuple[int, int]]) -> bytes:
+    """RFC 4315 3: COPYUID; both sets in the order of copying. Not to be sent when nothing was copied."""
+    return b"COPYUID %d %b %b" % (uidvalidity, print_ranges(source), print_ranges(target))
+
+
+def modified(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """RFC 7162 3.1.3: MODIFIED."""
+    return b"MODIFIED " + print_ranges(ranges)
+
+
+def number_code(name: bytes, value: int) -> bytes:
+    """UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ, UNSEEN (RFC 3501) with their number."""
+    return b"%b %d" % (name, value)
+
+
+def permanent_flags(flags: Iterable[bytes]) -> bytes:
+    r"""RFC 9051 7.1: PERMANENTFLAGS; b"\\*" among the flags allows new keywords."""
+    return b"PERMANENTFLAGS (%b)" % b" ".join(flags)
+
+
+def capability_code(capabilities: Iterable[str]) -> bytes:
+    """RFC 9051 7.1: CAPABILITY in the greeting and after login saves a round trip."""
+    return b"CAPABILITY " + " ".join(capabilities).encode("ascii")
+
+
+# -- server and mailbox status ------------------------------------------------------------------------------------
+def capability(capabilities: Iterable[str]) -> bytes:
+    """RFC 9051 7.2.2."""
+    return b"* CAPABILITY %b\r\n" % " ".join(capabilities).encode("ascii")
+
+
+def enabled(capabilities: Sequence[str]) -> bytes:
+    """RFC 9051 7.2.1."""
+    return b"* %b\r\n" % " ".join(("ENABLED", *capabilities)).encode("ascii")
+
+
+def exists(count: int) -> bytes:
+    """RFC 9051 7.4.1."""
+    return b"* %d EXISTS\r\n" % count
+
+
+def recent(count: int) -> bytes:
+    """RFC 3501 7.3.2; not for clients that enabled IMAP4rev2."""
+    return b"* %d RECENT\r\n" % count
+
+
+def flags(known: Iterable[bytes]) -> bytes:
+    """RFC 9051 7.3.5: the flags of the mailbox."""
+    return b"* FLAGS (%b)\r\n" % b" ".join(known)
+
+
+def expunge(seq: int) -> bytes:
+    """RFC 9051 7.5.1."""
+    return b"* %d EXPUNGE\r\n" % seq
+
+
+def expunges(seqs: Iterable[int]) -> bytes:
+    """EXPUNGE of several messages. seqs: numbers before the first is gone, ascending; sent from the highest down."""
+    return b"".join([b"* %d EXPUNGE\r\n" % seq for seq in sorted(seqs, reverse=True)])
+
+
+def vanished(uids: Iterable[tuple[int, int]], earlier: bool = False) -> bytes:
+    """RFC 7162 3.2.10; b"" when there are none."""
+    ranges = print_ranges(uids)
+    if not ranges:
+        return b""
+    return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", ranges)
+
+
+def namespace(prefix: str = "", delimiter: str = "/", utf8: bool = False) -> bytes:
+    """RFC 9051 7.3.4 with one personal namespace."""
+    return b"* NAMESPACE ((%b %b)) NIL NIL\r\n" % (names.printed(prefix, utf8), string(delimiter.encode("ascii")))
+
+
+def identification(fields: Mapping[str, str | None]) -> bytes:
+    """RFC 2971 3.2."""
+    if not fields:
+        return b"* ID NIL\r\n"
+    words = []
+    for name, value in fields.items():
+        words += [string(name.encode("utf-8")), nstring(None if value is None else value.encode("utf-8"))]
+    return b"* ID (%b)\r\n" % b" ".join(words)
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    r"""One LIST response. attributes: such as "\\HasChildren"; childinfo: RFC 5258 6; oldname: RFC 9051 6.3.9.7."""
+
+    mailbox: str
+    attributes: tuple[str, ...] = ()
+    delimiter: str | None = "/"
+    childinfo: tuple[str, ...] = ()
+    oldname: str | None = None
+
+
+def listed(entry: Listed, utf8: bool = False, response: bytes = b"LIST") -> bytes:
+    """RFC 9051 7.3.1; response b"LSUB" for RFC 3501 7.2.3."""
+    extended = []
+    if entry.childinfo:
+        selected = b" ".join([string(option.encode("ascii")) for option in entry.childinfo])
+        extended.append(b'"CHILDINFO" (%b)' % selected)
+    if entry.oldname is not None:
+        extended.append(b'"OLDNAME" (%b)' % names.printed(entry.oldname, utf8))
+    tail = b" (%b)" % b" ".join(extended) if extended else b""
+    attributes = " ".join(entry.attributes).encode("ascii")
+    delimiter = nstring(None if entry.delimiter is None else entry.delimiter.encode("ascii"))
+    return b"* %b (%b) %b %b%b\r\n" % (response, attributes, delimiter, names.printed(entry.mailbox, utf8), tail)
+
+
+def status(mailbox: str, items: Iterable[tuple[str, int | None]], utf8: bool = False) -> bytes:
+    """RFC 9051 7.3.2; None prints NIL (RFC 7889 3.1: no limit)."""
+    pairs = [f"{name} {'NIL' if value is None else value}" for name, value in items]
+    return b"* STATUS %b (%b)\r\n" % (names.printed(mailbox, utf8), " ".join(pairs).encode("ascii"))
+
+
+def quota(root: str, resources: Iterable[tuple[str, int, int]], utf8: bool = False) -> bytes:
+    """RFC 9208 4.2.1: (resource, usage, limit)."""
+    triples = " ".join([f"{name} {usage} {limit}" for name, usage, limit in resources])
+    return b"* QUOTA %b (%b)\r\n" % (names.printed(root, utf8), triples.encode("ascii"))
+
+
+def quotaroot(mailbox: str, roots: Iterable[str], utf8: bool = False) -> bytes:
+    """RFC 9208 4.2.2."""
+    words = [names.printed(mailbox, utf8), *(names.printed(root, utf8) for root in roots)]
+    return b"* QUOTAROOT %b\r\n" % b" ".join(words)
+
+
+# -- search results -----------------------------------------------------------------------------------------------
+def search(numbers: Sequence[int], modseq: int | None = None) -> bytes:
+    """RFC 3501 7.2.5; modseq: the highest of the messages found (RFC 7162 3.1.6), only with a MODSEQ criterion."""
+    if not numbers:
+        return b"* SEARCH\r\n"
+    words = (b"%d " * len(numbers) % tuple(numbers))[:-1]
+    if modseq is None:
+        return b"* SEARCH %b\r\n" % words
+    return b"* SEARCH %b (MODSEQ %d)\r\n" % (words, modseq)
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """Results for an ESEARCH response; what is None is not printed (nor an empty ALL)."""
+
+    uid: bool = False
+    least: int | None = None  # MIN
+    most: int | None = None  # MAX
+    count: int | None = None
+    all: tuple[tuple[int, int], ...] = ()
+    modseq: int | None = None
+
+
+def esearch(tag: bytes, found: Found) -> bytes:
+    """RFC 9051 7.3.4 and RFC 4731 3.1."""
+    words = [b"* ESEARCH (TAG %b)" % string(tag)]
+    if found.uid:
+        words.append(b"UID")
+    if found.least is not None:
+        words.append(b"MIN %d" % found.least)
+    if found.most is not None:
+        words.append(b"MAX %d" % found.most)
+    if found.all:
+        words.append(b"ALL " + print_ranges(found.all))
+    if found.count is not None:
+        words.append(b"COUNT %d" % found.count)
+    if found.modseq is not None:
+        words.append(b"MODSEQ %d" % found.modseq)
+    return b" ".join(words) + b"\r\n"
+
+
+def flag_names(system: bytes, keywords: Iterable[str]) -> bytes:
+    """The inside of a flag list: printed system flags (values.flags.PRINTED) and keywords."""
+    words = [keyword.encode("ascii") for keyword in keywords]
+    return b" ".join([system, *words] if system else words)
+
+
+def quoted_argument(text: str) -> bytes:
+    """An argument within a response code, such as a charset (RFC 9051 9: charset = atom / quoted)."""
+    return astring(text.encode("utf-8"))

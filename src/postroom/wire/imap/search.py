@@ -1,0 +1,202 @@
+"""SEARCH and UID SEARCH: the search program as a tree.
+
+Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731 and 5182 (RETURN, SAVE, $),
+RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ).
+Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
+A CHARSET together with UTF8=ACCEPT is accepted as long as the text decodes: RFC 6855 3 says SHOULD reject, but clients
+do it.
+Trust: hostile; depth and number of keys are bounded.
+On failure: BadSyntax, UnknownCharset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from postroom.values.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from postroom.wire.imap import charset
+from postroom.wire.imap.commands import Key, Search, SearchKey
+from postroom.wire.imap.dates import parse_day
+from postroom.wire.imap.scanner import Scanner
+
+MAX_DEPTH: Final = 100
+MAX_KEYS: Final = 5000
+_RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
+
+_BITS: Final = {"ANSWERED": ANSWERED, "DELETED": DELETED, "DRAFT": DRAFT, "FLAGGED": FLAGGED, "SEEN": SEEN}
+#: keys without arguments
+_CONSTANT: Final = {
+    "ALL": SearchKey(Key.ALL),
+    "RECENT": SearchKey(Key.RECENT),
+    "NEW": SearchKey(Key.NEW),
+    "OLD": SearchKey(Key.OLD),
+    **{name: SearchKey(Key.FLAGS, bits=bit) for name, bit in _BITS.items()},
+    **{"UN" + name: SearchKey(Key.UNFLAGS, bits=bit) for name, bit in _BITS.items()},
+}
+
+
+def search(scanner: Scanner) -> Search:
+    """[SP "RETURN" SP "(" options ")"] SP ["CHARSET" SP charset SP] search-key *(SP search-key)."""
+    returns = None
+    codec = "utf_8"
+    scanner.space()
+    if _word(scanner) == "RETURN":
+        scanner.keyword()
+        scanner.space()
+        returns = _returns(scanner)
+        scanner.space()
+    if _word(scanner) == "CHARSET":
+        scanner.keyword()
+        scanner.space()
+        codec = charset.codec_of(scanner.astring())
+        scanner.space()
+    program = _Program(scanner, codec)
+    keys = [program.key(0)]
+    while not scanner.at_end():
+        scanner.space()
+        keys.append(program.key(0))
+    tree = keys[0] if len(keys) == 1 else SearchKey(Key.AND, keys=tuple(keys))
+    return Search(tree, returns, program.uses_modseq)
+
+
+def _word(scanner: Scanner) -> str:
+    """The word that stands here, without going past it; "" when it is longer than what we look for."""
+    head = scanner.text[scanner.pos : scanner.pos + 8].partition(b" ")[0]
+    return head.decode("ascii", "replace").upper()
+
+
+def _returns(scanner: Scanner) -> tuple[str, ...]:
+    """search-return-opts; RFC 4731 3.1: an empty list means ALL."""
+    scanner.expect(b"(")
+    options: dict[str, None] = {}
+    while not scanner.accept(b")"):
+        if options:
+            scanner.space()
+        option = scanner.keyword()
+        if option not in _RETURN:
+            raise scanner.fail("known result option")
+        options[option] = None
+    return tuple(options) or ("ALL",)
+
+
+class _Program:
+    """Reads search keys; counts them."""
+
+    __slots__ = ("codec", "count", "scanner", "uses_modseq")
+
+    def __init__(self, scanner: Scanner, codec: str) -> None:
+        self.scanner = scanner
+        self.codec = codec
+        self.count = 0
+        self.uses_modseq = False
+
+    def key(self, depth: int) -> SearchKey:
+        """One search-key. depth: how many keys it stands in."""
+        scanner = self.scanner
+        self.count += 1
+        if depth > MAX_DEPTH or self.count > MAX_KEYS:
+            raise scanner.fail("simpler search")
+        first = scanner.text[scanner.pos : scanner.pos + 1]
+        if first.isdigit() or first in (b"*", b"$"):
+            return SearchKey(Key.SEQ, set=scanner.sequence_set())
+        if first == b"(":
+            return self._group(depth)
+        name = scanner.keyword()
+        constant = _CONSTANT.get(name)
+        if constant is not None:
+            return constant
+        reader = _READERS.get(name)
+        if reader is None:
+            raise scanner.fail("known search key")
+        scanner.space()
+        return reader(self, name, depth)
+
+    def _group(self, depth: int) -> SearchKey:
+        """ "(" search-key *(SP search-key) ")"."""
+        scanner = self.scanner
+        scanner.expect(b"(")
+        keys = [self.key(depth + 1)]
+        while not scanner.accept(b")"):
+            scanner.space()
+            keys.append(self.key(depth + 1))
+        return keys[0] if len(keys) == 1 else SearchKey(Key.AND, keys=tuple(keys))
+
+    def text(self) -> str:
+        """An astring in the charset of the command."""
+        return charset.decode(self.scanner.astring(), self.codec)
+
+
+def _not(program: _Program, _name: str, depth: int) -> SearchKey:
+    return SearchKey(Key.NOT, keys=(program.key(depth + 1),))
+
+
+def _or(program: _Program, _name: str, depth: int) -> SearchKey:
+    left = program.key(depth + 1)
+    program.scanner.space()
+    return SearchKey(Key.OR, keys=(left, program.key(depth + 1)))
+
+
+def _uid(program: _Program, _name: str, _depth: int) -> SearchKey:
+    return SearchKey(Key.UID, set=program.scanner.sequence_set())
+
+
+def _flag(program: _Program, name: str, _depth: int) -> SearchKey:
+    return SearchKey(Key(name), text=program.scanner.atom().decode("ascii"))
+
+
+def _field(program: _Program, name: str, _depth: int) -> SearchKey:
+    return SearchKey(Key.HEADER, name=name, text=program.text())
+
+
+def _header(program: _Program, _name: str, _depth: int) -> SearchKey:
+    name = program.text()
+    program.scanner.space()
+    return SearchKey(Key.HEADER, name=name, text=program.text())
+
+
+def _text(program: _Program, name: str, _depth: int) -> SearchKey:
+    return SearchKey(Key(name), text=program.text())
+
+
+def _date(program: _Program, name: str, _depth: int) -> SearchKey:
+    # RFC 9051 9: date = date-text / DQUOTE date-text DQUOTE
+    return SearchKey(Key(name), number=parse_day(program.scanner.astring()))
+
+
+def _number(program: _Program, name: str, _depth: int) -> SearchKey:
+    return SearchKey(Key(name), number=program.scanner.number())
+
+
+def _interval(program: _Program, name: str, _depth: int) -> SearchKey:
+    return SearchKey(Key(name), number=program.scanner.nz_number(2**32 - 1))
+
+
+def _modseq(program: _Program, _name: str, _depth: int) -> SearchKey:
+    """RFC 7162 7: "MODSEQ" [SP entry-name SP ("priv" / "shared" / "all")] SP mod-sequence-valzer."""
+    scanner = program.scanner
+    if scanner.peek(b'"'):
+        if not scanner.string().startswith(b"/flags/"):
+            raise scanner.fail("name such as /flags/$MDNSent")
+        scanner.space()
+        if scanner.keyword() not in ("PRIV", "SHARED", "ALL"):
+            raise scanner.fail("priv, shared or all")
+        scanner.space()
+    program.uses_modseq = True
+    return SearchKey(Key.MODSEQ, number=scanner.number())
+
+
+_READERS: Final[dict[str, Callable[[_Program, str, int], SearchKey]]] = {
+    "NOT": _not,
+    "OR": _or,
+    "UID": _uid,
+    "KEYWORD": _flag,
+    "UNKEYWORD": _flag,
+    "HEADER": _header,
+    **dict.fromkeys(("BCC", "CC", "FROM", "SUBJECT", "TO"), _field),
+    **dict.fromkeys(("BODY", "TEXT"), _text),
+    **dict.fromkeys(("BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE"), _date),
+    **dict.fromkeys(("LARGER", "SMALLER"), _number),
+    **dict.fromkeys(("OLDER", "YOUNGER"), _interval),
+    "MODSEQ": _modseq,
+}

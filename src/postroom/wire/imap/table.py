@@ -1,0 +1,152 @@
+"""The command table: who may do what, when; and from the same rows the parser's dispatch.
+
+Purpose: permission is data. One loop in the driver checks state and sequence-number rules for every command.
+Standards: RFC 9051 3 (states), 6 (commands), 7.5.1 (when EXPUNGE may be sent); extensions as cited by row.
+On failure: parse raises BadCommand, BadCharset or BadMailbox, with the command's tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import IntFlag
+from typing import Final
+
+from msgspec import Struct
+
+from postroom.wire.imap import auth, fetch, listing, mailbox, quota, search, select, store
+from postroom.wire.imap.commands import Command
+from postroom.wire.imap.errors import BadCharset, BadCommand, BadMailbox, BadName, BadSyntax, UnknownCharset
+from postroom.wire.imap.events import Line
+from postroom.wire.imap.scanner import Scanner
+
+
+class State(IntFlag):
+    """States of a connection (RFC 9051 3)."""
+
+    NOT_AUTHENTICATED = 1
+    AUTHENTICATED = 2
+    SELECTED = 4
+    LOGOUT = 8
+    ANY = 7  # in a table row: every state but LOGOUT
+
+
+_NOT: Final = State.NOT_AUTHENTICATED
+_AUTH: Final = State.AUTHENTICATED | State.SELECTED
+_SELECTED: Final = State.SELECTED
+_ANY: Final = State.ANY
+_WRONG_STATE: Final = {
+    State.NOT_AUTHENTICATED: "log in first",
+    State.AUTHENTICATED: "not allowed now: select a mailbox for commands on messages, log in only once",
+    State.SELECTED: "already logged in",
+    State.LOGOUT: "connection is closing",
+}
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One command.
+
+    parse: reads the arguments, from the space after the name to the end; expunge_ok: untagged EXPUNGE or VANISHED may
+    be sent while it runs (RFC 9051 7.5.1); rfc: where it is defined.
+    """
+
+    name: str
+    states: State
+    parse: Callable[[Scanner], object]
+    rfc: str
+    expunge_ok: bool = True
+
+
+def nothing(_scanner: Scanner) -> None:
+    """No arguments."""
+
+
+_ROWS: Final = (
+    Row(name="CAPABILITY", states=_ANY, parse=nothing, rfc="RFC 9051 6.1.1"),
+    Row(name="NOOP", states=_ANY, parse=nothing, rfc="RFC 9051 6.1.2"),
+    Row(name="LOGOUT", states=_ANY, parse=nothing, rfc="RFC 9051 6.1.3"),
+    Row(name="ID", states=_ANY, parse=auth.identification, rfc="RFC 2971 3.1"),
+    Row(name="STARTTLS", states=_NOT, parse=nothing, rfc="RFC 9051 6.2.1"),
+    Row(name="AUTHENTICATE", states=_NOT, parse=auth.authenticate, rfc="RFC 9051 6.2.2"),
+    Row(name="LOGIN", states=_NOT, parse=auth.login, rfc="RFC 9051 6.2.3"),
+    Row(name="ENABLE", states=_AUTH, parse=auth.enable, rfc="RFC 9051 6.3.1"),
+    Row(name="SELECT", states=_AUTH, parse=select.select, rfc="RFC 9051 6.3.2"),
+    Row(name="EXAMINE", states=_AUTH, parse=select.select, rfc="RFC 9051 6.3.3"),
+    Row(name="CREATE", states=_AUTH, parse=mailbox.create, rfc="RFC 9051 6.3.4"),
+    Row(name="DELETE", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9051 6.3.5"),
+    Row(name="RENAME", states=_AUTH, parse=mailbox.rename, rfc="RFC 9051 6.3.6"),
+    Row(name="SUBSCRIBE", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9051 6.3.7"),
+    Row(name="UNSUBSCRIBE", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9051 6.3.8"),
+    Row(name="LIST", states=_AUTH, parse=listing.list_, rfc="RFC 9051 6.3.9"),
+    Row(name="LSUB", states=_AUTH, parse=listing.lsub, rfc="RFC 3501 6.3.9"),
+    Row(name="NAMESPACE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.10"),
+    Row(name="STATUS", states=_AUTH, parse=mailbox.status, rfc="RFC 9051 6.3.11"),
+    # APPEND: the framer reads it; a line that comes here has no literal where one must be
+    Row(name="APPEND", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.12"),
+    Row(name="IDLE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.13"),
+    Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.2"),
+    Row(name="GETQUOTAROOT", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9208 4.1.3"),
+    Row(name="SETQUOTA", states=_AUTH, parse=quota.set_quota, rfc="RFC 9208 4.1.1"),
+    Row(name="CHECK", states=_SELECTED, parse=nothing, rfc="RFC 3501 6.4.1"),
+    Row(name="CLOSE", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.1"),
+    Row(name="UNSELECT", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.2"),
+    Row(name="EXPUNGE", states=_SELECTED, parse=store.expunge, rfc="RFC 9051 6.4.3"),
+    Row(name="SEARCH", states=_SELECTED, parse=search.search, rfc="RFC 9051 6.4.4", expunge_ok=False),
+    Row(name="FETCH", states=_SELECTED, parse=fetch.fetch, rfc="RFC 9051 6.4.5", expunge_ok=False),
+    Row(name="STORE", states=_SELECTED, parse=store.store, rfc="RFC 9051 6.4.6", expunge_ok=False),
+    Row(name="COPY", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.7"),
+    Row(name="MOVE", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.8"),
+    Row(name="UID SEARCH", states=_SELECTED, parse=search.search, rfc="RFC 9051 6.4.9"),
+    Row(name="UID FETCH", states=_SELECTED, parse=fetch.uid_fetch, rfc="RFC 9051 6.4.9"),
+    Row(name="UID STORE", states=_SELECTED, parse=store.store, rfc="RFC 9051 6.4.9"),
+    Row(name="UID COPY", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.9"),
+    Row(name="UID MOVE", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.9"),
+    Row(name="UID EXPUNGE", states=_SELECTED, parse=store.uid_expunge, rfc="RFC 9051 6.4.9"),
+)
+
+COMMANDS: Final = {row.name: row for row in _ROWS}
+_BY_WORD: Final = {row.name.encode("ascii"): row for row in _ROWS}
+
+_START: Final = re.compile(
+    rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+) ((?:UID )?[A-Za-z]+)(?= |\Z)",
+    re.IGNORECASE,
+)
+_TAG: Final = re.compile(rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+)(?: |\Z)")
+
+
+def parse(line: Line, utf8: bool = False, state: State = State.ANY) -> Command:
+    """The command of a complete line. utf8: mailbox names are UTF-8 (after ENABLE); state: of the connection.
+
+    Raises BadCommand (also as BadCharset, BadMailbox) with the tag, b"*" when there is none.
+    """
+    text = line.text
+    found = _START.match(text)
+    if not found:
+        raise _no_command(text)
+    tag, word = found.groups()
+    row = _BY_WORD.get(word) or _BY_WORD.get(word.upper())
+    if row is None:
+        raise BadCommand(tag, "unknown command")
+    if not row.states & state:
+        raise BadCommand(tag, f"{row.name}: {_WRONG_STATE[state]}")
+    scanner = Scanner(text, line.literals, utf8, found.end())
+    try:
+        args = row.parse(scanner)
+        if scanner.pos != len(text):
+            scanner.end()
+    except UnknownCharset as fault:
+        raise BadCharset(tag, str(fault)) from None
+    except BadName as fault:
+        raise BadMailbox(tag, str(fault)) from None
+    except BadSyntax as fault:
+        raise BadCommand(tag, f"{row.name}: {fault}") from None
+    if row.name == "APPEND":
+        raise BadCommand(tag, "APPEND: message literal expected")
+    return Command(tag, row.name, args)
+
+
+def _no_command(text: bytes) -> BadCommand:
+    found = _TAG.match(text)
+    if not found:
+        return BadCommand(b"*", "line does not begin with a tag")
+    return BadCommand(found[1], "command expected after the tag")
