@@ -53,7 +53,7 @@ class _Route:
 class Queue:
     """The queue of this worker's slot."""
 
-    def __init__(  # noqa: PLR0913 - made in one place only
+    def __init__(
         self,
         store: QueueStore,
         ids: Callable[[], str],

@@ -51,7 +51,7 @@ class Events:
 
 
 class FakeQueueStore:
-    """What lies in the queue. broken: every call fails; lagging: what `finish` wrote is not seen yet (a crash loses it)."""
+    """What lies in the queue. broken: every call fails; lagging: `finish` writes nothing yet."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Entry] = {}

@@ -1,0 +1,175 @@
+"""An intake with a directory, accounts and a queue made of dictionaries."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from postroom.config import Config, Limits, Server
+from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
+from postroom.intake.routing import Hosted, NotHosted, Target, Unknown
+from postroom.intake.service import Intake
+from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
+from postroom.testing.mailflow import FakeQueueStore, StandingClock
+from postroom.values.address import Address
+from postroom.values.content import Content
+
+ALICE = AccountRow(id="acc-alice", login="alice@here.test", created=0)
+BOB = AccountRow(id="acc-bob", login="bob@here.test", created=0, quota=1000)
+
+
+class FakeIdentity:
+    """here.test with alice, bob, a team of both and one outside, and postmaster."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.asked: list[Address] = []
+
+    async def resolve(self, address: Address):
+        self.asked.append(address)
+        if self.broken:
+            raise StoreUnavailable("locked")
+        alice, bob = Target(ALICE.login, ALICE.id), Target(BOB.login, BOB.id)
+        known = {
+            "alice@here.test": (alice,),
+            "bob@here.test": (bob,),
+            "postmaster@here.test": (alice,),
+            "team@here.test": (alice, bob, Target("x@far.test", None)),
+            "out@here.test": (Target("x@far.test", None),),
+            "jörg@here.test": (alice,),
+        }
+        local, _, detail = address.local.partition("+")
+        if address.domain != "here.test":
+            return NotHosted()
+        targets = known.get(f"{local.casefold()}@here.test")
+        if targets is None:
+            return Unknown()
+        if detail:
+            return Hosted((Target(f"{local.casefold()}+{detail}@here.test", targets[0].account),))
+        return Hosted(targets)
+
+    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
+        if self.broken:
+            raise StoreUnavailable("locked")
+        return address is None or (account is ALICE and address.key == "team@here.test")
+
+
+@dataclass
+class FakeAccounts:
+    """The store as intake sees it: rows, usage, spools."""
+
+    folder: Path
+    octets: dict[str, int] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    spools: list[FileSpool] = field(default_factory=list)
+    disk_full: bool = False
+
+    @property
+    def directory(self):
+        return self
+
+    async def account(self, account: str):
+        """Row and mailboxes alike: intake asks either for little."""
+        return _Both(self, {ALICE.id: ALICE, BOB.id: BOB}[account])
+
+    def spool(self):
+        self.spools.append(FileSpool(self.folder / f"spool{len(self.spools)}", self.disk_full))
+        return self.spools[-1]
+
+
+class _Both:
+    def __init__(self, accounts: FakeAccounts, row: AccountRow) -> None:
+        self.accounts = accounts
+        self.id = row.id
+        self.quota = row.quota
+
+    async def usage(self) -> Usage:
+        if self.id in self.accounts.broken:
+            raise StoreUnavailable("disk error")
+        return Usage(self.accounts.octets.get(self.id, 0), 1)
+
+
+class FileSpool:
+    """A spool that always writes a file."""
+
+    def __init__(self, path: Path, disk_full: bool = False) -> None:
+        self.path = path
+        self.closed = False
+        self.disk_full = disk_full
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        if self.disk_full:
+            raise StoreUnavailable("no space left")
+        with self.path.open("ab") as file:
+            file.write(data)
+        self.size += len(data)
+
+    async def seal(self) -> Content:
+        return Content(size=self.size, path=str(self.path))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeQueue:
+    """Takes entries and remembers them."""
+
+    def __init__(self) -> None:
+        self.store = FakeQueueStore()
+        self.entries: list[NewEntry] = []
+        self.ids = (f"id{n}" for n in itertools.count(1))
+        self.fault: Exception | None = None
+
+    def new_id(self) -> str:
+        return next(self.ids)
+
+    async def accept(self, entry: NewEntry):
+        if self.fault:
+            raise self.fault
+        self.entries.append(entry)
+        return await self.store.accept(entry)
+
+
+class House:
+    """Everything, and shortcuts for a test to speak with."""
+
+    def __init__(self, folder: Path, **limits: object) -> None:
+        self.store = FakeAccounts(folder)
+        self.queue = FakeQueue()
+        self.identity = FakeIdentity()
+        self.clock = StandingClock(1_800_000_000.0)
+        config = Config(server=Server(hostname="mx.here.test"), limits=Limits(**limits))
+        self.intake = Intake(self.store, self.queue, self.identity, config, self.clock)
+
+    async def open(self, peer: Peer, sender: str | None = "x@far.test", **options: object) -> Envelope:
+        address = None if sender is None else Address.parse(sender)
+        return await self.intake.sender(peer, MailOptions(sender=address, **options))
+
+    async def rcpt(self, peer: Peer, envelope: Envelope, *addresses: str, **options: object) -> None:
+        for address in addresses:
+            parsed = Address.parse(address) if address else None
+            await self.intake.recipient(peer, envelope, RcptOptions(address=parsed, **options))
+
+    async def send(self, peer: Peer, content: bytes | Content, *to: str, sender: str | None = "x@far.test"):
+        envelope = await self.open(peer, sender)
+        await self.rcpt(peer, envelope, *to)
+        content = Content.of(content) if isinstance(content, bytes) else content
+        return await self.intake.accept(peer, envelope, content)
+
+
+STRANGER = Peer(service="smtp", ip="192.0.2.7", port=4711, helo="mail.far.test")
+LMTP = Peer(service="lmtp", ip="127.0.0.1", port=4711, helo="localhost")
+USER = Peer(
+    service="submission",
+    ip="2001:db8::5",
+    port=4711,
+    helo="[192.168.1.5]",
+    tls="TLSv1.3 TLS_AES_256_GCM_SHA384",
+    account=ALICE,
+)
+MAIL = b"From: X <x@far.test>\r\nTo: alice@here.test\r\nSubject: hi\r\n\r\nhello\r\n"
+OWN = (
+    b"From: Alice <alice@here.test>\r\nDate: Fri, 15 Jan 2027 08:00:00 +0000\r\nMessage-ID: <1@here.test>\r\n\r\nhi\r\n"
+)
