@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from postroom.values.address import Address, BadAddress
+from postroom.message.addresses import Mailbox, parse
+from postroom.values.address import Address, BadAddress, parse_domain
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
 
@@ -72,7 +73,7 @@ def check_loops(header: bytes, limit: int) -> None:
 
 def delivered_to(header: bytes) -> frozenset[str]:
     """Addresses (keys) of the Delivered-To fields: who has had this message."""
-    if b"elivered-to" not in header and b"ELIVERED-TO" not in header:
+    if b"delivered-to" not in header.lower():
         return frozenset()
     return frozenset(_keys(match[1].decode("utf-8", "replace") for match in _DELIVERED_TO.finditer(header)))
 
@@ -107,15 +108,34 @@ def read_submitted(header: bytes) -> Submitted:
     return Submitted(senders[0], has_date, has_id, tuple(removed))
 
 
-def from_addresses(value: bytes) -> tuple[Address, ...]:
+def from_addresses(value: bytes) -> list[Address]:
     """The mailboxes of a From field. Raises Refusal when there is none or one is no address."""
-    plain = _PLAIN_FROM.fullmatch(value.strip()) if len(value) <= _LONGEST_FROM else None
-    if not plain:
-        raise Refusal(550, "5.6.0", "The From field holds no mail address that can be read")
+    if len(value) > _LONGEST_FROM:
+        raise _unreadable()
+    plain = _PLAIN_FROM.fullmatch(value.strip())
     try:
-        return (Address.parse((plain[1] or plain[2]).decode("utf-8")),)
+        if plain:
+            return [Address.parse((plain[1] or plain[2]).decode("utf-8"))]
+        found = [
+            _address(each) for each in parse(value.replace(b"\r\n", b"")) if each.mailbox and each.host is not None
+        ]
     except (BadAddress, UnicodeDecodeError):
-        raise Refusal(550, "5.6.0", "The From field holds no mail address that can be read") from None
+        raise _unreadable() from None
+    if not found:
+        raise _unreadable()
+    return found
+
+
+def _unreadable() -> Refusal:
+    return Refusal(550, "5.6.0", "The From field holds no mail address that can be read")
+
+
+def _address(found: Mailbox) -> Address:
+    """`found` has its quotes removed already. Raises BadAddress, UnicodeDecodeError."""
+    local = (found.mailbox or b"").decode("utf-8")
+    if not local.isprintable() or len(local) > 64:
+        raise BadAddress(local)
+    return Address(local, parse_domain((found.host or b"").decode("utf-8")))
 
 
 def without(block: bytes, spans: tuple[tuple[int, int], ...]) -> bytes:
