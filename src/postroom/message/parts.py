@@ -63,6 +63,22 @@ def pack(rows: Sequence[Sequence[int]], labels: Sequence[bytes]) -> bytes:
     return _HEAD.pack(1 if wide else 0, len(rows)) + b"".join([row(*each) for each in rows]) + b"\n".join(labels)
 
 
+def shifted(data: bytes, lead: int) -> bytes:
+    """What `pack` wrote, for the same message with `lead` more octets of header fields before it
+    (fewer, when it is negative). Raises ValueError when it was not written by `pack`.
+    """
+    if len(data) < _HEAD.size:
+        raise ValueError("not packed parts")
+    layout, count = _HEAD.unpack_from(data)
+    row = _WIDE_ROW if layout else _ROW
+    end = _HEAD.size + count * row.size
+    rows = [
+        (kind, start + lead if number else 0, body + lead, last + lead, subtree)
+        for number, (kind, start, body, last, subtree) in enumerate(row.iter_unpack(data[_HEAD.size : end]))
+    ]
+    return pack(rows, [data[end:]])
+
+
 class Parts:
     """The parts of one message."""
 

@@ -1,0 +1,194 @@
+"""Delivery: what the queue holds for accounts of ours goes into their mailboxes.
+
+Owns: the step from queue to mailbox; keeps nothing. Idempotent: the account remembers (queue id, recipient), so a
+message that is delivered again after a crash is there once.
+Trusts: the queue's envelope. Content is hostile; it is indexed once for all recipients of an entry.
+Standards: RFC 5321 4.4 (Return-Path), RFC 9228 (Delivered-To).
+On failure: an Outcome for the queue, always; what was not foreseen is a deferral and an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from postroom.mailbox.service import Account, Mailboxes
+from postroom.message.index import IndexLimits, MessageIndex
+from postroom.message.index import index as index_message
+from postroom.message.parts import shifted
+from postroom.queue.outcome import Kind, Outcome
+from postroom.store.api import (
+    AccountRow,
+    DeliveredAlready,
+    Entry,
+    NotFound,
+    OverQuota,
+    Recipient,
+    StoreError,
+)
+from postroom.values.content import Content
+
+#: deliveries under way at once; the accounts' commits are grouped from what waits
+AT_ONCE = 64
+#: recipients of one entry that are delivered side by side
+STRANDS = 16
+#: octets above which a message is indexed in a thread instead of on the loop
+_INDEX_IN_THREAD = 512 * 1024
+
+_DELIVERED = "2.0.0"
+
+
+class Queue(Protocol):
+    """What delivery tells the queue."""
+
+    async def settle(self, entry: Entry, outcomes: Sequence[Outcome]) -> None: ...
+    def give_back(self, entry: Entry, recipients: Sequence[Recipient]) -> None: ...
+
+
+class Event(Protocol):
+    """Where lives of messages are told."""
+
+    def __call__(self, name: str, /, **fields: object) -> None: ...
+
+
+#: the account whose mailboxes take mail for an address, None when there is none (any more). Raises StoreError.
+FindAccount = Callable[[str], Awaitable[AccountRow | None]]
+
+
+class Delivery:
+    """Delivers this worker's local mail. Give `take` to the queue as the consumer of the local route."""
+
+    def __init__(
+        self, queue: Queue, mailboxes: Mailboxes, find: FindAccount, event: Event, limits: IndexLimits | None = None
+    ) -> None:
+        self._queue = queue
+        self._mailboxes = mailboxes
+        self._find = find
+        self._event = event
+        self._limits = limits or IndexLimits()
+        self._pending: deque[tuple[Entry, Sequence[Recipient]]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def take(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
+        """Recipients of an entry to deliver now."""
+        self._pending.append((entry, recipients))
+        if len(self._tasks) < AT_ONCE:
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Finish what is being delivered; what has not begun stays in the queue."""
+        self._stopping = True
+        while self._pending:
+            self._queue.give_back(*self._pending.popleft())
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        """Deliver entry after entry until none is left."""
+        while self._pending:
+            entry, recipients = self._pending.popleft()
+            if self._stopping:
+                self._queue.give_back(entry, recipients)
+                continue
+            job = _Job(entry, self._limits)
+            if len(recipients) == 1:
+                outcomes = [await self._deliver(job, recipients[0])]
+            else:
+                outcomes = await self._side_by_side(job, recipients)
+            await self._queue.settle(entry, outcomes)
+
+    async def _side_by_side(self, job: _Job, recipients: Sequence[Recipient]) -> list[Outcome]:
+        """Several accounts at once, for their commits wait for the disk."""
+        outcomes: list[Outcome] = []
+        waiting = deque(recipients)
+
+        async def strand() -> None:
+            while waiting:
+                outcomes.append(await self._deliver(job, waiting.popleft()))
+
+        await asyncio.gather(*[strand() for _ in range(min(STRANDS, len(recipients)))])
+        return outcomes
+
+    async def _deliver(self, job: _Job, recipient: Recipient) -> Outcome:
+        try:
+            row = await self._find(recipient.address)
+            if row is None:
+                return _outcome(recipient, Kind.FAILED, "5.1.1", "There is no such mailbox here")
+            if row.disabled:
+                return _outcome(recipient, Kind.FAILED, "5.2.1", "The mailbox is disabled")
+            return await self._into(await self._mailboxes.open(row), job, recipient)
+        except DeliveredAlready:
+            return _outcome(recipient, Kind.DELIVERED, _DELIVERED, "Delivered before")
+        except OverQuota:
+            return _outcome(recipient, Kind.DEFERRED, "4.2.2", "The mailbox is full")
+        except NotFound as fault:
+            self._event("delivery.fault", queue_id=job.entry.id, recipient=recipient.address, reason=str(fault))
+            return _outcome(recipient, Kind.DEFERRED, "4.2.0", "The mailbox cannot be opened")
+        except StoreError as fault:
+            self._event("delivery.fault", queue_id=job.entry.id, recipient=recipient.address, reason=str(fault))
+            return _outcome(recipient, Kind.DEFERRED, "4.3.0", "The mailbox is out of order")
+        except Exception as fault:  # accepted mail is never lost for a fault of ours
+            self._event("delivery.fault", queue_id=job.entry.id, recipient=recipient.address, reason=repr(fault))
+            return _outcome(recipient, Kind.DEFERRED, "4.3.0", "Delivery failed for a reason of our own")
+
+    async def _into(self, account: Account, job: _Job, recipient: Recipient) -> Outcome:
+        content, found = await job.rendered(recipient)
+        entry = job.entry
+        result = await account.deliver(
+            content,
+            queue_id=entry.id,
+            recipient=recipient.address,
+            internaldate=int(entry.received),
+            index=found,
+        )
+        reply = "Delivered" if result is not None else "Delivered before"
+        return _outcome(recipient, Kind.DELIVERED, _DELIVERED, reply)
+
+
+class _Job:
+    """One entry on its way: what is the same for all its recipients."""
+
+    __slots__ = ("_index", "_lead", "_limits", "_return_path", "entry")
+
+    def __init__(self, entry: Entry, limits: IndexLimits) -> None:
+        self.entry = entry
+        self._limits = limits
+        self._return_path = f"Return-Path: <{entry.sender}>\r\nDelivered-To: "
+        self._lead = 0  # octets of fields before the source that `_index` counts
+        self._index: asyncio.Future[MessageIndex] | MessageIndex | None = None
+
+    async def rendered(self, recipient: Recipient) -> tuple[Content, MessageIndex]:
+        """The octets the account keeps, and their index; the scan is done for the first recipient only."""
+        prefix = f"{self._return_path}{recipient.address}\r\n".encode("utf-8", "replace")
+        content = self.entry.content
+        lead = len(prefix) + len(content.prefix)
+        if self._index is None:
+            self._lead = lead
+            if content.size <= _INDEX_IN_THREAD:
+                self._index = index_message(content.source(), lead, limits=self._limits)
+            else:
+                self._index = asyncio.ensure_future(asyncio.to_thread(_index_large, content, lead, self._limits))
+        found = self._index
+        if isinstance(found, asyncio.Future):
+            found = await found
+        return content.with_prefix(prefix), _moved(found, lead - self._lead)
+
+
+def _index_large(content: Content, lead: int, limits: IndexLimits) -> MessageIndex:
+    return index_message(content.source(), lead, limits=limits)
+
+
+def _moved(index: MessageIndex, more: int) -> MessageIndex:
+    """The index of the same message with `more` octets of header fields before it (or fewer)."""
+    if not more:
+        return index
+    return replace(index, parts=shifted(index.parts, more), header=index.header + more)
+
+
+def _outcome(recipient: Recipient, kind: Kind, status: str, reply: str) -> Outcome:
+    return Outcome(recipient=recipient, kind=kind, status=status, reply=reply)
