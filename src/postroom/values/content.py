@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -22,12 +22,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`size` octets: `prefix` (trace fields added at delivery) and then either `data` or the file at `path`."""
+    """`size` octets: `prefix` (trace fields added at delivery) and then either `data` or the file at `path`.
+
+    digest: SHA-256 of the file's octets when whoever wrote the file knows it, else empty.
+    """
 
     size: int
     data: bytes = b""
     path: str = ""
     prefix: bytes = b""
+    digest: bytes = field(default=b"", compare=False)
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -37,7 +41,7 @@ class Content:
     def with_prefix(self, prefix: bytes) -> Content:
         """The same octets with more header fields in front; small ones are joined at once."""
         if self.path:
-            return Content(size=self.size + len(prefix), path=self.path, prefix=prefix + self.prefix)
+            return Content(size=self.size + len(prefix), path=self.path, prefix=prefix + self.prefix, digest=self.digest)
         return Content.of(prefix + self.data)
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:

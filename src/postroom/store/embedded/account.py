@@ -1,0 +1,241 @@
+"""The AccountStore of the embedded store: reads on the loop, changes through the committer.
+
+Owns: the reader connection, opened at first use and closed when the account has not been used for long (`Pool`).
+The object itself stays valid: sessions hold it for hours at the price of a few hundred octets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import apsw
+
+from postroom.store.api.account import (
+    AppendResult,
+    CopyResult,
+    ExpungeResult,
+    FlagChange,
+    MailboxInfo,
+    NewMessage,
+    Rendered,
+    StoreFlagsResult,
+    Usage,
+)
+from postroom.store.api.errors import NotFound
+from postroom.store.api.pages import Snapshot
+from postroom.store.embedded import account_read as read
+from postroom.store.embedded.account_file import AccountFile, AccountUnit
+from postroom.store.embedded.account_folders import Create, Delete, Provision, Rename, Subscribe
+from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, StoreFlags
+from postroom.store.embedded.committer import Committer
+from postroom.store.embedded.database import open_database, unavailable
+from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.working import Image
+from postroom.values.content import Content
+
+T = TypeVar("T")
+
+
+class Pool:
+    """Which accounts have open files: the least recently used is closed when there are too many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = max(most, 1)
+        self._open: OrderedDict[EmbeddedAccount, None] = OrderedDict()
+
+    def used(self, account: EmbeddedAccount) -> None:
+        """The account is being used now."""
+        self._open[account] = None
+        self._open.move_to_end(account)
+        if len(self._open) > self._most:
+            oldest, _ = self._open.popitem(last=False)
+            oldest.release()
+
+    def forget(self, account: EmbeddedAccount) -> None:
+        """The account's files are closed by its owner."""
+        self._open.pop(account, None)
+
+    def close(self) -> None:
+        """Close every reader."""
+        for account in self._open:
+            account.close_reader()
+        self._open.clear()
+
+
+class EmbeddedAccount:
+    """One account. See postroom.store.api.AccountStore."""
+
+    __slots__ = ("__weakref__", "_committer", "_file", "_pool", "_pop3", "_reader")
+
+    def __init__(self, file: AccountFile, committer: Committer, pool: Pool) -> None:
+        self._file = file
+        self._committer = committer
+        self._pool = pool
+        self._reader: apsw.Connection | None = None
+        self._pop3 = FileLock(file.layout.pop3_lock)
+
+    @property
+    def id(self) -> str:
+        return self._file.id
+
+    # reading
+
+    def _connection(self) -> apsw.Connection:
+        if self._reader is None:
+            options = self._file.around.options
+            self._reader = open_database(self._file.layout.database, options, cache_kib=options.reader_cache_kib)
+        self._pool.used(self)
+        return self._reader
+
+    def _read(self, function: Callable[..., T], *arguments: object) -> T:
+        try:
+            return function(self._connection(), *arguments)
+        except (apsw.Error, OSError) as fault:
+            raise unavailable(fault) from fault
+
+    async def mailboxes(self) -> list[MailboxInfo]:
+        return self._read(read.read_mailboxes)
+
+    async def mailbox(self, name: str) -> MailboxInfo | None:
+        return self._read(read.read_mailbox, name)
+
+    async def snapshot(self, mailbox: int) -> Snapshot:
+        return self._read(self._image, mailbox).snapshot
+
+    def _image(self, reader: apsw.Connection, mailbox: int) -> Image:
+        images = self._file.images
+        known = images.get(mailbox)
+        modseq = read.read_modseq(reader, mailbox)
+        if known is not None and known.snapshot.modseq >= modseq:
+            return known  # newer only for an instant, while the committer has not told us yet
+        image = read.read_image(reader, mailbox, known)
+        newest = images.get(mailbox)
+        if newest is None or newest.snapshot.modseq < image.snapshot.modseq:
+            images[mailbox] = image
+        return image
+
+    async def rendered(self, messages: Sequence[int]) -> list[Rendered]:
+        return self._read(read.read_rendered, messages)
+
+    async def columns(self, messages: Sequence[int], column: str) -> list[bytes]:
+        return self._read(read.read_columns, messages, column)
+
+    async def content(self, message: int) -> Content:
+        return self._read(read.read_content, self._file.layout, message)
+
+    async def vanished(self, mailbox: int, since: int) -> Sequence[int] | None:
+        return self._read(read.read_vanished, mailbox, since)
+
+    async def usage(self) -> Usage:
+        return self._read(read.read_usage)
+
+    # changing
+
+    async def _write(self, work: Callable[[AccountUnit], Callable[[], T]], octets: int = 0) -> T:
+        self._pool.used(self)
+        return await self._committer.submit(self._file, work, octets)
+
+    async def create(self, name: str, special_use: str = "") -> MailboxInfo:
+        return await self._write(Create(name, special_use))
+
+    async def rename(self, mailbox: int, name: str) -> None:
+        await self._write(Rename(mailbox, name))
+
+    async def delete(self, mailbox: int) -> None:
+        await self._write(Delete(mailbox))
+        self._file.images.pop(mailbox, None)
+
+    async def subscribe(self, name: str, subscribed: bool) -> None:
+        await self._write(Subscribe(name, subscribed))
+
+    async def append(
+        self,
+        mailbox: int,
+        messages: Sequence[NewMessage],
+        *,
+        quota: int = 0,
+        delivery: tuple[str, str] | None = None,
+    ) -> AppendResult:
+        octets = sum(len(message.content.data) for message in messages)
+        return await self._write(Append(mailbox, messages, quota, delivery), octets)
+
+    async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
+        return await self._write(StoreFlags(mailbox, uids, change))
+
+    async def copy(self, source: int, uids: Sequence[int], target: int, *, quota: int = 0) -> CopyResult:
+        return await self._write(Copy(source, uids, target, quota))
+
+    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+        return await self._write(Move(source, uids, target))
+
+    async def expunge(self, mailbox: int, uids: Sequence[int] | None, *, only_deleted: bool = True) -> ExpungeResult:
+        if uids is None and not only_deleted:
+            raise ValueError("expunging everything takes the UIDs")
+        return await self._write(Expunge(mailbox, uids, only_deleted))
+
+    # the maildrop lock
+
+    async def pop3_lock(self, holder: str, now: float, lifetime: float) -> bool:
+        try:
+            return self._pop3.take(holder, now, now + lifetime)
+        except OSError as fault:
+            raise unavailable(fault) from fault
+
+    async def pop3_unlock(self, holder: str) -> None:
+        self._pop3.give_back(holder)
+
+    # opening and closing
+
+    def must_exist(self) -> None:
+        """Raises NotFound when the account has no file, StoreUnavailable when it cannot be opened."""
+        try:
+            self._connection()
+        except apsw.CantOpenError as fault:
+            if not os.path.exists(self._file.layout.database):
+                raise NotFound(f"no account {self.id}") from fault
+            raise unavailable(fault) from fault
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+
+    async def provision(self, work: Provision) -> None:
+        """Make first mailboxes."""
+        await self._write(work)
+
+    async def shut(self) -> None:
+        """Close everything before the folder is removed."""
+        self._pool.forget(self)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def chore() -> None:
+            self._file.close()
+            loop.call_soon_threadsafe(done.set_result, None)
+
+        self._committer.run_between(chore)
+        await done
+        self.close_reader()
+        self._pop3.release()
+
+    def close_files(self) -> None:
+        """Close everything; the committer has ended."""
+        self.close_reader()
+        self._file.close()
+        self._pop3.release()
+
+    def close_reader(self) -> None:
+        """Give the reader's memory back."""
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            with contextlib.suppress(apsw.Error):
+                reader.close()
+
+    def release(self) -> None:
+        """Close files that have not been used for long; they are opened again when they are."""
+        self.close_reader()
+        self._file.images.clear()
+        self._committer.run_between(self._file.close)

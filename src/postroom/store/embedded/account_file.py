@@ -1,0 +1,217 @@
+"""An account's file for writing: one open transaction gathers a batch's changes and writes each row once.
+
+Owns: the writer connection (committer's thread only), the images of mailboxes as the last commit left them, and the
+body files a transaction makes. A failed transaction removes the files it made; one that dies with the process leaves
+files without a row, which the next sweep removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from postroom.store.api.feed import Feed, Hint
+from postroom.store.api.pages import Snapshot
+from postroom.store.embedded.account_read import load_image, page_id, read_counters
+from postroom.store.embedded.codec import pack_fixed, pack_flags
+from postroom.store.embedded.database import OpenOptions, open_database, rollback
+from postroom.store.embedded.disk import Disk, discard
+from postroom.store.embedded.layout import AccountLayout
+from postroom.store.embedded.working import Counters, Image, Working
+from postroom.values.clock import Clock
+
+_WRITE_PAGE = "REPLACE INTO page VALUES (?, ?, ?)"
+_WRITE_MAILBOX = (
+    "UPDATE mailbox SET uidnext = ?, modseq = ?, messages = ?, unseen = ?, deleted = ?, size = ?, next_page = ?,"
+    " history = ?, keywords = ? WHERE id = ?"
+)
+_WRITE_ACCOUNT = "UPDATE account SET modseq = ?, uidvalidity = ?, next_message = ?, octets = ?, messages = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every account of a store shares."""
+
+    options: OpenOptions
+    disk: Disk
+    clock: Clock
+    feed: Feed
+
+
+class AccountFile:
+    """One account's mail.db as the committer sees it."""
+
+    __slots__ = ("_writer", "around", "id", "images", "layout")
+
+    def __init__(self, account: str, layout: AccountLayout, around: Surroundings) -> None:
+        self.id = account
+        self.layout = layout
+        self.around = around
+        self.images: dict[int, Image] = {}
+        self._writer: apsw.Connection | None = None
+
+    def begin(self, durable: bool = True) -> AccountUnit:
+        """Open a transaction. Raises apsw.Error."""
+        if self._writer is None:
+            options = self.around.options
+            self._writer = open_database(self.layout.database, options, cache_kib=options.writer_cache_kib)
+        self._writer.execute("BEGIN IMMEDIATE")
+        return AccountUnit(self, self._writer)
+
+    def close(self) -> None:
+        """Close the writer; on the committer's thread, or when it has ended."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            with contextlib.suppress(apsw.Error):
+                writer.close()
+
+
+@dataclass(slots=True)
+class Totals:
+    """The account's row."""
+
+    modseq: int
+    uidvalidity: int
+    next_message: int
+    octets: int
+    messages: int
+
+
+class AccountUnit:
+    """One transaction on one account. See Committer for the rules of work done with it."""
+
+    __slots__ = ("_boxes", "_changes", "_files", "_folders", "_list_changed", "connection", "file", "now", "totals")
+
+    def __init__(self, file: AccountFile, connection: apsw.Connection) -> None:
+        self.file = file
+        self.connection = connection
+        self.now = file.around.clock.now()
+        row: Any = connection.execute("SELECT modseq, uidvalidity, next_message, octets, messages FROM account").get
+        self.totals = Totals(*row)
+        self._boxes: dict[int, Working] = {}
+        self._changes = 0
+        self._list_changed = False
+        self._files: list[str] = []
+        self._folders: set[str] = set()
+
+    # what work may use
+
+    def open(self, mailbox: int) -> Working:
+        """The mailbox to work on. Raises NotFound."""
+        box = self._boxes.get(mailbox)
+        if box is None:
+            row = read_counters(self.connection, mailbox)
+            image = self.file.images.get(mailbox)
+            if image is None or image.snapshot.modseq != row.modseq:
+                older = image if image is not None and image.snapshot.modseq < row.modseq else None
+                image = load_image(self.connection, row, older)
+            box = self._boxes[mailbox] = Working(row, image)
+        return box
+
+    def next_modseq(self) -> int:
+        """The account's next MODSEQ: from here on something is changed."""
+        self._changes += 1
+        self.totals.modseq += 1
+        return self.totals.modseq
+
+    def new_file(self, path: str, folder: str) -> None:
+        """A file was made in this transaction: it goes when the transaction does not stand."""
+        self._files.append(path)
+        self._folders.add(folder)
+
+    def list_changed(self) -> None:
+        """The list of mailboxes is not what it was."""
+        self._list_changed = True
+        self.next_modseq()
+
+    def forget(self, mailbox: int) -> None:
+        """The mailbox was removed in this transaction: nothing of it is to be written."""
+        self._boxes.pop(mailbox, None)
+
+    def snapshot(self, mailbox: int) -> Snapshot:
+        """After the commit: the mailbox as this transaction left it."""
+        return self.file.images[mailbox].snapshot
+
+    # what the committer uses
+
+    def changed(self) -> int:
+        """Grows with every change."""
+        return self._changes + self.connection.total_changes()
+
+    def commit(self) -> Callable[[], None] | None:
+        """Write what changed; files first, so that a row never names a file that is not there."""
+        disk = self.file.around.disk
+        for folder in self._folders:
+            disk.sync_folder(folder)
+        touched = self._write() if self._changes else {}
+        self.connection.execute("COMMIT")
+        for mailbox, box in self._boxes.items():
+            self.file.images[mailbox] = touched.get(mailbox) or box.origin
+        if not self._changes:
+            return None
+        hints = [Hint(self.file.id, mailbox, image.snapshot.modseq) for mailbox, image in touched.items()]
+        if self._list_changed:
+            hints.append(Hint(self.file.id, 0, self.totals.modseq))
+        return lambda: _publish(self.file.around.feed, hints)
+
+    def rollback(self) -> None:
+        """As if it never was."""
+        rollback(self.connection)
+        for path in self._files:
+            discard(self.file.around.disk, path)
+
+    def _write(self) -> dict[int, Image]:
+        """Write pages, mailbox rows and the account's row; gives the new images of changed mailboxes."""
+        touched: dict[int, Image] = {}
+        pages: list[tuple[int, int, bytes]] = []
+        rows: list[tuple[object, ...]] = []
+        for mailbox, box in self._boxes.items():
+            if not box.changed:
+                continue
+            touched[mailbox] = box.image()
+            pages.extend(_packed(box))
+            rows.append(_counters(box.row))
+            if box.dropped:
+                ids = [(page_id(mailbox, number),) for number in box.dropped]
+                self.connection.executemany("DELETE FROM page WHERE id IN (?1, ?1 | 1)", ids)
+        if pages:
+            self.connection.executemany(_WRITE_PAGE, pages)
+        if rows:
+            self.connection.executemany(_WRITE_MAILBOX, rows)
+        row = self.totals
+        self.connection.execute(
+            _WRITE_ACCOUNT, (row.modseq, row.uidvalidity, row.next_message, row.octets, row.messages)
+        )
+        return touched
+
+
+def _packed(box: Working) -> list[tuple[int, int, bytes]]:
+    pages = dict(zip(box.numbers, box.pages, strict=True))
+    version = box.row.modseq
+    rows = [(page_id(box.row.id, number), version, pack_fixed(pages[number])) for number in box.fixed]
+    rows += [(page_id(box.row.id, number) | 1, version, pack_flags(pages[number])) for number in box.flags]
+    return rows
+
+
+def _counters(row: Counters) -> tuple[object, ...]:
+    return (
+        row.uidnext,
+        row.modseq,
+        row.messages,
+        row.unseen,
+        row.deleted,
+        row.size,
+        row.next_page,
+        row.history,
+        row.keywords,
+        row.id,
+    )
+
+
+def _publish(feed: Feed, hints: list[Hint]) -> None:
+    for hint in hints:
+        feed.publish(hint)

@@ -1,0 +1,139 @@
+"""What changes the list of mailboxes: create, rename, delete, subscribe. Work for the committer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from postroom.store.api.account import MailboxInfo
+from postroom.store.api.errors import MailboxExists, MailboxHasChildren, NotFound
+from postroom.store.embedded.account_file import AccountUnit
+from postroom.store.embedded.account_read import read_mailbox, read_mailbox_by_id
+from postroom.store.embedded.account_write import expunge_chosen
+
+_INSERT = (
+    "INSERT INTO mailbox (name, uidvalidity, special_use, subscribed, uidnext, modseq, messages, unseen, deleted, size,"
+    " next_page, history, keywords) VALUES (?, ?, ?, 1, 1, ?, 0, 0, 0, 0, 0, 0, '')"
+)
+#: names below `?1`, or `?1` itself; substr, because LIKE would need escapes
+_BELOW = "substr(name, 1, length(?1) + 1) = ?1 || '/'"
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make a mailbox and the parents it lacks."""
+
+    name: str
+    special_use: str = ""
+
+    def __call__(self, unit: AccountUnit) -> Callable[[], MailboxInfo]:
+        if read_mailbox(unit.connection, self.name) is not None:
+            raise MailboxExists(self.name)
+        _make_parents(unit, self.name)
+        _insert(unit, self.name, self.special_use)
+        info = read_mailbox(unit.connection, self.name)
+        assert info is not None
+        return lambda: info
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """Make those of the mailboxes (name, special use) that are not there: a new account's first ones."""
+
+    mailboxes: tuple[tuple[str, str], ...]
+
+    def __call__(self, unit: AccountUnit) -> Callable[[], None]:
+        for name, special_use in self.mailboxes:
+            if read_mailbox(unit.connection, name) is None:
+                _make_parents(unit, name)
+                _insert(unit, name, special_use)
+        return lambda: None
+
+
+def _insert(unit: AccountUnit, name: str, special_use: str) -> None:
+    unit.list_changed()
+    totals = unit.totals
+    # RFC 9051 2.3.1.1: never smaller than one given before; time keeps it so even after a restore
+    totals.uidvalidity = max(totals.uidvalidity + 1, int(unit.now))
+    unit.connection.execute(_INSERT, (name, totals.uidvalidity, special_use, totals.modseq))
+
+
+def _make_parents(unit: AccountUnit, name: str) -> None:
+    """RFC 9051 6.3.4: superior names are created too."""
+    levels = name.split("/")
+    for depth in range(1, len(levels)):
+        parent = "/".join(levels[:depth])
+        if read_mailbox(unit.connection, parent) is None:
+            _insert(unit, parent, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Give a mailbox, and all below it, another name. UIDs and UIDVALIDITY stay."""
+
+    mailbox: int
+    name: str
+
+    def __call__(self, unit: AccountUnit) -> Callable[[], None]:
+        connection = unit.connection
+        old = read_mailbox_by_id(connection, self.mailbox).name
+        moved: dict[str, int] = dict(
+            connection.execute(f"SELECT name, id FROM mailbox WHERE name = ?1 OR {_BELOW}", (old,)).fetchall()  # type: ignore[arg-type]
+        )
+        names = {self.name + name[len(old) :]: number for name, number in moved.items()}
+        for name in names:
+            if name not in moved and read_mailbox(connection, name) is not None:
+                raise MailboxExists(name)
+        if self.name == old:
+            raise MailboxExists(old)
+        unit.list_changed()
+        connection.executemany("UPDATE mailbox SET name = '/' || id WHERE id = ?", [(n,) for n in names.values()])
+        _make_parents(unit, self.name)
+        for name in names:
+            _clear_way(unit, name)
+        connection.executemany("UPDATE mailbox SET name = ? WHERE id = ?", list(names.items()))
+        return lambda: None
+
+
+def _clear_way(unit: AccountUnit, name: str) -> None:
+    """A parent just made may have a name that a moved mailbox takes (a to a/a): the moved one is that parent."""
+    unit.connection.execute("DELETE FROM mailbox WHERE name = ?", (name,))
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a mailbox; what was in it is expunged under its name."""
+
+    mailbox: int
+
+    def __call__(self, unit: AccountUnit) -> Callable[[], None]:
+        name = read_mailbox_by_id(unit.connection, self.mailbox).name
+        if unit.connection.execute(f"SELECT 1 FROM mailbox WHERE {_BELOW}", (name,)).fetchone():
+            raise MailboxHasChildren(name)
+        box = unit.open(self.mailbox)
+        chosen = [(place, b"\1" * len(box.pages[place])) for place in box.places()]
+        if chosen:
+            expunge_chosen(unit, box, chosen, name)
+        unit.list_changed()
+        unit.forget(self.mailbox)
+        first = self.mailbox << 32
+        unit.connection.execute("DELETE FROM page WHERE id BETWEEN ? AND ?", (first, first | 0xFFFFFFFF))
+        unit.connection.execute("DELETE FROM mailbox WHERE id = ?", (self.mailbox,))
+        return lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Set or clear the subscription of a mailbox that exists."""
+
+    name: str
+    subscribed: bool
+
+    def __call__(self, unit: AccountUnit) -> Callable[[], None]:
+        info = read_mailbox(unit.connection, self.name)
+        if info is None:
+            raise NotFound(self.name)
+        if info.subscribed != self.subscribed:
+            unit.list_changed()
+            unit.connection.execute("UPDATE mailbox SET subscribed = ? WHERE id = ?", (int(self.subscribed), info.id))
+        return lambda: None

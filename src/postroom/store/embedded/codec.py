@@ -1,0 +1,147 @@
+"""Packed columns on disk: pages of a mailbox, and what an expunge record keeps.
+
+All numbers are little-endian. Fixed columns of n messages: uids u32, sizes u32, INTERNALDATE i64, message ids u64,
+one array after the other (24 n octets). Flag columns: one octet of what follows, flags u8, then keywords u64 unless
+all are empty, then modseqs u64, or a single one when all are equal. Sets of UIDs: pairs (first, last) of u32 when that
+is shorter than the list, marked by the first octet.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import Final
+
+from postroom.store.api.pages import Page
+
+_SWAP: Final = sys.byteorder == "big"
+_KEYWORDS: Final = 1
+_ONE_MODSEQ: Final = 2
+_LIST: Final = b"\0"
+_RANGES: Final = b"\1"
+
+FIXED_OCTETS: Final = 24
+
+
+def _out(column: array[int]) -> bytes:
+    if _SWAP:
+        column = array(column.typecode, column)
+        column.byteswap()
+    return column.tobytes()
+
+
+def _into(typecode: str, data: bytes) -> array[int]:
+    column: array[int] = array(typecode)
+    column.frombytes(data)
+    if _SWAP:
+        column.byteswap()
+    return column
+
+
+def repeat(typecode: str, value: int, count: int) -> array[int]:
+    """A column that holds one value `count` times."""
+    return array(typecode, (value,)) * count
+
+
+def pack_fixed(page: Page) -> bytes:
+    """What never changes while a message is in a mailbox."""
+    return _out(page.uids) + _out(page.sizes) + _out(page.dates) + _out(page.messages)
+
+
+def pack_flags(page: Page) -> bytes:
+    """What STORE changes."""
+    modseqs, keywords, kind = page.modseqs, page.keywords, 0
+    if any(keywords):
+        kind = _KEYWORDS
+    if modseqs and modseqs == repeat("Q", modseqs[0], len(modseqs)):
+        kind |= _ONE_MODSEQ
+        modseqs = modseqs[:1]
+    return b"".join((bytes((kind,)), page.flags, _out(keywords) if kind & _KEYWORDS else b"", _out(modseqs)))
+
+
+def unpack_page(fixed: bytes, flags: bytes) -> Page:
+    """The page as it was packed. Raises ValueError when the two halves do not fit."""
+    count, rest = divmod(len(fixed), FIXED_OCTETS)
+    if rest:
+        raise ValueError("fixed columns are damaged")
+    octets, keywords, modseqs = unpack_flags(flags, count)
+    return Page(
+        _into("I", fixed[: 4 * count]),
+        octets,
+        keywords,
+        modseqs,
+        _into("Q", fixed[16 * count :]),
+        _into("I", fixed[4 * count : 8 * count]),
+        _into("q", fixed[8 * count : 16 * count]),
+    )
+
+
+def unpack_flags(data: bytes, count: int) -> tuple[bytes, array[int], array[int]]:
+    """Flags, keywords and modseqs of `count` messages. Raises ValueError."""
+    kind, place = data[0], 1 + count
+    flags = data[1:place]
+    if kind & _KEYWORDS:
+        keywords = _into("Q", data[place : place + 8 * count])
+        place += 8 * count
+    else:
+        keywords = repeat("Q", 0, count)
+    modseqs = _into("Q", data[place:])
+    if kind & _ONE_MODSEQ:
+        modseqs = modseqs * count
+    if not len(flags) == len(keywords) == len(modseqs) == count:
+        raise ValueError("flag columns are damaged")
+    return flags, keywords, modseqs
+
+
+def pack_uids(uids: Sequence[int]) -> bytes:
+    """A set of UIDs, ascending."""
+    if not uids:
+        return _LIST
+    if uids[-1] - uids[0] == len(uids) - 1:
+        return _RANGES + _out(array("I", (uids[0], uids[-1])))
+    ranges = to_ranges(uids)
+    if len(ranges) < len(uids):
+        return _RANGES + _out(ranges)
+    return _LIST + _out(array("I", uids))
+
+
+def unpack_uids(data: bytes) -> array[int]:
+    """The set again, ascending."""
+    numbers = _into("I", data[1:])
+    if data[:1] == _LIST:
+        return numbers
+    uids: array[int] = array("I")
+    for first, last in zip(numbers[::2], numbers[1::2], strict=True):
+        uids.extend(range(first, last + 1))
+    return uids
+
+
+def to_ranges(uids: Sequence[int]) -> array[int]:
+    """first, last, first, last, … of ascending numbers."""
+    ranges: array[int] = array("I")
+    first = last = uids[0]
+    for uid in uids[1:]:
+        if uid != last + 1:
+            ranges.append(first)
+            ranges.append(last)
+            first = uid
+        last = uid
+    ranges.append(first)
+    ranges.append(last)
+    return ranges
+
+
+def pack_ids(ids: array[int]) -> bytes:
+    """Message ids ('Q')."""
+    return _out(ids)
+
+
+def unpack_ids(data: bytes) -> array[int]:
+    """Message ids ('Q')."""
+    return _into("Q", data)
+
+
+def pack_gone(page: Page) -> bytes:
+    """Flags, keywords, sizes and dates of what was expunged, enough to put it back."""
+    return page.flags + _out(page.keywords) + _out(page.sizes) + _out(page.dates)

@@ -1,0 +1,266 @@
+"""The DirectoryStore: domains, accounts and aliases in directory.db, answered from a cache.
+
+Each call first reads the version number from the file (a few microseconds), so that a change made by another process
+acts at once; the cache is dropped when it moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from postroom.store.api.directory import AccountRow, AliasRow, DomainRow
+from postroom.store.api.errors import NotFound, StoreError
+from postroom.store.embedded import schema
+from postroom.store.embedded.committer import Committer
+from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
+
+T = TypeVar("T")
+
+_CACHED_ROWS: Final = 10_000
+_ACCOUNT: Final = "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login"
+
+
+class DirectoryUnit:
+    """One transaction on the directory; a change raises the version once."""
+
+    __slots__ = ("_changes", "connection")
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self._changes = connection.total_changes()
+
+    def changed(self) -> int:
+        """Grows with every change."""
+        return self.connection.total_changes()
+
+    def commit(self) -> Callable[[], None] | None:
+        """Commit."""
+        if self.changed() != self._changes:
+            self.connection.execute("UPDATE version SET number = number + 1")
+        self.connection.execute("COMMIT")
+        return None
+
+    def rollback(self) -> None:
+        """As if it never was."""
+        rollback(self.connection)
+
+
+class DirectoryFile:
+    """directory.db as the committer sees it."""
+
+    def __init__(self, path: str, options: OpenOptions) -> None:
+        self._path = path
+        self._options = options
+        self._writer: apsw.Connection | None = None
+
+    def begin(self, durable: bool = True) -> DirectoryUnit:
+        """Open a transaction. Raises apsw.Error."""
+        if self._writer is None:
+            self._writer = open_database(self._path, self._options, cache_kib=self._options.writer_cache_kib)
+        self._writer.execute("BEGIN IMMEDIATE")
+        return DirectoryUnit(self._writer)
+
+    def close(self) -> None:
+        """Close the writer."""
+        if self._writer is not None:
+            with contextlib.suppress(apsw.Error):
+                self._writer.close()
+            self._writer = None
+
+
+class EmbeddedDirectory:
+    """See postroom.store.api.DirectoryStore."""
+
+    def __init__(self, path: str, options: OpenOptions, committer: Committer) -> None:
+        self._reader = open_database(path, options, cache_kib=options.reader_cache_kib, create=True)
+        set_up(self._reader, schema.DIRECTORY, schema.DIRECTORY_VERSION)
+        self._file = DirectoryFile(path, options)
+        self._committer = committer
+        self._cache: dict[tuple[str, str], Any] = {}
+        self._cached_version = 0
+
+    def close(self) -> None:
+        """Close both connections; the committer has ended."""
+        self._file.close()
+        self._reader.close()
+
+    async def version(self) -> int:
+        return self._version()
+
+    def _version(self) -> int:
+        try:
+            number: int = self._reader.execute("SELECT number FROM version").get
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+        return number
+
+    def _cached(self, kind: str, key: str, load: Callable[[str], T]) -> T:
+        version = self._version()
+        if version != self._cached_version or len(self._cache) >= _CACHED_ROWS:
+            self._cache.clear()
+            self._cached_version = version
+        slot = (kind, key)
+        try:
+            return self._cache[slot]  # type: ignore[no-any-return]
+        except KeyError:
+            value = self._cache[slot] = load(key)
+            return value
+
+    def _rows(self, sql: str, *bindings: Any) -> list[Any]:
+        try:
+            return self._reader.execute(sql, bindings).fetchall()
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+
+    async def _change(self, work: Callable[[apsw.Connection], None]) -> None:
+        def run(unit: DirectoryUnit) -> Callable[[], None]:
+            work(unit.connection)
+            return lambda: None
+
+        await self._committer.submit(self._file, run)
+
+    # domains
+
+    async def domain(self, name: str) -> DomainRow | None:
+        return self._cached("domain", name, self._load_domain)
+
+    def _load_domain(self, name: str) -> DomainRow | None:
+        rows = self._rows("SELECT name, created, disabled, catch_all FROM domain WHERE name = ?", name)
+        return _domain(rows[0]) if rows else None
+
+    async def domains(self) -> list[DomainRow]:
+        rows = self._rows("SELECT name, created, disabled, catch_all FROM domain ORDER BY name")
+        return [_domain(row) for row in rows]
+
+    async def put_domain(self, row: DomainRow) -> None:
+        values = (row.name, row.created, int(row.disabled), row.catch_all)
+        await self._change(lambda db: void(db.execute("REPLACE INTO domain VALUES (?, ?, ?, ?)", values)))
+
+    async def remove_domain(self, name: str) -> None:
+        def remove(db: apsw.Connection) -> None:
+            for table in ("account", "alias"):
+                if db.execute(f"SELECT 1 FROM {table} WHERE domain = ?", (name,)).fetchone():
+                    raise StoreError(f"the domain still has an {table}")
+            _delete_one(db, "domain", "name", name)
+
+        await self._change(remove)
+
+    # accounts
+
+    async def account(self, account: str) -> AccountRow | None:
+        return self._cached("account", account, lambda key: self._load_account("id", key))
+
+    async def account_by_login(self, login: str) -> AccountRow | None:
+        return self._cached("login", login, lambda key: self._load_account("login", key))
+
+    def _load_account(self, column: str, key: str) -> AccountRow | None:
+        rows = self._rows(f"SELECT {_ACCOUNT} FROM account WHERE {column} = ?", key)
+        return _account(rows[0]) if rows else None
+
+    async def accounts(self, domain: str = "") -> list[AccountRow]:
+        rows = self._rows(f"SELECT {_ACCOUNT} FROM account WHERE ?1 IN ('', domain) ORDER BY login", domain)
+        return [_account(row) for row in rows]
+
+    async def put_account(self, row: AccountRow) -> None:
+        def put(db: apsw.Connection) -> None:
+            other = db.execute("SELECT id FROM account WHERE login = ?", (row.login,)).fetchone()
+            if other is not None and other[0] != row.id:
+                raise StoreError(f"{row.login} belongs to another account")
+            if db.execute("SELECT 1 FROM alias WHERE address = ?", (row.login,)).fetchone():
+                raise StoreError(f"{row.login} is an alias")
+            db.execute("REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _account_values(row))
+
+        await self._change(put)
+
+    async def remove_account(self, account: str) -> None:
+        await self._change(lambda db: _delete_one(db, "account", "id", account))
+
+    # aliases
+
+    async def alias(self, address: str) -> AliasRow | None:
+        return self._cached("alias", address, self._load_alias)
+
+    def _load_alias(self, address: str) -> AliasRow | None:
+        rows = self._rows("SELECT address, members, created, disabled FROM alias WHERE address = ?", address)
+        return _alias(rows[0]) if rows else None
+
+    async def aliases(self, domain: str = "") -> list[AliasRow]:
+        rows = self._rows(
+            "SELECT address, members, created, disabled FROM alias WHERE ?1 IN ('', domain) ORDER BY address", domain
+        )
+        return [_alias(row) for row in rows]
+
+    async def put_alias(self, row: AliasRow) -> None:
+        def put(db: apsw.Connection) -> None:
+            if db.execute("SELECT 1 FROM account WHERE login = ?", (row.address,)).fetchone():
+                raise StoreError(f"{row.address} is an account")
+            values = (row.address, _domain_of(row.address), json.dumps(row.members), row.created, int(row.disabled))
+            db.execute("REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", values)
+
+        await self._change(put)
+
+    async def remove_alias(self, address: str) -> None:
+        await self._change(lambda db: _delete_one(db, "alias", "address", address))
+
+
+def void(_: object) -> None:
+    """Drop a value where only the effect counts."""
+
+
+def _delete_one(db: apsw.Connection, table: str, column: str, key: str) -> None:
+    db.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
+    if not db.changes():
+        raise NotFound(f"no {table} {key}")
+
+
+def _domain_of(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def _domain(row: Any) -> DomainRow:
+    name, created, disabled, catch_all = row
+    return DomainRow(name=name, created=created, disabled=bool(disabled), catch_all=catch_all)
+
+
+def _account(row: Any) -> AccountRow:
+    number, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login = row
+    return AccountRow(
+        id=number,
+        login=login,
+        created=created,
+        name=name,
+        password=password,
+        scram=scram,
+        disabled=bool(disabled),
+        quota=quota,
+        pop3_delete=pop3_delete,
+        pop3_seen=bool(pop3_seen),
+        pop3_last_login=pop3_last_login,
+    )
+
+
+def _account_values(row: AccountRow) -> tuple[Any, ...]:
+    return (
+        row.id,
+        row.login,
+        _domain_of(row.login),
+        row.created,
+        row.name,
+        row.password,
+        row.scram,
+        int(row.disabled),
+        row.quota,
+        row.pop3_delete,
+        int(row.pop3_seen),
+        row.pop3_last_login,
+    )
+
+
+def _alias(row: Any) -> AliasRow:
+    address, members, created, disabled = row
+    return AliasRow(address=address, members=tuple(json.loads(members)), created=created, disabled=bool(disabled))

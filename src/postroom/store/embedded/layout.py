@@ -1,0 +1,113 @@
+"""Where everything lies in the data folder; nobody else in this room joins path names.
+
+Owns: the names of files and folders below `data`. Account ids are opaque but must be safe as file names, which
+`account` enforces, so that nothing from outside can climb out of the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_SLOT_FILE = re.compile(r"(\d{1,6})\.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The data folder. `data`: its path, absolute or relative to the working directory."""
+
+    data: str
+
+    @property
+    def directory(self) -> str:
+        return f"{self.data}/directory.db"
+
+    @property
+    def queue(self) -> str:
+        return f"{self.data}/queue"
+
+    @property
+    def queue_bodies(self) -> str:
+        return f"{self.data}/queue/bodies"
+
+    @property
+    def queue_tmp(self) -> str:
+        return f"{self.data}/queue/tmp"
+
+    @property
+    def accounts(self) -> str:
+        return f"{self.data}/accounts"
+
+    @property
+    def run(self) -> str:
+        return f"{self.data}/run"
+
+    def slot(self, slot: int) -> str:
+        """The queue file of one worker slot."""
+        return f"{self.data}/queue/{slot}.db"
+
+    def slot_lock(self, slot: int) -> str:
+        """The file whose lock says that a process owns the slot."""
+        return f"{self.data}/run/slot-{slot}.lock"
+
+    def slots(self) -> list[int]:
+        """Slots that have a queue file, ascending."""
+        try:
+            names = os.listdir(self.queue)
+        except FileNotFoundError:
+            return []
+        return sorted(int(match[1]) for name in names if (match := _SLOT_FILE.fullmatch(name)))
+
+    def account(self, account: str) -> AccountLayout:
+        """The folder of an account; <xx> spreads folders evenly. Raises ValueError for an id unfit as a name."""
+        if not _SAFE.fullmatch(account):
+            raise ValueError(f"not an account id: {account!r}")
+        return AccountLayout(f"{self.accounts}/{sha256(account.encode()).hexdigest()[:2]}/{account}")
+
+    def account_ids(self) -> Iterator[str]:
+        """Ids of every account that has a folder with a database, in no order."""
+        for shard in _folders(self.accounts):
+            for folder in _folders(shard.path):
+                if os.path.exists(AccountLayout(folder.path).database):
+                    yield folder.name
+
+    def make(self) -> None:
+        """Make the folders that hold the rest; private to the user the server runs as."""
+        os.makedirs(self.data, exist_ok=True)
+        for folder in (self.queue, self.queue_bodies, self.queue_tmp, self.accounts, self.run):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLayout:
+    """The folder of one account."""
+
+    folder: str
+
+    @property
+    def database(self) -> str:
+        return f"{self.folder}/mail.db"
+
+    @property
+    def bodies(self) -> str:
+        return f"{self.folder}/bodies"
+
+    @property
+    def pop3_lock(self) -> str:
+        return f"{self.folder}/pop3.lock"
+
+    def body(self, guid: str) -> str:
+        """The file of a large message; the GUID is new for each message, so a name is never used twice."""
+        return f"{self.folder}/bodies/{guid}"
+
+
+def _folders(path: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as found:
+            yield from [entry for entry in found if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return

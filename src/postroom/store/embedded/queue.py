@@ -1,0 +1,206 @@
+"""The QueueStore of the embedded store: one file per worker slot, written by the slot's owner.
+
+Owns: the lock that says who owns the slot, and results that were handed in but are not committed yet (`finish`), so
+that `due` never gives out again what is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+import apsw
+
+from postroom.store.api.errors import StoreError
+from postroom.store.api.queue import Entry, NewEntry, QueueFilter, Recipient, RecipientState
+from postroom.store.embedded.committer import Committer
+from postroom.store.embedded.database import OpenOptions, unavailable
+from postroom.store.embedded.disk import Disk, keep_file, keep_octets
+from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.queue_file import QueueFile, QueueUnit, due_rows, open_slot, select, with_octets
+from postroom.store.embedded.queue_rows import chosen, is_over, merge, new_entry, next_try, pack
+from postroom.values.content import Content
+
+T = TypeVar("T")
+
+IN_ROW: Final = 64 * 1024
+#: listings up to this long come with octets; longer ones only when asked by id
+_WITH_OCTETS: Final = 100
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class EmbeddedQueue:
+    """See postroom.store.api.QueueStore. slot None: a command's look at all slots; it cannot accept."""
+
+    def __init__(
+        self, layout: Layout, slot: int | None, options: OpenOptions, disk: Disk, committer: Committer
+    ) -> None:
+        self._layout = layout
+        self._options = options
+        self._disk = disk
+        self._committer = committer
+        self._own: QueueFile | None = None
+        self._reader: apsw.Connection | None = None
+        if slot is not None:
+            self._reader = open_slot(layout.slot(slot), options)
+            self._own = QueueFile(layout, slot, options, disk)
+        self._finished: dict[str, list[Recipient]] = {}
+
+    def close(self) -> None:
+        """Close both connections; the committer has ended."""
+        if self._own is not None:
+            self._own.close()
+        if self._reader is not None:
+            self._reader.close()
+
+    @property
+    def own(self) -> QueueFile:
+        """This process's file. Raises StoreError when it has none."""
+        if self._own is None:
+            raise StoreError("this process owns no queue slot")
+        return self._own
+
+    async def accept(self, entry: NewEntry) -> Entry:
+        file = self.own
+        if not _SAFE_ID.fullmatch(entry.id):
+            raise StoreError(f"not a queue id: {entry.id!r}")
+        given = entry.content
+        content = given.with_prefix(entry.trace) if entry.trace else given
+        large = bool(content.path) or len(content.data) > IN_ROW
+        if large:
+            content = replace(content, data=b"", path=f"{self._layout.queue_bodies}/{entry.id}")
+        kept = new_entry(entry, file.slot, content)
+        packed = pack(kept)
+
+        def work(unit: QueueUnit) -> Callable[[], Entry]:
+            if large:
+                _place(unit, given, content.path)
+            unit.add(kept, packed)
+            return lambda: kept
+
+        return await self._committer.submit(file, work, len(content.data))
+
+    def finish(self, entry: str, results: Sequence[Recipient]) -> None:
+        pending = self._finished.setdefault(entry, [])
+        pending.extend(results)
+
+        def committed() -> None:
+            left = [result for result in self._finished.pop(entry, ()) if result not in results]
+            if left:
+                self._finished[entry] = left
+
+        def work(unit: QueueUnit) -> Callable[[], None]:
+            unit.finish(entry, results)
+            unit.news.append(committed)
+            return lambda: None
+
+        self._committer.submit_lazy(self.own, work)
+
+    async def update(self, entry: str, results: Sequence[Recipient]) -> None:
+        def work(unit: QueueUnit) -> Callable[[], None]:
+            unit.finish(entry, results)
+            return lambda: None
+
+        await self._committer.submit(self.own, work)
+
+    async def due(self, now: float, limit: int = 100) -> list[Entry]:
+        slot = self.own.slot
+        reader = self._reader
+        assert reader is not None
+        try:
+            rows = due_rows(reader, self._layout, slot, now, limit + len(self._finished))
+            found: list[Entry] = []
+            for body, entry in rows:
+                late = self._as_finished(entry)
+                when = next_try(late)
+                if when is not None and when <= now and len(found) < limit:
+                    found.append(with_octets(reader, body, late))
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+        return found
+
+    def _as_finished(self, entry: Entry) -> Entry:
+        results = self._finished.get(entry.id)
+        return merge(entry, results) if results else entry
+
+    async def next_due(self) -> float | None:
+        slot = self.own.slot
+        reader = self._reader
+        assert reader is not None
+        try:
+            if not self._finished:
+                when: float | None = reader.execute("SELECT min(next) FROM entry WHERE next IS NOT NULL").get
+                return when
+            rows = due_rows(reader, self._layout, slot, float("inf"), 1 + len(self._finished))
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+        return min(
+            (when for _, entry in rows if (when := next_try(self._as_finished(entry))) is not None), default=None
+        )
+
+    async def entries(self, which: QueueFilter) -> list[Entry]:
+        found: list[Entry] = []
+        for slot in self._slots():
+            with self._reading(slot) as reader:
+                meant = [
+                    (body, entry)
+                    for body, entry in self._looked_at(reader, slot, which)
+                    if chosen(entry, which) and not is_over(entry)
+                ]
+                if which.ids or len(meant) <= _WITH_OCTETS:
+                    found += [with_octets(reader, body, entry) for body, entry in meant]
+                else:
+                    found += [entry for _, entry in meant]
+        found.sort(key=lambda entry: (entry.received, entry.id))
+        return found[: which.limit]
+
+    def _looked_at(self, reader: apsw.Connection, slot: int, which: QueueFilter) -> list[tuple[int, Entry]]:
+        rows = select(reader, self._layout, slot, which.ids)
+        if self._own is None or slot != self._own.slot:
+            return rows
+        return [(body, self._as_finished(entry)) for body, entry in rows]
+
+    async def change(self, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
+        def work(unit: QueueUnit) -> Callable[[], int]:
+            changed = unit.change(which, state, next_try)
+            return lambda: changed
+
+        changed = 0
+        for slot in self._slots():
+            if self._own is not None and slot == self._own.slot:
+                changed += await self._committer.submit(self._own, work)
+                continue
+            other = QueueFile(self._layout, slot, self._options, self._disk)
+            try:
+                changed += await self._committer.submit(other, work)
+            finally:
+                self._committer.run_between(other.close)
+        return changed
+
+    def _slots(self) -> list[int]:
+        return self._layout.slots()
+
+    @contextlib.contextmanager
+    def _reading(self, slot: int) -> Iterator[apsw.Connection]:
+        own = self._reader if self._own is not None and slot == self._own.slot else None
+        try:
+            reader = own or open_slot(self._layout.slot(slot), self._options)
+            try:
+                yield reader
+            finally:
+                if own is None:
+                    reader.close()
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+
+
+def _place(unit: QueueUnit, given: Content, target: str) -> None:
+    """Give a large body its file beside the queue; the committer syncs the folder before the row."""
+    if given.path:
+        keep_file(unit.file.disk, given.path, target)
+    else:
+        keep_octets(unit.file.disk, given.data, target)
+    unit.new_file(target)

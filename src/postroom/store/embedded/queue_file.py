@@ -1,0 +1,215 @@
+"""One slot's queue file for writing. Inserts of a batch are gathered and made together at its end.
+
+Owns: the writer connection (committer's thread only), numbers of body rows, and body files whose entry is gone: they
+are removed only after a synced commit, so that no entry that a power loss brings back lacks its body.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import apsw
+
+from postroom.store.api.queue import Entry, QueueFilter, Recipient, RecipientState
+from postroom.store.embedded import schema
+from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up
+from postroom.store.embedded.disk import Disk, discard
+from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.queue_rows import alter, chosen, is_over, merge, next_try, pack, unpack
+from postroom.values.content import Content
+
+_FULL: Final = 2
+_NORMAL: Final = 1
+
+
+class QueueFile:
+    """queue/<slot>.db as the committer sees it."""
+
+    def __init__(self, layout: Layout, slot: int, options: OpenOptions, disk: Disk) -> None:
+        self.layout = layout
+        self.slot = slot
+        self.disk = disk
+        self.garbage: list[str] = []
+        self.next_body = 0
+        self._options = options
+        self._level = _FULL
+        self._writer: apsw.Connection | None = None
+
+    def begin(self, durable: bool = True) -> QueueUnit:
+        """Open a transaction. Raises apsw.Error."""
+        if self._writer is None:
+            path = self.layout.slot(self.slot)
+            self._writer = open_database(path, self._options, cache_kib=4 * self._options.writer_cache_kib)
+            self._level = _FULL
+            self.next_body = self._writer.execute("SELECT coalesce(max(id), 0) + 1 FROM body").get
+        level = _FULL if durable else _NORMAL
+        if level != self._level:
+            self._writer.pragma("synchronous", level)
+            self._level = level
+        self._writer.execute("BEGIN IMMEDIATE")
+        return QueueUnit(self, self._writer, durable)
+
+    def close(self) -> None:
+        """Close; a checkpoint syncs what lazy commits left, after which garbage may go."""
+        if self._writer is None:
+            return
+        with contextlib.suppress(apsw.Error):
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self.sweep_garbage()
+        with contextlib.suppress(apsw.Error):
+            self._writer.close()
+        self._writer = None
+
+    def sweep_garbage(self) -> None:
+        """Remove body files whose removal from the queue is durable now."""
+        paths, self.garbage = self.garbage, []
+        for path in paths:
+            discard(self.disk, path)
+
+
+class QueueUnit:
+    """One transaction on a queue file."""
+
+    __slots__ = ("_bodies", "_durable", "_entries", "_files", "_gone", "connection", "file", "news")
+
+    def __init__(self, file: QueueFile, connection: apsw.Connection, durable: bool) -> None:
+        self.file = file
+        self.connection = connection
+        self.news: list[Callable[[], None]] = []
+        self._durable = durable
+        self._entries: list[tuple[Any, ...]] = []
+        self._bodies: list[tuple[int, bytes]] = []
+        self._files: list[str] = []
+        self._gone: list[str] = []
+
+    # work
+
+    def add(self, entry: Entry, packed: bytes) -> None:
+        """Insert an entry; its body file, if it has one, is in place (see `new_file`)."""
+        body = 0
+        if not entry.content.path:
+            body, self.file.next_body = self.file.next_body, self.file.next_body + 1
+            self._bodies.append((body, entry.content.data))
+        self._entries.append((entry.id, next_try(entry), entry.received, entry.size, body, packed))
+
+    def new_file(self, path: str) -> None:
+        """A body file was made: it goes when the transaction does not stand."""
+        self._files.append(path)
+
+    def finish(self, entry: str, results: Sequence[Recipient]) -> None:
+        """Merge results in; an entry that is over is removed. Nothing happens when it is gone already."""
+        self._insert()
+        found = self._find(entry)
+        if found is not None:
+            self._put(found[0], merge(found[1], results))
+
+    def change(self, which: QueueFilter, state: RecipientState | None, when: float | None) -> int:
+        """Set state or next try of what the filter means; how many entries changed."""
+        self._insert()
+        changed = 0
+        for body, entry in select(self.connection, self.file.layout, self.file.slot, which.ids):
+            meant = chosen(entry, which)
+            if meant and changed < which.limit:
+                self._put(body, merge(entry, [alter(item, state, when) for item in meant]))
+                changed += 1
+        return changed
+
+    def _find(self, entry: str) -> tuple[int, Entry] | None:
+        found = list(select(self.connection, self.file.layout, self.file.slot, (entry,)))
+        return found[0] if found else None
+
+    def _put(self, body: int, entry: Entry) -> None:
+        execute = self.connection.execute
+        if not is_over(entry):
+            execute("UPDATE entry SET next = ?, envelope = ? WHERE id = ?", (next_try(entry), pack(entry), entry.id))
+            return
+        execute("DELETE FROM entry WHERE id = ?", (entry.id,))
+        if body:
+            execute("DELETE FROM body WHERE id = ?", (body,))
+        else:
+            self._gone.append(entry.content.path)
+
+    def _insert(self) -> None:
+        entries, self._entries = self._entries, []
+        bodies, self._bodies = self._bodies, []
+        if bodies:
+            self.connection.executemany("INSERT INTO body VALUES (?, ?)", bodies)
+        if entries:
+            self.connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", entries)
+
+    # the committer
+
+    def changed(self) -> int:
+        """Grows with every change."""
+        return self.connection.total_changes() + len(self._entries)
+
+    def commit(self) -> Callable[[], None] | None:
+        """Body files first, so that a row never names a file that is not there."""
+        if self._files:
+            self.file.disk.sync_folder(self.file.layout.queue_bodies)
+        self._insert()
+        self.connection.execute("COMMIT")
+        self.file.garbage += self._gone
+        if self._durable and self.file.garbage:
+            self.file.sweep_garbage()
+        news = self.news
+        return (lambda: _tell(news)) if news else None
+
+    def rollback(self) -> None:
+        """As if it never was."""
+        rollback(self.connection)
+        for path in self._files:
+            discard(self.file.disk, path)
+
+
+def _tell(news: list[Callable[[], None]]) -> None:
+    for tell in news:
+        tell()
+
+
+def open_slot(path: str, options: OpenOptions) -> apsw.Connection:
+    """A reader of a slot's file, which is made if it is not there. Raises apsw.Error."""
+    reader = open_database(path, options, cache_kib=options.reader_cache_kib, create=True)
+    set_up(reader, schema.QUEUE, schema.QUEUE_VERSION)
+    return reader
+
+
+_COLUMNS: Final = "SELECT id, received, size, envelope, body FROM entry"
+
+
+def select(connection: apsw.Connection, layout: Layout, slot: int, ids: Sequence[str] = ()) -> list[tuple[int, Entry]]:
+    """(body row, entry) without octets in memory: those with these ids, or all, oldest first."""
+    if ids:
+        rows: list[Any] = []
+        for number in ids:
+            rows += connection.execute(f"{_COLUMNS} WHERE id = ?", (number,)).fetchall()
+    else:
+        rows = connection.execute(f"{_COLUMNS} ORDER BY received, id").fetchall()
+    return _entries(rows, layout, slot)
+
+
+def with_octets(connection: apsw.Connection, body: int, entry: Entry) -> Entry:
+    """The entry with its octets, when they lie in a row."""
+    if not body:
+        return entry
+    data: bytes | None = connection.execute("SELECT data FROM body WHERE id = ?", (body,)).get
+    return replace(entry, content=Content.of(data or b""))
+
+
+def due_rows(connection: apsw.Connection, layout: Layout, slot: int, now: float, limit: int) -> list[tuple[int, Entry]]:
+    """(body row, entry) of entries whose next try has come, earliest first."""
+    rows: list[Any] = connection.execute(
+        f"{_COLUMNS} WHERE next IS NOT NULL AND next <= ? ORDER BY next LIMIT ?", (now, limit)
+    ).fetchall()
+    return _entries(rows, layout, slot)
+
+
+def _entries(rows: list[Any], layout: Layout, slot: int) -> list[tuple[int, Entry]]:
+    folder = layout.queue_bodies
+    return [
+        (body, unpack((number, received, size, envelope), slot, f"{folder}/{number}", b"" if body else None))
+        for number, received, size, envelope, body in rows
+    ]

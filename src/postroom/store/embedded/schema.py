@@ -1,0 +1,78 @@
+"""The tables of the three kinds of SQLite file, and why they are cut this way. See docs/store.md.
+
+Version numbers are SQLite's user_version; a file of a newer version is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DIRECTORY_VERSION: Final = 1
+DIRECTORY: Final = """
+CREATE TABLE version(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+INSERT INTO version VALUES (1, 1);
+CREATE TABLE domain(
+    name TEXT PRIMARY KEY, created REAL NOT NULL, disabled INTEGER NOT NULL, catch_all TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE account(
+    id TEXT PRIMARY KEY, login TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, created REAL NOT NULL, name TEXT NOT NULL,
+    password TEXT NOT NULL, scram BLOB NOT NULL, disabled INTEGER NOT NULL, quota INTEGER NOT NULL,
+    pop3_delete TEXT NOT NULL, pop3_seen INTEGER NOT NULL, pop3_last_login REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX account_domain ON account(domain);
+CREATE TABLE alias(
+    address TEXT PRIMARY KEY, domain TEXT NOT NULL, members TEXT NOT NULL, created REAL NOT NULL,
+    disabled INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX alias_domain ON alias(domain);
+"""
+
+#: entry: everything but the octets, packed in `envelope`, so that a retry rewrites a few hundred octets only;
+#: next: earliest retry of a waiting recipient, NULL when none waits; body: row of `body`, or 0 for a file
+QUEUE_VERSION: Final = 1
+QUEUE: Final = """
+CREATE TABLE entry(
+    id TEXT PRIMARY KEY, next REAL, received REAL NOT NULL, size INTEGER NOT NULL, body INTEGER NOT NULL,
+    envelope BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX entry_next ON entry(next) WHERE next IS NOT NULL;
+CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+"""
+
+#: account: counters. mailbox: counters as STATUS needs them; next_page: number of the next new page.
+#: message: rendered once, never changed; prefix NULL: the octets are in `body`, else in the file named by guid
+#:   after these octets. extra: references to a message beyond the first (COPY), narrow so that copying a thousand
+#:   messages does not rewrite a thousand wide rows.
+#: page: packed columns (codec.py), id = mailbox << 32 | page << 1 | kind (0 fixed columns, 1 flags), so that a
+#:   mailbox is one range and the two halves of a tail page share a leaf; version: MODSEQ when it was written.
+#: expunged: what left a mailbox at one MODSEQ; messages NULL once the octets are swept (or when it was a move).
+#: No index on MODSEQ anywhere but there: it would make a bulk STORE five times dearer.
+ACCOUNT_VERSION: Final = 1
+ACCOUNT: Final = """
+CREATE TABLE account(
+    one INTEGER PRIMARY KEY CHECK (one = 1), modseq INTEGER NOT NULL, uidvalidity INTEGER NOT NULL,
+    next_message INTEGER NOT NULL, octets INTEGER NOT NULL, messages INTEGER NOT NULL
+);
+INSERT INTO account VALUES (1, 1, 0, 1, 0, 0);
+CREATE TABLE mailbox(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
+    special_use TEXT NOT NULL, subscribed INTEGER NOT NULL, uidnext INTEGER NOT NULL, modseq INTEGER NOT NULL,
+    messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, size INTEGER NOT NULL,
+    next_page INTEGER NOT NULL, history INTEGER NOT NULL, keywords TEXT NOT NULL
+);
+CREATE TABLE page(id INTEGER PRIMARY KEY, version INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE message(
+    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, internaldate INTEGER NOT NULL, header INTEGER NOT NULL,
+    guid BLOB NOT NULL, digest BLOB NOT NULL, prefix BLOB, envelope BLOB NOT NULL, structure BLOB NOT NULL,
+    bodystructure BLOB NOT NULL, parts BLOB NOT NULL
+);
+CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE extra(message INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+CREATE TABLE expunged(
+    modseq INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, time REAL NOT NULL, name TEXT NOT NULL,
+    uids BLOB NOT NULL, messages BLOB, columns BLOB
+);
+CREATE TABLE delivered(
+    queue TEXT NOT NULL, recipient TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (queue, recipient)
+) WITHOUT ROWID;
+"""

@@ -1,0 +1,176 @@
+"""The embedded store: SQLite files and folders below one data folder. See docs/store.md.
+
+Owns: the committer threads, the pool of open accounts, and the lock of its queue slot. One instance per process, made
+after forking; everything runs on that process's event loop, and what syncs runs in the committer threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import apsw
+
+from postroom.store.api.errors import NotFound, StoreError
+from postroom.store.api.feed import Feed
+from postroom.store.api.store import Finding
+from postroom.store.embedded import schema
+from postroom.store.embedded.account import EmbeddedAccount, Pool
+from postroom.store.embedded.account_file import AccountFile, Surroundings
+from postroom.store.embedded.account_folders import Provision
+from postroom.store.embedded.committer import Committer
+from postroom.store.embedded.database import OpenOptions, open_database, set_up, unavailable
+from postroom.store.embedded.directory import EmbeddedDirectory
+from postroom.store.embedded.disk import Disk, OsDisk
+from postroom.store.embedded.layout import AccountLayout, Layout
+from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.queue import EmbeddedQueue
+from postroom.store.embedded.spool import FileSpool, sweep_spools
+from postroom.values.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """How an embedded store is set up. open_accounts: accounts whose files stay open in this process."""
+
+    open_accounts: int = 64
+    database: OpenOptions = field(default_factory=OpenOptions)
+
+
+class EmbeddedStore:
+    """See postroom.store.api.Store.
+
+    data: the folder; slot: the queue slot this process owns, None for a command that only looks and administers.
+    Raises StoreError when the slot is owned by a running process, StoreUnavailable when files cannot be opened.
+    """
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str],
+        slot: int | None = 0,
+        *,
+        options: StoreOptions | None = None,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+    ) -> None:
+        self._options = options or StoreOptions()
+        self._disk = disk or OsDisk()
+        self._layout = Layout(os.fspath(data))
+        self._feed = Feed()
+        self._around = Surroundings(self._options.database, self._disk, clock or SystemClock(), self._feed)
+        self._spools = 0
+        self._lock: FileLock | None = None
+        try:
+            self._layout.make()
+            self._own_slot(slot)
+            self._mail_committer = Committer("postroom-mail")
+            self._queue_committer = Committer("postroom-queue")
+            self._directory = EmbeddedDirectory(self._layout.directory, self._options.database, self._mail_committer)
+            self._queue = EmbeddedQueue(self._layout, slot, self._options.database, self._disk, self._queue_committer)
+        except (apsw.Error, OSError) as fault:
+            self._give_up_slot()
+            raise unavailable(fault) from fault
+        self._pool = Pool(self._options.open_accounts)
+        self._accounts: weakref.WeakValueDictionary[str, EmbeddedAccount] = weakref.WeakValueDictionary()
+
+    def _own_slot(self, slot: int | None) -> None:
+        """Take the slot's lock, then clear away what its last owner left half done."""
+        self._spool_prefix = f"x{os.getpid()}-" if slot is None else f"{slot}-"
+        if slot is None:
+            return
+        self._lock = FileLock(self._layout.slot_lock(slot))
+        if not self._lock.take(f"slot {slot}", 0.0, 0.0):
+            raise StoreError(f"another process owns queue slot {slot}")
+        sweep_spools(self._disk, self._layout.queue_tmp, self._spool_prefix)
+
+    def _give_up_slot(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    @property
+    def directory(self) -> EmbeddedDirectory:
+        return self._directory
+
+    @property
+    def queue(self) -> EmbeddedQueue:
+        return self._queue
+
+    @property
+    def feed(self) -> Feed:
+        return self._feed
+
+    async def account(self, account: str) -> EmbeddedAccount:
+        found = self._accounts.get(account)
+        if found is None:
+            found = self._make(account)
+            found.must_exist()
+            self._accounts[account] = found
+        return found
+
+    def _make(self, account: str) -> EmbeddedAccount:
+        file = AccountFile(account, self._account_layout(account), self._around)
+        return EmbeddedAccount(file, self._mail_committer, self._pool)
+
+    def _account_layout(self, account: str) -> AccountLayout:
+        try:
+            return self._layout.account(account)
+        except ValueError as fault:
+            raise NotFound(str(fault)) from fault
+
+    async def create_account(self, account: str, mailboxes: list[tuple[str, str]]) -> None:
+        layout = self._account_layout(account)
+        try:
+            await asyncio.to_thread(self._make_folder, layout)
+        except (apsw.Error, OSError) as fault:
+            raise unavailable(fault) from fault
+        opened = await self.account(account)
+        await opened.provision(Provision(tuple(mailboxes)))
+
+    def _make_folder(self, layout: AccountLayout) -> None:
+        shard = os.path.dirname(layout.folder)
+        for folder in (shard, layout.folder, layout.bodies):
+            self._disk.make_folder(folder)
+        options = self._options.database
+        database = open_database(layout.database, options, cache_kib=options.reader_cache_kib, create=True)
+        try:
+            set_up(database, schema.ACCOUNT, schema.ACCOUNT_VERSION)
+        finally:
+            database.close()
+        for folder in (layout.folder, shard, self._layout.accounts):
+            self._disk.sync_folder(folder)
+
+    async def remove_account(self, account: str) -> None:
+        layout = self._account_layout(account)
+        opened = self._accounts.pop(account, None)
+        if opened is not None:
+            await opened.shut()
+        await asyncio.to_thread(shutil.rmtree, layout.folder, True)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._disk.sync_folder, os.path.dirname(layout.folder))
+
+    def spool(self) -> FileSpool:
+        self._spools += 1
+        name = f"{self._spool_prefix}{self._spools}-{secrets.token_hex(4)}"
+        return FileSpool(self._disk, f"{self._layout.queue_tmp}/{name}")
+
+    async def sweep(self, now: float, keep_expunged: float) -> int:
+        raise NotImplementedError
+
+    def check(self, account: str | None = None) -> AsyncIterator[Finding]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        await self._queue_committer.close()
+        await self._mail_committer.close()
+        for account in list(self._accounts.values()):
+            account.close_files()
+        self._pool.close()
+        self._directory.close()
+        self._queue.close()
+        self._give_up_slot()

@@ -1,0 +1,223 @@
+"""A mailbox while a transaction changes it: pages and counters in memory, written once when the unit commits.
+
+So a batch of twenty deliveries into one mailbox writes its tail page once. Pages hold up to FULL messages; new ones
+go to a tail page of at most TAIL, which is joined to the page before it when it is full, so that a delivery rewrites
+little. Page numbers only grow; a page keeps its number while it lives.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Final
+
+from postroom.store.api.errors import StoreError, TooManyKeywords
+from postroom.store.api.pages import Page, Snapshot
+from postroom.store.embedded.codec import repeat
+from postroom.store.embedded.columns import (
+    Bits,
+    change_flags,
+    choose,
+    cut,
+    deleted,
+    inverse,
+    join,
+    unseen,
+)
+
+FULL: Final = 512
+TAIL: Final = 64
+_MERGE_BELOW: Final = FULL // 4
+_MAX_UID: Final = 2**32 - 1
+MAX_KEYWORDS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A mailbox as some commit left it: the snapshot, and the numbers its pages have on disk."""
+
+    snapshot: Snapshot
+    numbers: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Counters:
+    """The mailbox's row."""
+
+    id: int
+    uidvalidity: int
+    uidnext: int
+    modseq: int
+    messages: int
+    unseen: int
+    deleted: int
+    size: int
+    next_page: int
+    history: int
+    keywords: str  # names joined by line feeds
+
+
+class Working:
+    """One mailbox in one transaction."""
+
+    __slots__ = ("_appended", "dropped", "fixed", "flags", "keywords", "numbers", "origin", "pages", "row")
+
+    def __init__(self, row: Counters, image: Image) -> None:
+        self.row = row
+        self.origin = image
+        self.pages = list(image.snapshot.pages)
+        self.numbers = list(image.numbers)
+        self.keywords = image.snapshot.keywords
+        self.fixed: set[int] = set()  # numbers of pages whose fixed columns must be written
+        self.flags: set[int] = set()
+        self.dropped: set[int] = set()
+        self._appended: list[Page] = []  # not yet in pages
+
+    @property
+    def changed(self) -> bool:
+        """Is there anything to write?"""
+        return self.row.modseq != self.origin.snapshot.modseq
+
+    def image(self) -> Image:
+        """The mailbox as it stands."""
+        self.settle()
+        row = self.row
+        snapshot = Snapshot(row.id, row.uidvalidity, row.uidnext, row.modseq, self.pages, self.keywords)
+        return Image(snapshot, tuple(self.numbers))
+
+    def keyword_bits(self, names: Sequence[str], *, learn: bool) -> int:
+        """Keywords as bits; unknown ones are learned or left out. Raises TooManyKeywords having learned nothing."""
+        if not names:
+            return 0
+        known = list(self.keywords)
+        folded = {name.lower(): place for place, name in enumerate(known)}  # RFC 9051 2.3.2: case-insensitive
+        bits = 0
+        for name in names:
+            place = folded.get(name.lower())
+            if place is None:
+                if not learn:
+                    continue
+                place = folded[name.lower()] = len(known)
+                known.append(name)
+            bits |= 1 << place
+        if len(known) > MAX_KEYWORDS:
+            raise TooManyKeywords(f"a mailbox can have {MAX_KEYWORDS} different keywords")
+        if len(known) != len(self.keywords):
+            self.keywords = tuple(known)
+            self.row.keywords = "\n".join(known)
+        return bits
+
+    def room_for(self, count: int) -> None:
+        """Raises StoreError when the mailbox has run out of UIDs (RFC 9051 2.3.1.1: 32 bits)."""
+        if self.row.uidnext + count - 1 > _MAX_UID:
+            raise StoreError("the mailbox has no UIDs left; move its messages to a new one")
+
+    def add(self, page: Page, modseq: int) -> array[int]:
+        """Append messages with the next UIDs; those and the modseqs in `page` are replaced. Gives the UIDs."""
+        row, count = self.row, len(page)
+        uids = array("I", range(row.uidnext, row.uidnext + count))
+        modseqs = repeat("Q", modseq, count)
+        self._appended.append(Page(uids, page.flags, page.keywords, modseqs, page.messages, page.sizes, page.dates))
+        row.uidnext += count
+        row.messages += count
+        row.unseen += unseen(page.flags)
+        row.deleted += deleted(page.flags)
+        row.size += sum(page.sizes)
+        row.modseq = modseq
+        return uids
+
+    def settle(self) -> None:
+        """Put appended messages into pages."""
+        if not self._appended:
+            return
+        new, self._appended = self._appended, []
+        number = -1
+        if self.pages and len(self.pages[-1]) <= TAIL:
+            new.insert(0, self.pages.pop())
+            number = self.numbers.pop()
+        tail = join(new)
+        if len(tail) > TAIL and self.pages and len(self.pages[-1]) < FULL:
+            if number >= 0:
+                self.dropped.add(number)
+            tail = join((self.pages.pop(), tail))
+            number = self.numbers.pop()
+        for begin in range(0, len(tail), FULL):
+            if number < 0:
+                number, self.row.next_page = self.row.next_page, self.row.next_page + 1
+            self.pages.append(cut(tail, begin, begin + FULL) if len(tail) > FULL else tail)
+            self.numbers.append(number)
+            self.fixed.add(number)
+            self.flags.add(number)
+            number = -1
+
+    def places(self) -> Iterator[int]:
+        """Indices of pages, last first, so that a page may be dropped on the way."""
+        self.settle()
+        return iter(range(len(self.pages) - 1, -1, -1))
+
+    def change(self, place: int, mask: bytes, change: Bits, modseq: int) -> tuple[array[int], array[int]]:
+        """Change flags of the chosen messages of a page: UIDs changed, UIDs refused."""
+        before = self.pages[place]
+        after, uids, modified = change_flags(before, mask, change, modseq)
+        if after is not before:
+            row = self.row
+            row.unseen += unseen(after.flags) - unseen(before.flags)
+            row.deleted += deleted(after.flags) - deleted(before.flags)
+            row.modseq = modseq
+            self.pages[place] = after
+            self.flags.add(self.numbers[place])
+        return uids, modified
+
+    def remove(self, place: int, mask: bytes, modseq: int) -> Page:
+        """Take the chosen messages out of a page; gives them."""
+        page, row = self.pages[place], self.row
+        gone = choose(page, mask)
+        row.messages -= len(gone)
+        row.unseen -= unseen(gone.flags)
+        row.deleted -= deleted(gone.flags)
+        row.size -= sum(gone.sizes)
+        row.modseq = modseq
+        number = self.numbers[place]
+        if gone is page:
+            del self.pages[place], self.numbers[place]
+            self._drop(number)
+        else:
+            self.pages[place] = choose(page, inverse(mask))
+            self.fixed.add(number)
+            self.flags.add(number)
+        return gone
+
+    def merge_small(self) -> None:
+        """After removals: join a small page to the one before it, so that holes do not make thousands of pages."""
+        for place in range(len(self.pages) - 1, 0, -1):
+            left, right = self.pages[place - 1], self.pages[place]
+            last = place == len(self.pages) - 1
+            if not last and min(len(left), len(right)) < _MERGE_BELOW and len(left) + len(right) <= FULL:
+                self.pages[place - 1 : place + 1] = [join((left, right))]
+                self._drop(self.numbers.pop(place))
+                self.fixed.add(self.numbers[place - 1])
+                self.flags.add(self.numbers[place - 1])
+
+    def _drop(self, number: int) -> None:
+        self.dropped.add(number)
+        self.fixed.discard(number)
+        self.flags.discard(number)
+
+
+def translate_keywords(column: array[int], source: tuple[str, ...], target: Working) -> array[int]:
+    """A column of keyword bits of one mailbox as bits of another, which learns them. Raises TooManyKeywords."""
+    if not any(column):
+        return column
+    used = 0
+    for bits in set(column):
+        used |= bits
+    names = list(compress(source, (used >> place & 1 for place in range(len(source)))))
+    target.keyword_bits(names, learn=True)
+    moved = {bits: _translate(bits, source, target) for bits in set(column)}
+    return array("Q", map(moved.__getitem__, column))
+
+
+def _translate(bits: int, source: tuple[str, ...], target: Working) -> int:
+    return target.keyword_bits([name for place, name in enumerate(source) if bits >> place & 1], learn=False)

@@ -1,0 +1,437 @@
+"""An account in plain lists: the simplest thing that keeps the promises of AccountStore.
+
+Written without looking at speed, so that it can serve as the model the embedded store is compared with.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from postroom.store.api import (
+    AppendResult,
+    CopyResult,
+    DeliveredAlready,
+    ExpungeResult,
+    Feed,
+    FlagChange,
+    FlagOp,
+    Hint,
+    MailboxExists,
+    MailboxHasChildren,
+    MailboxInfo,
+    NewMessage,
+    NotFound,
+    OverQuota,
+    Page,
+    Rendered,
+    Snapshot,
+    StoreFlagsResult,
+    TooManyKeywords,
+    Usage,
+)
+from postroom.values.clock import Clock
+from postroom.values.content import Content
+from postroom.values.flags import DELETED, SEEN, VISIBLE
+
+MAX_KEYWORDS: Final = 64
+_PAGE: Final = 512
+
+
+@dataclass(slots=True)
+class _Item:
+    """A message in a mailbox."""
+
+    uid: int
+    flags: int
+    keywords: frozenset[str]
+    modseq: int
+    message: int
+    size: int
+    date: int
+
+
+@dataclass(slots=True)
+class _Box:
+    """A mailbox."""
+
+    id: int
+    name: str
+    uidvalidity: int
+    modseq: int
+    special_use: str
+    subscribed: bool = True
+    uidnext: int = 1
+    keywords: tuple[str, ...] = ()
+    items: list[_Item] = field(default_factory=list)
+    gone: list[tuple[int, list[int]]] = field(default_factory=list)  # (modseq, UIDs)
+    seen: Snapshot | None = None
+
+
+@dataclass(slots=True)
+class _Expunged:
+    """Messages that left for good at `time`: still readable until they are swept."""
+
+    time: float
+    messages: list[int]
+
+
+class MemoryAccount:
+    """See postroom.store.api.AccountStore."""
+
+    def __init__(self, account: str, clock: Clock, feed: Feed) -> None:
+        self._id = account
+        self._clock = clock
+        self._feed = feed
+        self._boxes: dict[int, _Box] = {}
+        self._messages: dict[int, tuple[NewMessage, bytes]] = {}
+        self._delivered: set[tuple[str, str]] = set()
+        self._expunged: list[_Expunged] = []
+        self._modseq = 1
+        self._uidvalidity = 0
+        self._next_box = 1
+        self._next_message = 1
+        self._pop3: tuple[str, float] | None = None
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    # mailboxes
+
+    async def mailboxes(self) -> list[MailboxInfo]:
+        return [_info(box) for box in sorted(self._boxes.values(), key=lambda box: box.name)]
+
+    async def mailbox(self, name: str) -> MailboxInfo | None:
+        box = self._named(name)
+        return _info(box) if box else None
+
+    def _named(self, name: str) -> _Box | None:
+        return next((box for box in self._boxes.values() if box.name == name), None)
+
+    def _box(self, mailbox: int) -> _Box:
+        box = self._boxes.get(mailbox)
+        if box is None:
+            raise NotFound(f"no mailbox {mailbox}")
+        return box
+
+    def _next_modseq(self) -> int:
+        self._modseq += 1
+        return self._modseq
+
+    def _tell(self, mailbox: int, modseq: int) -> None:
+        self._feed.publish(Hint(self._id, mailbox, modseq))
+
+    def _make(self, name: str, special_use: str) -> _Box:
+        levels = name.split("/")
+        for depth in range(1, len(levels)):
+            parent = "/".join(levels[:depth])
+            if self._named(parent) is None:
+                self._make(parent, "")
+        self._uidvalidity = max(self._uidvalidity + 1, int(self._clock.now()))
+        box = _Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use)
+        self._next_box += 1
+        self._boxes[box.id] = box
+        return box
+
+    async def create(self, name: str, special_use: str = "") -> MailboxInfo:
+        if self._named(name) is not None:
+            raise MailboxExists(name)
+        box = self._make(name, special_use)
+        self._tell(0, self._modseq)
+        return _info(box)
+
+    async def rename(self, mailbox: int, name: str) -> None:
+        old = self._box(mailbox).name
+        moved = [box for box in self._boxes.values() if box.name == old or box.name.startswith(old + "/")]
+        names = {name + box.name[len(old) :]: box for box in moved}
+        if name == old or any(other not in moved and other.name in names for other in self._boxes.values()):
+            raise MailboxExists(name)
+        for new, box in names.items():
+            box.name = new
+        levels = name.split("/")
+        for depth in range(1, len(levels)):
+            parent = "/".join(levels[:depth])
+            if self._named(parent) is None:
+                self._make(parent, "")
+        self._tell(0, self._next_modseq())
+
+    async def delete(self, mailbox: int) -> None:
+        box = self._box(mailbox)
+        if any(other.name.startswith(box.name + "/") for other in self._boxes.values()):
+            raise MailboxHasChildren(box.name)
+        self._expunged.append(_Expunged(self._clock.now(), [item.message for item in box.items]))
+        del self._boxes[mailbox]
+        self._tell(0, self._next_modseq())
+
+    async def subscribe(self, name: str, subscribed: bool) -> None:
+        box = self._named(name)
+        if box is None:
+            raise NotFound(name)
+        if box.subscribed != subscribed:
+            box.subscribed = subscribed
+            self._tell(0, self._next_modseq())
+
+    # messages
+
+    async def snapshot(self, mailbox: int) -> Snapshot:
+        return self._snapshot(self._box(mailbox))
+
+    def _snapshot(self, box: _Box) -> Snapshot:
+        if box.seen is None or box.seen.modseq != box.modseq:
+            pages = [_page(box, box.items[begin : begin + _PAGE]) for begin in range(0, len(box.items), _PAGE)]
+            box.seen = Snapshot(box.id, box.uidvalidity, box.uidnext, box.modseq, pages, box.keywords)
+        return box.seen
+
+    async def append(
+        self,
+        mailbox: int,
+        messages: Sequence[NewMessage],
+        *,
+        quota: int = 0,
+        delivery: tuple[str, str] | None = None,
+    ) -> AppendResult:
+        box = self._box(mailbox)
+        if delivery is not None and delivery in self._delivered:
+            raise DeliveredAlready(delivery[0])
+        self._check_quota(quota, sum(message.content.size for message in messages))
+        box.keywords = _learn(box, [name for message in messages for name in message.keywords])
+        if delivery is not None:
+            self._delivered.add(delivery)
+        modseq, uids = self._next_modseq(), []
+        for message in messages:
+            octets = message.content.read()
+            self._messages[self._next_message] = (replace(message, content=Content.of(octets)), octets)
+            uids.append(box.uidnext)
+            names = _known(box, message.keywords)
+            box.items.append(
+                _Item(box.uidnext, message.flags, names, modseq, self._next_message, len(octets), message.internaldate)
+            )
+            box.uidnext += 1
+            self._next_message += 1
+        box.modseq = modseq
+        self._tell(box.id, modseq)
+        return AppendResult(box.uidvalidity, tuple(uids), self._snapshot(box))
+
+    def _check_quota(self, quota: int, octets: int) -> None:
+        held = sum(item.size for box in self._boxes.values() for item in box.items)
+        if quota and held + octets > quota:
+            raise OverQuota(f"the account holds {held} of {quota} octets")
+
+    async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
+        box = self._box(mailbox)
+        keywords = change.keywords
+        if change.op is FlagOp.REMOVE:
+            keywords = tuple(name for name in keywords if _place(box.keywords, name) is not None)
+        learned = _learn(box, keywords)
+        there = {item.uid: item for item in box.items}
+        changed, modified, missing = [], [], []
+        modseq = self._modseq + 1
+        for uid in uids:
+            item = there.get(uid)
+            if item is None:
+                missing.append(uid)
+            elif change.unchanged_since is not None and item.modseq > change.unchanged_since:
+                modified.append(uid)
+            elif _apply(item, change, _named_as(learned, keywords)):
+                item.modseq = modseq
+                changed.append(uid)
+        if changed:
+            box.keywords = learned
+            box.modseq = self._next_modseq()
+            self._tell(box.id, modseq)
+        return StoreFlagsResult(self._snapshot(box), tuple(changed), tuple(modified), tuple(missing))
+
+    async def copy(self, source: int, uids: Sequence[int], target: int, *, quota: int = 0) -> CopyResult:
+        from_box, to_box = self._box(source), self._box(target)
+        wanted = set(uids)
+        taken = [item for item in from_box.items if item.uid in wanted]
+        if taken:
+            self._check_quota(quota, sum(item.size for item in taken))
+        placed = self._put(to_box, taken)
+        return self._copied(from_box, to_box, taken, placed)
+
+    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+        from_box, to_box = self._box(source), self._box(target)
+        wanted = set(uids)
+        taken = [item for item in from_box.items if item.uid in wanted]
+        if taken:
+            _learn(to_box, [name for item in taken for name in item.keywords])
+            self._take(from_box, taken)
+        placed = self._put(to_box, taken)
+        return self._copied(from_box, to_box, taken, placed)
+
+    def _take(self, box: _Box, taken: list[_Item]) -> None:
+        gone = {item.uid for item in taken}
+        box.items = [item for item in box.items if item.uid not in gone]
+        box.modseq = self._next_modseq()
+        box.gone.append((box.modseq, sorted(gone)))
+        self._tell(box.id, box.modseq)
+
+    def _put(self, box: _Box, taken: Iterable[_Item]) -> list[int]:
+        taken, uids = list(taken), []
+        if not taken:
+            return []
+        box.keywords = _learn(box, [name for item in taken for name in sorted(item.keywords)])
+        modseq = self._next_modseq()
+        for item in taken:
+            names = _known(box, item.keywords)
+            box.items.append(replace(item, uid=box.uidnext, modseq=modseq, keywords=names))
+            uids.append(box.uidnext)
+            box.uidnext += 1
+        box.modseq = modseq
+        self._tell(box.id, modseq)
+        return uids
+
+    def _copied(self, source: _Box, target: _Box, taken: list[_Item], placed: list[int]) -> CopyResult:
+        return CopyResult(
+            target.uidvalidity,
+            tuple(item.uid for item in taken),
+            tuple(placed),
+            self._snapshot(source),
+            self._snapshot(target),
+        )
+
+    async def expunge(self, mailbox: int, uids: Sequence[int] | None, *, only_deleted: bool = True) -> ExpungeResult:
+        if uids is None and not only_deleted:
+            raise ValueError("expunging everything takes the UIDs")
+        box = self._box(mailbox)
+        wanted = None if uids is None else set(uids)
+        taken = [
+            item
+            for item in box.items
+            if (wanted is None or item.uid in wanted) and (item.flags & DELETED or not only_deleted)
+        ]
+        if taken:
+            self._take(box, taken)
+            self._expunged.append(_Expunged(self._clock.now(), [item.message for item in taken]))
+        return ExpungeResult(tuple(item.uid for item in taken), self._snapshot(box))
+
+    # reading
+
+    async def rendered(self, messages: Sequence[int]) -> list[Rendered]:
+        found = []
+        for number in messages:
+            if number in self._messages:
+                new, octets = self._messages[number]
+                found.append(
+                    Rendered(
+                        number,
+                        new.guid,
+                        len(octets),
+                        new.internaldate,
+                        new.envelope,
+                        new.structure,
+                        new.bodystructure,
+                        new.parts,
+                        new.header,
+                    )
+                )
+        return found
+
+    async def columns(self, messages: Sequence[int], column: str) -> list[bytes]:
+        if column not in {"envelope", "structure", "bodystructure", "parts"}:
+            raise ValueError(column)
+        return [getattr(self._messages[key][0], column) if key in self._messages else b"" for key in messages]
+
+    async def content(self, message: int) -> Content:
+        if message not in self._messages:
+            raise NotFound(f"no message {message}")
+        return self._messages[message][0].content
+
+    async def vanished(self, mailbox: int, since: int) -> Sequence[int] | None:
+        box = self._box(mailbox)
+        return sorted(uid for modseq, uids in box.gone if modseq > since for uid in uids)
+
+    async def usage(self) -> Usage:
+        items = [item for box in self._boxes.values() for item in box.items]
+        return Usage(sum(item.size for item in items), len(items))
+
+    async def pop3_lock(self, holder: str, now: float, lifetime: float) -> bool:
+        if self._pop3 is not None and self._pop3[0] != holder and now < self._pop3[1]:
+            return False
+        self._pop3 = (holder, now + lifetime)
+        return True
+
+    async def pop3_unlock(self, holder: str) -> None:
+        if self._pop3 is not None and self._pop3[0] == holder:
+            self._pop3 = None
+
+    def sweep(self, before: float) -> int:
+        """Drop what was expunged before that time and is in no mailbox; how many messages went."""
+        self._expunged = [record for record in self._expunged if record.time >= before]
+        kept = {item.message for box in self._boxes.values() for item in box.items}
+        kept.update(message for record in self._expunged for message in record.messages)
+        dropped = [message for message in self._messages if message not in kept]
+        for message in dropped:
+            del self._messages[message]
+        return len(dropped)
+
+
+def _info(box: _Box) -> MailboxInfo:
+    return MailboxInfo(
+        id=box.id,
+        name=box.name,
+        uidvalidity=box.uidvalidity,
+        uidnext=box.uidnext,
+        modseq=box.modseq,
+        messages=len(box.items),
+        unseen=sum(not item.flags & SEEN for item in box.items),
+        deleted=sum(bool(item.flags & DELETED) for item in box.items),
+        size=sum(item.size for item in box.items),
+        special_use=box.special_use,
+        subscribed=box.subscribed,
+    )
+
+
+def _page(box: _Box, items: list[_Item]) -> Page:
+    return Page(
+        array("I", [item.uid for item in items]),
+        bytes([item.flags for item in items]),
+        array("Q", [sum(1 << box.keywords.index(name) for name in item.keywords) for item in items]),
+        array("Q", [item.modseq for item in items]),
+        array("Q", [item.message for item in items]),
+        array("I", [item.size for item in items]),
+        array("q", [item.date for item in items]),
+    )
+
+
+def _place(known: tuple[str, ...], name: str) -> int | None:
+    folded = name.lower()  # RFC 9051 2.3.2: keywords are case-insensitive
+    return next((place for place, other in enumerate(known) if other.lower() == folded), None)
+
+
+def _learn(box: _Box, names: Iterable[str]) -> tuple[str, ...]:
+    """The mailbox's keywords with these added. Raises TooManyKeywords."""
+    known = box.keywords
+    for name in names:
+        if _place(known, name) is None:
+            known = (*known, name)
+    if len(known) > MAX_KEYWORDS:
+        raise TooManyKeywords(f"a mailbox can have {MAX_KEYWORDS} different keywords")
+    return known
+
+
+def _named_as(known: tuple[str, ...], names: Iterable[str]) -> frozenset[str]:
+    """Keywords spelled as the mailbox first learned them."""
+    return frozenset(known[place] for name in names if (place := _place(known, name)) is not None)
+
+
+def _known(box: _Box, names: Iterable[str]) -> frozenset[str]:
+    return _named_as(box.keywords, names)
+
+
+def _apply(item: _Item, change: FlagChange, keywords: frozenset[str]) -> bool:
+    before = (item.flags, item.keywords)
+    if change.op is FlagOp.ADD:
+        item.flags |= change.bits
+        item.keywords |= keywords
+    elif change.op is FlagOp.REMOVE:
+        item.flags &= ~change.bits
+        item.keywords -= keywords
+    else:
+        item.flags = item.flags & ~VISIBLE | change.bits
+        item.keywords = keywords
+    return (item.flags, item.keywords) != before

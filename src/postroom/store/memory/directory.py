@@ -1,0 +1,81 @@
+"""The directory in dictionaries. See postroom.store.api.DirectoryStore."""
+
+from __future__ import annotations
+
+from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, StoreError
+
+
+class MemoryDirectory:
+    """Domains, accounts, aliases."""
+
+    def __init__(self) -> None:
+        self._domains: dict[str, DomainRow] = {}
+        self._accounts: dict[str, AccountRow] = {}
+        self._aliases: dict[str, AliasRow] = {}
+        self._version = 1
+
+    async def version(self) -> int:
+        return self._version
+
+    async def domain(self, name: str) -> DomainRow | None:
+        return self._domains.get(name)
+
+    async def domains(self) -> list[DomainRow]:
+        return [self._domains[name] for name in sorted(self._domains)]
+
+    async def put_domain(self, row: DomainRow) -> None:
+        self._domains[row.name] = row
+        self._version += 1
+
+    async def remove_domain(self, name: str) -> None:
+        if await self.accounts(name) or await self.aliases(name):
+            raise StoreError("the domain still has accounts or aliases")
+        if self._domains.pop(name, None) is None:
+            raise NotFound(f"no domain {name}")
+        self._version += 1
+
+    async def account(self, account: str) -> AccountRow | None:
+        return self._accounts.get(account)
+
+    async def account_by_login(self, login: str) -> AccountRow | None:
+        return next((row for row in self._accounts.values() if row.login == login), None)
+
+    async def accounts(self, domain: str = "") -> list[AccountRow]:
+        rows = [row for row in self._accounts.values() if domain in ("", _domain_of(row.login))]
+        return sorted(rows, key=lambda row: row.login)
+
+    async def put_account(self, row: AccountRow) -> None:
+        other = await self.account_by_login(row.login)
+        if other is not None and other.id != row.id:
+            raise StoreError(f"{row.login} belongs to another account")
+        if row.login in self._aliases:
+            raise StoreError(f"{row.login} is an alias")
+        self._accounts[row.id] = row
+        self._version += 1
+
+    async def remove_account(self, account: str) -> None:
+        if self._accounts.pop(account, None) is None:
+            raise NotFound(f"no account {account}")
+        self._version += 1
+
+    async def alias(self, address: str) -> AliasRow | None:
+        return self._aliases.get(address)
+
+    async def aliases(self, domain: str = "") -> list[AliasRow]:
+        rows = [row for row in self._aliases.values() if domain in ("", _domain_of(row.address))]
+        return sorted(rows, key=lambda row: row.address)
+
+    async def put_alias(self, row: AliasRow) -> None:
+        if await self.account_by_login(row.address) is not None:
+            raise StoreError(f"{row.address} is an account")
+        self._aliases[row.address] = row
+        self._version += 1
+
+    async def remove_alias(self, address: str) -> None:
+        if self._aliases.pop(address, None) is None:
+            raise NotFound(f"no alias {address}")
+        self._version += 1
+
+
+def _domain_of(address: str) -> str:
+    return address.rpartition("@")[2]

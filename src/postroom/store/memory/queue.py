@@ -1,0 +1,117 @@
+"""The queue in a dictionary. See postroom.store.api.QueueStore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from postroom.store.api import Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError
+from postroom.values.content import Content
+
+_TERMINAL = frozenset({RecipientState.DELIVERED, RecipientState.BOUNCED, RecipientState.DROPPED})
+
+
+class MemoryQueue:
+    """Entries of one slot."""
+
+    def __init__(self, slot: int) -> None:
+        self._slot = slot
+        self._entries: dict[str, Entry] = {}
+
+    async def accept(self, entry: NewEntry) -> Entry:
+        if entry.id in self._entries:
+            raise StoreError(f"queue id {entry.id} is in use")
+        content = Content.of(entry.trace + entry.content.read())
+        recipients = tuple(
+            Recipient(
+                index=index,
+                address=item.address,
+                route=item.route,
+                orcpt=item.orcpt,
+                notify=item.notify,
+                next_try=entry.received,
+            )
+            for index, item in enumerate(entry.recipients)
+        )
+        kept = Entry(
+            id=entry.id,
+            slot=self._slot,
+            sender=entry.sender,
+            received=entry.received,
+            size=content.size,
+            content=content,
+            recipients=recipients,
+            envid=entry.envid,
+            ret=entry.ret,
+            body=entry.body,
+            smtputf8=entry.smtputf8,
+            account=entry.account,
+            peer=entry.peer,
+        )
+        self._entries[entry.id] = kept
+        return kept
+
+    def finish(self, entry: str, results: Sequence[Recipient]) -> None:
+        kept = self._entries.get(entry)
+        if kept is None:
+            return
+        recipients = list(kept.recipients)
+        for result in results:
+            recipients[result.index] = result
+        if all(item.state in _TERMINAL for item in recipients):
+            del self._entries[entry]
+        else:
+            self._entries[entry] = replace(kept, recipients=tuple(recipients))
+
+    async def update(self, entry: str, results: Sequence[Recipient]) -> None:
+        self.finish(entry, results)
+
+    async def due(self, now: float, limit: int = 100) -> list[Entry]:
+        found = [entry for entry in self._entries.values() if (when := _next_try(entry)) is not None and when <= now]
+        found.sort(key=lambda entry: _next_try(entry) or 0.0)
+        return found[:limit]
+
+    async def next_due(self) -> float | None:
+        return min((when for entry in self._entries.values() if (when := _next_try(entry)) is not None), default=None)
+
+    async def entries(self, which: QueueFilter) -> list[Entry]:
+        found = [entry for entry in self._entries.values() if _chosen(entry, which)]
+        found.sort(key=lambda entry: (entry.received, entry.id))
+        return found[: which.limit]
+
+    async def change(self, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
+        changed = await self.entries(which)
+        for entry in changed:
+            results = [
+                replace(
+                    item,
+                    state=item.state if state is None else state,
+                    next_try=item.next_try if next_try is None else next_try,
+                )
+                for item in _chosen(entry, which)
+            ]
+            self.finish(entry.id, results)
+        return len(changed)
+
+
+def _next_try(entry: Entry) -> float | None:
+    return min((item.next_try for item in entry.recipients if item.state is RecipientState.WAITING), default=None)
+
+
+def _chosen(entry: Entry, which: QueueFilter) -> list[Recipient]:
+    """The recipients a filter means."""
+    if which.ids and entry.id not in which.ids:
+        return []
+    if which.sender.lower() not in entry.sender.lower():
+        return []
+    if which.older_than is not None and entry.received >= which.older_than:
+        return []
+    return [item for item in entry.recipients if _means(which, item)]
+
+
+def _means(which: QueueFilter, item: Recipient) -> bool:
+    if which.recipient.lower() not in item.address.lower():
+        return False
+    if which.domain and item.address.rpartition("@")[2].lower() != which.domain.lower():
+        return False
+    return item.state not in _TERMINAL if which.state is None else item.state is which.state

@@ -1,0 +1,86 @@
+"""The store in memory, for tests: nothing survives, everything else is as promised."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from postroom.store.api import Feed, Finding, NotFound
+from postroom.store.memory.account import MemoryAccount
+from postroom.store.memory.directory import MemoryDirectory
+from postroom.store.memory.queue import MemoryQueue
+from postroom.values.clock import Clock, SystemClock
+from postroom.values.content import Content
+
+
+class MemorySpool:
+    """See postroom.store.api.Spool; never touches a disk."""
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._octets)
+
+    def write(self, data: bytes) -> None:
+        self._octets += data
+
+    async def seal(self) -> Content:
+        return Content.of(bytes(self._octets))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryStore:
+    """See postroom.store.api.Store."""
+
+    def __init__(self, slot: int = 0, *, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._feed = Feed()
+        self._directory = MemoryDirectory()
+        self._queue = MemoryQueue(slot)
+        self._accounts: dict[str, MemoryAccount] = {}
+
+    @property
+    def directory(self) -> MemoryDirectory:
+        return self._directory
+
+    @property
+    def queue(self) -> MemoryQueue:
+        return self._queue
+
+    @property
+    def feed(self) -> Feed:
+        return self._feed
+
+    async def account(self, account: str) -> MemoryAccount:
+        found = self._accounts.get(account)
+        if found is None:
+            raise NotFound(f"no account {account}")
+        return found
+
+    async def create_account(self, account: str, mailboxes: list[tuple[str, str]]) -> None:
+        if account not in self._accounts:
+            self._accounts[account] = MemoryAccount(account, self._clock, self._feed)
+        made = self._accounts[account]
+        for name, special_use in mailboxes:
+            if await made.mailbox(name) is None:
+                await made.create(name, special_use)
+
+    async def remove_account(self, account: str) -> None:
+        self._accounts.pop(account, None)
+
+    def spool(self) -> MemorySpool:
+        return MemorySpool()
+
+    async def sweep(self, now: float, keep_expunged: float) -> int:
+        return sum(account.sweep(now - keep_expunged) for account in self._accounts.values())
+
+    async def check(self, account: str | None = None) -> AsyncIterator[Finding]:
+        nothing: tuple[Finding, ...] = ()
+        for finding in nothing:
+            yield finding
+
+    async def close(self) -> None:
+        """Nothing to close."""
