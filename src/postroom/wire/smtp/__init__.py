@@ -1,1 +1,34 @@
-"""smtp."""
+"""SMTP, submission and LMTP, both ends, without IO (RFC 5321, RFC 6409, RFC 2033)."""
+
+from postroom.wire.smtp.commands import COMMANDS, Command
+from postroom.wire.smtp.events import (
+    AuthCancelled,
+    Authenticate,
+    AuthResponse,
+    Body,
+    Event,
+    Mail,
+    Rcpt,
+    Reset,
+    StartTls,
+)
+from postroom.wire.smtp.options import ServerOptions
+from postroom.wire.smtp.server import ServerSession
+from postroom.wire.smtp.state import Profile
+
+__all__ = [
+    "COMMANDS",
+    "AuthCancelled",
+    "AuthResponse",
+    "Authenticate",
+    "Body",
+    "Command",
+    "Event",
+    "Mail",
+    "Profile",
+    "Rcpt",
+    "Reset",
+    "ServerOptions",
+    "ServerSession",
+    "StartTls",
+]

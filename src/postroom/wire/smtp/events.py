@@ -1,0 +1,69 @@
+"""What a server session hands its driver. Each event that asks for an answer says which."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from postroom.values.address import Address
+
+
+class Mail(Struct, frozen=True):
+    """MAIL: answer with `ok` or `refuse`.
+
+    sender: None is the null sender. size: octets announced, 0 = unknown (RFC 1870). body: 7BIT or 8BITMIME.
+    ret, envid: RFC 3461 4.3, 4.4, envid decoded. auth: RFC 4954 5, decoded, None when it was not given.
+    """
+
+    sender: Address | None
+    size: int = 0
+    body: str = "7BIT"
+    smtputf8: bool = False
+    ret: str = ""
+    envid: str = ""
+    auth: str | None = None
+
+
+class Rcpt(Struct, frozen=True):
+    """RCPT: answer with `ok` or `refuse`.
+
+    notify: "NEVER" or a list such as "SUCCESS,DELAY" (RFC 3461 4.1). orcpt: "rfc822;a@b", decoded (RFC 3461 4.2).
+    """
+
+    recipient: Address
+    notify: str = ""
+    orcpt: str = ""
+
+
+class Body(Struct, frozen=True):
+    """Octets of the message. After the last: answer with `accept`, `refuse`, or in LMTP `results`."""
+
+    data: bytes
+    last: bool
+
+
+class Reset(Struct, frozen=True):
+    """The transaction is over without a message: let go of it. No answer."""
+
+
+class Authenticate(Struct, frozen=True):
+    """AUTH: answer with `challenge`, `authenticated` or `refuse`. mechanism: upper case, one of those offered."""
+
+    mechanism: str
+    initial: bytes | None
+
+
+class AuthResponse(Struct, frozen=True):
+    """The client's answer to `challenge`: answer as to Authenticate."""
+
+    data: bytes
+
+
+class AuthCancelled(Struct, frozen=True):
+    """The client gave up (RFC 4954 4) or sent what is no base64. No answer."""
+
+
+class StartTls(Struct, frozen=True):
+    """220 is in the output: send it, do the handshake, then call `secured`."""
+
+
+Event = Mail | Rcpt | Body | Reset | Authenticate | AuthResponse | AuthCancelled | StartTls
