@@ -47,7 +47,7 @@ def main(rounds: int) -> None:
         }
         for name, turns in cases.items():
             assert dialog(options, turns)[:1] == b"2"
-            best = min(timeit.repeat(lambda turns=turns: dialog(options, turns), number=rounds, repeat=5)) / rounds
+            best = min(timeit.repeat(lambda o=options, t=turns: dialog(o, t), number=rounds, repeat=5)) / rounds
             print(f"{profile.value:10} {name:28} {best * 1e6:7.1f} us")
 
 

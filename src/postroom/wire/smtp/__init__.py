@@ -1,5 +1,17 @@
 """SMTP, submission and LMTP, both ends, without IO (RFC 5321, RFC 6409, RFC 2033)."""
 
+from postroom.wire.smtp.client import ClientEvent, ClientSession
+from postroom.wire.smtp.client_types import (
+    ClientOptions,
+    Failed,
+    Finished,
+    Outgoing,
+    OutgoingRecipient,
+    Ready,
+    Reply,
+    Result,
+    SendBody,
+)
 from postroom.wire.smtp.commands import COMMANDS, Command
 from postroom.wire.smtp.events import (
     AuthCancelled,
@@ -22,12 +34,23 @@ __all__ = [
     "AuthResponse",
     "Authenticate",
     "Body",
+    "ClientEvent",
+    "ClientOptions",
+    "ClientSession",
     "Command",
     "Event",
+    "Failed",
+    "Finished",
     "Mail",
+    "Outgoing",
+    "OutgoingRecipient",
     "Profile",
     "Rcpt",
+    "Ready",
+    "Reply",
     "Reset",
+    "Result",
+    "SendBody",
     "ServerOptions",
     "ServerSession",
     "StartTls",
