@@ -8,10 +8,15 @@ On failure: never; what is no field is left out (fields) or kept only by inversi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
 #: more lines of one header block than this are not looked at when a message is indexed
 MAX_LINES = 10_000
+
+_LINE = re.compile(rb"[^\n]*+\n|[^\n]++")
+_COLON = re.compile(rb"[ \t]*+:")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
 def unfold(raw: bytes, limit: int = MAX_LINES) -> list[bytes]:
@@ -36,11 +41,22 @@ def header_fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def field_values(header: bytes, name: bytes) -> list[bytes]:
-    """The values of all fields of this name (any case), unfolded, in order."""
-    wanted = name.lower()
-    if wanted not in header.lower():
-        return []
-    return [value for key, value in header_fields(header) if key.lower() == wanted]
+    """The values of all fields of this name (any case), unfolded, without the white space around them, in order."""
+    key = b"\n" + name.lower()
+    lower = b"\n" + header.lower()  # so that every field name follows a line end
+    values: list[bytes] = []
+    at = lower.find(key)
+    while at >= 0:
+        colon = _COLON.match(lower, at + len(key))
+        at = colon.end() if colon else at + len(key)
+        if colon:
+            end = lower.find(b"\n", at)
+            while end >= 0 and lower[end + 1 : end + 2] in (b" ", b"\t"):
+                end = lower.find(b"\n", end + 1)
+            value = header[at - 1 : end - 1 if end >= 0 else None]
+            values.append(_FOLD.sub(b"", value).strip())
+        at = lower.find(key, at)
+    return values
 
 
 def select_fields(header: bytes, names: Collection[bytes], invert: bool = False) -> bytes:
@@ -51,8 +67,8 @@ def select_fields(header: bytes, names: Collection[bytes], invert: bool = False)
     """
     wanted = {name.lower() for name in names}
     chosen: list[bytes] = []
-    keep = False
-    for line in header.splitlines(keepends=True) if b"\r" not in header else _lines(header):
+    keep = invert
+    for line in _LINE.findall(header):
         if line in (b"\r\n", b"\n"):
             chosen.append(line)
             break
@@ -62,13 +78,3 @@ def select_fields(header: bytes, names: Collection[bytes], invert: bool = False)
         if keep:
             chosen.append(line)
     return b"".join(chosen)
-
-
-def _lines(header: bytes) -> list[bytes]:
-    """Lines with their ends, where only LF ends a line (bytes.splitlines would also cut at a bare CR)."""
-    return [line + b"\n" for line in header[:-1].split(b"\n")] if header.endswith(b"\n") else _open_end(header)
-
-
-def _open_end(header: bytes) -> list[bytes]:
-    *whole, last = header.split(b"\n")
-    return [line + b"\n" for line in whole] + ([last] if last else [])

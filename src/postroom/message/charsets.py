@@ -1,0 +1,161 @@
+"""Octets to text by the label mail puts on them, and by guessing where the label is missing or lies.
+
+Trusts nothing: only charsets on a fixed list are looked up (the interpreter remembers every name it was ever asked
+for, so a stranger must not choose them), and octets that do not fit become U+FFFD.
+Standards: RFC 2046 4.1.2; labels as registered, and as mail really spells them.
+On failure: never.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from encodings.aliases import aliases
+from typing import Final
+
+_FURTHER: Final = frozenset(
+    [
+        "koi8_u",
+        "koi8_t",
+        "koi8_r",
+        "cp720",
+        "cp737",
+        "cp856",
+        "cp874",
+        "cp875",
+        "cp949",
+        "cp950",
+        "cp932",
+        "cp936",
+        "cp1006",
+        "mac_arabic",
+        "mac_croatian",
+        "mac_romanian",
+        "utf_8",
+        "utf_7",
+        "utf_16",
+        "utf_32",
+        "gb18030",
+        "big5",
+        "euc_jp",
+        "euc_kr",
+        "shift_jis",
+        "iso2022_jp",
+        "hz",
+    ]
+)
+_NO_CHARSETS: Final = frozenset(
+    [
+        "base64_codec",
+        "bz2_codec",
+        "hex_codec",
+        "quopri_codec",
+        "rot_13",
+        "uu_codec",
+        "zlib_codec",
+        "mbcs",
+        "oem",
+        "idna",
+        "punycode",
+        "undefined",
+        "unicode_escape",
+        "raw_unicode_escape",
+    ]
+)
+_KNOWN: Final = (frozenset(aliases) | frozenset(aliases.values()) | _FURTHER) - _NO_CHARSETS
+#: what writers mean by a label, where that is more than the label says
+_MEANT: Final = {
+    "iso_8859_1": "cp1252",
+    "iso8859_1": "cp1252",
+    "latin1": "cp1252",
+    "latin_1": "cp1252",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "x_gbk": "gb18030",
+    "ks_c_5601_1987": "cp949",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "x_sjis": "cp932",
+    "iso_8859_9": "cp1254",
+    "unicode_1_1_utf_7": "utf_7",
+    "utf8mb4": "utf_8",
+    "cp_850": "cp850",
+    "tis_620": "cp874",
+    "windows_874": "cp874",
+    "iso_8859_8_i": "iso8859_8",
+    "iso_8859_6_i": "iso8859_6",
+    "x_unknown": "",
+    "unknown_8bit": "",
+    "us_ascii": "",
+    "ascii": "",
+    "x_user_defined": "",
+    "ansi_x3.4_1968": "",
+    "cp_1252": "cp1252",
+    "x_mac_roman": "mac_roman",
+    "macintosh": "mac_roman",
+}
+_SEPARATORS: Final = re.compile(r"[^a-z0-9.]+")
+_LOOK_AT: Final = 64 * 1024
+_SURE_ENOUGH: Final = 0.09
+
+
+def codec_name(charset: str) -> str:
+    """The name of Python's codec for a label; "" for US-ASCII, no label and labels nobody knows."""
+    name = _SEPARATORS.sub("_", charset.lower()[:60]).strip("_")
+    name = _MEANT.get(name, name)
+    if name.replace(".", "_") not in _KNOWN:
+        return ""
+    codec = aliases.get(name.replace(".", "_"), name)
+    return "" if codec in _NO_CHARSETS else codec
+
+
+def to_text(data: bytes, charset: str = "") -> str:
+    """The text of these octets. Wrong or missing labels are guessed: UTF-8, then what it looks like."""
+    name = codec_name(charset)
+    if not name or name in ("utf_8", "cp65001"):
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return data.decode("utf-8", "replace") if _nearly_utf8(data) else _guess(data)
+    try:
+        return data.decode(name)
+    except (ValueError, LookupError):
+        return data.decode(name, "replace")
+
+
+def reads_as_ascii(charset: str) -> bool:
+    """True when octets below 0x80 mean the same in this charset as in US-ASCII, wherever they stand."""
+    name = codec_name(charset)
+    return not name or name == "utf_8" or name.startswith(("cp125", "iso8859", "koi8", "latin"))
+
+
+def incremental(charset: str, sample: bytes) -> codecs.IncrementalDecoder:
+    """A decoder for text that comes in pieces; `sample`, its first octets, decide what a label does not say."""
+    name = codec_name(charset)
+    if not name:
+        name = "utf_8" if sample.isascii() or _nearly_utf8(sample) else _looks_like(sample[:_LOOK_AT])
+    return codecs.getincrementaldecoder(name)("replace")
+
+
+def _nearly_utf8(data: bytes) -> bool:
+    """UTF-8 with a little damage or a cut at the end, rather than something else."""
+    bad = data.decode("utf-8", "replace").count("\ufffd")
+    if not bad:
+        return True
+    return bad * 20 <= sum(data.count(octet) for octet in (b"\xc3", b"\xe2", b"\xd0", b"\xd1", b"\xe3", b"\xe4"))
+
+
+def _guess(data: bytes) -> str:
+    return data.decode(_looks_like(data[:_LOOK_AT]), "replace")
+
+
+def _looks_like(sample: bytes) -> str:
+    """The codec the octets look like, windows-1252 when nothing better is found."""
+    import chardet  # only unlabelled 8-bit mail needs it
+
+    found = chardet.detect(sample)
+    name = codec_name(str(found.get("encoding") or ""))
+    # short texts score low even when right (0.1 to 0.3); below that it is noise, and mail is never in Mac charsets
+    if (found.get("confidence") or 0) < _SURE_ENOUGH or name.startswith("mac"):
+        return "cp1252"
+    return name or "cp1252"

@@ -1,0 +1,136 @@
+"""What people read in a message: header text, addresses, dates, message ids, and content without its encodings.
+
+Trusts nothing; text that is not encoded as it should be is shown as well as can be.
+Standards: RFC 2047 (encoded words), RFC 2231 (parameters), RFC 6532 (8-bit header), RFC 5322 3.4 and 3.6.4.
+On failure: never, except decode_transfer (UndecodableContent).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import NamedTuple
+
+from postroom.message.addresses import parse
+from postroom.message.charsets import to_text
+from postroom.message.dates import ParsedDate, parse_date
+from postroom.message.parameters import Parameters, decode_extended, parse_type, parse_value
+from postroom.message.transfer import UndecodableContent, decode_base64, decode_pieces, decode_transfer
+
+__all__ = [
+    "NamedAddress",
+    "ParsedDate",
+    "UndecodableContent",
+    "decode_parameters",
+    "decode_pieces",
+    "decode_transfer",
+    "decode_words",
+    "message_ids",
+    "parse_addresses",
+    "parse_date",
+    "to_text",
+]
+
+# RFC 2047 2  encoded-word = "=?" charset "?" encoding "?" encoded-text "?="; RFC 2231 5 adds *language
+_WORD = re.compile(rb"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,60})?\?([BbQq])\?([^?\r\n]*)\?=")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_LINE_END = re.compile(rb"[\r\n]+")
+_MESSAGE_ID = re.compile(rb"<([^<>]{1,995})>")
+_MAX_IDS = 1_000
+
+
+class NamedAddress(NamedTuple):
+    """An address of a header field as people see it. domain "" when there was none; group: the group it is in."""
+
+    name: str
+    local: str
+    domain: str
+    group: str = ""
+
+    @property
+    def address(self) -> str:
+        """local@domain, or only the local part."""
+        return f"{self.local}@{self.domain}" if self.domain else self.local
+
+
+def decode_words(raw: bytes) -> str:
+    """The text of an unstructured value or phrase: unfolded, encoded words decoded, 8-bit octets as UTF-8 or guessed.
+
+    RFC 2047 6.2: white space between two encoded words is not shown. Words of one charset are joined before they
+    are decoded, because writers cut characters in two.
+    """
+    if b"\n" in raw:
+        raw = _LINE_END.sub(b" ", _FOLD.sub(b"", raw))
+    if b"=?" not in raw:
+        return to_text(raw)
+    out: list[str] = []
+    charset, octets = "", b""
+    at = 0
+    for word in _WORD.finditer(raw):
+        between = raw[at : word.start()]
+        label = word[1].decode("latin-1").lower()
+        if octets and (between.strip() or label != charset):
+            out.append(to_text(octets, charset))
+            octets = b""
+        if between.strip() or at == 0:
+            out.append(to_text(between))
+        charset = label
+        octets += _word_octets(word[2], word[3])
+        at = word.end()
+    if octets:
+        out.append(to_text(octets, charset))
+    out.append(to_text(raw[at:]))
+    return "".join(out)
+
+
+def _word_octets(encoding: bytes, text: bytes) -> bytes:
+    if encoding in b"Bb":
+        return decode_base64(text)
+    return binascii.a2b_qp(text, header=True)  # RFC 2047 4.2: "_" is a space
+
+
+def decode_parameters(raw: bytes) -> dict[str, str]:
+    """Parameters of a Content-Type or Content-Disposition value by lower-case name, fully decoded.
+
+    name* wins over name: it is the one that says its charset (RFC 2231 4).
+    """
+    parsed = parse_type(raw)
+    found: Parameters
+    if parsed is not None:
+        found = parsed[2]
+    else:
+        word = parse_value(raw)
+        found = word[1] if word is not None else []
+    plain: dict[str, str] = {}
+    extended: dict[str, str] = {}
+    for name, value in found:
+        key = name.decode("latin-1").lower()
+        if key.endswith("*"):
+            charset, octets = decode_extended(value)
+            extended.setdefault(key[:-1], to_text(octets, charset.decode("latin-1")))
+        else:
+            plain.setdefault(key, decode_words(value))
+    return plain | extended
+
+
+def parse_addresses(raw: bytes) -> list[NamedAddress]:
+    """The addresses of a From, To, … value in order; members of groups carry the group's name."""
+    found: list[NamedAddress] = []
+    group = ""
+    for name, _, mailbox, host in parse(_FOLD.sub(b"", raw)):
+        if host is None:
+            group = decode_words(mailbox) if mailbox else ""
+        else:
+            found.append(NamedAddress(decode_words(name or b""), to_text(mailbox or b""), to_text(host), group))
+    return found
+
+
+def message_ids(raw: bytes) -> list[bytes]:
+    """The message ids of Message-ID, In-Reply-To or References, with their angle brackets (RFC 5322 3.6.4).
+
+    White space that folding put inside an id is dropped. A value without brackets gives the words that have an "@".
+    """
+    found = [b"<%b>" % b"".join(each.split()) for each in _MESSAGE_ID.findall(raw)[:_MAX_IDS]]
+    if not found and b"<" not in raw:
+        found = [b"<%b>" % word for word in raw.split()[:_MAX_IDS] if b"@" in word]
+    return found

@@ -1,0 +1,173 @@
+"""What SEARCH needs of a message, without an index: is this text in a field, in the body, anywhere.
+
+Text is compared as people read it: encoded words, parameters, transfer encodings and charsets undone, case folded,
+compatibility forms made equal. Parts whose type is neither text nor message are not looked into. HTML is searched
+in its source. Parts are read in pieces of at most PIECE octets, so a large message costs bounded memory.
+Trusts nothing. Offsets come from `parts`, octets from `read(start, end)`.
+Standards: RFC 9051 6.4.4 (HEADER, BODY, TEXT), RFC 5255 4 (case folding beyond ASCII).
+On failure: never; what cannot be decoded is searched as it stands. OSError of `read` passes through.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+from postroom.message.charsets import incremental, reads_as_ascii, to_text
+from postroom.message.decode import decode_parameters, decode_words
+from postroom.message.fields import field_values, header_fields, unfold
+from postroom.message.parts import LEAF, MESSAGE, Part, Parts
+from postroom.message.transfer import UndecodableContent, decode_pieces
+
+PIECE: Final = 1024 * 1024
+
+#: octets start to end of the stored message, such as Content.read
+Read = Callable[[int, int], bytes]
+
+_WITH_PARAMETERS: Final = frozenset((b"content-type", b"content-disposition"))
+
+
+def fold(text: str) -> str:
+    """Text in the form in which it is compared: compatibility-composed (NFKC), case folded."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """What is searched for. text: folded; octets: the same in ASCII, b"" when it is not ASCII or empty."""
+
+    text: str
+    octets: bytes
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """From the text as the client sent it, decoded."""
+        folded = fold(text)
+        return cls(folded, folded.encode() if folded.isascii() else b"")
+
+
+def header_matches(header: bytes, name: bytes, needle: Needle) -> bool:
+    """RFC 9051 6.4.4 HEADER: a field of this name holds the text; with empty text: there is such a field."""
+    values = field_values(header, name)
+    return bool(values) if not needle.text else any(_line_contains(name + b":", value, needle) for value in values)
+
+
+def header_contains(header: bytes, needle: Needle) -> bool:
+    """The text stands anywhere in this header, field names included."""
+    lines = unfold(header, -1)
+    if needle.octets and header.isascii() and b"=?" not in header and b"*" not in header:
+        return needle.octets in b"\n".join(lines).lower()
+    return any(_line_contains(line, line, needle) for line in lines)
+
+
+def _line_contains(line: bytes, value: bytes, needle: Needle) -> bool:
+    """Is the text in `value`, which belongs to the field that `line` begins with."""
+    if needle.text in fold(decode_words(value)):
+        return True
+    if b"*" not in value and b"=?" not in value:
+        return False
+    name, _, content = line.partition(b":")
+    if name.rstrip().lower() not in _WITH_PARAMETERS:
+        return False
+    return any(needle.text in fold(text) for text in decode_parameters(content or value).values())
+
+
+def body_contains(read: Read, parts: Parts, needle: Needle) -> bool:
+    """RFC 9051 6.4.4 BODY: the text stands in a part of type text or message, headers of inner messages included."""
+    return not needle.text or _any_holds(read, parts, needle, headers=False)
+
+
+def text_contains(read: Read, parts: Parts, needle: Needle) -> bool:
+    """RFC 9051 6.4.4 TEXT: the same, or in the header of the message or of any part."""
+    return not needle.text or _any_holds(read, parts, needle, headers=True)
+
+
+def body_text(read: Read, parts: Parts, overlap: int = 0) -> Iterator[str]:
+    """The folded text of everything BODY searches, in pieces; a part's next piece repeats `overlap` characters."""
+    inner = False
+    for part in parts.walk():
+        if inner:
+            fields = header_fields(_header(read, part))
+            yield fold("\n".join(f"{name.decode('latin-1')}: {decode_words(value)}" for name, value in fields))
+        if _is_searched(part):
+            yield from _folded(_texts(read, part), overlap)
+        inner = part.kind == MESSAGE
+
+
+def _any_holds(read: Read, parts: Parts, needle: Needle, *, headers: bool) -> bool:
+    inner = False  # is this part the message inside the part before it
+    for part in parts.walk():
+        if (headers or inner) and part.body_start > part.header_start and header_contains(_header(read, part), needle):
+            return True
+        if _is_searched(part) and _holds(read, part, needle):
+            return True
+        inner = part.kind == MESSAGE
+    return False
+
+
+def _is_searched(part: Part) -> bool:
+    """Text, delivery reports and the like; and an inner message that is encoded, so that its parts are not seen."""
+    if part.kind == LEAF:
+        return part.type in ("text", "message")
+    return part.kind == MESSAGE and part.encoding in ("base64", "quoted-printable")
+
+
+def _holds(read: Read, part: Part, needle: Needle) -> bool:
+    """Is the text in the content of this part."""
+    if needle.octets and reads_as_ascii(part.charset):
+        sure = _holds_octets(_octets(read, part), needle.octets)
+        if sure is not None:
+            return sure
+    return any(needle.text in text for text in _folded(_texts(read, part), len(needle.text) - 1))
+
+
+def _header(read: Read, part: Part) -> bytes:
+    return read(part.header_start, min(part.body_start, part.header_start + PIECE))
+
+
+def _holds_octets(pieces: Iterable[bytes], needle: bytes) -> bool | None:
+    """The usual case, without decoding a charset. None: not found, but there are octets that could fold to ASCII."""
+    tail = b""
+    plain = True
+    for piece in pieces:
+        octets = tail + piece
+        if needle in octets.lower():
+            return True
+        plain = plain and piece.isascii()
+        tail = octets[len(octets) - len(needle) + 1 :] if len(needle) > 1 else b""
+    return False if plain else None
+
+
+def _octets(read: Read, part: Part) -> Iterator[bytes]:
+    """The part's content, transfer encoding undone, in pieces."""
+    raw = (read(at, min(at + PIECE, part.end)) for at in range(part.body_start, part.end, PIECE))
+    try:
+        yield from decode_pieces(raw, part.encoding)
+    except UndecodableContent:
+        yield from raw
+
+
+def _texts(read: Read, part: Part) -> Iterator[str]:
+    """The part's text in pieces; a part in one piece is decoded with all care, a longer one as it comes."""
+    pieces = _octets(read, part)
+    first = next(pieces, b"")
+    if part.size <= PIECE:
+        yield to_text(b"".join((first, *pieces)), part.charset)
+        return
+    decoder = incremental(part.charset, first)
+    yield decoder.decode(first)
+    for piece in pieces:
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", True)
+
+
+def _folded(texts: Iterable[str], overlap: int) -> Iterator[str]:
+    tail = ""
+    for text in texts:
+        folded = tail + fold(text)
+        yield folded
+        tail = folded[len(folded) - overlap :] if 0 < overlap <= len(folded) else (folded if overlap else "")
