@@ -28,6 +28,8 @@ ADDRESSES: Final = frozenset({FROM, TO, CC, BCC})
 
 # RFC 9051 9: nil, quoted, or the head of a literal
 _TOKEN = re.compile(rb' *(?:(\()|(\))|(NIL)|"((?:[^"\\]|\\.)*)"|~?\{(\d+)\+?\}\r\n)', re.DOTALL)
+# the usual beginning: date and subject without escapes
+_HEAD = re.compile(rb'\((?:NIL|"([^"\\]*)") (?:NIL|"([^"\\]*)") ')
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 
 Value = bytes | list["Value"] | None
@@ -35,6 +37,8 @@ Value = bytes | list["Value"] | None
 
 def field(envelope: bytes, wanted: int) -> Value:
     """The field at a place: None for NIL, octets, or a list of addresses (name, route, mailbox, host)."""
+    if wanted <= SUBJECT and (head := _HEAD.match(envelope)):
+        return head[wanted + 1]
     end = 1
     value: Value = None
     for _ in range(wanted + 1):
@@ -74,13 +78,17 @@ def text(envelope: bytes, wanted: int) -> str | None:
     if value is None:
         return None
     if isinstance(value, bytes):
-        return decode_words(value)
+        return _decoded(value)
     return ", ".join([_address(item) for item in value if isinstance(item, list) and len(item) == 4])
 
 
 def _address(item: list[Value]) -> str:
-    name, _, mailbox, host = [decode_words(part) if isinstance(part, bytes) else None for part in item]
+    name, _, mailbox, host = [_decoded(part) if isinstance(part, bytes) else None for part in item]
     address = mailbox or ""
     if host is not None:
         address = f"{address}@{host}"
     return f"{name} <{address}>" if name else address
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("ascii") if raw.isascii() and b"=?" not in raw else decode_words(raw)

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from postroom.mailbox import envelope
 from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, ones
 from postroom.mailbox.errors import SearchTooDeep
-from postroom.mailbox.texts import body_matcher, envelope_matcher, header_matcher, sent_matcher
+from postroom.mailbox.texts import EnvelopeTest, body_matcher, envelope_matcher, header_matcher, sent_matcher
 from postroom.store.api import AccountStore, NotFound, Page
 from postroom.values.clock import Clock
 from postroom.values.content import Content
@@ -95,9 +95,11 @@ async def search(key: SearchKey, scene: Scene, store: AccountStore, pace: Pace) 
     criterion = _compile(key, scene, _Reading(store, pace), 0)
     found, start = Found(), 1
     if isinstance(criterion, _Cheap):
-        for page in scene.snapshot.pages:
+        for number, page in enumerate(scene.snapshot.pages):
             found.add(start, page, criterion.test(page, start))
             start += len(page)
+            if not number & 31:
+                await pace.breathe()
         return found
     for page in scene.snapshot.pages:
         found.add(start, page, await criterion.find(page, start, ones(len(page))))
@@ -199,7 +201,9 @@ def _joined(key: Key, inner: list[_Criterion]) -> _Criterion:
         (only,) = inner
         return _Cheap(_complement(only.test)) if isinstance(only, _Cheap) else _Not(only, cost)
     cheap = [each.test for each in inner if isinstance(each, _Cheap)]
-    dear: list[_Criterion] = sorted((each for each in inner if not isinstance(each, _Cheap)), key=lambda each: each.cost)
+    dear: list[_Criterion] = sorted(
+        (each for each in inner if not isinstance(each, _Cheap)), key=lambda each: each.cost
+    )
     together = _conjunction if key is Key.AND else _disjunction
     if cheap or not dear:
         dear.insert(0, _Cheap(together(cheap)))
@@ -260,11 +264,9 @@ class _Reading:
             return _Rows(self._by_envelope(sent_matcher(key.key, key.number)), 2)
         return _Rows(self._by_content(body_matcher(key.text, headers=key.key is Key.TEXT)), 4)
 
-    def _by_envelope(
-        self, matches: Callable[[bytes], bool]
-    ) -> Callable[[Sequence[int]], Awaitable[Sequence[bool]]]:
+    def _by_envelope(self, matches: EnvelopeTest) -> Callable[[Sequence[int]], Awaitable[Sequence[bool]]]:
         async def look(messages: Sequence[int]) -> Sequence[bool]:
-            return [matches(each) for each in await self._store.columns(messages, "envelope")]
+            return matches(await self._store.columns(messages, "envelope"))
 
         return look
 
