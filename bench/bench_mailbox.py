@@ -27,21 +27,6 @@ PAGE = 256
 ROUNDS = 7
 TEXT = "the of and postroom mailbox weather meeting report budget tuesday figures attached regards again"
 WORDS = TEXT.split()
-    "the",
-    "of",
-    "and",
-    "postroom",
-    "mailbox",
-    "weather",
-    "meeting",
-    "report",
-    "budget",
-    "tuesday",
-    "figures",
-    "attached",
-    "regards",
-    "again",
-]
 
 
 def page(begin: int, end: int, flags: bytes, modseq: int) -> Page:
