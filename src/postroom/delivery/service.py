@@ -77,9 +77,17 @@ class Delivery:
         """Recipients of an entry to deliver now."""
         self._pending.append((entry, recipients))
         if len(self._tasks) < AT_ONCE:
-            task = asyncio.get_running_loop().create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start()
+
+    def _start(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._work())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._pending:  # it came after the task had looked for more
+            self._start()
 
     async def stop(self) -> None:
         """Finish what is being delivered; what has not begun stays in the queue."""

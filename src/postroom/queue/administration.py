@@ -13,7 +13,7 @@ from postroom.values.clock import Clock
 
 
 class Administration:
-    """The queue commands. Each gives the number of recipients it changed."""
+    """The queue commands. Each gives the number of messages it changed."""
 
     __slots__ = ("_clock", "_store")
 

@@ -24,7 +24,7 @@ from postroom.values.refusal import Refusal
 #: what one route holds in memory before further mail stays in the store until there is room
 MOST_ENTRIES = 1000
 MOST_OCTETS = 32 * 1024 * 1024
-_BATCH = 100  # entries read from the store at once, beside those that are being worked on
+_BATCH = 100  # entries read from the store at once
 _AFTER_FAULT = 5.0  # seconds until the store is asked again when it could not answer
 _LOOK_AGAIN = 15.0  # seconds at most between two looks into the store while something is being worked on
 
@@ -44,10 +44,15 @@ class _Route:
     consumer: Consumer
     entries: int = 0
     octets: int = 0
+    behind: bool = False  # mail stayed in the store because there was too much in memory
 
     @property
     def full(self) -> bool:
         return self.entries >= MOST_ENTRIES or self.octets >= MOST_OCTETS
+
+    @property
+    def roomy(self) -> bool:
+        return self.entries <= MOST_ENTRIES // 2 and self.octets <= MOST_OCTETS // 2
 
 
 class Queue:
@@ -75,7 +80,6 @@ class Queue:
         self._idle = asyncio.Event()
         self._idle.set()
         self._next: float | None = None  # earliest retry known to us
-        self._left_behind = False  # mail stayed in the store because its route was full
         self._stopping = False
 
     def subscribe(self, route: str, consumer: Consumer) -> None:
@@ -155,12 +159,13 @@ class Queue:
             if mask & before and not bits & _mask(entry.recipients, name):
                 route.entries -= 1
                 route.octets -= _held(entry)
+                if route.behind and route.roomy:
+                    route.behind = False
+                    self._wake.set()
         if bits:
             self._flying[entry.id] = bits
         elif self._flying.pop(entry.id, None) is not None and not self._flying:
             self._idle.set()
-        if self._left_behind and not any(route.entries > MOST_ENTRIES // 2 for route in self._routes.values()):
-            self._wake.set()
 
     def _result(self, entry: Entry, outcome: Outcome, now: float) -> tuple[Recipient, str]:
         """The recipient's new record, and the kind of report its sender gets, "" for none."""
@@ -235,7 +240,7 @@ class Queue:
                 continue
             busy = flying & _mask(entry.recipients, name)
             if route.full and not busy:
-                self._left_behind = True
+                route.behind = True
                 continue
             if not busy:
                 route.entries += 1
@@ -266,14 +271,12 @@ class Queue:
     async def _take_due(self) -> float:
         """Hand out what is due; seconds until the next look."""
         now = self._clock.now()
-        limit = _BATCH + len(self._flying)
-        self._left_behind = False
         if self._next is not None and self._next <= now:
             self._next = None
         try:
-            due = await self._store.due(now, limit)
+            due = await self._store.due(now, _BATCH, self._flying.keys())
             started = sum([self._dispatch(entry, now) for entry in due])
-            if len(due) >= limit and started:
+            if len(due) >= _BATCH and started:
                 return 0.0
             stored = await self._store.next_due()
         except StoreError as fault:
@@ -282,7 +285,7 @@ class Queue:
         # what is being worked on still counts as due in the store, so its time says nothing then
         times = [at for at in (stored, self._next) if at is not None and at > now]
         at = min(times, default=now + 3600.0)
-        if self._flying or self._left_behind:
+        if self._flying:
             at = min(at, now + _LOOK_AGAIN)
         return max(at - now, 0.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from postroom.queue.outcome import Outcome
@@ -118,13 +118,14 @@ class FakeQueueStore:
         else:
             self.kept[entry] = replace(kept, recipients=recipients)
 
-    async def due(self, now: float, limit: int = 100) -> list[Entry]:
+    async def due(self, now: float, limit: int = 100, skip: Collection[str] = ()) -> list[Entry]:
         self._check()
         self.looks += 1
         found = [
             entry
             for entry in self.kept.values()
-            if any(each.state is RecipientState.WAITING and each.next_try <= now for each in entry.recipients)
+            if entry.id not in skip
+            and any(each.state is RecipientState.WAITING and each.next_try <= now for each in entry.recipients)
         ]
         return sorted(found, key=lambda entry: entry.received)[:limit]
 

@@ -6,7 +6,7 @@ that outcome is itself durable. Only the room `queue` calls this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -119,8 +119,11 @@ class QueueStore(Protocol):
         """The same, durable when it returns."""
         ...
 
-    async def due(self, now: float, limit: int = 100) -> list[Entry]:
-        """Entries of this slot with a recipient WAITING whose next_try has come, oldest first."""
+    async def due(self, now: float, limit: int = 100, skip: Collection[str] = ()) -> list[Entry]:
+        """Entries of this slot with a recipient WAITING whose next_try has come, oldest first.
+
+        skip: ids of entries to leave out, such as those that are being worked on; they do not count for the limit.
+        """
         ...
 
     async def next_due(self) -> float | None:

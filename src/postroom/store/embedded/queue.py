@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -106,14 +106,16 @@ class EmbeddedQueue:
 
         await self._committer.submit(self.own, work)
 
-    async def due(self, now: float, limit: int = 100) -> list[Entry]:
+    async def due(self, now: float, limit: int = 100, skip: Collection[str] = ()) -> list[Entry]:
         slot = self.own.slot
         reader = self._reader
         assert reader is not None
         try:
-            rows = due_rows(reader, self._layout, slot, now, limit + len(self._finished))
+            rows = due_rows(reader, self._layout, slot, now, limit + len(self._finished) + len(skip))
             found: list[Entry] = []
             for body, entry in rows:
+                if entry.id in skip:
+                    continue
                 late = self._as_finished(entry)
                 when = next_try(late)
                 if when is not None and when <= now and len(found) < limit:

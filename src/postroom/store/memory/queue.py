@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from postroom.store.api import Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError
@@ -66,8 +66,12 @@ class MemoryQueue:
     async def update(self, entry: str, results: Sequence[Recipient]) -> None:
         self.finish(entry, results)
 
-    async def due(self, now: float, limit: int = 100) -> list[Entry]:
-        found = [entry for entry in self._entries.values() if (when := _next_try(entry)) is not None and when <= now]
+    async def due(self, now: float, limit: int = 100, skip: Collection[str] = ()) -> list[Entry]:
+        found = [
+            entry
+            for entry in self._entries.values()
+            if (when := _next_try(entry)) is not None and when <= now and entry.id not in skip
+        ]
         found.sort(key=lambda entry: _next_try(entry) or 0.0)
         return found[:limit]
 

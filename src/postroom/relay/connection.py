@@ -1,0 +1,150 @@
+"""One connection to the smart host: octets between a link and the client's end of SMTP.
+
+Owns: the connection, from the greeting to QUIT, and its deadlines. One task uses it at a time.
+Trusts: nothing of the server; replies are bounded by `wire.smtp.client`.
+Standards: RFC 5321 4.5.3.2 (how long to wait), RFC 3207.
+On failure: events of `wire.smtp.client` with a reply made here; nothing raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from postroom.net.link import Link
+from postroom.values.content import Content
+from postroom.wire.smtp.client import ClientEvent, ClientSession
+from postroom.wire.smtp.client_types import Failed, Finished, Outgoing, SendBody
+from postroom.wire.smtp.events import StartTls
+
+#: RFC 5321 4.5.3.2: seconds for the greeting, for MAIL and RCPT, for a block of the text, and for the last reply
+GREETING, ENVELOPE, BLOCK, END = 300.0, 300.0, 180.0, 600.0
+_CHUNK = 64 * 1024
+
+
+class Connection:
+    """The driver of one outgoing link."""
+
+    def __init__(self, link: Link, session: ClientSession) -> None:
+        self._link = link
+        self._session = session
+        self._events: deque[ClientEvent] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._late = "the server did not greet in time"
+        self.messages = 0  # sent, or begun, on this connection
+
+    # what the courier uses
+
+    @property
+    def usable(self) -> bool:
+        """True while another message can be sent here."""
+        return not self._session.closed and self._link.alive
+
+    @property
+    def capabilities(self) -> dict[str, str]:
+        """What the server offered."""
+        return self._session.capabilities
+
+    async def opened(self) -> Failed | None:
+        """Wait for the session to be open; the reason when it cannot be."""
+        event = await self._next()
+        return event if isinstance(event, Failed) else None
+
+    async def send(self, message: Outgoing, content: Content) -> Finished:
+        """Send one message. Raises OSError when the content cannot be read; the connection is aborted then."""
+        self.messages += 1
+        self._late = "the server did not answer in time"
+        self._link.deadline(ENVELOPE)
+        event: ClientEvent | None = self._session.send(message)
+        self._push()
+        if event is None:
+            event = await self._next()
+        if isinstance(event, SendBody):
+            await self._send_body(content)
+            event = await self._next()
+        self._link.deadline(0)
+        if isinstance(event, Finished):
+            return event
+        self._link.abort()  # the server and we disagree on where we are
+        finished = self._session.lost("the server's answers make no sense")
+        assert isinstance(finished, Finished)
+        return finished
+
+    async def _send_body(self, content: Content) -> None:
+        self._late = "the server did not take the text in time"
+        session, link = self._session, self._link
+        try:
+            for start in range(0, content.size, _CHUNK):
+                if session.closed:
+                    return  # the reason is among the events
+                link.deadline(BLOCK)
+                session.body(content.read(start, start + _CHUNK))
+                self._push()
+                await link.drain()
+        except ConnectionError:
+            return  # `closed` has told the session
+        except BaseException:
+            link.abort()  # never the end of a message that is not whole
+            raise
+        if not session.closed:
+            self._late = "the server did not confirm the message in time"
+            link.deadline(END)
+            session.end_body()
+            self._push()
+
+    def close(self) -> None:
+        """Say goodbye."""
+        if not self._session.closed:
+            self._session.quit()
+            self._push()
+        self._link.close()
+
+    async def _next(self) -> ClientEvent:
+        while not self._events:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._events.popleft()
+
+    # what the link calls
+
+    def connected(self) -> None:
+        """The connection stands, the greeting is next."""
+        self._link.deadline(GREETING)
+
+    def received(self, data: bytes) -> None:
+        """Octets from the server."""
+        session = self._session
+        session.feed(data)
+        while (event := session.next_event()) is not None:
+            if isinstance(event, StartTls):
+                self._push()
+                self._link.start_tls()
+                session.secured()  # what it wants sent waits for the handshake
+            else:
+                self._tell(event)
+        self._push()
+        if session.closed:
+            self._link.close()
+
+    def expired(self) -> None:
+        """The server kept us waiting."""
+        self._lost(self._late)
+        self._link.abort()
+
+    def closed(self, reason: Exception | None) -> None:
+        """The connection is gone."""
+        self._lost(f"the connection was lost ({reason})" if reason else "the server closed the connection")
+
+    def _lost(self, text: str) -> None:
+        if not self._session.closed:
+            self._tell(self._session.lost(text))
+
+    def _tell(self, event: ClientEvent) -> None:
+        self._events.append(event)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _push(self) -> None:
+        data = self._session.data_to_send()
+        if data:
+            self._link.send(data)

@@ -1,0 +1,139 @@
+"""What of a queue entry is to be sent in one transaction, and what its replies mean.
+
+Owns: how an entry becomes a message for a server with given capabilities, and how replies become outcomes.
+Standards: RFC 5321 4.2.1, 4.5.3.1.10 (552 for too many recipients is temporary); RFC 6152; RFC 6531 3.2; RFC 3461 5.2.
+On failure: OSError when the content cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from postroom.queue.outcome import Kind, Outcome
+from postroom.store.api import Entry, Recipient
+from postroom.values.content import Content
+from postroom.wire.smtp.client_types import Outgoing, OutgoingRecipient, Reply, Result
+
+_CHUNK = 256 * 1024
+_NO_UTF8 = Reply(553, "5.6.7", "The server does not take international addresses (SMTPUTF8)", local=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Recipients of one entry that are to be sent together."""
+
+    entry: Entry
+    recipients: tuple[Recipient, ...]
+
+
+def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recipient, ...]]:
+    """The message for a server with these capabilities, and the recipients it cannot take.
+
+    Mail that was declared 8-bit or international but is plain ASCII goes to any server.
+    """
+    entry, recipients = job.entry, job.recipients
+    utf8 = entry.smtputf8
+    unfit: tuple[Recipient, ...] = ()
+    if "SMTPUTF8" not in offers and entry.sender.isascii() and (not utf8 or _header_is_ascii(entry.content)):
+        utf8 = False
+        unfit = tuple(each for each in recipients if not each.address.isascii())
+    fit = tuple(each for each in recipients if each.address.isascii()) if unfit else recipients
+    message = Outgoing(
+        sender=entry.sender,
+        recipients=tuple(OutgoingRecipient(each.address, each.notify, each.orcpt) for each in fit),
+        size=entry.content.size,
+        body=_body(entry, "8BITMIME" in offers),
+        smtputf8=utf8,
+        ret=entry.ret,
+        envid=entry.envid,
+    )
+    return message, unfit
+
+
+def refused_for_utf8(recipients: Sequence[Recipient]) -> list[Outcome]:
+    """Outcomes of the recipients that `outgoing` left out."""
+    return [outcome(each, _NO_UTF8, "RCPT", "", reports=False) for each in recipients]
+
+
+def _body(entry: Entry, offered: bool) -> str:
+    """7BIT or 8BITMIME: what the content is, looked at only where it matters."""
+    if offered and (entry.body != "7BIT" or entry.content.path):
+        return "8BITMIME"
+    return "7BIT" if _is_ascii(entry.content) else "8BITMIME"
+
+
+def _is_ascii(content: Content) -> bool:
+    if not content.path:
+        return content.data.isascii()
+    return all(content.read(start, start + _CHUNK).isascii() for start in range(0, content.size, _CHUNK))
+
+
+def _header_is_ascii(content: Content) -> bool:
+    for start in range(0, content.size, _CHUNK):
+        block = content.read(max(start - 3, 0), start + _CHUNK)
+        end = block.find(b"\r\n\r\n")
+        if not block[: end if end >= 0 else len(block)].isascii():
+            return False
+        if end >= 0:
+            return True
+    return True
+
+
+def outcome(recipient: Recipient, reply: Reply, stage: str, server: str, *, reports: bool) -> Outcome:
+    """What a reply means for a recipient. reports: the server sees to reports itself (it offered DSN)."""
+    if reply.ok:
+        kind = Kind.RELAYED
+    elif reply.temporary or too_many(reply, stage):
+        kind = Kind.DEFERRED
+    else:
+        kind = Kind.FAILED
+    return Outcome(
+        recipient=recipient,
+        kind=kind,
+        status=_status(reply, kind),
+        reply=reply.text if reply.local else str(reply),
+        remote="" if reply.local else server,
+        reported=reports and kind is Kind.RELAYED,
+    )
+
+
+def deferred(recipients: Sequence[Recipient], reply: Reply, server: str) -> list[Outcome]:
+    """The session could not be opened: whatever the code, the fault is the server's or the configuration's.
+
+    Mail does not bounce for that before its time.
+    """
+    status = f"4{reply.enhanced[1:]}" if reply.enhanced else "4.4.1"
+    words, remote = (reply.text, "") if reply.local else (str(reply), server)
+    return [
+        Outcome(recipient=each, kind=Kind.DEFERRED, status=status, reply=words, remote=remote) for each in recipients
+    ]
+
+
+def too_many(reply: Reply, stage: str) -> bool:
+    """The server takes no more recipients in this message: send it again to the rest (RFC 5321 4.5.3.1.10)."""
+    return stage == "RCPT" and (reply.code == 552 or (reply.code == 452 and reply.enhanced in ("", "4.5.3")))
+
+
+def _status(reply: Reply, kind: Kind) -> str:
+    """RFC 3463 code; one whose class does not fit what we make of the reply gets the right class."""
+    first = {Kind.RELAYED: "2", Kind.DEFERRED: "4"}.get(kind, "5")
+    return first + (reply.enhanced[1:] if reply.enhanced else ".0.0")
+
+
+def split(job: Job, results: Sequence[Result]) -> tuple[list[tuple[Recipient, Result]], tuple[Recipient, ...]]:
+    """Results by recipient, and the recipients to send to at once in another transaction.
+
+    Only where the server took some of them: then each round makes progress.
+    """
+    pairs = list(zip(job.recipients, results, strict=True))
+    if not any(result.reply.ok for _, result in pairs):
+        return pairs, ()
+    told: list[tuple[Recipient, Result]] = []
+    again: list[Recipient] = []
+    for recipient, result in pairs:
+        if too_many(result.reply, result.stage):
+            again.append(recipient)
+        else:
+            told.append((recipient, result))
+    return told, tuple(again)
