@@ -6,9 +6,10 @@ Mailbox names are Unicode (decoded from modified UTF-7 or UTF-8), "INBOX" in upp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 STAR: Final = 0  # "*" in a sequence set: the largest number in use
 SequenceSet = tuple[tuple[int, int], ...]
@@ -16,8 +17,7 @@ SequenceSet = tuple[tuple[int, int], ...]
 SAVED: Final[SequenceSet] = ((-1, -1),)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """One command. name: upper case, with "UID " in front for UID commands ("UID FETCH"); args: a class below."""
 
     tag: bytes
@@ -25,38 +25,32 @@ class Command:
     args: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True):
     """A flag list."""
 
     bits: int = 0
     keywords: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Struct, frozen=True):
     user: str
     password: str
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticate:
+class Authenticate(Struct, frozen=True):
     mechanism: str  # upper case
     initial: bytes | None  # decoded initial response (RFC 4959), b"" for "=", None when absent
 
 
-@dataclass(frozen=True, slots=True)
-class Enable:
+class Enable(Struct, frozen=True):
     names: tuple[str, ...]  # upper case
 
 
-@dataclass(frozen=True, slots=True)
-class Id:
+class Id(Struct, frozen=True):
     fields: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Qresync:
+class Qresync(Struct, frozen=True):
     """RFC 7162 3.2.5."""
 
     uidvalidity: int
@@ -66,8 +60,7 @@ class Qresync:
     match_uids: SequenceSet = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
+class Select(Struct, frozen=True):
     """SELECT and EXAMINE."""
 
     mailbox: str
@@ -75,28 +68,24 @@ class Select:
     qresync: Qresync | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(Struct, frozen=True):
     """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT."""
 
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(Struct, frozen=True):
     mailbox: str
     special_use: tuple[str, ...] = ()  # RFC 6154 3, such as "\\Drafts"
     trailing_delimiter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(Struct, frozen=True):
     mailbox: str
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class List:
+class List(Struct, frozen=True):
     """LIST and LSUB (RFC 5258, 5819, 6154). extended: the command used the extended syntax."""
 
     reference: str
@@ -107,14 +96,12 @@ class List:
     extended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     mailbox: str
     items: tuple[str, ...]  # MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ APPENDLIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class AppendMessage:
+class AppendMessage(Struct, frozen=True):
     """One message of an APPEND; number: its literal's place. internaldate: Unix seconds or None for now.
 
     The octets themselves go to the sink the server opened for the literal (see wire.imap.session).
@@ -127,16 +114,14 @@ class AppendMessage:
     utf8: bool = False  # UTF8 (…), RFC 6855 4
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True):
     """APPEND with one message or more (RFC 3502)."""
 
     mailbox: str
     messages: tuple[AppendMessage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Expunge:
+class Expunge(Struct, frozen=True):
     """UID EXPUNGE has uids; EXPUNGE has none."""
 
     uids: SequenceSet | None = None
@@ -174,8 +159,7 @@ class Key(StrEnum):
     MODSEQ = "MODSEQ"  # number (RFC 7162 3.1.5; entry name and type are accepted and do not matter)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchKey:
+class SearchKey(Struct, frozen=True):
     """A node of the search program; which fields count is said at Key."""
 
     key: Key
@@ -187,8 +171,7 @@ class SearchKey:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """SEARCH and UID SEARCH. returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4)."""
 
     key: SearchKey
@@ -215,8 +198,7 @@ class Attribute(Enum):
     RFC822_TEXT = "RFC822.TEXT"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One FETCH item. part: (1, 2) for "1.2"; text: "", HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT or MIME.
 
     label: what the reply prints in front of the value, such as b"BODY[1.2.HEADER.FIELDS (SUBJECT)]", without <n>.
@@ -232,8 +214,7 @@ class Item:
     label: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(Struct, frozen=True):
     """FETCH and UID FETCH. changed_since, vanished: RFC 7162 3.1.4.1 and 3.2.6."""
 
     set: SequenceSet
@@ -242,8 +223,7 @@ class Fetch:
     vanished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """STORE and UID STORE. op: "", "+" or "-"."""
 
     set: SequenceSet
@@ -253,20 +233,17 @@ class Store:
     unchanged_since: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """COPY, MOVE and their UID forms."""
 
     set: SequenceSet
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetQuota:
+class SetQuota(Struct, frozen=True):
     root: str
-    limits: tuple[tuple[str, int], ...] = field(default=())
+    limits: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GetQuota:
+class GetQuota(Struct, frozen=True):
     root: str

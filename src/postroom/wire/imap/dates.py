@@ -8,7 +8,7 @@ On failure: BadSyntax.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Final
@@ -62,18 +62,21 @@ def _day(day: bytes, month: bytes, year: bytes) -> int:
 
 @lru_cache(maxsize=4096)
 def _print_day(day: int) -> bytes:
-    """The format of a day's times: seconds are put in by the caller."""
     when = date.fromordinal(day + _EPOCH)
-    return b'"%2d-%b-%04d %%02d:%%02d:%%02d +0000"' % (when.day, _MONTHS[when.month - 1], when.year)
+    return b'"%2d-%b-%04d ' % (when.day, _MONTHS[when.month - 1], when.year)
+
+
+_MINUTES: Final = tuple(b"%02d:%02d:" % divmod(minute, 60) for minute in range(1440))
+_SECONDS: Final = tuple(b'%02d +0000"' % second for second in range(60))
 
 
 def print_date_time(seconds: int) -> bytes:
     """Unix seconds as a quoted date-time, always in UTC. What no date can hold is moved to the nearest end."""
-    day, rest = divmod(min(max(seconds, _FIRST), _LAST), 86400)
-    minutes, second = divmod(rest, 60)
-    return _print_day(day) % (*divmod(minutes, 60), second)
+    return print_date_times((seconds,))[0]
 
 
-def print_date_times(seconds: Iterable[int]) -> list[bytes]:
+def print_date_times(seconds: Sequence[int]) -> list[bytes]:
     """The same for a run of messages."""
-    return [print_date_time(value) for value in seconds]
+    if seconds and (min(seconds) < _FIRST or max(seconds) > _LAST):
+        seconds = [min(max(value, _FIRST), _LAST) for value in seconds]
+    return [_print_day(s // 86400) + _MINUTES[s % 86400 // 60] + _SECONDS[s % 60] for s in seconds]

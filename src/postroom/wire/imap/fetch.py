@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from postroom.wire.imap import sequence
 from postroom.wire.imap.commands import Attribute, Fetch, Item
 from postroom.wire.imap.errors import BadSyntax
 from postroom.wire.imap.scanner import Scanner
@@ -53,7 +54,8 @@ _SECTION: Final = re.compile(
 _BINARY: Final = re.compile(rb"\[" + _PART + rb"?\]")
 _PARTIAL: Final = re.compile(rb"<(\d{1,19})\.(\d{1,19})>")
 _MAX_ITEMS: Final = 1000
-_CACHED: Final = 256  # longer item lists are rare and not worth the memory
+# a short set, items without literals; longer ones are rare and not worth the memory
+_COMMON: Final = re.compile(rb" ([0-9:,*]{1,32}) ([^{\r\n\x00]{1,256})\Z")
 
 
 def fetch(scanner: Scanner) -> Fetch:
@@ -67,25 +69,26 @@ def uid_fetch(scanner: Scanner) -> Fetch:
 
 
 def _fetch(scanner: Scanner, by_uid: bool) -> Fetch:
-    scanner.space()
-    numbers = scanner.sequence_set()
-    scanner.space()
-    rest = scanner.text[scanner.pos :]
-    if len(rest) <= _CACHED and not rest.endswith(b"\n") and b"{" not in rest:
+    common = _COMMON.match(scanner.text, scanner.pos)
+    if common:
+        numbers, rest = common.groups()
         try:
-            asked = _cached(rest, by_uid)
-            scanner.pos = len(scanner.text)
+            asked = Fetch(sequence.parse(numbers), *_cached(rest, by_uid))
         except BadSyntax:
-            asked = _read(scanner, by_uid)  # again, for the right place in the message
-    else:
-        asked = _read(scanner, by_uid)
-    return Fetch(numbers, *asked)
+            pass  # once more, to find the place
+        else:
+            scanner.pos = len(scanner.text)
+            return asked
+    scanner.space()
+    ranges = scanner.sequence_set()
+    scanner.space()
+    return Fetch(ranges, *_read(scanner, by_uid))
 
 
 _Asked = tuple[tuple[Item, ...], int | None, bool]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def _cached(text: bytes, by_uid: bool) -> _Asked:
     """Clients ask for the same few lists of items all day."""
     scanner = Scanner(text)

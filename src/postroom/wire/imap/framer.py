@@ -43,10 +43,11 @@ _HEAD: Final = 256  # octets in which we look for a tag
 
 
 class FramerLimits(Struct, frozen=True, kw_only=True):
-    """What one command may cost. Octets, except `messages`."""
+    """What one command may cost. Octets, except `literals` and `messages`."""
 
     line: int = 65536  # the text of a command, without its literals
     literal: int = 65536  # all literals of a command together, without the messages of APPEND
+    literals: int = 200  # how many literals
     nonsync: int | None = None  # RFC 7888 5: 4096 where LITERAL- is announced instead of LITERAL+
     messages: int = 10_000  # messages of one APPEND (RFC 3502)
 
@@ -106,6 +107,8 @@ class Framer:
         event = self._step(self)
         while event is _Go.ON:
             event = self._step(self)
+        if event is None and self._pos >= len(self._chunk):
+            self._chunk, self._pos = b"", 0  # an idle connection holds nothing
         return event
 
     def accept(self) -> bool:
@@ -233,6 +236,8 @@ class Framer:
         if self._collected > self.limits.literal or self._oversized(announced):
             most = self.limits.literal
             return self._refuse(self._tag(text), announced, f"literals are longer than {most} octets", b"TOOBIG")
+        if len(self._literals) >= self.limits.literals:
+            return self._refuse(self._tag(text), announced, "too many literals", b"TOOBIG")
         self._text = text + found[0] + b"\r\n"
         self._need = announced.size
         self._step = Framer._collect

@@ -56,7 +56,9 @@ def create(scanner: Scanner) -> Create:
             uses.append("\\" + scanner.atom().decode("ascii"))
         scanner.expect(b")")
     trailing = len(name) > 1 and name.endswith("/")
-    return Create(name[:-1] if trailing else name, tuple(uses), trailing)
+    if trailing:
+        name = "INBOX" if name.upper() == "INBOX/" else name[:-1]
+    return Create(name, tuple(uses), trailing)
 
 
 def rename(scanner: Scanner) -> Rename:

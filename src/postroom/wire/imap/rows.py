@@ -20,9 +20,6 @@ from postroom.wire.imap.strings import NIL, literal_start
 
 __all__ = ["Columns", "FlagTexts", "RowFormat", "dates", "flags_row", "item_text", "literal_item", "nil_item", "single"]
 
-#: rows printed by one `%`: enough to pay for the template, small enough to stay in the cache
-_RUN: Final = 512
-
 _FORMATS: Final = {
     Attribute.UID: b"UID %d",
     Attribute.FLAGS: b"FLAGS (%b)",
@@ -45,13 +42,12 @@ class RowFormat:
     (FlagTexts); INTERNALDATE quoted (dates()); ENVELOPE, BODY, BODYSTRUCTURE octets.
     """
 
-    __slots__ = ("_runs", "_template", "attributes")
+    __slots__ = ("_template", "attributes")
 
     def __init__(self, attributes: Iterable[Attribute]) -> None:
         self.attributes = tuple(attributes)
         words = b" ".join([_FORMATS[attribute] for attribute in self.attributes])
         self._template = b"* %d FETCH (" + words + b")\r\n"
-        self._runs = self._template * _RUN
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> RowFormat | None:
@@ -60,19 +56,15 @@ class RowFormat:
         return cls(attributes) if all(attribute in _FORMATS for attribute in attributes) else None
 
     def rows(self, seqs: Iterable[int], columns: Columns, count: int) -> bytes:
-        """The responses of count messages, joined."""
+        """The responses of count messages, joined: best a page at a time (a few hundred to a few thousand).
+
+        Raises ValueError when the columns are not all of that length.
+        """
         values = tuple(chain.from_iterable(zip(seqs, *columns, strict=True)))
         width = len(self.attributes) + 1
         if len(values) != count * width:
             raise ValueError("columns are not as long as said")
-        if count <= _RUN:
-            return self._template * count % values
-        pieces = []
-        for start in range(0, count, _RUN):
-            part = values[start * width : (start + _RUN) * width]
-            template = self._runs if len(part) == _RUN * width else self._template * (len(part) // width)
-            pieces.append(template % part)
-        return b"".join(pieces)
+        return self._template * count % values
 
 
 class FlagTexts(dict[tuple[int, int], bytes]):
@@ -100,7 +92,7 @@ class FlagTexts(dict[tuple[int, int], bytes]):
         return map(self.__getitem__, zip(flags, keywords, strict=True))
 
 
-def dates(seconds: Iterable[int]) -> list[bytes]:
+def dates(seconds: Sequence[int]) -> list[bytes]:
     """The INTERNALDATE column of Unix seconds."""
     return print_date_times(seconds)
 

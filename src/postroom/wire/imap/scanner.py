@@ -24,11 +24,10 @@ _ASTRING: Final = re.compile(rb"[" + ATOM_CHARS + rb"\]]+")
 _LIST_MAILBOX: Final = re.compile(rb"[" + ATOM_CHARS + rb"\]%*]+")
 _QUOTED: Final = re.compile(rb'"([^\x00\r\n"\\]*(?:\\["\\][^\x00\r\n"\\]*)*)"')
 _UNESCAPE: Final = re.compile(rb"\\(.)")
-_LITERAL: Final = re.compile(rb"~?\{\d+\+?\}\r\n")
+_LITERAL: Final = re.compile(rb"\{\d+\+?\}\r\n")
 _NUMBER: Final = re.compile(rb"\d{1,19}")
 _SET: Final = re.compile(rb"[0-9:,*]+|\$")
 _FLAG: Final = re.compile(rb"\\?[" + ATOM_CHARS + rb"]+")
-#: a list of flags without keywords, ready in the common spellings
 _MAX_FLAGS: Final = 1000
 
 MAX_NUMBER64: Final = 2**63 - 1
@@ -133,7 +132,7 @@ class Scanner:
         return self.string()
 
     def literal(self) -> bytes:
-        """literal or literal8: its octets."""
+        """literal: its octets. literal8 is for messages only (RFC 3516 4.4) and never comes here."""
         found = _LITERAL.match(self.text, self.pos)
         if not found or self._next >= len(self._literals):
             raise self.fail("string")

@@ -25,6 +25,7 @@ MAX_KEYS: Final = 5000
 _RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
 
 _BITS: Final = {"ANSWERED": ANSWERED, "DELETED": DELETED, "DRAFT": DRAFT, "FLAGGED": FLAGGED, "SEEN": SEEN}
+_KEYS: Final = {key.value: key for key in Key}
 #: keys without arguments
 _CONSTANT: Final = {
     "ALL": SearchKey(Key.ALL),
@@ -142,7 +143,7 @@ def _uid(program: _Program, _name: str, _depth: int) -> SearchKey:
 
 
 def _flag(program: _Program, name: str, _depth: int) -> SearchKey:
-    return SearchKey(Key(name), text=program.scanner.atom().decode("ascii"))
+    return SearchKey(_KEYS[name], text=program.scanner.atom().decode("ascii"))
 
 
 def _field(program: _Program, name: str, _depth: int) -> SearchKey:
@@ -156,20 +157,20 @@ def _header(program: _Program, _name: str, _depth: int) -> SearchKey:
 
 
 def _text(program: _Program, name: str, _depth: int) -> SearchKey:
-    return SearchKey(Key(name), text=program.text())
+    return SearchKey(_KEYS[name], text=program.text())
 
 
 def _date(program: _Program, name: str, _depth: int) -> SearchKey:
     # RFC 9051 9: date = date-text / DQUOTE date-text DQUOTE
-    return SearchKey(Key(name), number=parse_day(program.scanner.astring()))
+    return SearchKey(_KEYS[name], number=parse_day(program.scanner.astring()))
 
 
 def _number(program: _Program, name: str, _depth: int) -> SearchKey:
-    return SearchKey(Key(name), number=program.scanner.number())
+    return SearchKey(_KEYS[name], number=program.scanner.number())
 
 
 def _interval(program: _Program, name: str, _depth: int) -> SearchKey:
-    return SearchKey(Key(name), number=program.scanner.nz_number(2**32 - 1))
+    return SearchKey(_KEYS[name], number=program.scanner.nz_number(2**32 - 1))
 
 
 def _modseq(program: _Program, _name: str, _depth: int) -> SearchKey:

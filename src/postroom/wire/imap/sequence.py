@@ -21,6 +21,7 @@ from postroom.wire.imap.errors import BadSyntax
 _NUMBER: Final = rb"(?:[1-9][0-9]{0,9}|\*)"
 _RANGE: Final = _NUMBER + rb"(?::" + _NUMBER + rb")?"
 _SET: Final = re.compile(_RANGE + rb"(?:," + _RANGE + rb")*")
+_COMMON: Final = re.compile(rb"([1-9]\d{0,8})(?::([1-9]\d{0,8}|\*))?")  # what clients send most
 _MOST: Final = 2**32 - 1  # RFC 9051 9: nz-number is an unsigned 32-bit integer
 
 #: ranges in ascending order that neither overlap nor touch; both ends count; no STAR in it
@@ -29,9 +30,11 @@ Ranges = tuple[tuple[int, int], ...]
 
 def parse(text: bytes) -> SequenceSet:
     """A sequence set as it was written; "$" gives SAVED. Raises BadSyntax."""
-    if text.isdigit() and len(text) < 10 and not text.startswith(b"0"):
-        number = int(text)
-        return ((number, number),)
+    common = _COMMON.fullmatch(text)
+    if common:
+        low, high = common.groups()
+        first = int(low)
+        return ((first, first if high is None else STAR if high == b"*" else int(high)),)
     if text == b"$":
         return SAVED
     if not _SET.fullmatch(text):

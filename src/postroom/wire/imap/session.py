@@ -60,6 +60,8 @@ class Session:
         A Command given here may run in the present state. Take events one by one: what a command changes
         (state, ENABLE, raw lines) counts for the octets behind it.
         """
+        if self.state is State.LOGOUT:
+            return None
         event = self.framer.next_event()
         if isinstance(event, Line):
             return self._command(event)

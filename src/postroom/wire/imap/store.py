@@ -6,9 +6,13 @@ On failure: BadSyntax.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Final
 
+from postroom.wire.imap import sequence
 from postroom.wire.imap.commands import Copy, Expunge, Flags, Store
+from postroom.wire.imap.errors import BadSyntax
 from postroom.wire.imap.scanner import Scanner
 
 #: what stands before the flags: operation, silent
@@ -18,10 +22,32 @@ _ITEMS: Final = {
     for name in ("FLAGS",)
     for suffix in ("", ".SILENT")
 }
+# a short set and flags in parentheses, which clients send nearly always
+_COMMON: Final = re.compile(rb" ([0-9:,*]{1,32}) ([+-]?)FLAGS(\.SILENT)? (\([^()\r\n]{0,64}\))\Z", re.IGNORECASE)
+_SIGNS: Final = {b"": "", b"+": "+", b"-": "-"}
+
+
+@lru_cache(maxsize=512)
+def _flags(text: bytes) -> Flags:
+    """A flag list on its own."""
+    scanner = Scanner(text)
+    flags = scanner.flag_list()
+    scanner.end()
+    return flags
 
 
 def store(scanner: Scanner) -> Store:
     """SP sequence-set [SP "(" UNCHANGEDSINCE SP modseq ")"] SP store-att-flags."""
+    common = _COMMON.match(scanner.text, scanner.pos)
+    if common:
+        sign, silent, text = common.group(2, 3, 4)
+        try:
+            asked = Store(sequence.parse(common[1]), _SIGNS[sign], _flags(text), silent is not None)
+        except BadSyntax:
+            pass  # once more, to find the place
+        else:
+            scanner.pos = len(scanner.text)
+            return asked
     scanner.space()
     numbers = scanner.sequence_set()
     scanner.space()

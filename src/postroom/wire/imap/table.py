@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import IntFlag
+from enum import IntEnum
 from typing import Final
 
 from msgspec import Struct
@@ -21,37 +21,30 @@ from postroom.wire.imap.events import Line
 from postroom.wire.imap.scanner import Scanner
 
 
-class State(IntFlag):
-    """States of a connection (RFC 9051 3)."""
+class State(IntEnum):
+    """States of a connection (RFC 9051 3); sums of them say where a command is allowed."""
 
     NOT_AUTHENTICATED = 1
     AUTHENTICATED = 2
     SELECTED = 4
     LOGOUT = 8
-    ANY = 7  # in a table row: every state but LOGOUT
 
 
-_NOT: Final = State.NOT_AUTHENTICATED
-_AUTH: Final = State.AUTHENTICATED | State.SELECTED
-_SELECTED: Final = State.SELECTED
-_ANY: Final = State.ANY
-_WRONG_STATE: Final = {
-    State.NOT_AUTHENTICATED: "log in first",
-    State.AUTHENTICATED: "not allowed now: select a mailbox for commands on messages, log in only once",
-    State.SELECTED: "already logged in",
-    State.LOGOUT: "connection is closing",
-}
+_NOT: Final = int(State.NOT_AUTHENTICATED)
+_SELECTED: Final = int(State.SELECTED)
+_AUTH: Final = State.AUTHENTICATED + _SELECTED
+_ANY: Final = _NOT + _AUTH
 
 
 class Row(Struct, frozen=True, kw_only=True):
     """One command.
 
-    parse: reads the arguments, from the space after the name to the end; expunge_ok: untagged EXPUNGE or VANISHED may
-    be sent while it runs (RFC 9051 7.5.1); rfc: where it is defined.
+    states: sum of the States in which it may come; parse: reads the arguments, from the space after the name to the
+    end; expunge_ok: untagged EXPUNGE or VANISHED may be sent while it runs (RFC 9051 7.5.1); rfc: where it is defined.
     """
 
     name: str
-    states: State
+    states: int
     parse: Callable[[Scanner], object]
     rfc: str
     expunge_ok: bool = True
@@ -114,7 +107,7 @@ _START: Final = re.compile(
 _TAG: Final = re.compile(rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+)(?: |\Z)")
 
 
-def parse(line: Line, utf8: bool = False, state: State = State.ANY) -> Command:
+def parse(line: Line, utf8: bool = False, state: int = _ANY) -> Command:
     """The command of a complete line. utf8: mailbox names are UTF-8 (after ENABLE); state: of the connection.
 
     Raises BadCommand (also as BadCharset, BadMailbox) with the tag, b"*" when there is none.
@@ -128,7 +121,7 @@ def parse(line: Line, utf8: bool = False, state: State = State.ANY) -> Command:
     if row is None:
         raise BadCommand(tag, "unknown command")
     if not row.states & state:
-        raise BadCommand(tag, f"{row.name}: {_WRONG_STATE[state]}")
+        raise BadCommand(tag, f"{row.name}: {_wrong_state(row, state)}")
     scanner = Scanner(text, line.literals, utf8, found.end())
     try:
         args = row.parse(scanner)
@@ -143,6 +136,23 @@ def parse(line: Line, utf8: bool = False, state: State = State.ANY) -> Command:
     if row.name == "APPEND":
         raise BadCommand(tag, "APPEND: message literal expected")
     return Command(tag, row.name, args)
+
+
+def _wrong_state(row: Row, state: int) -> str:
+    if state == State.NOT_AUTHENTICATED:
+        return "log in first"
+    return "already logged in" if row.states == _NOT else "select a mailbox first"
+
+
+def describe() -> tuple[tuple[str, str, str], ...]:
+    """Rows for the documentation: command, where it is defined, states."""
+    return tuple((row.name, row.rfc, _state_names(row.states)) for row in _ROWS)
+
+
+def _state_names(states: int) -> str:
+    if states == _ANY:
+        return "any"
+    return ", ".join(state.name.lower().replace("_", " ") for state in State if states & state)
 
 
 def _no_command(text: bytes) -> BadCommand:
