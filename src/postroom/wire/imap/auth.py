@@ -15,6 +15,7 @@ from postroom.wire.imap.commands import Authenticate, Enable, Id, Login
 from postroom.wire.imap.errors import BadSyntax
 from postroom.wire.imap.scanner import Scanner
 
+_MAX_NAMES: Final = 100
 _MAX_FIELDS: Final = 30  # RFC 2971 3.3: not more than 30 pairs
 
 
@@ -52,6 +53,8 @@ def enable(scanner: Scanner) -> Enable:
     while not scanner.at_end() or not wanted:
         scanner.space()
         wanted.append(scanner.keyword())
+        if len(wanted) > _MAX_NAMES:
+            raise scanner.fail("fewer names")
     return Enable(tuple(wanted))
 
 

@@ -27,6 +27,8 @@ STATUS_ITEMS: Final = frozenset(
     }
 )
 
+_MAX_USES: Final = 20
+
 
 def mailbox(scanner: Scanner) -> Mailbox:
     """SP mailbox."""
@@ -52,6 +54,8 @@ def create(scanner: Scanner) -> Create:
         while not scanner.accept(b")"):
             if uses:
                 scanner.space()
+            if len(uses) > _MAX_USES:
+                raise scanner.fail("fewer uses")
             scanner.expect(b"\\")
             uses.append("\\" + scanner.atom().decode("ascii"))
         scanner.expect(b")")

@@ -21,6 +21,7 @@ _TO_SHIFT: Final = re.compile(r"&|[^\x20-\x7e]+")
 _NULL_SHIFT: Final = re.compile(rb"&[A-Za-z0-9+,]+-&[A-Za-z0-9+,]")
 # RFC 6855 3: no control characters, line or paragraph separators
 _FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LONGEST: Final = 4096  # octets; what the mailbox room allows is shorter
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]*")
 
 
@@ -33,6 +34,8 @@ def decode(raw: bytes, utf8: bool = False) -> str:
 
 def decode_pattern(raw: bytes, utf8: bool = False) -> str:
     """The same for a LIST pattern or reference, where INBOX may be only a part. Raises BadName."""
+    if len(raw) > _LONGEST:
+        raise BadName("mailbox name is too long")
     if raw.isascii() and (utf8 or b"&" not in raw):
         name = raw.decode("ascii")
     elif raw.isascii():
