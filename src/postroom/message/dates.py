@@ -8,7 +8,7 @@ On failure: None.
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final
 
 from postroom.message.parameters import strip_comments
@@ -16,10 +16,9 @@ from postroom.message.parameters import strip_comments
 #: seconds since the Unix epoch, and the day as written in the date's own zone
 ParsedDate = tuple[int, tuple[int, int, int]]
 
-_MONTHS: Final = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)  # noqa: SIM905
-}
+_MONTH_NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY_NAMES: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = {name.lower(): number for number, name in enumerate(_MONTH_NAMES, 1)}
 # RFC 5322 4.3: hours east of Greenwich; military and unknown zones count as -0000
 _ZONES: Final = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}
 
@@ -72,3 +71,13 @@ def _offset(found: re.Match[str]) -> int:
         seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
         return -seconds if found["sign"] == "-" else seconds
     return _ZONES.get((found["zone"] or "").lower(), 0) * 3600
+
+
+def format_date(when: float) -> str:
+    """RFC 5322 3.3 date-time of Unix seconds, in UTC: "Sun, 22 Nov 2026 05:02:36 +0000"."""
+    moment = datetime.fromtimestamp(when, UTC)
+    # strftime would follow the locale
+    return (
+        f"{_DAY_NAMES[moment.weekday()]}, {moment.day:02d} {_MONTH_NAMES[moment.month - 1]} {moment.year:04d} "
+        f"{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d} +0000"
+    )
