@@ -11,24 +11,26 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from operator import ne
 from typing import Final, Protocol
 
-from postroom.mailbox.selection import Rows
+from postroom.mailbox.selection import Rows, holds_all
 from postroom.store.api import FlagChange, FlagOp, Page
 from postroom.values.flags import VISIBLE
 
 _EMPTY: Final = Page(array("I"), b"", array("Q"), array("Q"), array("Q"), array("I"), array("q"))
+#: rows that are spliced out or in one by one; beyond, a page is made anew
+_FEW: Final = 6
 _VISIBLE_ONLY: Final = bytes(octet & VISIBLE for octet in range(256))
 
 
 class Visitor(Protocol):
     """Who looks at the difference."""
 
-    def shared(self, page: Page) -> None:
-        """Both have this page."""
+    def shared(self, pages: Sequence[Page]) -> None:
+        """Both have these pages."""
 
     def group(self, olds: Sequence[Page], news: Sequence[Page]) -> None:
         """These old pages became these new ones; either side may be empty."""
@@ -39,14 +41,15 @@ def compare(olds: Sequence[Page], news: Sequence[Page], visitor: Visitor) -> Non
     i = j = 0
     old_count, new_count = len(olds), len(news)
     while i < old_count and j < new_count:
-        page = olds[i]
-        if page is news[j]:
-            visitor.shared(page)
-            i, j = i + 1, j + 1
-            continue
         first_old, first_new = i, j
-        i, j = _group_end(olds, news, i, j)
-        visitor.group(olds[first_old:i], news[first_new:j])
+        while i < old_count and j < new_count and olds[i] is news[j]:
+            i += 1
+            j += 1
+        if i > first_old:
+            visitor.shared(olds[first_old:i])
+        else:
+            i, j = _group_end(olds, news, i, j)
+            visitor.group(olds[first_old:i], news[first_new:j])
     if i < old_count or j < new_count:
         visitor.group(olds[i:], news[j:])
 
@@ -82,10 +85,11 @@ class Told:
         self.arrived = 0
         self.rows = Rows()
 
-    def shared(self, page: Page) -> None:
-        self.pages.append(page)
-        self.seq += len(page)
-        self._old_rows += len(page)
+    def shared(self, pages: Sequence[Page]) -> None:
+        self.pages.extend(pages)
+        rows = sum(map(len, pages))
+        self.seq += rows
+        self._old_rows += rows
 
     def group(self, olds: Sequence[Page], news: Sequence[Page]) -> None:
         before, after = joined(olds), joined(news)
@@ -128,21 +132,22 @@ class Believed:
     included, and what arrived is left out.
     """
 
-    __slots__ = ("_bits", "_change", "_uidnext", "_uids", "pages", "rows", "seq", "vanished")
+    __slots__ = ("_bits", "_change", "_table", "_uidnext", "_uids", "pages", "rows", "seq", "vanished")
 
     def __init__(self, uidnext: int, uids: Sequence[int], change: FlagChange, names: Sequence[str]) -> None:
         self._uidnext = uidnext
         self._uids = uids
         self._change = change
         self._bits = keyword_bits(change.keywords, names)
+        self._table = flag_table(change)
         self.seq = 1
         self.pages: list[Page] = []
         self.vanished: list[int] = []
         self.rows = Rows()
 
-    def shared(self, page: Page) -> None:
-        self.pages.append(page)
-        self.seq += len(page)
+    def shared(self, pages: Sequence[Page]) -> None:
+        self.pages.extend(pages)
+        self.seq += sum(map(len, pages))
 
     def group(self, olds: Sequence[Page], news: Sequence[Page]) -> None:
         before, after = joined(olds), joined(news)
@@ -171,16 +176,15 @@ class Believed:
         if not common:
             return ()
         lo, hi = bisect_left(self._uids, after.uids[0]), bisect_right(self._uids, after.uids[common - 1])
-        wanted = self._uids[lo:hi]
-        here = after.uids[:common].tolist()
-        if len(wanted) == common and list(wanted) == here:
+        here = after.uids[:common]
+        if holds_all(here, self._uids, lo, hi):
             return range(common)
-        asked = set(wanted)
+        asked = set(self._uids[lo:hi])
         return [place for place, uid in enumerate(here) if uid in asked]
 
     def _wrong(self, kept: Page, after: Page, stored: Sequence[int]) -> list[int]:
         """Stored rows whose flags are not what the client reckons from what it was told."""
-        flags = kept.flags.translate(flag_table(self._change))
+        flags = kept.flags.translate(self._table)
         keywords = self._keywords(kept)
         actual = after.flags.translate(_VISIBLE_ONLY)
         size = len(kept)
@@ -222,7 +226,7 @@ def flag_differences(before: Page, after: Page, common: int) -> Sequence[int]:
     old, new = before.flags[:common], after.flags[:common]
     found: Sequence[int] = ()
     if old != new:
-        found = differing(old.translate(_VISIBLE_ONLY), new.translate(_VISIBLE_ONLY))
+        found = _differing_octets(old.translate(_VISIBLE_ONLY), new.translate(_VISIBLE_ONLY))
     old_words, new_words = before.keywords[:common], after.keywords[:common]
     if old_words != new_words:
         found = sorted({*found, *differing(old_words, new_words)})
@@ -234,6 +238,12 @@ def differing(one: Sequence[int], other: Sequence[int]) -> Sequence[int]:
     if one == other:
         return ()
     return list(compress(range(len(one)), map(ne, one, other)))
+
+
+def _differing_octets(one: bytes, other: bytes) -> Sequence[int]:
+    """The same for octets, all of them compared at once."""
+    odds = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+    return list(compress(range(len(one)), odds.to_bytes(len(one), "little"))) if odds else ()
 
 
 def missing_places(before: Page, after: Page, common: int) -> Sequence[int]:
@@ -253,6 +263,11 @@ def joined(pages: Sequence[Page]) -> Page:
 
 def without(page: Page, places: Sequence[int]) -> Page:
     """The page without the rows at these places, ascending."""
+    if len(places) > _FEW:
+        stays = bytearray(b"\1") * len(page)
+        for place in places:
+            stays[place] = 0
+        return picked(page, lambda column: compress(column, stays))
     pieces = []
     begin = 0
     for place in places:
@@ -264,6 +279,11 @@ def without(page: Page, places: Sequence[int]) -> Page:
 
 def with_ghosts(now: Page, before: Page, gone: Sequence[int]) -> Page:
     """`now` with the rows of `before` at places `gone` put back where their UIDs belong."""
+    if len(gone) > _FEW:
+        both = joined((now, before))
+        rows = [*range(len(now)), *[len(now) + place for place in gone]]
+        rows.sort(key=both.uids.__getitem__)
+        return picked(both, lambda column: map(column.__getitem__, rows))
     pieces = []
     begin = 0
     for place in gone:
@@ -273,6 +293,19 @@ def with_ghosts(now: Page, before: Page, gone: Sequence[int]) -> Page:
         begin = end
     pieces.append((now, begin, len(now)))
     return spliced(pieces)
+
+
+def picked(page: Page, pick: Callable[[Sequence[int]], Iterable[int]]) -> Page:
+    """A page of what `pick` takes of each column."""
+    return Page(
+        array("I", pick(page.uids)),
+        bytes(pick(page.flags)),
+        array("Q", pick(page.keywords)),
+        array("Q", pick(page.modseqs)),
+        array("Q", pick(page.messages)),
+        array("I", pick(page.sizes)),
+        array("q", pick(page.dates)),
+    )
 
 
 def replaced(kept: Page, after: Page, places: Sequence[int]) -> Page:

@@ -43,8 +43,16 @@ class BadSequence(MailboxError):
     """A message sequence number above the number of messages; the command is BAD (RFC 9051 9, seq-number)."""
 
 
+class SearchTooDeep(MailboxError):
+    """A search program nested deeper than anyone means ([LIMIT])."""
+
+
 class UndecodablePart(MailboxError):
     """BINARY of a part whose transfer encoding is not known or is broken ([UNKNOWN-CTE], RFC 9051 6.4.5.1)."""
+
+
+class NoSuchMessage(MailboxError):
+    """A POP3 message number that is not in the maildrop, or is marked as deleted (-ERR, RFC 1939 5)."""
 
 
 class MaildropTaken(MailboxError):
@@ -61,6 +69,7 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (NotAllowed, b"CANNOT"),
     (SpecialUseRefused, b"USEATTR"),
     (TooManyMailboxes, b"LIMIT"),
+    (SearchTooDeep, b"LIMIT"),
     (MessageTooBig, b"TOOBIG"),
     (UndecodablePart, b"UNKNOWN-CTE"),
     (MaildropTaken, b"IN-USE"),

@@ -7,6 +7,7 @@ On failure: BadSequence for a message sequence number that is not there; UIDs th
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import compress
@@ -118,12 +119,21 @@ def of_uids(snapshot: Snapshot, uids: Sequence[int]) -> Selection:
     start = 1
     for page in snapshot.pages:
         lo, hi = bisect_left(uids, page.uids[0]), bisect_right(uids, page.uids[-1])
-        if hi - lo == len(page) and list(uids[lo:hi]) == page.uids.tolist():
+        if holds_all(page.uids, uids, lo, hi):
             ranges.append((start, start + len(page) - 1))
         elif lo < hi:
             ranges.extend(_present(page, uids[lo:hi], start))
         start += len(page)
     return Selection(snapshot, merged(ranges))
+
+
+def holds_all(here: array[int], uids: Sequence[int], lo: int, hi: int) -> bool:
+    """Whether uids[lo:hi], those between the first and last of `here`, are exactly `here`; both ascending."""
+    count = len(here)
+    if hi - lo != count:
+        return False
+    # as many as there can be between the first and the last: nothing to compare
+    return here[-1] - here[0] + 1 == count or list(uids[lo:hi]) == here.tolist()
 
 
 def _present(page: Page, uids: Sequence[int], start: int) -> Iterator[tuple[int, int]]:

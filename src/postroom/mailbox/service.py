@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 from postroom.mailbox import names
@@ -24,6 +24,7 @@ from postroom.mailbox.errors import (
     TooManyMailboxes,
 )
 from postroom.mailbox.names import INBOX
+from postroom.message.index import DEFAULT, IndexLimits, MessageIndex, index
 from postroom.store.api import (
     AccountRow,
     AccountStore,
@@ -45,9 +46,6 @@ from postroom.values.clock import Clock
 from postroom.values.content import Content
 from postroom.values.flags import VISIBLE
 
-if TYPE_CHECKING:
-    from postroom.message.index import MessageIndex  # type: ignore[import-not-found]
-
 #: RFC 6154 2, those that are real mailboxes here; \\All and \\Flagged would be virtual ones
 SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
 
@@ -57,10 +55,11 @@ _INDEX_IN_THREAD: Final = 512 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxLimits:
-    """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have."""
+    """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have; index: see message.index."""
 
     message_size: int = 50 * 1024 * 1024
     mailboxes: int = 10_000
+    index: IndexLimits = DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +286,7 @@ class Account:
         content = message.content
         if limited and content.size > self._limits.message_size:
             raise MessageTooBig(f"Messages may have at most {self._limits.message_size} octets")
-        found = message.index if message.index is not None else await _index(content)
+        found = message.index if message.index is not None else await _index(content, self._limits.index)
         date = message.internaldate
         return NewMessage(
             content=content,
@@ -346,15 +345,13 @@ class Account:
         return self._all.feed.subscribe(self.id, callback)
 
 
-async def _index(content: Content) -> MessageIndex:
+async def _index(content: Content, limits: IndexLimits) -> MessageIndex:
     """Index octets whose first part may be a prefix that is not in the source; large ones beside the loop."""
-    from postroom.message.index import index
-
     source = content.source()
     lead = len(content.prefix) if content.path else 0
     if content.size > _INDEX_IN_THREAD:
-        return await asyncio.to_thread(index, source, lead)
-    return index(source, lead)
+        return await asyncio.to_thread(index, source, lead, limits=limits)
+    return index(source, lead, limits=limits)
 
 
 def _special_use(wanted: Sequence[str], known: Sequence[MailboxInfo]) -> str:

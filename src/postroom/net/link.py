@@ -11,8 +11,10 @@ On failure: the driver hears `closed` exactly once, with the reason if there was
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -389,6 +391,8 @@ class Link(asyncio.Protocol):
         if transport is None or self._lost:
             return
         self._adopt(transport)
+        if name is None:
+            _acknowledge(transport)
         self._catch_up()  # what came with the last octets of the handshake
         self._flush()
 
@@ -399,6 +403,18 @@ def _endpoint(address: Any) -> Endpoint:
         return _NOWHERE  # Unix socket
     host = str(address[0]).partition("%")[0]
     return (host[7:] if host.startswith("::ffff:") and "." in host else host, int(address[1]))
+
+
+def _acknowledge(transport: asyncio.Transport) -> None:
+    """Acknowledge the client's last handshake octets now, on Linux.
+
+    Without session tickets we have nothing to say then, and the delayed ACK (40 ms) holds up the first command of
+    every client with Nagle's algorithm on. With implicit TLS the greeting carries it.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _tls_info(tls: Any, source: TlsSource | None) -> TlsInfo:

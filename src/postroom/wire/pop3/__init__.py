@@ -1,1 +1,32 @@
-"""pop3."""
+"""POP3, the server's end, without IO (RFC 1939, 2449, 2595, 3206, 5034, 6856)."""
+
+from postroom.wire.pop3.commands import COMMANDS, Command, State
+from postroom.wire.pop3.events import (
+    AuthCancelled,
+    Authenticate,
+    AuthResponse,
+    Event,
+    Login,
+    Retrieve,
+    StartTls,
+    Update,
+)
+from postroom.wire.pop3.session import Pop3Options, Pop3Session
+from postroom.wire.pop3.verbs import Pop3Refusal
+
+__all__ = [
+    "COMMANDS",
+    "AuthCancelled",
+    "AuthResponse",
+    "Authenticate",
+    "Command",
+    "Event",
+    "Login",
+    "Pop3Options",
+    "Pop3Refusal",
+    "Pop3Session",
+    "Retrieve",
+    "StartTls",
+    "State",
+    "Update",
+]

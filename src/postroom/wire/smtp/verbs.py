@@ -6,6 +6,7 @@ decide or to know. Raises Refusal with the reply to send.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from postroom.values.refusal import Refusal
@@ -14,6 +15,7 @@ from postroom.wire.smtp import replies
 from postroom.wire.smtp.arguments import parse_mail, parse_rcpt
 from postroom.wire.smtp.body import Incoming
 from postroom.wire.smtp.events import Authenticate, Event, StartTls
+from postroom.wire.smtp.options import ServerOptions
 from postroom.wire.smtp.state import HELLO, MAIL, MISSING, NO_CHUNKS, RECIPIENT, Profile, Wait
 
 if TYPE_CHECKING:
@@ -28,12 +30,15 @@ def ehlo(session: ServerSession, text: str) -> Event | None:
     """EHLO, and LHLO in LMTP: the name is kept, extensions are listed, a transaction is forgotten."""
     _keep_name(session, text)
     session.esmtp = True
-    keywords = session.options.keywords(
-        starttls=session.starttls and not session.secure,
-        mechanisms=() if session.authenticated_as else session.mechanisms,
-    )
-    session.out.append(replies.lines(250, [f"{session.options.hostname} at your service", *keywords]))
+    mechanisms = () if session.authenticated_as else session.mechanisms
+    session.out.append(_ehlo_reply(session.options, session.starttls and not session.secure, mechanisms))
     return session.forget()
+
+
+@lru_cache(maxsize=64)
+def _ehlo_reply(options: ServerOptions, starttls: bool, mechanisms: tuple[str, ...]) -> bytes:
+    keywords = options.keywords(starttls=starttls, mechanisms=mechanisms)
+    return replies.lines(250, [f"{options.hostname} at your service", *keywords])
 
 
 def helo(session: ServerSession, text: str) -> Event | None:

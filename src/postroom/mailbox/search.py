@@ -1,0 +1,294 @@
+"""SEARCH without an index: a search program evaluated against one snapshot (RFC 9051 6.4.4).
+
+Keys that columns answer are tested a page at a time in C (criteria); the others only for messages that can still
+match, cheapest first: those the stored ENVELOPE answers, then headers, then bodies. Between slices of a few
+milliseconds the event loop gets its turn; large bodies are read in a thread.
+The snapshot is the client's (View.snapshot), so sequence numbers are the client's and messages whose expunge it has
+not heard of are found too (RFC 2180 4.3 leaves that open).
+Trusts: the parsed key, which may be deep or absurd; messages are hostile octets.
+On failure: BadSequence, SearchTooDeep, StoreUnavailable. A message that was swept meanwhile does not match.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Final, Protocol
+
+from postroom.mailbox import envelope
+from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, ones
+from postroom.mailbox.errors import SearchTooDeep
+from postroom.mailbox.texts import EnvelopeTest, body_matcher, envelope_matcher, header_matcher, sent_matcher
+from postroom.store.api import AccountStore, NotFound, Page
+from postroom.values.clock import Clock
+from postroom.values.content import Content
+from postroom.wire.imap.commands import Key, SearchKey
+
+MAX_DEPTH: Final = 100
+#: octets above which a message is searched in a thread
+_IN_THREAD: Final = 512 * 1024
+#: seconds of work before the loop gets its turn
+_SLICE: Final = 0.005
+
+
+class Pace:
+    """Gives the event loop its turn when a slice of time is used up."""
+
+    __slots__ = ("_clock", "_pause", "_until")
+
+    def __init__(self, clock: Clock, pause: Callable[[], Awaitable[object]] | None = None) -> None:
+        """pause: what to await between slices; by default one turn of the loop."""
+        self._clock = clock
+        self._pause = pause or _one_turn
+        self._until = clock.monotonic() + _SLICE
+
+    async def breathe(self) -> None:
+        """Pause if it is time."""
+        if self._clock.monotonic() >= self._until:
+            await self._pause()
+            self._until = self._clock.monotonic() + _SLICE
+
+
+async def _one_turn() -> None:
+    await asyncio.sleep(0)
+
+
+class Found:
+    """The messages that match, ascending."""
+
+    __slots__ = ("_hits",)
+
+    def __init__(self) -> None:
+        self._hits: list[tuple[int, Page, bytes]] = []
+
+    def add(self, start: int, page: Page, mask: int) -> None:
+        """Rows of a page whose first has sequence number `start`."""
+        if mask:
+            self._hits.append((start, page, mask_octets(mask, len(page))))
+
+    def __len__(self) -> int:
+        return sum(chosen.count(1) for _, _, chosen in self._hits)
+
+    def seqs(self) -> list[int]:
+        """Sequence numbers."""
+        found: list[int] = []
+        for start, page, chosen in self._hits:
+            found.extend(compress(range(start, start + len(page)), chosen))
+        return found
+
+    def uids(self) -> list[int]:
+        """UIDs."""
+        found: list[int] = []
+        for _, page, chosen in self._hits:
+            found.extend(compress(page.uids, chosen))
+        return found
+
+    def modseq(self) -> int:
+        """The highest MODSEQ of them (RFC 7162 3.1.5), 0 when there are none."""
+        return max((max(compress(page.modseqs, chosen)) for _, page, chosen in self._hits), default=0)
+
+
+async def search(key: SearchKey, scene: Scene, store: AccountStore, pace: Pace) -> Found:
+    """The messages of scene.snapshot that match. Raises BadSequence, SearchTooDeep, StoreUnavailable."""
+    criterion = _compile(key, scene, _Reading(store, pace), 0)
+    found, start = Found(), 1
+    if isinstance(criterion, _Cheap):
+        for number, page in enumerate(scene.snapshot.pages):
+            found.add(start, page, criterion.test(page, start))
+            start += len(page)
+            if not number & 31:
+                await pace.breathe()
+        return found
+    for page in scene.snapshot.pages:
+        found.add(start, page, await criterion.find(page, start, ones(len(page))))
+        start += len(page)
+        await pace.breathe()
+    return found
+
+
+class _Criterion(Protocol):
+    """A part of the program. cost: 0 columns, then what is dearer to look at."""
+
+    @property
+    def cost(self) -> int: ...
+
+    async def find(self, page: Page, start: int, among: int) -> int:
+        """The rows among `among` that match."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Cheap:
+    test: Test
+    cost: int = 0
+
+    async def find(self, page: Page, start: int, among: int) -> int:
+        return among & self.test(page, start)
+
+
+@dataclass(frozen=True, slots=True)
+class _All:
+    criteria: Sequence[_Criterion]  # cheapest first
+    cost: int
+
+    async def find(self, page: Page, start: int, among: int) -> int:
+        for criterion in self.criteria:
+            if not among:
+                break
+            among = await criterion.find(page, start, among)
+        return among
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    criteria: Sequence[_Criterion]  # cheapest first
+    cost: int
+
+    async def find(self, page: Page, start: int, among: int) -> int:
+        found = 0
+        for criterion in self.criteria:
+            left = among & ~found
+            if left:
+                found |= await criterion.find(page, start, left)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Not:
+    criterion: _Criterion
+    cost: int
+
+    async def find(self, page: Page, start: int, among: int) -> int:
+        return among & ~await self.criterion.find(page, start, among)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A key that looks at messages one by one. matches: message ids to whether each matches."""
+
+    matches: Callable[[Sequence[int]], Awaitable[Sequence[bool]]]
+    cost: int
+
+    async def find(self, page: Page, start: int, among: int) -> int:
+        places = list(compress(range(len(page)), mask_octets(among, len(page))))
+        if not places:
+            return 0
+        messages = page.messages
+        chosen = bytearray(len(page))
+        for place, hit in zip(places, await self.matches([messages[place] for place in places]), strict=True):
+            chosen[place] = hit
+        return int.from_bytes(chosen, "little")
+
+
+def _compile(key: SearchKey, scene: Scene, reading: _Reading, depth: int) -> _Criterion:
+    if depth > MAX_DEPTH:
+        raise SearchTooDeep(f"Search keys can be nested {MAX_DEPTH} deep")
+    test = column_test(key, scene)
+    if test is not None:
+        return _Cheap(test)
+    if key.key in (Key.AND, Key.OR, Key.NOT):
+        inner = [_compile(each, scene, reading, depth + 1) for each in key.keys]
+        return _joined(key.key, inner)
+    return reading.criterion(key)
+
+
+def _joined(key: Key, inner: list[_Criterion]) -> _Criterion:
+    """The criteria as one; those that columns answer become one test."""
+    cost = max((each.cost for each in inner), default=0)
+    if key is Key.NOT:
+        (only,) = inner
+        return _Cheap(_complement(only.test)) if isinstance(only, _Cheap) else _Not(only, cost)
+    cheap = [each.test for each in inner if isinstance(each, _Cheap)]
+    dear: list[_Criterion] = sorted(
+        (each for each in inner if not isinstance(each, _Cheap)), key=lambda each: each.cost
+    )
+    together = _conjunction if key is Key.AND else _disjunction
+    if cheap or not dear:
+        dear.insert(0, _Cheap(together(cheap)))
+    if len(dear) == 1:
+        return dear[0]
+    return _All(dear, cost) if key is Key.AND else _Either(dear, cost)
+
+
+def _conjunction(tests: Sequence[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+
+    def test(page: Page, start: int) -> int:
+        mask = ones(len(page))
+        for each in tests:
+            if not mask:
+                break
+            mask &= each(page, start)
+        return mask
+
+    return test
+
+
+def _disjunction(tests: Sequence[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+
+    def test(page: Page, start: int) -> int:
+        mask = 0
+        for each in tests:
+            mask |= each(page, start)
+        return mask
+
+    return test
+
+
+def _complement(test: Test) -> Test:
+    return lambda page, start: ones(len(page)) ^ test(page, start)
+
+
+class _Reading:
+    """Makes the criteria that must read messages."""
+
+    __slots__ = ("_pace", "_store")
+
+    def __init__(self, store: AccountStore, pace: Pace) -> None:
+        self._store = store
+        self._pace = pace
+
+    def criterion(self, key: SearchKey) -> _Criterion:
+        """The criterion for a HEADER, SENT… , BODY or TEXT key."""
+        if key.key is Key.HEADER:
+            place = envelope.SEARCHED.get(key.name.upper())
+            if place is not None and (key.text or place not in envelope.ADDRESSES):
+                return _Rows(self._by_envelope(envelope_matcher(place, key.text)), 1)
+            return _Rows(self._by_content(header_matcher(key.name, key.text), header_only=True), 3)
+        if key.key in (Key.SENTBEFORE, Key.SENTON, Key.SENTSINCE):
+            return _Rows(self._by_envelope(sent_matcher(key.key, key.number)), 2)
+        return _Rows(self._by_content(body_matcher(key.text, headers=key.key is Key.TEXT)), 4)
+
+    def _by_envelope(self, matches: EnvelopeTest) -> Callable[[Sequence[int]], Awaitable[Sequence[bool]]]:
+        async def look(messages: Sequence[int]) -> Sequence[bool]:
+            return matches(await self._store.columns(messages, "envelope"))
+
+        return look
+
+    def _by_content(
+        self, matches: Callable[[Content, bytes], bool], *, header_only: bool = False
+    ) -> Callable[[Sequence[int]], Awaitable[Sequence[bool]]]:
+        async def look(messages: Sequence[int]) -> Sequence[bool]:
+            found: list[bool] = []
+            for message, parts in zip(messages, await self._store.columns(messages, "parts"), strict=True):
+                found.append(bool(parts) and await self._look_into(message, parts, matches, header_only))
+                await self._pace.breathe()
+            return found
+
+        return look
+
+    async def _look_into(
+        self, message: int, parts: bytes, matches: Callable[[Content, bytes], bool], header_only: bool
+    ) -> bool:
+        try:
+            content = await self._store.content(message)
+            if content.size > _IN_THREAD and not header_only:
+                return await asyncio.to_thread(matches, content, parts)
+            return matches(content, parts)
+        except (NotFound, FileNotFoundError):
+            return False

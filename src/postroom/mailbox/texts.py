@@ -1,0 +1,104 @@
+"""Whether a message's text holds what a search looks for (RFC 9051 6.4.4): envelope fields, headers, dates, bodies.
+
+Matching is by substring without regard to case, on decoded text. An ENVELOPE that cannot match is dismissed by a
+search in its octets, without decoding anything.
+Trusts nothing in messages. On failure: OSError when a content cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Final
+
+from postroom.mailbox import envelope
+from postroom.message.dates import parse_date
+from postroom.message.parts import Parts
+from postroom.message.search import Needle, body_contains, fold, header_matches, text_contains
+from postroom.values.content import Content
+from postroom.wire.imap.commands import Key
+
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+
+#: octets that stand in an ENVELOPE as they stand in the text a reader sees
+_PLAIN = re.compile(rb"[a-z0-9._+-]+")
+
+
+#: ENVELOPEs to whether each matches
+EnvelopeTest = Callable[[Sequence[bytes]], Sequence[bool]]
+
+
+def envelope_matcher(place: int, wanted: str) -> EnvelopeTest:
+    """Does the field at `place` (see envelope) hold the text? "" asks only if it is there."""
+    needle = fold(wanted)
+    runs = _PLAIN.findall(needle.encode("utf-8", "replace"))
+    probe: bytes = max(runs, key=len, default=b"")
+
+    def possible(octets: bytes) -> bool:
+        # text that is neither 8-bit nor an encoded word holds the needle's plain octets, or not the needle
+        return probe in octets.lower() or b"=?" in octets or not octets.isascii()
+
+    def matches(found: bytes) -> bool:
+        if not possible(found):
+            return False
+        text = envelope.text(found, place)
+        return text is not None and needle in fold(text)
+
+    def test(envelopes: Sequence[bytes]) -> Sequence[bool]:
+        if not possible(b"\n".join(envelopes)):
+            return [False] * len(envelopes)
+        return list(map(matches, envelopes))
+
+    return test
+
+
+def sent_matcher(key: Key, day: int) -> EnvelopeTest:
+    """Is the day of the Date field, in its own zone, before, on or since `day` (counted from 1970-01-01)?
+
+    RFC 9051 6.4.4, SENTBEFORE, SENTON, SENTSINCE. Without a date that can be read nothing matches.
+    """
+    holds = {Key.SENTBEFORE: day.__gt__, Key.SENTON: day.__eq__, Key.SENTSINCE: day.__le__}[key]
+
+    def matches(found: bytes) -> bool:
+        raw = envelope.field(found, envelope.DATE)
+        if not isinstance(raw, bytes):
+            return False
+        usual = _USUAL_DATE.match(raw)
+        sent = _day(usual[1] if usual else raw)
+        return sent is not None and holds(sent)
+
+    return lambda envelopes: list(map(matches, envelopes))
+
+
+# RFC 5322 3.3; what stands before the time decides the day
+_USUAL_DATE = re.compile(rb"(?:[A-Za-z]{3}, )?(\d{1,2} [A-Za-z]{3} \d{4}) \d\d:\d\d:\d\d [+-]\d{4}\b")
+
+
+@lru_cache(maxsize=4096)
+def _day(raw: bytes) -> int | None:
+    """Days since 1970-01-01 of a Date value, None when it cannot be read."""
+    sent = parse_date(raw)
+    return None if sent is None else date(*sent[1]).toordinal() - _EPOCH_DAY
+
+
+def header_matcher(name: str, wanted: str) -> Callable[[Content, bytes], bool]:
+    """A test of contents and their packed parts: does a header field `name` hold the text, or with "" exist?"""
+    needle, octets = Needle.of(wanted), name.encode("utf-8", "replace")
+
+    def matches(content: Content, parts: bytes) -> bool:
+        return header_matches(content.read(0, Parts.unpack(parts).root.body_start), octets, needle)
+
+    return matches
+
+
+def body_matcher(wanted: str, *, headers: bool) -> Callable[[Content, bytes], bool]:
+    """A test of contents and their packed parts: BODY, or with headers TEXT."""
+    needle = Needle.of(wanted)
+    contains = text_contains if headers else body_contains
+
+    def matches(content: Content, parts: bytes) -> bool:
+        return contains(content.read, Parts.unpack(parts), needle)
+
+    return matches
