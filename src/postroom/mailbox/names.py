@@ -74,15 +74,20 @@ class Listed:
 
 
 def hierarchy(mailboxes: Sequence[MailboxInfo]) -> list[Listed]:
-    """All names with the missing levels between them, INBOX first, then by name level by level."""
+    """All names with the missing levels between them, INBOX and what is below it first, then by name."""
     known: dict[str, MailboxInfo | None] = {box.name: box for box in mailboxes}
     with_children = set()
     for box in mailboxes:
         for parent in parents(box.name):
             known.setdefault(parent, None)
             with_children.add(parent)
-    order = sorted(known, key=lambda name: (name != INBOX, name.split(DELIMITER)))
+    order = sorted(known, key=_place)
     return [Listed(name, known[name], name in with_children) for name in order]
+
+
+def _place(name: str) -> tuple[bool, list[str]]:
+    levels = name.split(DELIMITER)
+    return levels[0] != INBOX, levels
 
 
 def matcher(reference: str, patterns: Sequence[str]) -> Callable[[str], bool]:
