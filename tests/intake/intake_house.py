@@ -10,7 +10,7 @@ from postroom.config import Config, Limits, Server
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.intake.routing import Hosted, NotHosted, Target, Unknown
 from postroom.intake.service import Intake
-from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
+from postroom.store.api import AccountRow, DomainRow, NewEntry, StoreUnavailable, Usage
 from postroom.testing.mailflow import FakeQueueStore, StandingClock
 from postroom.values.address import Address
 from postroom.values.content import Content
@@ -68,6 +68,9 @@ class FakeAccounts:
     @property
     def directory(self):
         return self
+
+    async def domains(self):
+        return [DomainRow(name="empty.test", created=0), DomainRow(name="here.test", created=0)]
 
     async def account(self, account: str):
         """Row and mailboxes alike: intake asks either for little."""

@@ -131,13 +131,14 @@ async def test_users_may_send_anywhere(house: House) -> None:
     )
 
 
-async def test_postmaster_without_a_domain(tmp_path) -> None:
-    house = House(tmp_path)
-    envelope = await house.open(STRANGER)
-    house.intake._hostname = "here.test"
-    await house.rcpt(STRANGER, envelope, "")
-    assert str(house.identity.asked[-1]) == "postmaster@here.test"
-    assert envelope.given[0].targets[0].route == "local"
+@pytest.mark.parametrize("address", ["", "postmaster@mx.here.test", "POSTMASTER@mx.here.test"])
+async def test_postmaster_of_this_machine(house: House, address: str) -> None:
+    for peer in (STRANGER, LMTP):
+        envelope = await house.open(peer, None)
+        await house.rcpt(peer, envelope, address)
+        assert [(each.address, each.route) for each in envelope.given[0].targets] == [("alice@here.test", "local")]
+    with Refused(550, "5.7.1", "Relaying denied: mx.here.test is not hosted here"):
+        await house.rcpt(STRANGER, envelope, "root@mx.here.test")
 
 
 async def test_an_alias_becomes_its_members_and_keeps_the_name_the_sender_knew(house: House) -> None:

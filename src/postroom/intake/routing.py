@@ -44,14 +44,17 @@ class Hosted:
     targets: tuple[Target, ...]
 
 
+Resolution = NotHosted | Unknown | Hosted
+
+
 class Identity(Protocol):
     """What intake asks of identity."""
 
-    async def resolve(self, address: Address) -> NotHosted | Unknown | Hosted: ...
+    async def resolve(self, address: Address) -> Resolution: ...
     async def may_send_as(self, account: AccountRow, address: Address | None) -> bool: ...
 
 
-async def resolve(identity: Identity, address: Address) -> NotHosted | Unknown | Hosted:
+async def resolve(identity: Identity, address: Address) -> Resolution:
     """Identity's answer. Raises Refusal 451 4.3.0 when the directory cannot be read."""
     try:
         return await identity.resolve(address)

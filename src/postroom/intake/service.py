@@ -189,6 +189,8 @@ class Intake:
         self, peer: Peer, envelope: Envelope, address: Address, rcpt: RcptOptions
     ) -> tuple[NewRecipient, ...]:
         answer = await routing.resolve(self._identity, address)
+        if isinstance(answer, routing.NotHosted) and address.key == self._postmaster().key:
+            answer = await self._any_postmaster()
         if isinstance(answer, routing.Hosted):
             targets = routing.recipients(address, answer.targets, rcpt.orcpt, rcpt.notify)
             if len(targets) == 1 and answer.targets[0].account is not None:
@@ -199,6 +201,18 @@ class Intake:
         if peer.submitting or (peer.service == "smtp" and self._may_relay(peer.ip)):
             return (NewRecipient(address=str(address), route=routing.REMOTE, orcpt=rcpt.orcpt, notify=rcpt.notify),)
         raise Refusal(550, "5.7.1", f"Relaying denied: {address.domain} is not hosted here")
+
+    async def _any_postmaster(self) -> routing.Resolution:
+        """RFC 5321 4.5.1: postmaster of this machine is always there; where its name is no domain of ours, any is."""
+        try:
+            domains = await self._store.directory.domains()
+        except StoreError as fault:
+            raise Refusal(451, "4.3.0", "Addresses cannot be looked up now, try again later", reason=str(fault))
+        for domain in domains:
+            answer = await routing.resolve(self._identity, Address("postmaster", domain.name))
+            if isinstance(answer, routing.Hosted):
+                return answer
+        return routing.NotHosted()
 
     def _in_relay_networks(self, ip: str) -> bool:
         try:

@@ -134,7 +134,7 @@ class Queue:
                 self._store.finish(entry.id, results)
             else:
                 await self._store.update(entry.id, results)
-        except (StoreError, Refusal) as fault:
+        except (StoreError, Refusal, OSError) as fault:
             self._unwritten(entry, results, str(fault))
         finally:
             self.give_back(entry, [outcome.recipient for outcome in outcomes])
@@ -187,7 +187,7 @@ class Queue:
         else:
             state, report = RecipientState.DELIVERED, kind.value
         done = replace(recipient, state=state, attempts=attempts, next_try=0.0, last_reply=line)
-        return done, report if not outcome.reported and wanted(entry, recipient, report) else ""
+        return done, report if not outcome.reported and wanted(recipient, report) else ""
 
     def _deferred(self, entry: Entry, recipient: Recipient, line: str, now: float) -> tuple[Recipient, str]:
         schedule, attempts = self._schedule, recipient.attempts + 1
@@ -201,7 +201,7 @@ class Queue:
             last_reply=line,
             delay_told=recipient.delay_told or late,
         )
-        return waiting, "delayed" if late and wanted(entry, recipient, "delayed") else ""
+        return waiting, "delayed" if late and wanted(recipient, "delayed") else ""
 
     async def _report(self, entry: Entry, told: list[tuple[str, Outcome]]) -> None:
         """Accept a report to the sender for each kind of news."""
