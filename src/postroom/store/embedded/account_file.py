@@ -84,7 +84,18 @@ class Totals:
 class AccountUnit:
     """One transaction on one account. See Committer for the rules of work done with it."""
 
-    __slots__ = ("_boxes", "_changes", "_files", "_folders", "_list_changed", "connection", "file", "now", "totals")
+    __slots__ = (
+        "_boxes",
+        "_changes",
+        "_dead_files",
+        "_files",
+        "_folders",
+        "_list_changed",
+        "connection",
+        "file",
+        "now",
+        "totals",
+    )
 
     def __init__(self, file: AccountFile, connection: apsw.Connection) -> None:
         self.file = file
@@ -96,6 +107,7 @@ class AccountUnit:
         self._changes = 0
         self._list_changed = False
         self._files: list[str] = []
+        self._dead_files: list[str] = []
         self._folders: set[str] = set()
 
     # what work may use
@@ -123,6 +135,10 @@ class AccountUnit:
         self._files.append(path)
         self._folders.add(folder)
 
+    def drop_file(self, path: str) -> None:
+        """A body file that is not named any more once this transaction stands."""
+        self._dead_files.append(path)
+
     def list_changed(self) -> None:
         """The list of mailboxes is not what it was."""
         self._list_changed = True
@@ -149,6 +165,8 @@ class AccountUnit:
             disk.sync_folder(folder)
         touched = self._write() if self._changes else {}
         self.connection.execute("COMMIT")
+        for path in self._dead_files:
+            discard(disk, path)
         for mailbox, box in self._boxes.items():
             self.file.images[mailbox] = touched.get(mailbox) or box.origin
         if not self._changes:

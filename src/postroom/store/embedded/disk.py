@@ -92,7 +92,7 @@ class OsDisk:
 
 
 def keep_octets(disk: Disk, data: bytes, target: str) -> None:
-    """Make the file `target` with these octets, durable but for its name: sync_folder its folder afterwards."""
+    """Make the new file `target` of these octets, durable but for its name: sync_folder its folder afterwards."""
     _keep(disk, [data], target)
 
 
@@ -126,4 +126,11 @@ def _keep(disk: Disk, slices: Iterable[bytes], target: str) -> None:
         raise
     finally:
         disk.close(file)
-    disk.rename(temporary, target)
+    try:
+        disk.link(temporary, target)  # not rename: a target that is there belongs to another message
+        discard(disk, temporary)
+    except OSError as fault:
+        if fault.errno not in _NO_LINK or os.path.exists(target):
+            discard(disk, temporary)
+            raise
+        disk.rename(temporary, target)

@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Final, TypeVar
 
 import apsw
@@ -67,11 +68,12 @@ class EmbeddedQueue:
         file = self.own
         if not _SAFE_ID.fullmatch(entry.id):
             raise StoreError(f"not a queue id: {entry.id!r}")
-        given = entry.content
-        content = given.with_prefix(entry.trace) if entry.trace else given
-        large = bool(content.path) or len(content.data) > IN_ROW
+        given = content = entry.content.with_prefix(entry.trace) if entry.trace else entry.content
+        large = bool(given.path) or given.size > IN_ROW
         if large:
-            content = replace(content, data=b"", path=f"{self._layout.queue_bodies}/{entry.id}")
+            path = f"{self._layout.queue_bodies}/{entry.id}"
+            digest = given.digest if given.path else sha256(given.data).digest()
+            content = Content(size=given.size, path=path, prefix=given.prefix, digest=digest)
         kept = new_entry(entry, file.slot, content)
         packed = pack(kept)
 
@@ -98,6 +100,18 @@ class EmbeddedQueue:
             return lambda: None
 
         self._committer.submit_lazy(self.own, work)
+
+    async def take_over(self, entries: Sequence[Entry]) -> int:
+        """Keep entries of a slot that is no more; those we have already are left as they are. How many are new."""
+        slot = self.own.slot
+
+        def work(unit: QueueUnit) -> Callable[[], int]:
+            new = [entry for entry in entries if not unit.has(entry.id)]
+            for entry in new:
+                unit.add(replace(entry, slot=slot), pack(entry))
+            return lambda: len(new)
+
+        return await self._committer.submit(self.own, work)
 
     async def update(self, entry: str, results: Sequence[Recipient]) -> None:
         def work(unit: QueueUnit) -> Callable[[], None]:

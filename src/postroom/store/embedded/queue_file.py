@@ -117,6 +117,10 @@ class QueueUnit:
                 changed += 1
         return changed
 
+    def has(self, entry: str) -> bool:
+        """Is the entry in this file?"""
+        return self.connection.execute("SELECT 1 FROM entry WHERE id = ?", (entry,)).fetchone() is not None
+
     def _find(self, entry: str) -> tuple[int, Entry] | None:
         found = list(select(self.connection, self.file.layout, self.file.slot, (entry,)))
         return found[0] if found else None

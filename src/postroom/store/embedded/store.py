@@ -24,6 +24,7 @@ from postroom.store.embedded import schema
 from postroom.store.embedded.account import EmbeddedAccount, Pool
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folders import Provision
+from postroom.store.embedded.care import Caretaker
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, set_up, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
@@ -37,9 +38,14 @@ from postroom.values.clock import Clock, SystemClock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """How an embedded store is set up. open_accounts: accounts whose files stay open in this process."""
+    """How an embedded store is set up.
+
+    open_accounts: accounts whose files stay open in this process; stray_seconds: how long a file that no row names
+    may belong to a transaction under way.
+    """
 
     open_accounts: int = 64
+    stray_seconds: float = 3600.0
     database: OpenOptions = field(default_factory=OpenOptions)
 
 
@@ -76,6 +82,7 @@ class EmbeddedStore:
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
             raise unavailable(fault) from fault
+        self._care = Caretaker(self._layout, self._around, self._mail_committer, self._options.stray_seconds)
         self._pool = Pool(self._options.open_accounts)
         self._accounts: weakref.WeakValueDictionary[str, EmbeddedAccount] = weakref.WeakValueDictionary()
 
@@ -160,10 +167,14 @@ class EmbeddedStore:
         return FileSpool(self._disk, f"{self._layout.queue_tmp}/{name}")
 
     async def sweep(self, now: float, keep_expunged: float) -> int:
-        raise NotImplementedError
+        return await self._care.sweep(now, keep_expunged)
 
     def check(self, account: str | None = None) -> AsyncIterator[Finding]:
-        raise NotImplementedError
+        return self._care.check(account, self._directory)
+
+    async def adopt(self, workers: int) -> int:
+        """Take over the queue of slots from `workers` on, left by a time with more workers; how many entries."""
+        return await self._care.adopt(self._queue, workers)
 
     async def close(self) -> None:
         await self._queue_committer.close()

@@ -29,6 +29,7 @@ from postroom.store.api import (
     Rendered,
     Snapshot,
     StoreFlagsResult,
+    StoreUnavailable,
     TooManyKeywords,
     Usage,
 )
@@ -197,12 +198,12 @@ class MemoryAccount:
         if delivery is not None and delivery in self._delivered:
             raise DeliveredAlready(delivery[0])
         self._check_quota(quota, sum(message.content.size for message in messages))
+        bodies = [_octets(message) for message in messages]
         box.keywords = _learn(box, [name for message in messages for name in message.keywords])
         if delivery is not None:
             self._delivered.add(delivery)
         modseq, uids = self._next_modseq(), []
-        for message in messages:
-            octets = message.content.read()
+        for message, octets in zip(messages, bodies, strict=True):
             self._messages[self._next_message] = (replace(message, content=Content.of(octets)), octets)
             uids.append(box.uidnext)
             names = _known(box, message.keywords)
@@ -368,6 +369,13 @@ class MemoryAccount:
         for message in dropped:
             del self._messages[message]
         return len(dropped)
+
+
+def _octets(message: NewMessage) -> bytes:
+    try:
+        return message.content.read()
+    except OSError as fault:
+        raise StoreUnavailable(str(fault)) from fault
 
 
 def _info(box: _Box) -> MailboxInfo:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from postroom.store.api import Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError
 from postroom.values.content import Content
 
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TERMINAL = frozenset({RecipientState.DELIVERED, RecipientState.BOUNCED, RecipientState.DROPPED})
 
 
@@ -19,8 +21,8 @@ class MemoryQueue:
         self._entries: dict[str, Entry] = {}
 
     async def accept(self, entry: NewEntry) -> Entry:
-        if entry.id in self._entries:
-            raise StoreError(f"queue id {entry.id} is in use")
+        if not _SAFE_ID.fullmatch(entry.id) or entry.id in self._entries:
+            raise StoreError(f"queue id {entry.id!r} is unfit or in use")
         content = Content.of(entry.trace + entry.content.read())
         recipients = tuple(
             Recipient(

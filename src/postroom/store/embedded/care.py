@@ -1,0 +1,140 @@
+"""Looking after the whole store: sweeping, checking, taking over the queue of workers that are no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import apsw
+
+from postroom.store.api.queue import Entry
+from postroom.store.api.store import Finding
+from postroom.store.embedded.account_file import AccountFile, Surroundings
+from postroom.store.embedded.check import check_account, check_integrity
+from postroom.store.embedded.committer import Committer
+from postroom.store.embedded.database import OpenOptions, open_database, unavailable
+from postroom.store.embedded.directory import EmbeddedDirectory
+from postroom.store.embedded.disk import discard
+from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.queue import EmbeddedQueue
+from postroom.store.embedded.queue_check import check_queue, queue_files
+from postroom.store.embedded.queue_file import open_slot, select, with_octets
+from postroom.store.embedded.sweep import SweepSlice, Tidy, sweep_strays
+
+
+class Caretaker:
+    """What the store does besides serving. grace: seconds before a file without a row counts as stray."""
+
+    def __init__(self, layout: Layout, around: Surroundings, committer: Committer, grace: float) -> None:
+        self._layout = layout
+        self._around = around
+        self._committer = committer
+        self._grace = grace
+
+    async def sweep(self, now: float, keep_expunged: float) -> int:
+        """Every account, then the queue's stray files. Gives the number of messages removed."""
+        removed = 0
+        for account in await asyncio.to_thread(self._account_ids):
+            file = AccountFile(account, self._layout.account(account), self._around)
+            try:
+                removed += await self._sweep_account(file, now, now - keep_expunged)
+            finally:
+                self._committer.run_between(file.close)
+        named = await asyncio.to_thread(queue_files, self._layout, self._around.options)
+        await asyncio.to_thread(
+            sweep_strays, self._around.disk, self._layout.queue_bodies, named.__contains__, self._grace
+        )
+        return removed
+
+    def _account_ids(self) -> list[str]:
+        return list(self._layout.account_ids())
+
+    async def _sweep_account(self, file: AccountFile, now: float, before: float) -> int:
+        removed = 0
+        while True:
+            handled, dropped = await self._committer.submit(file, SweepSlice(before))
+            removed += dropped
+            if not handled:
+                break
+        await self._committer.submit(file, Tidy(now, before))
+        named = await asyncio.to_thread(_body_files, file.layout.database, self._around.options)
+        await asyncio.to_thread(sweep_strays, self._around.disk, file.layout.bodies, named.__contains__, self._grace)
+        return removed
+
+    async def check(self, account: str | None, directory: EmbeddedDirectory) -> AsyncIterator[Finding]:
+        """Broken invariants of one account, or of everything."""
+        accounts = [account] if account is not None else await asyncio.to_thread(self._account_ids)
+        for one in accounts:
+            for finding in await asyncio.to_thread(_checked, self._check_account, one):
+                yield finding
+        if account is not None:
+            return
+        for finding in await asyncio.to_thread(_checked, self._check_shared, ""):
+            yield finding
+        there = set(await asyncio.to_thread(self._account_ids))
+        for row in await directory.accounts():
+            if row.id not in there:
+                yield Finding("directory.db", f"account {row.login} ({row.id}) has no folder", mendable=True)
+
+    def _check_account(self, account: str) -> list[Finding]:
+        return check_account(account, self._layout.account(account), self._around.options, self._grace)
+
+    def _check_shared(self, _: str) -> list[Finding]:
+        options = self._around.options
+        found = check_queue(self._layout, options, self._grace)
+        reader = open_database(self._layout.directory, options, cache_kib=options.reader_cache_kib)
+        try:
+            return found + list(check_integrity(reader, "directory.db"))
+        finally:
+            reader.close()
+
+    async def adopt(self, queue: EmbeddedQueue, first: int) -> int:
+        """Take over entries of slots `first` and above whose owner is gone; how many entries.
+
+        The old file is removed only after the entries are durable in ours; taking one twice changes nothing.
+        """
+        adopted = 0
+        for slot in self._layout.slots():
+            if slot < first or slot == queue.own.slot:
+                continue
+            lock = FileLock(self._layout.slot_lock(slot))
+            if not lock.take(f"slot {slot}", 0.0, 0.0):
+                continue
+            try:
+                adopted += await queue.take_over(await asyncio.to_thread(self._entries, slot))
+                await asyncio.to_thread(self._remove_slot, slot)
+            finally:
+                lock.release()
+        return adopted
+
+    def _entries(self, slot: int) -> list[Entry]:
+        reader = open_slot(self._layout.slot(slot), self._around.options)
+        try:
+            return [with_octets(reader, body, entry) for body, entry in select(reader, self._layout, slot)]
+        finally:
+            reader.close()
+
+    def _remove_slot(self, slot: int) -> None:
+        path = self._layout.slot(slot)
+        for name in (path, f"{path}-wal", f"{path}-shm", self._layout.slot_lock(slot)):
+            discard(self._around.disk, name)
+        self._around.disk.sync_folder(self._layout.queue)
+
+
+def _checked(check: Callable[[str], list[Finding]], what: str) -> list[Finding]:
+    """A file that cannot be read at all is a finding too."""
+    try:
+        return check(what)
+    except (apsw.Error, OSError) as fault:
+        return [Finding(f"accounts/{what}" if what else "queue", str(unavailable(fault)))]
+
+
+def _body_files(database: str, options: OpenOptions) -> set[str]:
+    reader = open_database(database, options, cache_kib=options.reader_cache_kib)
+    try:
+        rows: list[Any] = reader.execute("SELECT lower(hex(guid)) FROM message WHERE prefix IS NOT NULL").fetchall()
+        return {guid for (guid,) in rows}
+    finally:
+        reader.close()

@@ -1,0 +1,25 @@
+"""What every store must do: written once against the Protocols, run on each implementation.
+
+A test module gives fixtures `store` (an open Store) and `clock` (a SettableClock the store was made with), and
+derives a class from each contract here. Tests that need a disk or several processes are the implementation's own.
+"""
+
+from postroom.testing.store_contract.accounts import AccountContract
+from postroom.testing.store_contract.build import SettableClock, message, received
+from postroom.testing.store_contract.directory import DirectoryContract
+from postroom.testing.store_contract.flags import FlagContract
+from postroom.testing.store_contract.folders import FolderContract
+from postroom.testing.store_contract.queue import QueueContract
+from postroom.testing.store_contract.spool import SpoolContract
+
+__all__ = [
+    "AccountContract",
+    "DirectoryContract",
+    "FlagContract",
+    "FolderContract",
+    "QueueContract",
+    "SettableClock",
+    "SpoolContract",
+    "message",
+    "received",
+]

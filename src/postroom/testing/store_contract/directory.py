@@ -1,0 +1,111 @@
+"""The contract of the directory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, Store, StoreError
+
+DOMAIN = DomainRow(name="x.test", created=1.5)
+ACCOUNT = AccountRow(id="id1", login="ann@x.test", created=2.5)
+ALIAS = AliasRow(address="all@x.test", members=("ann@x.test", "out@y.test"), created=3.5)
+
+
+class DirectoryContract:
+    """What DirectoryStore promises."""
+
+    async def test_domains(self, store: Store) -> None:
+        directory = store.directory
+        assert await directory.domain("x.test") is None
+        await directory.put_domain(DOMAIN)
+        assert await directory.domain("x.test") == DOMAIN
+        changed = replace(DOMAIN, disabled=True, catch_all="ann@x.test")
+        await directory.put_domain(changed)
+        assert await directory.domain("x.test") == changed
+        await directory.put_domain(DomainRow(name="a.test", created=0.0))
+        assert [row.name for row in await directory.domains()] == ["a.test", "x.test"]
+        await directory.remove_domain("a.test")
+        assert await directory.domain("a.test") is None
+        with pytest.raises(NotFound):
+            await directory.remove_domain("a.test")
+
+    async def test_a_domain_in_use_stays(self, store: Store) -> None:
+        directory = store.directory
+        await directory.put_domain(DOMAIN)
+        await directory.put_alias(ALIAS)
+        with pytest.raises(StoreError):
+            await directory.remove_domain("x.test")
+        await directory.remove_alias(ALIAS.address)
+        await directory.put_account(ACCOUNT)
+        with pytest.raises(StoreError):
+            await directory.remove_domain("x.test")
+        await directory.remove_account(ACCOUNT.id)
+        await directory.remove_domain("x.test")
+
+    async def test_accounts(self, store: Store) -> None:
+        directory = store.directory
+        full = replace(
+            ACCOUNT,
+            name="Änn",
+            password="$argon2id$...",  # noqa: S106 - not one
+            scram=b"\x00\xff",
+            disabled=True,
+            quota=10**12,
+            pop3_delete="trash",
+            pop3_seen=False,
+            pop3_last_login=7.25,
+        )
+        await directory.put_account(ACCOUNT)
+        assert await directory.account("id1") == await directory.account_by_login("ann@x.test") == ACCOUNT
+        await directory.put_account(full)
+        assert await directory.account("id1") == full
+        renamed = replace(full, login="anna@x.test")
+        await directory.put_account(renamed)
+        assert await directory.account_by_login("ann@x.test") is None
+        assert await directory.account_by_login("anna@x.test") == renamed
+        await directory.put_account(replace(ACCOUNT, id="id2", login="bob@y.test"))
+        assert [row.id for row in await directory.accounts()] == ["id1", "id2"]
+        assert [row.id for row in await directory.accounts("y.test")] == ["id2"]
+        await directory.remove_account("id2")
+        with pytest.raises(NotFound):
+            await directory.remove_account("id2")
+
+    async def test_aliases(self, store: Store) -> None:
+        directory = store.directory
+        await directory.put_alias(ALIAS)
+        assert await directory.alias("all@x.test") == ALIAS
+        changed = replace(ALIAS, members=(), disabled=True)
+        await directory.put_alias(changed)
+        assert await directory.alias("all@x.test") == changed
+        assert await directory.aliases("x.test") == [changed]
+        assert await directory.aliases("y.test") == []
+        await directory.remove_alias("all@x.test")
+        assert await directory.alias("all@x.test") is None
+        with pytest.raises(NotFound):
+            await directory.remove_alias("all@x.test")
+
+    async def test_one_name_means_one_thing(self, store: Store) -> None:
+        directory = store.directory
+        await directory.put_account(ACCOUNT)
+        await directory.put_alias(ALIAS)
+        for account in (replace(ACCOUNT, id="id2"), replace(ACCOUNT, id="id3", login=ALIAS.address)):
+            with pytest.raises(StoreError):
+                await directory.put_account(account)
+        with pytest.raises(StoreError):
+            await directory.put_alias(replace(ALIAS, address=ACCOUNT.login))
+        assert [row.id for row in await directory.accounts()] == ["id1"]
+
+    async def test_version_moves_with_every_change(self, store: Store) -> None:
+        directory = store.directory
+        seen = [await directory.version()]
+        await directory.put_domain(DOMAIN)
+        seen.append(await directory.version())
+        await directory.put_account(ACCOUNT)
+        seen.append(await directory.version())
+        await directory.account("id1")
+        assert await directory.version() == seen[-1]
+        await directory.remove_account("id1")
+        seen.append(await directory.version())
+        assert len(set(seen)) == 4

@@ -1,0 +1,167 @@
+"""The contract of the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from postroom.store.api import Entry, NewRecipient, QueueFilter, Recipient, RecipientState, Store, StoreError
+from postroom.testing.store_contract.build import received
+
+WAITING, HELD = RecipientState.WAITING, RecipientState.HELD
+DELIVERED, DROPPED = RecipientState.DELIVERED, RecipientState.DROPPED
+EVERYTHING = QueueFilter()
+LARGE = 200_000
+
+
+def ids(entries: list[Entry]) -> list[str]:
+    """Their ids."""
+    return [entry.id for entry in entries]
+
+
+def over(entry: Entry, state: RecipientState = DELIVERED) -> list[Recipient]:
+    """Every recipient in a terminal state."""
+    return [replace(item, state=state) for item in entry.recipients]
+
+
+class QueueContract:
+    """What QueueStore promises."""
+
+    async def test_accept_keeps_everything(self, store: Store) -> None:
+        new = received(
+            "q1",
+            recipients=(
+                NewRecipient(address="ä@b.test", route="local", orcpt="rfc822;x@y", notify="NEVER"),
+                NewRecipient(address="c@d.test", route="remote"),
+            ),
+            envid="env",
+            ret="HDRS",
+            body="8BITMIME",
+            smtputf8=True,
+            account="acc",
+            peer="192.0.2.1",
+        )
+        kept = await store.queue.accept(new)
+        (found,) = await store.queue.due(1000.0)
+        assert found == kept
+        for name in ("id", "sender", "received", "envid", "ret", "body", "smtputf8", "account", "peer"):
+            assert getattr(found, name) == getattr(new, name)
+        assert found.content.read() == b"Received: by test\r\nhello\r\n"
+        assert found.size == len(found.content.read())
+        assert [(item.index, item.address, item.route, item.orcpt, item.notify) for item in found.recipients] == [
+            (0, "ä@b.test", "local", "rfc822;x@y", "NEVER"),
+            (1, "c@d.test", "remote", "", ""),
+        ]
+        assert {(item.state, item.next_try, item.attempts) for item in found.recipients} == {(WAITING, 1000.0, 0)}
+
+    async def test_large_content_survives_its_spool(self, store: Store) -> None:
+        spool = store.spool()
+        for _ in range(LARGE // 1000):
+            spool.write(b"0123456789" * 100)
+        kept = await store.queue.accept(received("big", octets=await spool.seal()))
+        spool.close()
+        (found,) = await store.queue.due(2000.0)
+        assert found.content.read() == kept.content.read() == b"Received: by test\r\n" + b"0123456789" * (LARGE // 10)
+        await store.queue.update("big", over(found))
+        assert await store.queue.due(2000.0) == []
+
+    async def test_large_content_in_memory(self, store: Store) -> None:
+        await store.queue.accept(received("big", octets=b"z" * LARGE))
+        (found,) = await store.queue.due(2000.0)
+        assert found.content.read() == b"Received: by test\r\n" + b"z" * LARGE
+
+    @pytest.mark.parametrize("first", [b"first", LARGE * b"y" + b"first"])
+    async def test_an_id_is_used_once(self, store: Store, first: bytes) -> None:
+        await store.queue.accept(received("q1", octets=first))
+        for octets in (b"second", b"z" * LARGE):
+            with pytest.raises(Exception):  # noqa: B017 - what it is does not matter, the first one stays
+                await store.queue.accept(received("q1", octets=octets))
+        (found,) = await store.queue.due(2000.0)
+        assert found.content.read() == b"Received: by test\r\n" + first
+
+    async def test_many_at_once(self, store: Store) -> None:
+        await asyncio.gather(*(store.queue.accept(received(f"q{number}")) for number in range(300)))
+        assert len(await store.queue.due(2000.0, limit=1000)) == 300
+        assert len(await store.queue.due(2000.0)) == 100
+
+    async def test_due_in_time_and_order(self, store: Store) -> None:
+        for number, when in (("late", 3000.0), ("early", 1000.0), ("middle", 2000.0)):
+            await store.queue.accept(received(number, received=when))
+        assert await store.queue.due(999.0) == []
+        assert ids(await store.queue.due(2000.0)) == ["early", "middle"]
+        assert ids(await store.queue.due(9999.0)) == ["early", "middle", "late"]
+        assert await store.queue.next_due() == 1000.0
+
+    async def test_due_skips_what_is_under_way(self, store: Store) -> None:
+        for number in ("q1", "q2", "q3"):
+            await store.queue.accept(received(number))
+        assert ids(await store.queue.due(2000.0, 1, {"q1", "other"})) == ["q2"]
+        assert ids(await store.queue.due(2000.0, skip=["q1", "q2", "q3"])) == []
+
+    async def test_finish_acts_at_once_for_readers(self, store: Store) -> None:
+        one, two = [await store.queue.accept(received(number, "a@b", "c@d")) for number in ("q1", "q2")]
+        store.queue.finish("q1", over(one))
+        assert ids(await store.queue.due(2000.0)) == ["q2"]
+        first, second = two.recipients
+        store.queue.finish("q2", [replace(first, state=DELIVERED)])
+        store.queue.finish("q2", [replace(second, attempts=1, next_try=5000.0, last_reply="451 later")])
+        assert await store.queue.due(2000.0) == []
+        assert await store.queue.next_due() == 5000.0
+        assert ids(await store.queue.entries(EVERYTHING)) == ["q2"]
+        (left,) = await store.queue.due(5000.0)
+        assert [item.state for item in left.recipients] == [DELIVERED, WAITING]
+        assert (left.recipients[1].last_reply, left.recipients[1].attempts) == ("451 later", 1)
+        await store.queue.accept(received("q3"))  # whatever waited is committed with this
+        assert ids(await store.queue.entries(EVERYTHING)) == ["q2", "q3"]
+        store.queue.finish("gone", over(one))
+
+    async def test_update(self, store: Store) -> None:
+        kept = await store.queue.accept(received("q1", "a@b", "c@d"))
+        await store.queue.update("q1", [replace(kept.recipients[0], state=RecipientState.BOUNCED, delay_told=True)])
+        (left,) = await store.queue.due(2000.0)
+        assert left.recipients[0].delay_told
+        await store.queue.update("q1", [replace(kept.recipients[1], state=DELIVERED)])
+        assert await store.queue.entries(EVERYTHING) == []
+        assert await store.queue.next_due() is None
+
+    async def test_entries_by_filter(self, store: Store) -> None:
+        await store.queue.accept(received("q1", "a@x.test", sender="One@example.org"))
+        await store.queue.accept(received("q2", "b@y.test", "c@x.test", sender="two@example.org", received=1500.0))
+        for which, expected in (
+            (QueueFilter(), ["q1", "q2"]),
+            (QueueFilter(ids=("q2", "q9")), ["q2"]),
+            (QueueFilter(sender="ONE@"), ["q1"]),
+            (QueueFilter(recipient="B@y"), ["q2"]),
+            (QueueFilter(domain="x.test"), ["q1", "q2"]),
+            (QueueFilter(domain="test"), []),
+            (QueueFilter(older_than=1500.0), ["q1"]),
+            (QueueFilter(state=HELD), []),
+            (QueueFilter(limit=1), ["q1"]),
+        ):
+            assert ids(await store.queue.entries(which)) == expected, which
+        (shown,) = await store.queue.entries(QueueFilter(ids=("q1",)))
+        assert shown.content.read() == b"Received: by test\r\nhello\r\n"
+
+    async def test_hold_release_flush_drop(self, store: Store) -> None:
+        for number in ("q1", "q2", "q3"):
+            await store.queue.accept(received(number, "a@x.test", "b@y.test"))
+        assert await store.queue.change(QueueFilter(domain="x.test"), HELD, None) == 3
+        held = (await store.queue.entries(QueueFilter(ids=("q1",))))[0]
+        assert [item.state for item in held.recipients] == [HELD, WAITING]
+        assert await store.queue.change(QueueFilter(ids=("q1", "q2")), HELD, None) == 2
+        assert ids(await store.queue.due(2000.0)) == ["q3"]
+        assert await store.queue.change(QueueFilter(ids=("q1",), state=HELD), WAITING, 7000.0) == 1
+        assert ids(await store.queue.due(6999.0)) == ["q3"]
+        assert ids(await store.queue.due(7000.0)) == ["q3", "q1"]
+        assert await store.queue.change(QueueFilter(ids=("q1",)), None, 10.0) == 1
+        assert await store.queue.next_due() == 10.0
+        assert await store.queue.change(QueueFilter(ids=("q1",)), DROPPED, None) == 1
+        assert ids(await store.queue.entries(EVERYTHING)) == ["q2", "q3"]
+        assert await store.queue.change(QueueFilter(ids=("nothing",)), DROPPED, None) == 0
+
+    async def test_an_unfit_id_is_refused(self, store: Store) -> None:
+        for number in ("", "../x", "a/b", "x" * 65):
+            with pytest.raises(StoreError):
+                await store.queue.accept(received(number))

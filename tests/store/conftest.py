@@ -1,0 +1,56 @@
+"""Stores for tests: every embedded one is checked after it was closed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("postroom.testing.store_contract")
+
+from postroom.store.api import Store  # noqa: E402
+from postroom.store.embedded import EmbeddedStore, StoreOptions  # noqa: E402
+from postroom.store.memory import MemoryStore  # noqa: E402
+from postroom.testing.store_contract import SettableClock  # noqa: E402
+
+STRICT = StoreOptions(stray_seconds=0.0)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture(params=["embedded", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SettableClock) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore(clock=clock)
+        return
+    opened = EmbeddedStore(tmp_path / "data", clock=clock, options=STRICT)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+    await must_be_sound(tmp_path / "data")
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path, clock: SettableClock) -> AsyncIterator[EmbeddedStore]:
+    opened = EmbeddedStore(tmp_path / "data", clock=clock, options=STRICT)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+    await must_be_sound(tmp_path / "data")
+
+
+async def must_be_sound(data: Path) -> None:
+    """Every invariant holds, and no spool or file is left over."""
+    looking = EmbeddedStore(data, slot=None, options=STRICT)
+    try:
+        found = [finding async for finding in looking.check()]
+        assert [one for one in found if not one.what.endswith("has no folder")] == []
+    finally:
+        await looking.close()
+    assert list((data / "queue" / "tmp").iterdir()) == []

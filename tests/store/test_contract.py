@@ -1,0 +1,36 @@
+"""The contract of the store, on every store."""
+
+from __future__ import annotations
+
+from postroom.testing.store_contract import (
+    AccountContract,
+    DirectoryContract,
+    FlagContract,
+    FolderContract,
+    QueueContract,
+    SpoolContract,
+)
+
+
+class TestAccounts(AccountContract):
+    pass
+
+
+class TestFlags(FlagContract):
+    pass
+
+
+class TestFolders(FolderContract):
+    pass
+
+
+class TestDirectory(DirectoryContract):
+    pass
+
+
+class TestQueue(QueueContract):
+    pass
+
+
+class TestSpool(SpoolContract):
+    pass
