@@ -90,9 +90,9 @@ def _free(port: int) -> bool:
 
 
 def start_demo(folder: Path, *extra: str) -> Running:
+    command = [sys.executable, "-m", "postroom.cli.main", "demo", "--json", "--keep", str(folder)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "postroom.cli.main", "demo", "--json"]
-        + ["--keep", str(folder), "--port-offset", str(free_offset()), *extra],
+        [*command, "--port-offset", str(free_offset()), *extra],
         stdout=subprocess.PIPE,
         stderr=(folder / "stderr.log").open("w"),
         text=True,
