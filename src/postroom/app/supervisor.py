@@ -45,11 +45,16 @@ class Role:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps `roles` running until a signal ends it. reload: called at SIGHUP, says whether to pass it on."""
+    """Keeps `roles` running until a signal ends it.
+
+    reload: called at SIGHUP, says whether to pass it on; closing: called once before everything is stopped, so that
+    the listening sockets go first; report: told of processes that died.
+    """
 
     roles: list[Role]
     shutdown_seconds: float
     reload: Callable[[], bool] = lambda: True
+    closing: Callable[[], None] = lambda: None
     report: Callable[..., None] = lambda *_args, **_fields: None
     stopping: bool = field(default=False, init=False)
     _ready: tuple[int, int] = field(default_factory=os.pipe, init=False)
@@ -93,6 +98,7 @@ class Supervisor:
     def stop(self) -> int:
         """Ask every process to finish, wait, and kill what is left."""
         self.stopping = True
+        self.closing()
         self._tell(signal.SIGTERM)
         deadline = time.monotonic() + self.shutdown_seconds + 1
         while any(role.pid for role in self.roles):
