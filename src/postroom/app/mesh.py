@@ -51,6 +51,11 @@ class Mesh:
         for peer in self._peers:
             self._keep(self._connect(peer))
 
+    @property
+    def connected(self) -> bool:
+        """True while every other worker can be told."""
+        return len(self._links) == len(self._peers)
+
     async def stop(self) -> None:
         """Close everything."""
         if self._server:

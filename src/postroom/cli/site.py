@@ -73,14 +73,14 @@ def find_site(config_file: str | None) -> Site:
 async def open_store(site: Site) -> AsyncIterator[Store]:
     """The site's store, for commands: without a queue slot of its own."""
     from postroom.store.api import StoreError, StoreUnavailable
-    from postroom.store.embedded import EmbeddedStore
+    from postroom.store.embedded.store import EmbeddedStore
 
     if not site.data.is_dir():
         raise CommandFailed(
             Exit.NOT_FOUND, f"there is no data folder {site.data}", f"Make it: postroom init {site.path.parent}"
         )
     try:
-        store = await EmbeddedStore.open(site.data)
+        store = EmbeddedStore(site.data, None)
     except PermissionError as fault:
         raise CommandFailed(
             Exit.NO_PERMISSION, f"{fault.filename}: permission denied", "Run this as the server's user or as root."

@@ -1,0 +1,84 @@
+"""`postroom demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.output import emit_json, json_option
+
+if TYPE_CHECKING:
+    from postroom.app.demo import Demo
+
+
+@click.command()
+@click.option("--port-offset", default=10000, show_default=True, help="Added to the standard ports (25 becomes 10025).")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
+@click.option("--workers", default=2, show_default=True, help="Worker processes.")
+@json_option
+def command(port_offset: int, keep: Path | None, workers: int, as_json: bool) -> None:
+    """Run the whole system here with sample accounts and mail, until Ctrl-C.
+
+    It needs no root, no DNS and no network, listens on loopback only, and leaves nothing behind unless --keep is given.
+    """
+    from postroom.app.demo import run_demo
+    from postroom.app.runfolder import AlreadyRunning
+    from postroom.net.listen import ListenError
+
+    if not 0 <= port_offset <= 64000:
+        raise click.BadParameter("must lie between 0 and 64000", param_hint="--port-offset")
+    try:
+        status = run_demo(keep, port_offset, workers, _tell_json if as_json else _tell)
+    except ListenError as fault:
+        raise CommandFailed(
+            Exit.FAILED, str(fault), f"Or take other ports: postroom demo --port-offset {port_offset + 1000}"
+        ) from fault
+    except AlreadyRunning as fault:
+        raise CommandFailed(Exit.FAILED, str(fault), f"Stop it first: kill {fault.pid}") from fault
+    if status:
+        raise CommandFailed(Exit(status), "the demo did not start; see server.log in its folder")
+
+
+def _tell_json(demo: Demo) -> None:
+    emit_json(
+        host=demo.host,
+        ports=demo.ports,
+        domain=demo.domain,
+        users=demo.users,
+        certificate=demo.certificate,
+        data=demo.data,
+        pids=demo.pids,
+    )
+
+
+def _tell(demo: Demo) -> None:
+    first, second = demo.users[:2]
+    ports, ca = demo.ports, demo.certificate
+    user = f"'{first['login']}:{first['password']}'"
+    lines = ["Postroom runs. Ctrl-C ends it.", "", "Accounts"]
+    lines += [f"  {one['login'].ljust(22)} {one['password']}" for one in demo.users]
+    lines += ["", "Ports on 127.0.0.1"]
+    lines += [f"  {name.ljust(12)} {port}" for name, port in ports.items()]
+    lines += [
+        "",
+        f"Certificate  {ca}",
+        f"Commands     postroom user list --config {demo.config}",
+        "",
+        "Send Ann a mail from outside",
+        f"  swaks --server 127.0.0.1 --port {ports['smtp']} --to {first['login']} --from me@example.net",
+        "Read her newest mail",
+        f"  curl --cacert {ca} -u {user} 'imaps://localhost:{ports['imaps']}/INBOX;MAILINDEX=1'",
+        "Send as Ann",
+        f"  swaks --server localhost --port {ports['submissions']} --tlsc -au {first['login']} "
+        f"-ap '{first['password']}' --from {first['login']} --to {second['login']}",
+        "mutt",
+        f"  mutt -e 'set ssl_force_tls certificate_file={ca}' -f "
+        f"'imaps://{first['login'].replace('@', '%40')}@localhost:{ports['imaps']}/INBOX'",
+        "Thunderbird",
+        f"  IMAP localhost {ports['imaps']} SSL/TLS, SMTP localhost {ports['submissions']} SSL/TLS, "
+        "normal password; accept the certificate",
+    ]
+    click.echo("\n".join(lines))

@@ -1,0 +1,68 @@
+"""`postroom status`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.output import emit_json, json_option, moment, record, table
+from postroom.cli.site import config_option, find_site, poke
+
+
+@click.command()
+@json_option
+@config_option
+def command(as_json: bool, config_file: str | None) -> None:
+    """Say what the running server does: processes, open sessions, mail since the start, what waits in the queue."""
+    from postroom.app.runfolder import RunFolder
+
+    site = find_site(config_file)
+    pid = RunFolder(site.data).server_pid()
+    workers = poke(site, "status") if pid else []
+    if not workers:
+        raise CommandFailed(
+            Exit.UNREACHABLE,
+            f"no server runs on {site.data}" if not pid else f"process {pid} does not answer",
+            f"Start it: postroom serve --config {site.path}",
+        )
+    totals: dict[str, int] = {}
+    for worker in workers:
+        for name, count in worker["counters"].items():
+            totals[name] = totals.get(name, 0) + count
+    if as_json:
+        emit_json(pid=pid, workers=workers, counters=totals)
+        return
+    since = min(worker["started"] for worker in workers)
+    record([
+        ("server", f"process {pid}, {len(workers)} workers, since {moment(since)} ({_span(time.time() - since)})"),
+        ("data", site.data),
+        ("queue", f"{sum(worker['queue'] for worker in workers)} messages wait"),
+    ])  # fmt: skip
+    click.echo()
+    names = sorted({name for worker in workers for name in worker["sessions"]})
+    table(
+        ("WORKER", "PID", "UP", *(name.upper() for name in names)),
+        [
+            (
+                worker["slot"],
+                worker["pid"],
+                _span(time.time() - worker["started"]),
+                *(worker["sessions"].get(name, 0) for name in names),
+            )
+            for worker in workers
+        ],
+    )
+    click.echo()
+    record([(name, count) for name, count in sorted(totals.items())])
+
+
+def _span(seconds: float) -> str:
+    """A duration for people."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
