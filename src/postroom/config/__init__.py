@@ -4,6 +4,8 @@ Each field is declared once with its type, default and explanation; loader, samp
 there. On failure: ConfigError naming file, line or key, what is wrong, and what is allowed.
 """
 
+from postroom.config.load import ConfigError, Problem, check, load, parse
+from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
     Config,
     Limits,
@@ -21,15 +23,23 @@ from postroom.config.model import (
 
 __all__ = [
     "Config",
+    "ConfigError",
+    "Described",
     "Limits",
     "Listener",
     "Log",
     "Passwords",
     "Pop3",
+    "Problem",
     "Protocol",
     "Relay",
     "Retention",
     "Server",
     "Tls",
     "TlsMode",
+    "check",
+    "describe",
+    "load",
+    "parse",
+    "sample",
 ]
