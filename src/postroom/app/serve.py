@@ -46,7 +46,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
     plan = make_plan(config, path)
     try:
         _drop_privileges(config)
-        events = Events(config.log, process="supervisor")
+        events = Events(config.log.level, config.log.file, process="supervisor")
         roles = [Role("hashing", lambda said: hash_passwords(plan, said))] if plan.hashing else []
         roles += [
             Role(f"worker {slot}", lambda said, slot=slot: run_worker(plan, slot, said), plan.forget(slot))  # type: ignore[misc]

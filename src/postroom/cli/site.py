@@ -114,5 +114,3 @@ def poke(site: Site, command: str, **fields: Any) -> list[dict[str, Any]]:
             with link.makefile("rb") as reader:
                 answers.append(json.loads(reader.readline()))
     return answers
-
-

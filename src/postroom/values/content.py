@@ -41,7 +41,9 @@ class Content:
     def with_prefix(self, prefix: bytes) -> Content:
         """The same octets with more header fields in front; small ones are joined at once."""
         if self.path:
-            return Content(size=self.size + len(prefix), path=self.path, prefix=prefix + self.prefix, digest=self.digest)
+            return Content(
+                size=self.size + len(prefix), path=self.path, prefix=prefix + self.prefix, digest=self.digest
+            )
         return Content.of(prefix + self.data)
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:

@@ -1,0 +1,53 @@
+"""Every event there is: its level, what it means, and the fields that belong to it.
+
+An event of a message carries its `queue_id` from acceptance to the end, so that its life can be read.
+A name that is not here cannot be logged; a test compares this table with the code.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Kind(NamedTuple):
+    """An event's level (debug, info, warning, error), meaning, and fields."""
+
+    level: str
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+_MESSAGE = ("queue_id", "recipient", "reply")
+
+CATALOGUE: Final[dict[str, Kind]] = {
+    "server.started": Kind("info", "all processes serve", ("workers", "pid")),
+    "server.failed": Kind("error", "the server could not start", ("reason",)),
+    "server.stopped": Kind("info", "everything was stopped", ("status",)),
+    "process.died": Kind("error", "a process ended by itself and is started again", ("name", "status", "restart_in")),
+    "worker.started": Kind("info", "a worker serves", ("slot",)),
+    "worker.stopped": Kind("info", "a worker finished", ("slot",)),
+    "config.refused": Kind("error", "the new configuration cannot be used, the old one stays", ("reason",)),
+    "config.reloaded": Kind("info", "new connections use the new configuration", ("slot",)),
+    "listener.failed": Kind("warning", "a connection never came to stand", ("host", "reason")),
+    "session.opened": Kind("debug", "a client connected", ("service", "ip")),
+    "session.closed": Kind("debug", "a session ended", ("service", "ip", "login", "reason")),
+    "session.fault": Kind("error", "a fault of ours in a session", ("service", "ip", "login", "reason")),
+    "connection.refused": Kind("info", "too many connections from one address", ("service", "ip", "reason")),
+    "login.succeeded": Kind("info", "a client logged in", ("service", "ip", "login", "mechanism")),
+    "login.failed": Kind("warning", "wrong name or password", ("service", "ip", "login", "mechanism", "reason")),
+    "mail.refused": Kind("info", "a command or message was refused", ("service", "ip", "code", "reason")),
+    "message.accepted": Kind("info", "mail is ours", ("queue_id", "sender", "recipients", "size", "peer")),
+    "message.delivered": Kind("info", "it lies in the mailbox", _MESSAGE),
+    "message.relayed": Kind("info", "another server took it", _MESSAGE),
+    "message.deferred": Kind("info", "it is tried again later", (*_MESSAGE, "next_try")),
+    "message.failed": Kind("warning", "it cannot be delivered", _MESSAGE),
+    "message.expired": Kind("warning", "the queue life ended", _MESSAGE),
+    "delivery.fault": Kind("error", "a fault of ours in delivery; the mail waits", ("queue_id", "recipient", "reason")),
+    "relay.fault": Kind("error", "a fault of ours while relaying; the mail waits", ("queue_id", "reason")),
+    "relay.unusable": Kind("warning", "the smart host cannot be used", ("host", "reply")),
+    "queue.unwritten": Kind("error", "a result could not be written, it is tried again", ("queue_id", "reason")),
+    "queue.unreadable": Kind("error", "the queue could not be read, it is tried again", ("reason",)),
+    "report.dropped": Kind("warning", "a report to a sender could not be made or sent", ("queue_id", "reason")),
+    "sweep.done": Kind("info", "what was expunged long ago is gone", ("messages",)),
+    "sweep.failed": Kind("error", "sweeping failed, it is tried again", ("reason",)),
+}  # fmt: skip

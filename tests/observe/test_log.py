@@ -1,0 +1,59 @@
+"""The log's lines, levels and counts; and that code and catalogue name the same events."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from postroom.observe.catalogue import CATALOGUE
+from postroom.observe.log import Events
+
+SOURCE = Path(__file__).parents[2] / "src" / "postroom"
+USED = re.compile(r'\b_?(?:events?|event_log|tell_event)\(\s*"([a-z]+\.[a-z_]+)"')
+
+
+def test_a_line_is_json_with_its_level_and_fields() -> None:
+    out = io.BytesIO()
+    events = Events("info", process="worker 0", stream=out)
+    events("login.failed", login="a\r\nb", ip="192.0.2.1")
+    [line] = out.getvalue().splitlines()
+    told = json.loads(line)
+    assert told.pop("time").endswith("Z")
+    assert told == {
+        "event": "login.failed",
+        "level": "warning",
+        "process": "worker 0",
+        "login": "a\r\nb",
+        "ip": "192.0.2.1",
+    }
+
+
+def test_levels_are_kept_and_everything_is_counted() -> None:
+    out = io.BytesIO()
+    events = Events("error", stream=out)
+    events("login.failed")
+    events("login.failed")
+    assert out.getvalue() == b""
+    assert events.counts == {"login.failed": 2}
+
+
+def test_an_unknown_event_is_a_fault() -> None:
+    with pytest.raises(KeyError):
+        Events("info", stream=io.BytesIO())("nothing.known")
+
+
+def test_a_full_disk_does_not_stop_the_mail() -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    Events("info", stream=Full())("server.stopped", status=0)
+
+
+def test_code_and_catalogue_agree() -> None:
+    used = {name for path in SOURCE.rglob("*.py") for name in USED.findall(path.read_text())}
+    assert used - set(CATALOGUE) == set()
