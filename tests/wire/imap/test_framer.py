@@ -306,9 +306,64 @@ def test_cuts_do_not_matter(stream: bytes, cuts: list[int], refuse: bool) -> Non
     events: list[object] = []
     for start, end in pairwise(edges):
         framer.feed(stream[start:end])
-        for event in drain(framer, refuse=refuse):
-            if isinstance(event, AppendData) and events and isinstance(events[-1], AppendData):
-                events[-1] = AppendData(events[-1].data + event.data)
-            else:
-                events.append(event)
-    assert events == events_of(stream, refuse=refuse)
+        events += drain(framer, refuse=refuse)
+    assert joined(events) == events_of(stream, refuse=refuse)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"a NOOP " + b"x" * (1024 - 7) + b"\r\nb NOOP\r\n",
+        b"a NOOP " + b"x" * (1025 - 7) + b"\r\nb NOOP\r\n",
+        b"a X " + b"x" * 1100 + b"{12+}\r\nz LOGOUT\r\n\r\n {3+}\r\nabc\r\nb NOOP\r\n",
+        b"a X " + b"x" * 1016 + b"{12+}\r\nz LOGOUT\r\n\r\n {3+}\r\nabc\r\nb NOOP\r\n",
+        b"a X " + b"x" * 1010 + b" {2+}\r\nab" + b"x" * 9 + b"{4+}\r\nz X\n\r\nb NOOP\r\n",
+        b"a APPEND x {3+}\r\nabc" + b" " * 1020 + b"{3+}\r\nabc\r\nb NOOP\r\n",
+    ],
+)
+def test_every_cut_near_the_limit(stream: bytes) -> None:
+    whole = events_of(stream)
+    assert whole[-1] == Line(b"b NOOP")
+    for cut in range(900, len(stream)):
+        framer = Framer(SMALL)
+        framer.feed(stream[:cut])
+        events = drain(framer)
+        framer.feed(stream[cut : cut + 1])
+        events += drain(framer)
+        framer.feed(stream[cut + 1 :])
+        assert joined([*events, *drain(framer)]) == whole
+
+
+def joined(events: list[object]) -> list[object]:
+    """Pieces of one message as one piece."""
+    found: list[object] = []
+    for event in events:
+        if isinstance(event, AppendData) and found and isinstance(found[-1], AppendData):
+            found[-1] = AppendData(found[-1].data + event.data)
+        else:
+            found.append(event)
+    return found
+
+
+def test_nothing_is_held_between_commands() -> None:
+    framer = Framer()
+    tracemalloc.start()
+    framer.feed(b"a APPEND x {2000000+}\r\n" + b"x" * 1_000_000)
+    drain(framer)
+    assert tracemalloc.get_traced_memory()[0] < 10_000
+    framer.feed(b"x" * 1_000_000 + b"\r\n")
+    drain(framer)
+    current, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert current < 10_000
+
+
+def test_swallowing_in_small_pieces_holds_nothing() -> None:
+    framer = Framer(SMALL)
+    tracemalloc.start()
+    for _ in range(20_000):
+        framer.feed(b"x" * 32)
+        framer.next_event()
+    current, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert current < 10_000

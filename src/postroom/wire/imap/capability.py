@@ -44,7 +44,7 @@ EXTENSIONS: Final = (
     _row("CREATE-SPECIAL-USE", 6154, "3", "Creating such mailboxes"),
     _row("LIST-EXTENDED", 5258, "3", "Options of LIST"),
     _row("LIST-STATUS", 5819, "2", "STATUS within LIST"),
-    _row("STATUS=SIZE", 8438, "2", "Size of a mailbox"),
+    _row("STATUS=SIZE", 8438, "3", "Size of a mailbox"),
     _row("ESEARCH", 4731, "3", "Search results as sets and counts"),
     _row("SEARCHRES", 5182, "2", "Using the last search result"),
     Extension(name="CONDSTORE", rfc=7162, section="3.1", title="Changes since a point, safe STORE", enable=True),

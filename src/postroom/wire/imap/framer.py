@@ -375,7 +375,7 @@ class Framer:
         self._pos = end + 1
         found = _ANNOUNCED.search(bytes(self._partial).removesuffix(b"\r"))
         self._reset()
-        if found and found[3]:
+        if found:
             self._drop_command(_announced(found))
         return _Go.ON
 

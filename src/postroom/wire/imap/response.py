@@ -136,7 +136,7 @@ def vanished(uids: Iterable[tuple[int, int]], earlier: bool = False) -> bytes:
 
 
 def namespace(prefix: str = "", delimiter: str = "/", utf8: bool = False) -> bytes:
-    """RFC 9051 7.3.4 with one personal namespace."""
+    """RFC 9051 7.3.2 with one personal namespace."""
     return b"* NAMESPACE ((%b %b)) NIL NIL\r\n" % (names.printed(prefix, utf8), string(delimiter.encode("ascii")))
 
 
@@ -151,7 +151,7 @@ def identification(fields: Mapping[str, str | None]) -> bytes:
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    r"""One LIST response. attributes: such as "\\HasChildren"; childinfo: RFC 5258 6; oldname: RFC 9051 6.3.9.7."""
+    r"""One LIST response. attributes: such as "\\HasChildren"; childinfo: RFC 5258 3.5; oldname: RFC 9051 6.3.9.7."""
 
     mailbox: str
     attributes: tuple[str, ...] = ()
@@ -175,7 +175,7 @@ def listed(entry: Listed, utf8: bool = False, response: bytes = b"LIST") -> byte
 
 
 def status(mailbox: str, items: Iterable[tuple[str, int | None]], utf8: bool = False) -> bytes:
-    """RFC 9051 7.3.2; None prints NIL (RFC 7889 3.1: no limit)."""
+    """RFC 9051 7.3.3; None prints NIL (RFC 7889 3.1: no limit)."""
     pairs = [f"{name} {'NIL' if value is None else value}" for name, value in items]
     return b"* STATUS %b (%b)\r\n" % (names.printed(mailbox, utf8), " ".join(pairs).encode("ascii"))
 

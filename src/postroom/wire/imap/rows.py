@@ -125,7 +125,7 @@ def _label(item: Item) -> bytes:
 def literal_item(item: Item, size: int, binary: bool = False) -> bytes:
     """What stands before the octets of a section: label and literal; the octets follow, in pieces if they are many.
 
-    binary: there may be NUL in them (RFC 3516 4.2: only in BINARY).
+    binary: there may be NUL in them (RFC 3516 4.3: only in BINARY).
     """
     return b"%b %b" % (_label(item), literal_start(size, binary))
 

@@ -77,9 +77,9 @@ _ROWS: Final = (
     # APPEND: the framer reads it; a line that comes here has no literal where one must be
     Row(name="APPEND", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.12"),
     Row(name="IDLE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.13"),
-    Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.2"),
-    Row(name="GETQUOTAROOT", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9208 4.1.3"),
-    Row(name="SETQUOTA", states=_AUTH, parse=quota.set_quota, rfc="RFC 9208 4.1.1"),
+    Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.1"),
+    Row(name="GETQUOTAROOT", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9208 4.1.2"),
+    Row(name="SETQUOTA", states=_AUTH, parse=quota.set_quota, rfc="RFC 9208 4.1.3"),
     Row(name="CHECK", states=_SELECTED, parse=nothing, rfc="RFC 3501 6.4.1"),
     Row(name="CLOSE", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.1"),
     Row(name="UNSELECT", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.2"),
