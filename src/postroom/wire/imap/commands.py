@@ -97,8 +97,10 @@ class List(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
+    """items: see mailbox.STATUS_ITEMS, such as MESSAGES, UIDNEXT or HIGHESTMODSEQ; each once."""
+
     mailbox: str
-    items: tuple[str, ...]  # MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ APPENDLIMIT
+    items: tuple[str, ...]
 
 
 class AppendMessage(Struct, frozen=True):
@@ -215,7 +217,10 @@ class Item(Struct, frozen=True):
 
 
 class Fetch(Struct, frozen=True):
-    """FETCH and UID FETCH. changed_since, vanished: RFC 7162 3.1.4.1 and 3.2.6."""
+    """FETCH and UID FETCH. changed_since, vanished: RFC 7162 3.1.4.1 and 3.2.6.
+
+    items: each once; UID FETCH always has UID among them (first, unless the client placed it), changed_since MODSEQ.
+    """
 
     set: SequenceSet
     items: tuple[Item, ...]
