@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroom.message.addresses import parse
+from postroom.message.envelope import envelope
 from postroom.message.index import IndexLimits, index
 from postroom.message.parts import LEAF, MESSAGE, MULTIPART, Part, Parts
 
@@ -88,6 +90,25 @@ def test_limits_keep_it_valid(message: bytes, parts: int, depth: int, header: in
     read_body(found.structure)
     read_body(found.bodystructure, extended=True)
     assert found.header == index(message).header
+
+
+ADDRESS_BITS = st.lists(
+    st.sampled_from(
+        [
+            *(b"a", b"b.c", b"@", b"x.example", b"a@x", b"<a@b>", b'"', b'"q, r" ', b"\\", b"(c)", b",", b";", b":"),
+            *(b"g: ", b" ", b"\t", b"<", b">", b"\xc3\xbc", b"J D ", b"[1]", b"\0", b"."),
+        ]
+    ),
+    max_size=20,
+).map(b"".join)
+
+
+@given(ADDRESS_BITS)
+def test_the_usual_way_prints_what_the_careful_way_prints(value: bytes) -> None:
+    careful = parse(value)
+    whole = read_envelope(envelope({b"to": value}))
+    nul_free = [tuple(None if text is None else text.replace(b"\0", b"") for text in each) for each in careful]
+    assert whole["to"] == nul_free
 
 
 @given(octets.filter(bool))

@@ -14,7 +14,7 @@ MAX_ADDRESSES = 5_000
 #: octets of a field that are read
 MAX_VALUE = 256 * 1024
 
-_ATEXT = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-"
+_ATEXT = rb"\-A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff"
 
 
 class Mailbox(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from encodings.aliases import aliases
+from functools import lru_cache
 from typing import Final
 
 _FURTHER: Final = frozenset(
@@ -99,6 +100,7 @@ _LOOK_AT: Final = 64 * 1024
 _SURE_ENOUGH: Final = 0.09
 
 
+@lru_cache(maxsize=1024)
 def codec_name(charset: str) -> str:
     """The name of Python's codec for a label; "" for US-ASCII, no label and labels nobody knows."""
     name = _SEPARATORS.sub("_", charset.lower()[:60]).strip("_")
@@ -111,6 +113,8 @@ def codec_name(charset: str) -> str:
 
 def to_text(data: bytes, charset: str = "") -> str:
     """The text of these octets. Wrong or missing labels are guessed: UTF-8, then what it looks like."""
+    if not charset and data.isascii():
+        return data.decode("ascii")
     name = codec_name(charset)
     if not name or name in ("utf_8", "cp65001"):
         try:
@@ -155,6 +159,8 @@ def _looks_like(sample: bytes) -> str:
 
     found = chardet.detect(sample)
     name = codec_name(str(found.get("encoding") or ""))
+    if name and b"Az 0".decode(name, "replace") != "Az 0":
+        return "cp1252"  # UTF-16 and EBCDIC would turn ordinary text into noise
     # short texts score low even when right (0.1 to 0.3); below that it is noise, and mail is never in Mac charsets
     if (found.get("confidence") or 0) < _SURE_ENOUGH or name.startswith("mac"):
         return "cp1252"

@@ -7,6 +7,7 @@ On failure: never.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from postroom.message.addresses import Mailbox, parse
@@ -15,7 +16,17 @@ from postroom.message.imap_text import nstring
 ADDRESS_FIELDS: Final = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
 TEXT_FIELDS: Final = frozenset((b"date", b"subject", b"in-reply-to", b"message-id"))
 
+_MOST_USUAL: Final = 1_000  # more go the way that has limits
+
 EMPTY: Final = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+
+_ATEXT = rb"\-A-Za-z0-9!#$%&'*+/=?^_`{|}~"
+# addresses as nearly all mail has them: ASCII, nothing to escape, so what is matched can be printed as it is
+_USUAL = re.compile(
+    rb"[ \t]*+(?:"
+    rb'(?:"([ !#-\[\]-~]*)"[ \t]*+|([' + _ATEXT + rb". \t]*+))<([" + _ATEXT + rb".]++)@([A-Za-z0-9.-]++)>"
+    rb"|([" + _ATEXT + rb".]++)@([A-Za-z0-9.-]++))[ \t]*+(?:,|\Z)"
+)
 
 
 def envelope(fields: dict[bytes, bytes]) -> bytes:
@@ -43,10 +54,28 @@ def envelope(fields: dict[bytes, bytes]) -> bytes:
 def _addresses(value: bytes | None) -> bytes:
     if not value:
         return b"NIL"
+    printed: list[bytes] = []
+    at, end = 0, len(value)
+    match = _USUAL.match
+    while at < end:
+        usual = match(value, at) if len(printed) < _MOST_USUAL else None
+        if usual is None:
+            return _odd_addresses(value)
+        quoted, name, local, host, bare_local, bare_host = usual.groups()
+        if bare_local is not None:
+            printed.append(b'(NIL NIL "%b" "%b")' % (bare_local, bare_host))
+        else:
+            name = quoted if name is None else name.rstrip()
+            printed.append(
+                b'("%b" NIL "%b" "%b")' % (name, local, host) if name else b'(NIL NIL "%b" "%b")' % (local, host)
+            )
+        at = usual.end()
+    return b"(%b)" % b"".join(printed)
+
+
+def _odd_addresses(value: bytes) -> bytes:
     found = parse(value)
-    if not found:
-        return b"NIL"
-    return b"(%b)" % b"".join([_address(each) for each in found])
+    return b"(%b)" % b"".join([_address(each) for each in found]) if found else b"NIL"
 
 
 def _address(address: Mailbox) -> bytes:

@@ -20,13 +20,13 @@ _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
 def unfold(raw: bytes, limit: int = MAX_LINES) -> list[bytes]:
-    """The logical lines of a header block without line ends (RFC 5322 2.2.3), at most `limit`, then one of the rest.
+    """The logical lines of a header block without line ends (RFC 5322 2.2.3), at most `limit` and one of the rest.
 
     White space that began a continuation line stays. Bare LF counts as a line end.
     """
     text = raw.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
     lines = text.split(b"\r\n", limit)
-    if text.count(b"\n") != len(lines) - 1:
+    if b"\n" in b"".join(lines):
         text = raw.replace(b"\r\n", b"\n").replace(b"\n ", b" ").replace(b"\n\t", b"\t")
         lines = text.split(b"\n", limit)
     return lines

@@ -16,7 +16,7 @@ def string(value: bytes) -> bytes:
     rest = value.translate(None, _PLAIN)
     if not rest:
         if len(value) <= _MAX_QUOTED:
-            return b'"%b"' % value
+            return b'"' + value + b'"'
     elif len(value) <= _MAX_QUOTED and not rest.translate(None, b'"\\'):
         return b'"%b"' % value.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     elif b"\0" in rest:

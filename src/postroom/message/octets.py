@@ -8,34 +8,37 @@ On failure: never. Bare LF counts as a line end everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from postroom.values.content import Source
 
 PIECE = 256 * 1024
 _FIRST_LOOK = 8 * 1024
+_SMALL = 16 * 1024
 _MAX_PADDING = 1000
 
 
 class Octets:
     """One message while it is looked at. false_boundaries: how many lines may look like a boundary and be none."""
 
-    __slots__ = ("_data", "_false", "size")
+    __slots__ = ("_data", "_false", "find", "size")
+
+    #: find(needle, start, end): the first place of needle within [start, end), or -1
+    find: Callable[[bytes, int, int], int]
 
     def __init__(self, source: Source, false_boundaries: int) -> None:
         self._data = source
         self._false = false_boundaries
         self.size = len(source)
+        self.find = source.find if isinstance(source, bytes) else self._find
 
     def slice(self, start: int, end: int) -> bytes:
         """A copy of octets start to end."""
         return self._data[start:end]
 
-    def find(self, needle: bytes, start: int, end: int) -> int:
-        """The first place of needle within [start, end), or -1."""
+    def _find(self, needle: bytes, start: int, end: int) -> int:
+        """`find` for a mapping."""
         data = self._data
-        if isinstance(data, bytes):
-            return data.find(needle, start, end)
         reach = PIECE + len(needle) - 1
         while start < end:
             place = data[start : min(start + reach, end)].find(needle)
@@ -47,6 +50,8 @@ class Octets:
     def lines(self, start: int, end: int) -> int:
         """How many lines end within [start, end)."""
         data = self._data
+        if end - start <= _SMALL:
+            return len(data[start:end].split(b"\n")) - 1  # looks for LF eight octets at a time, count does not
         if isinstance(data, bytes):
             return data.count(b"\n", start, end)
         return sum(data[at : min(at + PIECE, end)].count(b"\n") for at in range(start, end, PIECE))

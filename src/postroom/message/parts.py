@@ -82,11 +82,12 @@ def shifted(data: bytes, lead: int) -> bytes:
 class Parts:
     """The parts of one message."""
 
-    __slots__ = ("_labels", "_rows")
+    __slots__ = ("_labels", "_packed_labels", "_rows")
 
-    def __init__(self, rows: list[Row], labels: list[bytes]) -> None:
+    def __init__(self, rows: list[Row], packed_labels: bytes) -> None:
         self._rows = rows
-        self._labels = labels
+        self._packed_labels = packed_labels
+        self._labels: list[bytes] = []  # taken apart when first asked for; `section` never asks
 
     @classmethod
     def unpack(cls, data: bytes) -> Parts:
@@ -96,10 +97,10 @@ class Parts:
             row = (_ROW, _WIDE_ROW)[layout]
             end = _HEAD.size + count * row.size
             rows: list[Row] = list(row.iter_unpack(data[_HEAD.size : end]))
-            labels = data[end:].split(b"\n")
         except (struct.error, IndexError) as fault:
             raise ValueError("not packed parts") from fault
-        if not count or len(rows) != count or len(labels) != count:
+        labels = data[end:]
+        if not count or len(rows) != count or labels.count(b"\n") != count - 1:
             raise ValueError("not packed parts")
         return cls(rows, labels)
 
@@ -137,46 +138,54 @@ class Parts:
         RFC 9051 6.4.5.1: a message that is no multipart has one part, itself, numbered 1; the same holds for a
         message inside a part.
         """
-        part: Part | None = self.root
-        whole = True  # part is a message, whose parts are numbered, rather than a part
-        for number in numbers:
-            if part is not None and not whole and part.kind == MESSAGE:
-                part, whole = self.message(part), True
-            if part is None:
-                return None
-            if part.kind == MULTIPART:
-                part = self._child(part, number)
-            elif not whole or number != 1:
-                return None
-            whole = False
-        return part
+        found = self._locate(numbers)
+        return None if found is None else self._part(*found)
 
     def section(self, numbers: Sequence[int], text: str = "") -> tuple[int, int] | None:
         """(start, end) of the octets of BODY[numbers.text]; text: "", "HEADER", "TEXT" or "MIME".
 
         None when there is no such part, or HEADER or TEXT is asked of a part that is no message.
         """
-        part = self.find(numbers)
-        if part is None:
+        found = self._locate(numbers)
+        if found is None:
             return None
-        if text in ("HEADER", "TEXT"):
-            inner = self.message(part) if numbers else part
-            if inner is None:
-                return None
-            return (inner.header_start, inner.body_start) if text == "HEADER" else (inner.body_start, inner.end)
+        kind, header_start, body_start, end, _ = self._rows[found[0]]
         if text == "MIME":
-            return (part.header_start, part.body_start) if numbers else None
-        return (part.body_start, part.end) if numbers else (part.header_start, part.end)
+            return (header_start, body_start) if numbers else None
+        if not text:
+            return (body_start if numbers else header_start), end
+        if numbers:
+            if kind != MESSAGE:
+                return None
+            _, header_start, body_start, end, _ = self._rows[found[0] + 1]
+        return (header_start, body_start) if text == "HEADER" else (body_start, end)
 
-    def _child(self, part: Part, number: int) -> Part | None:
-        index, end = part.index + 1, part.index + self._rows[part.index][4]
-        while index < end and number > 1:
-            index += self._rows[index][4]
-            number -= 1
-        return self._part(index, part.depth + 1) if index < end and number == 1 else None
+    def _locate(self, numbers: Sequence[int]) -> tuple[int, int] | None:
+        """(row, depth) of a part by its section number."""
+        rows = self._rows
+        index = depth = 0
+        whole = True  # row `index` is a message, whose parts are numbered, rather than a part
+        for number in numbers:
+            if not whole and rows[index][0] == MESSAGE:
+                index, depth, whole = index + 1, depth + 1, True
+            if rows[index][0] == MULTIPART:
+                end = index + rows[index][4]
+                index, depth = index + 1, depth + 1
+                for _ in range(1, number):
+                    if index >= end:
+                        return None
+                    index += rows[index][4]
+                if number < 1 or index >= end:
+                    return None
+            elif not whole or number != 1:
+                return None
+            whole = False
+        return index, depth
 
     def _part(self, index: int, depth: int) -> Part:
         kind, header_start, body_start, end, _ = self._rows[index]
+        if not self._labels:
+            self._labels = self._packed_labels.split(b"\n")
         content_type, encoding, charset = self._labels[index].decode("ascii", "replace").split("\0")
         main, _, sub = content_type.partition("/")
         return Part(kind, main, sub, encoding, charset, header_start, body_start, end, depth, index)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from postroom.message.charsets import incremental, reads_as_ascii, to_text
+from postroom.message.charsets import codec_name, incremental, reads_as_ascii, to_text
 from postroom.message.decode import decode_parameters, decode_words
 from postroom.message.fields import field_values, header_fields, unfold
 from postroom.message.parts import LEAF, MESSAGE, Part, Parts
@@ -59,9 +59,13 @@ def header_matches(header: bytes, name: bytes, needle: Needle) -> bool:
 def header_contains(header: bytes, needle: Needle) -> bool:
     """The text stands anywhere in this header, field names included."""
     lines = unfold(header, -1)
-    if needle.octets and header.isascii() and b"=?" not in header and b"*" not in header:
-        return needle.octets in b"\n".join(lines).lower()
-    return any(_line_contains(line, line, needle) for line in lines)
+    if not needle.octets:
+        return any(_line_contains(line, line, needle) for line in lines)
+    odd = [line for line in lines if b"=?" in line or b"*" in line or not line.isascii()]
+    if odd:
+        seen = set(odd)
+        lines = [line for line in lines if line not in seen]
+    return needle.octets in b"\n".join(lines).lower() or any(_line_contains(line, line, needle) for line in odd)
 
 
 def _line_contains(line: bytes, value: bytes, needle: Needle) -> bool:
@@ -119,7 +123,7 @@ def _is_searched(part: Part) -> bool:
 def _holds(read: Read, part: Part, needle: Needle) -> bool:
     """Is the text in the content of this part."""
     if needle.octets and reads_as_ascii(part.charset):
-        sure = _holds_octets(_octets(read, part), needle.octets)
+        sure = _holds_octets(_octets(read, part), needle.octets, labelled=bool(codec_name(part.charset)))
         if sure is not None:
             return sure
     return any(needle.text in text for text in _folded(_texts(read, part), len(needle.text) - 1))
@@ -129,14 +133,18 @@ def _header(read: Read, part: Part) -> bytes:
     return read(part.header_start, min(part.body_start, part.header_start + PIECE))
 
 
-def _holds_octets(pieces: Iterable[bytes], needle: bytes) -> bool | None:
-    """The usual case, without decoding a charset. None: not found, but there are octets that could fold to ASCII."""
+def _holds_octets(pieces: Iterable[bytes], needle: bytes, *, labelled: bool) -> bool | None:
+    """The usual case, without decoding a charset.
+
+    None: only the decoded text can tell, because 8-bit octets could fold to ASCII, or without a label belong to a
+    charset in which an octet below 0x80 may be half a character.
+    """
     tail = b""
     plain = True
     for piece in pieces:
         octets = tail + piece
         if needle in octets.lower():
-            return True
+            return True if labelled or octets.isascii() else None
         plain = plain and piece.isascii()
         tail = octets[len(octets) - len(needle) + 1 :] if len(needle) > 1 else b""
     return False if plain else None

@@ -10,6 +10,7 @@ On failure: never.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from postroom.message.imap_text import nstring, string
@@ -27,6 +28,8 @@ PART_FIELDS: Final = frozenset(
         b"content-md5",
     )
 )
+
+_SELDOM: Final = PART_FIELDS - {b"content-type", b"content-transfer-encoding"}
 
 _MAX_BOUNDARY = 2048  # RFC 2046 5.1.1 allows 70; mail does not always
 _LABEL = re.compile(rb"[A-Za-z0-9._:+()-]{1,60}")
@@ -60,7 +63,11 @@ _ENCODINGS: Final = {
 
 
 def content_type(value: bytes) -> ContentType:
-    """Read a Content-Type value."""
+    """Read a Content-Type value. Short ones (no boundary, no file name) are few and read once."""
+    return _short_type(value) if len(value) <= 64 else _read_type(value)
+
+
+def _read_type(value: bytes) -> ContentType:
     parsed = parse_type(value)
     if parsed is None:
         return TEXT_TYPE
@@ -88,6 +95,9 @@ def content_type(value: bytes) -> ContentType:
         printed_sub,
         printed,
     )
+
+
+_short_type = lru_cache(maxsize=1024)(_read_type)
 
 
 def parameters(found: Parameters) -> bytes:
@@ -126,6 +136,8 @@ def extension(fields: dict[bytes, bytes], md5: bytes | None) -> bytes:
 
     md5: the name of the field, None for a multipart.
     """
+    if _SELDOM.isdisjoint(fields):
+        return b" NIL NIL NIL" if md5 is None else b" NIL NIL NIL NIL"
     get = fields.get
     shown = b"" if md5 is None else b" NIL" if md5 not in fields else b" " + nstring(get(md5))
     return b"%b %b %b %b" % (
