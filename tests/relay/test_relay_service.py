@@ -294,6 +294,7 @@ async def test_a_text_that_cannot_be_read_is_never_ended(host: ScriptedHost, tmp
 )
 async def test_a_host_that_says_nothing(host: ScriptedHost, stage: str, seconds: int, text: str) -> None:
     host.replies = {stage: b""}
+    host.features = ()
     house = House(host)
     house.take()
     await arrived(house, host, stage)
@@ -309,7 +310,7 @@ async def arrived(house: House, host: ScriptedHost, stage: str) -> None:
     await until(
         {
             "greeting": lambda: bool(host.lines and house.wheel._slots),
-            "MAIL": lambda: bool(host.lines) and "DATA" in host.verbs(),
+            "MAIL": lambda: bool(host.lines) and "MAIL" in host.verbs(),
             "end": lambda: bool(host.messages) and host.messages[0].complete,
         }[stage]
     )
