@@ -1,0 +1,135 @@
+"""Who somebody is, and what an address stands for.
+
+Trusts: the directory. Logins and passwords are hostile text.
+A wrong password, an unknown login and an account without a password look the same to the peer and take the same time.
+Standards: RFC 4616 and RFC 4013 (prepared passwords), RFC 5802 (SCRAM keys), RFC 6409 6.1 (whose address is it).
+On failure: identity.errors; StoreError when the directory cannot be read.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+
+from postroom.config import Passwords
+from postroom.identity.cache import VerdictCache
+from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.identity.hashing import LONGEST_PASSWORD, Hasher, decoy
+from postroom.identity.model import Hosted, Resolution
+from postroom.identity.routing import Routing, find_row
+from postroom.store.api import AccountRow, DirectoryStore
+from postroom.values.address import Address, BadAddress
+from postroom.values.clock import Clock
+from postroom.wire.sasl import ScramKeys, saslprep
+
+
+class Identity:
+    """Answers for one worker. postmaster: address for mail to a postmaster nobody has set up, "" the first account."""
+
+    __slots__ = ("_cache", "_decoy", "_directory", "_hasher", "_routing")
+
+    def __init__(
+        self,
+        directory: DirectoryStore,
+        hasher: Hasher,
+        clock: Clock,
+        passwords: Passwords,
+        *,
+        hostname: str = "localhost",
+        postmaster: str = "",
+    ) -> None:
+        self._directory = directory
+        self._hasher = hasher
+        self._cache = VerdictCache(secrets.token_bytes(32), passwords.cache_seconds, clock)
+        self._decoy = decoy(passwords)
+        self._routing = Routing(directory, hostname, postmaster)
+
+    async def authenticate(self, login: str, password: str) -> AccountRow:
+        """The account whose login and password these are.
+
+        Raises BadCredentials; AccountDisabled, only after the right password; PasswordsUnavailable or another
+        StoreUnavailable when it cannot be checked now.
+        """
+        row = await self._account(login)
+        known = row is not None and bool(row.password)
+        stored = row.password if row is not None and known else self._decoy
+        right = await self._verify(row.login if row is not None else login, stored, password)
+        if row is None or not known or not right:
+            raise BadCredentials(login)
+        if await self._off(row):
+            raise AccountDisabled(login)
+        return row
+
+    async def scram(self, login: str) -> tuple[AccountRow, ScramKeys] | None:
+        """Account and SCRAM keys; None when there is none, it is disabled or has no keys: answer with decoys then."""
+        row = await self._account(login)
+        if row is None or not row.scram or await self._off(row):
+            return None
+        return row, msgspec.msgpack.decode(row.scram, type=ScramKeys)
+
+    async def resolve(self, address: Address) -> Resolution:
+        """Where mail for the address goes. Raises StoreError."""
+        return await self._routing.resolve(address)
+
+    async def find(self, address: str) -> AccountRow | None:
+        """The account whose mailboxes take mail for a local address of the queue; None when it is gone."""
+        try:
+            answer = await self._routing.resolve(Address.parse(address))
+        except BadAddress:
+            return None
+        if not isinstance(answer, Hosted) or answer.targets[0].account is None:
+            return None
+        return await self._directory.account(answer.targets[0].account)
+
+    async def is_hosted(self, domain: str) -> bool:
+        """True for a domain of ours (A-labels, lower case)."""
+        return await self._directory.domain(domain) is not None
+
+    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
+        """True for its own login, plus addresses of it, and aliases it is a member of; never for outside addresses.
+
+        None is the null sender, which anybody may use (RFC 5321 4.5.5).
+        """
+        if address is None or address.key == account.login:
+            return True
+        found = await find_row(self._directory, address.key)
+        if isinstance(found, AccountRow):
+            return found.id == account.id
+        if found is None:
+            return False
+        answer = await self._routing.resolve(address)
+        return isinstance(answer, Hosted) and any(target.account == account.id for target in answer.targets)
+
+    # inside
+
+    async def _account(self, login: str) -> AccountRow | None:
+        """The account of a login as people type it: any case; without a domain where only one is hosted."""
+        if "@" not in login:
+            domains = await self._directory.domains()
+            if len(domains) != 1:
+                return None
+            login = f"{login}@{domains[0].name}"
+        try:
+            return await self._directory.account_by_login(Address.parse(login.strip()).key)
+        except BadAddress:
+            return None
+
+    async def _off(self, row: AccountRow) -> bool:
+        domain = await self._directory.domain(row.login.rpartition("@")[2])
+        return row.disabled or domain is None or domain.disabled
+
+    async def _verify(self, login: str, stored: str, password: str) -> bool:
+        try:
+            password = saslprep(password)
+        except ValueError:
+            password = ""  # prohibited characters: nobody's password, but it takes its time
+        if len(password.encode("utf-8", "surrogatepass")) > LONGEST_PASSWORD:
+            password = ""
+        # The login is part of it: or a password tried on one unknown login would be refused faster on the next.
+        digest = self._cache.digest(login, stored, password)
+        verdict = self._cache.get(digest)
+        if verdict is None:
+            verdict = await self._hasher.verify(stored, password)
+            self._cache.put(digest, verdict)
+        return verdict and password != ""
