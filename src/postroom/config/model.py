@@ -51,6 +51,9 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     event_loop: Annotated[str, Meta(pattern="^(uvloop|asyncio)$", description="uvloop, or asyncio without it.")] = (
         "uvloop"
     )
+    postmaster: Annotated[
+        str, Meta(description="Address for mail to a postmaster nobody has set up; empty is the first account.")
+    ] = ""
     shutdown_seconds: Annotated[float, Meta(gt=0, description="How long a stop may take before it is forced.")] = 10.0
 
 

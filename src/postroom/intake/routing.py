@@ -8,43 +8,29 @@ On failure: Refusal 451 4.3.0 when the directory cannot be read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from postroom.identity.model import Hosted, NotHosted, Resolution, Target, Unknown
 from postroom.store.api import AccountRow, NewRecipient, StoreError
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
 
+__all__ = [
+    "LOCAL",
+    "REMOTE",
+    "Hosted",
+    "Identity",
+    "NotHosted",
+    "Resolution",
+    "Routes",
+    "Target",
+    "Unknown",
+    "recipients",
+    "resolve",
+]
+
 LOCAL = "local"
 REMOTE = "remote"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where mail goes in the end; account: its id, None outside."""
-
-    address: str
-    account: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class NotHosted:
-    """The domain is none of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The domain is ours, the address is not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hosted:
-    """Ours: the final targets, aliases expanded."""
-
-    targets: tuple[Target, ...]
-
-
-Resolution = NotHosted | Unknown | Hosted
 
 
 class Identity(Protocol):
