@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mailbox_model import Mailbox
 
 from postroom.mailbox.view import Changes, Rows, View
-from postroom.store.api import FlagChange, FlagOp, Page, Snapshot
+from postroom.store.api import FlagChange, FlagOp, Page, Snapshot, StoreFlagsResult
 from postroom.values.flags import DELETED, FLAGGED, POP3_HIDDEN, SEEN, VISIBLE
 from postroom.wire.imap.commands import STAR
 
@@ -58,7 +58,10 @@ class Client:
         self.rows(changes.flags)
 
     def store(self, box: Mailbox, uids: list[int], change: FlagChange, *, silent: bool) -> None:
-        result = box.store(uids, change)
+        self.take(box.store(uids, change), uids, change, silent=silent)
+
+    def take(self, result: StoreFlagsResult, uids: list[int], change: FlagChange, *, silent: bool) -> None:
+        """The replies to the client's own STORE."""
         stored = self.view.stored(result, uids, change, silent=silent)
         if stored.keywords is not None:
             self.names = stored.keywords
@@ -293,3 +296,22 @@ def test_shared_pages_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("postroom.mailbox.difference.joined", lambda pages: (reads.extend(pages), pages[0])[1])
     assert len(view.changes(new, expunge_ok=True).flags) == 1
     assert reads == touched
+
+
+@pytest.mark.parametrize("op", list(FlagOp))
+@pytest.mark.parametrize("keywords", [(), ("$junk",), ("Work", "$Junk")])
+@pytest.mark.parametrize("bits", [0, SEEN, SEEN | DELETED])
+@pytest.mark.parametrize("pages", [1, 2, 9])
+def test_a_client_that_knows_everything_hears_nothing_of_its_silent_change(
+    op: FlagOp, keywords: tuple[str, ...], bits: int, pages: int
+) -> None:
+    box = _box(9, pages)
+    box.store([2, 3], FlagChange(op=FlagOp.ADD, bits=FLAGGED | SEEN, keywords=("$Junk", "Work")))
+    box.store([4], FlagChange(op=FlagOp.ADD, bits=POP3_HIDDEN))
+    view = View(box.snapshot(), condstore=True)
+    change = FlagChange(op=op, bits=bits, keywords=tuple(word.replace("junk", "Junk") for word in keywords))
+    told = FlagChange(op=op, bits=bits, keywords=keywords)
+    stored = view.stored(box.store([1, 2, 4, 9], change), [1, 2, 4, 9], told, silent=True)
+    assert not stored.rows
+    assert stored.applied.uids() == [1, 2, 4, 9]
+    assert not view.changes(box.snapshot(), expunge_ok=True)

@@ -107,7 +107,7 @@ class View:
         old = self._told
         if new is old:
             return NOTHING
-        if new.modseq == old.modseq and new.keywords == old.keywords and not self._ghosts:
+        if new.modseq == old.modseq and new.keywords == old.keywords:
             self._told = new  # the same state, read again
             return NOTHING
         told = Told(old.uidnext, keep_ghosts=not expunge_ok, by_modseq=self.condstore)
