@@ -95,6 +95,7 @@ async def test_marks_until_quit(account: Account, login: Reader) -> None:
     drop = await login()
     drop.mark(2)
     assert (drop.count, drop.last) == (2, 3)
+    assert drop.octets == len(mail(1)) + len(mail(3))
     assert [number for number, _ in drop.sizes()] == [1, 3]
     assert [number for number, _ in await drop.uidls()] == [1, 3]
     for call in (drop.size, drop.mark):
@@ -103,7 +104,7 @@ async def test_marks_until_quit(account: Account, login: Reader) -> None:
     with pytest.raises(NoSuchMessage):
         await drop.content(2)
     drop.reset()
-    assert drop.count == 3
+    assert (drop.count, drop.octets) == (3, sum(len(mail(number)) for number in (1, 2, 3)))
     drop.mark(1)
     drop.mark(3)
     committed = await drop.commit()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postroom.mailbox.criteria import Scene
+from postroom.mailbox.criteria import Scene, column_test, mask_octets
 from postroom.mailbox.errors import BadSequence, SearchTooDeep
 from postroom.mailbox.search import Found, Pace, search
 from postroom.message.index import index
@@ -226,6 +226,9 @@ async def test_bodies_are_read_only_where_cheaper_keys_leave_it_open() -> None:
     found = await search(key, scene(), texts, Pace(StillClock()))  # type: ignore[arg-type]
     assert found.seqs() == [1, 6]
     assert texts.reads == 2
+    either = SearchKey(Key.OR, keys=(SearchKey(Key.BODY, text="folder"), SearchKey(Key.UNFLAGS, bits=SEEN)))
+    assert (await search(either, scene(), texts, Pace(StillClock()))).seqs() == [1, 3, 4, 6]  # type: ignore[arg-type]
+    assert texts.reads == 2 + 3
 
 
 async def test_the_loop_gets_its_turn() -> None:
@@ -255,3 +258,45 @@ async def test_absurd_programs_are_refused() -> None:
         deep = SearchKey(Key.NOT, keys=(deep,))
     with pytest.raises(SearchTooDeep):
         await run(deep)
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("=?utf-8?b?w6RuZGVydW5n?=", "nderung"),  # base64 shows no octet of it
+        ("\u212aelvin", "kelvin"),  # the kelvin sign folds to k
+        ("=?iso-8859-1?q?a=62c?=", "abc"),
+        ("one\r\n two", "one two"),
+        ('say "x\\y"', 'say "x\\y"'),
+    ],
+)
+async def test_text_that_looks_different_in_the_envelope(subject: str, text: str) -> None:
+    texts = Texts([mail(subject), mail("zzz")])
+    page = Page(*(array(kind, [1, 2]) if kind else b"\0\0" for kind in ("I", "", "Q", "Q")),
+                array("Q", [1001, 1002]), array("I", [1, 2]), array("q", [1, 2]))  # fmt: skip
+    found = await search(
+        header("SUBJECT", text),
+        Scene(Snapshot(1, 1, 3, 3, [page]), (), NOW),
+        texts,  # type: ignore[arg-type]
+        Pace(StillClock()),
+    )
+    assert found.seqs() == [1]
+
+
+@pytest.mark.parametrize(
+    ("key", "dates"),
+    [
+        (SearchKey(Key.SINCE, number=2), [2 * DAY, 3 * DAY - 1, 3 * DAY]),
+        (SearchKey(Key.BEFORE, number=2), [2 * DAY - 1]),
+        (SearchKey(Key.ON, number=2), [2 * DAY, 3 * DAY - 1]),
+        (SearchKey(Key.OLDER, number=NOW - 2 * DAY), [2 * DAY - 1, 2 * DAY]),
+        (SearchKey(Key.YOUNGER, number=NOW - 2 * DAY), [2 * DAY, 3 * DAY - 1, 3 * DAY]),
+    ],
+)
+def test_days_begin_at_midnight(key: SearchKey, dates: list[int]) -> None:
+    all_dates = [2 * DAY - 1, 2 * DAY, 3 * DAY - 1, 3 * DAY]
+    page = Page(*(array(kind, range(4)) if kind else bytes(4) for kind in ("I", "", "Q", "Q", "Q", "I")),
+                array("q", all_dates))  # fmt: skip
+    test = column_test(key, Scene(Snapshot(1, 1, 9, 9, [page]), (), NOW))
+    assert test is not None
+    assert [when for when, hit in zip(all_dates, mask_octets(test(page, 1), 4), strict=True) if hit] == dates
