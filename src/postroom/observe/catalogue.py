@@ -35,6 +35,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "connection.refused": Kind("info", "too many connections from one address", ("service", "ip", "reason")),
     "login.succeeded": Kind("info", "a client logged in", ("service", "ip", "login", "mechanism")),
     "login.failed": Kind("warning", "wrong name or password", ("service", "ip", "login", "mechanism", "reason")),
+    "client.named": Kind("debug", "a client said what it is (IMAP ID)", ("service", "ip", "login", "client")),
     "mail.refused": Kind("info", "a command or message was refused", ("service", "ip", "code", "reason")),
     "message.accepted": Kind("info", "mail is ours", ("queue_id", "sender", "recipients", "size", "peer")),
     "message.delivered": Kind("info", "it lies in the mailbox", _MESSAGE),

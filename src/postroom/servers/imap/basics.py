@@ -1,0 +1,55 @@
+"""CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE.
+
+Standards: RFC 9051 6.1, 6.3.1, 6.3.10; RFC 2971 (ID); RFC 5161 and RFC 6855 4 (ENABLE); RFC 3501 6.4.1 (CHECK).
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from postroom.servers.imap.replies import Reply, ok
+from postroom.servers.imap.session import Session
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, Enable, Id
+
+
+def capability(session: Session, _command: Command) -> Reply:
+    """CAPABILITY."""
+    session.send(response.capability(session.wire.capabilities()))
+    return ok("Capability completed")
+
+
+def noop(_session: Session, command: Command) -> Reply:
+    """NOOP and CHECK: the news comes with every reply, and everything is durable already."""
+    return ok(f"{command.name.capitalize()} completed")
+
+
+def logout(session: Session, _command: Command) -> Reply:
+    """LOGOUT: BYE, OK, close."""
+    session.deselect()
+    session.send(response.bye("Logging out"))
+    session.wire.closing()
+    session.then = session.link.close
+    return ok("Logout completed")
+
+
+def identify(session: Session, command: Command) -> Reply:
+    """ID: who we are, and a note of who the client says it is (RFC 2971 3; never used to decide anything)."""
+    session.service.identified(session, cast(Id, command.args).fields)
+    session.send(response.identification({"name": "Postroom", "version": session.service.version}))
+    return ok("ID completed")
+
+
+def enable(session: Session, command: Command) -> Reply:
+    """ENABLE: what we know of the list."""
+    enabled = session.wire.enable(cast(Enable, command.args).names)
+    if session.selected is not None and session.wire.condstore:
+        session.selected.view.condstore = True
+    session.send(response.enabled(enabled))
+    return ok("Enabled")
+
+
+def namespace(session: Session, _command: Command) -> Reply:
+    """NAMESPACE: everything is personal and at the top (RFC 9051 6.3.10)."""
+    session.send(response.namespace())
+    return ok("Namespace completed")

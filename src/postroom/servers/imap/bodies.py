@@ -1,0 +1,181 @@
+"""FETCH items that need the message itself: sections, BINARY, RFC822 (RFC 9051 6.4.5, RFC 3516).
+
+A small answer goes out in one write; of a large one no more than a slice is in memory at a time, and a slow reader
+holds it up (Pace). A literal that has begun is completed or the connection ends: nothing else could keep the client
+in step.
+Trusts: part offsets of the store. Bodies are passed on octet by octet as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from postroom.mailbox import sections
+from postroom.mailbox.selection import Selection
+from postroom.servers.imap.columns import HELD, RENDERED, Run, groups, held, messages_of, sequence_numbers
+from postroom.servers.imap.pace import Pace
+from postroom.servers.imap.session import Session
+from postroom.store.api import NotFound
+from postroom.values.content import Content
+from postroom.wire.imap import rows
+from postroom.wire.imap.commands import Attribute, Item
+
+#: octets of a literal that are read and sent at once
+SLICE: Final = 256 * 1024
+#: messages whose columns are read together
+_BATCH: Final = 64
+#: attributes that need no message text
+_COLUMNS: Final = HELD | RENDERED.keys()
+_UID: Final = Item(Attribute.UID)
+_FLAGS: Final = Item(Attribute.FLAGS)
+_MODSEQ: Final = Item(Attribute.MODSEQ)
+
+
+async def send_bodies(session: Session, selection: Selection, items: Sequence[Item], marked: frozenset[int]) -> bool:
+    """One response a message; those in `marked` (UIDs) show their new flags too. False when some were gone."""
+    pace = Pace(session.link)
+    reader = _Reader(session, selection, items)
+    shown = {item.attribute for item in items}
+    seen_items = [item for item in reader.seen_items() if item.attribute not in shown]
+    complete = True
+    for runs in groups(selection, _BATCH):
+        await reader.load(runs, with_flags=bool(marked))
+        for place, uid in enumerate(reader.uids):
+            extra = seen_items if uid in marked else ()
+            try:
+                await reader.send(place, extra, pace)
+            except NotFound:
+                complete = False
+    return complete
+
+
+class _Reader:
+    """The columns of a batch of messages, and how each becomes a response."""
+
+    __slots__ = (
+        "_columns",
+        "_headers",
+        "_items",
+        "_messages",
+        "_needs_layout",
+        "_parts",
+        "_plain",
+        "_rendered",
+        "_selection",
+        "_seqs",
+        "_session",
+        "uids",
+    )
+
+    def __init__(self, session: Session, selection: Selection, items: Sequence[Item]) -> None:
+        self._session = session
+        self._selection = selection
+        self._items = items
+        self._plain = [item.attribute for item in items if item.attribute in _COLUMNS]
+        self._rendered = [attribute for attribute in self._plain if attribute in RENDERED]
+        self._needs_layout = any(_needs_layout(item) for item in items)
+        self._columns: dict[Attribute, Sequence[object]] = {}
+        self._seqs: Sequence[int] = ()
+        self._messages: Sequence[int] = ()
+        self._headers: Sequence[int] = ()
+        self._parts: Sequence[bytes] = ()
+        self.uids: Sequence[int] = ()
+
+    def seen_items(self) -> Sequence[Item]:
+        r"""What a response must say that shows a new \Seen (RFC 9051 6.4.5, RFC 7162 3.2.4)."""
+        return (_UID, _FLAGS, _MODSEQ) if self._session.wire.condstore else (_FLAGS,)
+
+    async def load(self, runs: Sequence[Run], *, with_flags: bool) -> None:
+        """Read the columns that the items need, for these messages."""
+        texts = self._session.box.flag_texts(self._selection.snapshot)
+        store = self._session.me.store
+        self._seqs, self._messages = sequence_numbers(runs), messages_of(runs)
+        wanted = {Attribute.UID, *self._plain}
+        if with_flags:
+            wanted |= {Attribute.FLAGS, Attribute.MODSEQ}
+        columns: dict[Attribute, Sequence[object]] = {}
+        for attribute in wanted:
+            if attribute in RENDERED:
+                columns[attribute] = await store.columns(self._messages, RENDERED[attribute])
+            else:
+                columns[attribute] = held(attribute, runs, texts)
+        self._columns = columns
+        self.uids = columns[Attribute.UID]  # type: ignore[assignment]  # UIDs are numbers
+        if self._needs_layout:
+            await self._load_layout()
+
+    async def _load_layout(self) -> None:
+        """Header sizes and part offsets; b"" for messages that are gone."""
+        found = {row.message: row for row in await self._session.me.store.rendered(self._messages)}
+        rows = [found.get(message) for message in self._messages]
+        self._headers = [row.header if row else 0 for row in rows]
+        self._parts = [row.parts if row else b"" for row in rows]
+
+    async def send(self, place: int, extra: Sequence[Item], pace: Pace) -> None:
+        """Send the response of one message. Raises NotFound before anything of it is sent."""
+        content = await self._session.me.store.content(self._messages[place])
+        if any(self._columns[attribute][place] == b"" for attribute in self._rendered):
+            raise NotFound
+        out = [b"* %d FETCH (" % self._seqs[place]]
+        space = b""
+        for item in (*self._items, *extra):
+            out.append(space)
+            space = b" "
+            if item.attribute in _COLUMNS:
+                out.append(rows.item_text(item, self._columns[item.attribute][place]))
+            else:
+                await self._add(out, item, content, place, pace)
+        out.append(b")\r\n")
+        self._session.send(b"".join(out))
+        await pace.breathe()
+
+    async def _add(self, out: list[bytes], item: Item, content: Content, place: int, pace: Pace) -> None:
+        """Add an item's label and value to `out`; a large literal is sent on the spot, with what stands before it."""
+        header, parts = (self._headers[place], self._parts[place]) if self._needs_layout else (0, b"")
+        if item.attribute is Attribute.BINARY_SIZE:
+            size = sections.binary_size(item, content, header, parts)
+            out.append(b"%b %d" % (item.label, size or 0))
+        elif sections.needs_reading(item):
+            _add_literal(out, item, sections.read(item, content, header, parts))
+        else:
+            span = sections.span(item, content.size, header, parts)
+            if span is not None and span[1] - span[0] > SLICE:
+                await self._stream(out, item, content, span, pace)
+            else:
+                _add_literal(out, item, None if span is None else content.read(*span))
+
+    async def _stream(self, out: list[bytes], item: Item, content: Content, span: tuple[int, int], pace: Pace) -> None:
+        start, end = span
+        data = content.read(start, start + SLICE)  # before the literal is announced: it may fail
+        out.append(rows.literal_item(item, end - start))
+        self._session.send(b"".join(out))
+        out.clear()
+        try:
+            while data:
+                self._session.send(data)
+                await pace.breathe()
+                start += len(data)
+                data = content.read(start, min(start + SLICE, end))
+            if start != end:
+                raise OSError("the file of a message is shorter than it should be")
+        except OSError as fault:
+            self._session.service.bug(self._session, "FETCH", fault)
+            self._session.link.abort()
+            raise ConnectionAbortedError from fault
+
+
+def _add_literal(out: list[bytes], item: Item, data: bytes | None) -> None:
+    """A section's label and octets; literal8 when BINARY has NULs in it (RFC 9051 4.3.1), NIL for no such part."""
+    if data is None:
+        out.append(rows.nil_item(item))
+    else:
+        out.append(rows.literal_item(item, len(data), item.attribute is Attribute.BINARY and b"\0" in data))
+        out.append(data)
+
+
+def _needs_layout(item: Item) -> bool:
+    """Header size or part offsets are looked at."""
+    if item.attribute in _COLUMNS or item.attribute is Attribute.RFC822:
+        return False
+    return bool(item.part or item.text) or item.attribute in (Attribute.RFC822_HEADER, Attribute.RFC822_TEXT)

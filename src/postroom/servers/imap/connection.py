@@ -1,0 +1,207 @@
+"""The IMAP driver: octets from the link in, commands executed one after the other, replies out.
+
+Owns: the connection's session, the command in progress, and the order of things: nothing of the next command happens
+before the last one is answered. While a command waits (disk, password check, slow reader), reading pauses.
+Trusts: nobody. Bad commands are counted; a client that sends too many is sent away. Deadlines end silent clients.
+Standards: RFC 9051 2.2, 5.4 (autologout), 5.5 (pipelining), 7.1.5 (BYE).
+On failure: an executor's fault becomes a tagged NO; only a lost connection or a BYE ends the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from postroom.servers.imap import append, dispatch
+from postroom.servers.imap.eager import run_eagerly
+from postroom.servers.imap.pace import TURN_SECONDS
+from postroom.servers.imap.session import Session
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command
+from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart, Continue, Event, RawLine, Refused
+from postroom.wire.imap.session import Session as Wire
+
+if TYPE_CHECKING:
+    from postroom.net.link import Link
+    from postroom.servers.imap.service import ImapService
+
+#: refused commands before the client is sent away, before and after login
+MAX_FAULTS_BEFORE_LOGIN: Final = 5
+MAX_FAULTS: Final = 50
+
+
+class ImapConnection:
+    """net.link.Driver of one client."""
+
+    __slots__ = (
+        "_faults",
+        "_leaving",
+        "_link",
+        "_paused",
+        "_service",
+        "_task",
+        "_upgraded",
+        "_wake_due",
+        "_working",
+        "session",
+    )
+
+    def __init__(self, service: ImapService, link: Link, *, starttls: bool) -> None:
+        self._service = service
+        self._link = link
+        self._task: asyncio.Task[None] | None = None
+        self._faults = 0
+        self._paused = self._wake_due = self._upgraded = self._working = False
+        self._leaving = ""  # why we say BYE once the command in progress is answered
+        self.session = Session(service, link, Wire(service.offer(link, starttls=starttls), service.wire_limits), self)
+
+    # --- the link's side
+
+    def connected(self) -> None:
+        """Greet, or send away who has too many connections."""
+        refusal = self._service.admit(self, self._link)
+        if refusal:
+            self.bye(refusal)
+            return
+        self._link.deadline(self._service.limits.idle_login)
+        code = response.capability_code(self.session.wire.capabilities())
+        self._link.send(response.ok(b"*", self._service.greeting, code))
+
+    def received(self, data: bytes) -> None:
+        """Octets from the client."""
+        session = self.session
+        if session.account is not None:
+            self._link.deadline(self._service.limits.idle_imap)
+        elif self._upgraded:
+            self._upgraded = False  # TLS stands: forget what was said before, offer what is right now
+            session.wire.secured(self._service.offer(self._link, starttls=False))
+        session.wire.feed(data)
+        if self._task is None:
+            self._pump()
+        elif not self._paused:
+            self._paused = True  # it has sent ahead; what it sends now can wait in its own buffers
+            self._link.pause()
+
+    def expired(self) -> None:
+        """RFC 9051 5.4: autologout."""
+        self.bye("Autologout; idle for too long" if self.session.account else "Login took too long")
+
+    def closed(self, reason: Exception | None) -> None:
+        """The connection is gone: let go of everything."""
+        if self._task is not None:
+            self._task.cancel()
+        append.abandon(self.session)
+        self._service.forget(self, self._link)
+        self.session.close()
+
+    # --- leaving
+
+    def bye(self, text: str) -> None:
+        """Say BYE and close, at once. text may begin with a response code in brackets."""
+        self._link.send(response.bye(text))
+        self.session.wire.closing()
+        self._link.close()
+
+    def leave(self, text: str) -> None:
+        """Say BYE and close as soon as the command in progress is answered (graceful stop, account disabled)."""
+        self._leaving = text
+        if self._task is None and not self._working:
+            self.bye(text)
+
+    def start_tls(self) -> None:
+        """Shake hands; what the client sent ahead is forgotten."""
+        self.session.wire.framer.drop_input()
+        self._upgraded = True
+        self._link.start_tls()
+
+    # --- work
+
+    def wake(self) -> None:
+        """News for a client in IDLE: tell it at the end of this turn of the loop, however much news there is."""
+        if not self._wake_due and self._link.alive:
+            self._wake_due = True
+            asyncio.get_running_loop().call_soon(self._woken)
+
+    def _woken(self) -> None:
+        self._wake_due = False
+        if self._task is None and self.session.idling and self._link.alive:
+            self._start(dispatch.push(self.session))
+            self._pump()
+
+    def _pump(self) -> None:
+        """Take events until there are none, one suspends, or our turn is over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + TURN_SECONDS
+        while self._task is None and self._link.alive:
+            event = self.session.wire.next_event()
+            if event is None:
+                break
+            self._take(event)
+            if loop.time() > end and self._task is None:
+                self._start(_turn())
+        if self._paused and self._task is None:
+            self._paused = False
+            self._link.resume()
+
+    def _take(self, event: Event) -> None:
+        session = self.session
+        if isinstance(event, Command):
+            self._start(dispatch.execute(session, event))
+        elif isinstance(event, AppendData):
+            append.data(session, event)
+        elif isinstance(event, Continue):
+            session.send(response.CONTINUE)
+        elif isinstance(event, RawLine):
+            self._start(dispatch.line(session, event.data))
+        elif isinstance(event, AppendStart):
+            self._start(append.start(session, event))
+        elif isinstance(event, AppendEnd):
+            self._start(append.end(session, event))
+        elif isinstance(event, Refused):
+            append.abandon(session)
+            session.send(response.refused(event))
+            self.fault()
+            self._start(_nothing())
+
+    def fault(self) -> None:
+        """Count a command that made no sense; too many end the connection."""
+        self._faults += 1
+        if self._faults >= (MAX_FAULTS if self.session.account else MAX_FAULTS_BEFORE_LOGIN):
+            self._leaving = "[CLIENTBUG] Too many commands that made no sense"
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._working = True
+        try:
+            self._task = run_eagerly(work, self._resume)
+        except ConnectionError:
+            self._link.abort()
+        finally:
+            self._working = False
+        if self._task is None and self._leaving and self._link.alive:
+            self.bye(self._leaving)
+
+    def _resume(self, task: asyncio.Task[None]) -> None:
+        """What suspended has ended: go on."""
+        self._task = None
+        if task.cancelled() or not self._link.alive:
+            return
+        fault = task.exception()
+        if fault is not None:
+            self._link.abort()  # the peer is gone; executors let nothing else through
+            return
+        if self._leaving:
+            self.bye(self._leaving)
+            return
+        if self.session.idling and self.session.news:
+            self.wake()
+        self._pump()
+
+
+async def _turn() -> None:
+    """Let the other connections have their turn."""
+    await asyncio.sleep(0)
+
+
+async def _nothing() -> None:
+    """No work; what is due after any command is due."""

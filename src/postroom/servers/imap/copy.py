@@ -1,0 +1,71 @@
+"""COPY, MOVE and their UID forms (RFC 9051 6.4.7 and 6.4.8, RFC 6851, RFC 4315 3).
+
+All or nothing: the store does it in one transaction. UIDs that are gone are left out.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from postroom.mailbox.errors import NoSuchMailbox
+from postroom.servers.imap import updates
+from postroom.servers.imap.replies import READ_ONLY, Refused, Reply, no, ok
+from postroom.servers.imap.session import Session
+from postroom.store.api import CopyResult, MailboxInfo, NotFound
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, Copy
+from postroom.wire.imap.sequence import ranges_of
+
+
+async def copy(session: Session, command: Command) -> Reply:
+    """COPY and UID COPY."""
+    args = cast(Copy, command.args)
+    box = session.box
+    uids = box.view.resolve(args.set, uid=command.name == "UID COPY").uids()
+    target = await destination(session, args.mailbox)
+    if not uids:
+        return ok("Copy completed, nothing to copy")
+    result = await session.me.copy(box.id, uids, target.id)
+    if len(result.source) < len(uids) and not command.name.startswith("UID"):
+        # nothing of it may be there to be found (RFC 2180 4.4.1 lets a server copy what is left)
+        return no("Some of the messages no longer exist; the others were copied", _copyuid(result) or b"EXPUNGEISSUED")
+    return ok("Copy completed", _copyuid(result))
+
+
+async def move(session: Session, command: Command) -> Reply:
+    """MOVE and UID MOVE: COPYUID untagged, then the EXPUNGEs, then OK (RFC 6851 4.3)."""
+    args = cast(Copy, command.args)
+    box = session.box
+    uids = box.view.resolve(args.set, uid=command.name == "UID MOVE").uids()
+    if box.read_only:
+        return READ_ONLY
+    target = await destination(session, args.mailbox)
+    if target.id == box.id:
+        return no("The messages are in that mailbox already", b"CANNOT")
+    if not uids:
+        return ok("Move completed, nothing to move")
+    result = await session.me.move(box.id, uids, target.id)
+    code = _copyuid(result)
+    if code:
+        session.send(response.ok(b"*", "Moved", code))
+    changes = box.view.changes(result.source_snapshot, expunge_ok=True)
+    updates.send_changes(session, changes)
+    # RFC 7162 3.2.7 is for EXPUNGE; the same knowledge is due after MOVE
+    modseq = (
+        response.number_code(b"HIGHESTMODSEQ", box.view.modseq) if session.wire.qresync and changes.vanished else b""
+    )
+    return ok("Move completed", modseq)
+
+
+async def destination(session: Session, name: str) -> MailboxInfo:
+    """The mailbox to copy or append to. A missing one is a hint to create it (RFC 9051 7.1, TRYCREATE)."""
+    try:
+        return await session.me.find(name)
+    except (NoSuchMailbox, NotFound):
+        raise Refused(no("There is no such mailbox; create it first", b"TRYCREATE")) from None
+
+
+def _copyuid(result: CopyResult) -> bytes:
+    if not result.source:
+        return b""
+    return response.copyuid(result.uidvalidity, ranges_of(result.source), ranges_of(result.target))

@@ -1,0 +1,168 @@
+"""From command to executor: one loop runs it, tells the news and prints the reply.
+
+Who may do what and when is data in the command table (wire.imap.table), which the wire session asks; what to do is
+data here (EXECUTORS).
+Owns: the order of a command's responses: its own data, news (if the table allows it), the tagged reply.
+Standards: RFC 9051 3, 5.5, 7.5.1 (no EXPUNGE during FETCH, STORE, SEARCH), RFC 7162 6 (HIGHESTMODSEQ while waiting).
+On failure: errors of the rooms below become their NO; a bug becomes NO [SERVERBUG] and a log line with the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+from postroom.mailbox.view import Changes
+from postroom.servers.imap import (
+    append,
+    basics,
+    copy,
+    expunge,
+    fetch,
+    idle,
+    list,
+    login,
+    mailboxes,
+    quota,
+    search,
+    select,
+    status,
+    store,
+    updates,
+)
+from postroom.servers.imap.replies import Reply, reply_for
+from postroom.servers.imap.session import Session
+from postroom.store.api import NotFound, StoreError
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, Search
+from postroom.wire.imap.table import COMMANDS
+
+#: None: the command goes on with the client's next line (Session.await_line)
+Executor = Callable[[Session, Command], "Awaitable[Reply | None] | Reply | None"]
+
+EXECUTORS: Final[dict[str, Executor]] = {
+    "CAPABILITY": basics.capability,
+    "NOOP": basics.noop,
+    "CHECK": basics.noop,
+    "LOGOUT": basics.logout,
+    "ID": basics.identify,
+    "ENABLE": basics.enable,
+    "NAMESPACE": basics.namespace,
+    "STARTTLS": login.starttls,
+    "LOGIN": login.login,
+    "AUTHENTICATE": login.authenticate,
+    "SELECT": select.select,
+    "EXAMINE": select.select,
+    "CLOSE": select.close,
+    "UNSELECT": select.unselect,
+    "CREATE": mailboxes.create,
+    "DELETE": mailboxes.delete,
+    "RENAME": mailboxes.rename,
+    "SUBSCRIBE": mailboxes.subscribe,
+    "UNSUBSCRIBE": mailboxes.subscribe,
+    "LIST": list.list_mailboxes,
+    "LSUB": list.list_subscribed,
+    "STATUS": status.status,
+    "APPEND": append.append,
+    "IDLE": idle.idle,
+    "EXPUNGE": expunge.expunge,
+    "UID EXPUNGE": expunge.expunge,
+    "SEARCH": search.search,
+    "UID SEARCH": search.search,
+    "FETCH": fetch.fetch,
+    "UID FETCH": fetch.fetch,
+    "STORE": store.store,
+    "UID STORE": store.store,
+    "COPY": copy.copy,
+    "UID COPY": copy.copy,
+    "MOVE": copy.move,
+    "UID MOVE": copy.move,
+    "GETQUOTA": quota.get_quota,
+    "GETQUOTAROOT": quota.get_quota_root,
+    "SETQUOTA": quota.set_quota,
+}
+
+
+async def execute(session: Session, command: Command) -> None:
+    """Run one command to its tagged reply (or to the point where it waits for a line)."""
+    reply = await _guarded(session, EXECUTORS[command.name](session, command), command.name)
+    if reply is not None:
+        await _finish(session, command, reply)
+
+
+async def line(session: Session, data: bytes) -> None:
+    """A line for the command that waits for one."""
+    command, taker = session.waiting, session.takes_line
+    assert command is not None
+    assert taker is not None
+    reply = await _guarded(session, taker(session, data), command.name)
+    if reply is not None:
+        session.end_lines()
+        await _finish(session, command, reply)
+
+
+async def push(session: Session) -> None:
+    """News for a client in IDLE."""
+    if session.selected is not None:
+        changes = await _news(session, expunge_ok=True)
+        if changes and changes.vanished and session.wire.qresync:
+            code = response.number_code(b"HIGHESTMODSEQ", session.box.view.modseq)
+            session.send(response.ok(b"*", "All changes up to this are told", code))
+
+
+async def _guarded(session: Session, work: Awaitable[Reply | None] | Reply | None, name: str) -> Reply | None:
+    try:
+        if work is None or isinstance(work, Reply):
+            return work
+        return await work
+    except ConnectionError:
+        raise  # the peer is gone: nobody is left to answer
+    except Exception as fault:
+        return reply_for(fault) or session.service.bug(session, name, fault)
+
+
+async def _finish(session: Session, command: Command, reply: Reply) -> None:
+    """News, then the tagged reply."""
+    if reply.status == b"BAD":
+        session.connection.fault()
+    elif session.selected is not None:
+        reply = await _with_news(session, reply, expunge_ok=_expunge_ok(command))
+    session.send(reply.line(command.tag))
+    if session.then is not None:
+        then, session.then = session.then, None
+        then()
+
+
+def _expunge_ok(command: Command) -> bool:
+    """RFC 9051 7.5.1; RFC 7162 3.2.10.2: nor during a UID SEARCH that names message numbers."""
+    if command.name == "UID SEARCH":
+        return not search.names_numbers(cast(Search, command.args).key)
+    return COMMANDS[command.name].expunge_ok
+
+
+async def _with_news(session: Session, reply: Reply, *, expunge_ok: bool) -> Reply:
+    changes = await _news(session, expunge_ok=expunge_ok)
+    if changes is None or session.selected is None:
+        return reply
+    view = session.selected.view
+    if session.wire.qresync and (view.ghosts or changes.vanished):
+        # RFC 7162 3.2 and 6: what the client may rely on is lower than MODSEQs it has seen, or settled again
+        code = response.number_code(b"HIGHESTMODSEQ", view.modseq)
+        if not reply.code and reply.status == b"OK":
+            return Reply(reply.status, reply.text, code)
+        session.send(response.ok(b"*", "All changes up to this are told", code))
+    elif view.ghosts and not reply.code and reply.status == b"OK":
+        return Reply(reply.status, reply.text, b"EXPUNGEISSUED")  # RFC 5530 3
+    return reply
+
+
+async def _news(session: Session, *, expunge_ok: bool) -> Changes | None:
+    try:
+        return await updates.tell(session, expunge_ok=expunge_ok)
+    except NotFound:
+        # RFC 2180 3.3: somebody deleted the mailbox (or the account) under this client
+        session.deselect()
+        session.connection.leave("[NONEXISTENT] The selected mailbox was deleted")
+    except StoreError:
+        session.news = True  # later, when the store answers again
+    return None

@@ -1,0 +1,31 @@
+"""EXPUNGE and UID EXPUNGE (RFC 9051 6.4.3 and 6.4.9, RFC 7162 3.2.7 and 3.2.9)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from postroom.servers.imap import updates
+from postroom.servers.imap.replies import READ_ONLY, Reply, ok
+from postroom.servers.imap.session import Session
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, Expunge
+
+
+async def expunge(session: Session, command: Command) -> Reply:
+    """Remove what has \\Deleted: everything, or what of a set of UIDs has it."""
+    args = command.args
+    box = session.box
+    uids = None
+    if command.name == "UID EXPUNGE":
+        wanted = cast(Expunge, args).uids
+        uids = box.view.resolve(wanted or (), uid=True).uids()
+    if box.read_only:
+        return READ_ONLY
+    if uids is not None and not uids:
+        return ok("Expunge completed")
+    result = await session.me.expunge(box.id, uids)
+    changes = box.view.changes(result.snapshot, expunge_ok=True)
+    updates.send_changes(session, changes)
+    if session.wire.qresync and changes.vanished:
+        return ok("Expunge completed", response.number_code(b"HIGHESTMODSEQ", box.view.modseq))
+    return ok("Expunge completed")

@@ -1,0 +1,61 @@
+"""LIST and LSUB.
+
+Standards: RFC 9051 6.3.9 and 7.3.1, RFC 5258, RFC 5819 (STATUS), RFC 6154, RFC 3501 6.3.9 (LSUB).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from postroom.mailbox import names
+from postroom.servers.imap.listing import Shown, select_mailboxes, select_subscribed
+from postroom.servers.imap.replies import Reply, ok
+from postroom.servers.imap.session import Session
+from postroom.servers.imap.status import status_line
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, List
+from postroom.wire.imap.response import Listed
+
+#: RFC 9051 6.3.9: the answer to LIST "" ""
+_ROOT: Final = Listed(mailbox="", attributes=("\\Noselect",))
+
+
+def send_list(session: Session, entry: Listed, word: bytes = b"LIST") -> None:
+    """One LIST (or LSUB) response."""
+    session.send(response.listed(entry, session.wire.utf8, word))
+
+
+async def list_mailboxes(session: Session, command: Command) -> Reply:
+    """LIST."""
+    args = cast(List, command.args)
+    if not args.extended and args.patterns == ("",):
+        # RFC 9051 6.3.9: asks for the delimiter and the root of the reference
+        send_list(session, _ROOT)
+        return ok("List completed")
+    matches = names.matcher(args.reference, [pattern for pattern in args.patterns if pattern])
+    everything = await session.me.list()
+    for shown in select_mailboxes(everything, matches, frozenset(args.select), frozenset(args.returns)):
+        send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
+        if args.status:
+            await _send_status(session, shown, args.status)
+    return ok("List completed")
+
+
+async def _send_status(session: Session, shown: Shown, items: Sequence[str]) -> None:
+    """RFC 5819 2: after its LIST; none for a name that cannot be selected."""
+    if shown.info is not None:
+        session.send(await status_line(session, shown.info, items))
+
+
+async def list_subscribed(session: Session, command: Command) -> Reply:
+    """LSUB (RFC 3501 6.3.9)."""
+    args = cast(List, command.args)
+    if args.patterns == ("",):
+        send_list(session, _ROOT, b"LSUB")
+        return ok("Lsub completed")
+    matches = names.matcher(args.reference, args.patterns)
+    levels = any(pattern.endswith("%") for pattern in args.patterns)
+    for shown in select_subscribed(await session.me.list(), matches, levels=levels):
+        send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes), b"LSUB")
+    return ok("Lsub completed")

@@ -1,0 +1,53 @@
+"""CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 6.3.4 to 6.3.8, RFC 6154 3).
+
+The rules are the room mailbox's; here are only the responses. A name that was normalised is told with a LIST that has
+OLDNAME (RFC 9051 6.3.9.7), to clients that know of it.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from postroom.servers.imap.list import send_list
+from postroom.servers.imap.replies import Reply, ok
+from postroom.servers.imap.session import Session
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, Create, Mailbox, Rename
+from postroom.wire.imap.response import Listed
+
+
+async def create(session: Session, command: Command) -> Reply:
+    """CREATE, also with USE (RFC 6154 3)."""
+    args = cast(Create, command.args)
+    info = await session.me.create(args.mailbox, args.special_use)
+    _tell_normalised(session, args.mailbox, info.name)
+    return ok("Create completed")
+
+
+async def delete(session: Session, command: Command) -> Reply:
+    """DELETE. A client that deletes the mailbox it has selected finds itself without one."""
+    info = await session.me.delete(cast(Mailbox, command.args).mailbox)
+    if session.selected is not None and session.selected.id == info.id:
+        session.deselect()
+        session.send(response.ok(b"*", "The selected mailbox was deleted", b"CLOSED"))
+    return ok("Delete completed")
+
+
+async def rename(session: Session, command: Command) -> Reply:
+    """RENAME."""
+    args = cast(Rename, command.args)
+    info = await session.me.rename(args.mailbox, args.target)
+    _tell_normalised(session, args.target, info.name)
+    return ok("Rename completed")
+
+
+async def subscribe(session: Session, command: Command) -> Reply:
+    """SUBSCRIBE and UNSUBSCRIBE."""
+    subscribed = command.name == "SUBSCRIBE"
+    await session.me.subscribe(cast(Mailbox, command.args).mailbox, subscribed)
+    return ok("Subscribe completed" if subscribed else "Unsubscribe completed")
+
+
+def _tell_normalised(session: Session, wanted: str, name: str) -> None:
+    if session.wire.rev2 and wanted.rstrip("/") != name:
+        send_list(session, Listed(mailbox=name, oldname=wanted))

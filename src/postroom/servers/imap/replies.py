@@ -1,0 +1,90 @@
+"""Tagged replies as values, and errors that carry theirs.
+
+Owns: the translation of what the store and the mailbox room refuse into IMAP response codes.
+Trusts: nothing; texts of foreign exceptions never reach the peer.
+Standards: RFC 9051 7.1, RFC 5530 (response codes).
+On failure: an exception nobody foresaw becomes NO [SERVERBUG]; the session lives on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from postroom.mailbox.errors import BadSequence, MailboxError, response_code
+from postroom.store.api import (
+    MailboxExists,
+    MailboxHasChildren,
+    NotFound,
+    OverQuota,
+    StoreUnavailable,
+    TooManyKeywords,
+)
+from postroom.wire.imap.response import status_line
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The tagged end of a command. code: what stands in brackets, without them; text: ASCII for people."""
+
+    status: bytes
+    text: str
+    code: bytes = b""
+
+    def line(self, tag: bytes) -> bytes:
+        """The reply as sent."""
+        return status_line(tag, self.status, self.text, self.code)
+
+
+def ok(text: str, code: bytes = b"") -> Reply:
+    """The command did what it should."""
+    return Reply(b"OK", text, code)
+
+
+def no(text: str, code: bytes = b"") -> Reply:
+    """The command was understood and refused."""
+    return Reply(b"NO", text, code)
+
+
+def bad(text: str, code: bytes = b"") -> Reply:
+    """The command makes no sense here."""
+    return Reply(b"BAD", text, code)
+
+
+class Refused(Exception):
+    """An executor stops here; the command ends with `reply`."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
+SERVER_BUG: Final = no("The server failed to do this; the fault was logged", b"SERVERBUG")
+FAILED: Final = no("Login name or password is wrong", b"AUTHENTICATIONFAILED")
+READ_ONLY: Final = no("The mailbox is open read-only", b"READ-ONLY")
+
+#: what a store error is called in words; its own text may name internals
+_STORE_TEXTS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (NotFound, "There is no such mailbox"),
+    (MailboxExists, "A mailbox of that name exists already"),
+    (MailboxHasChildren, "The mailbox has mailboxes below it; delete those first"),
+    (OverQuota, "There is not enough room left for this (quota)"),
+    (TooManyKeywords, "The mailbox has as many keywords as it can hold"),
+    (StoreUnavailable, "The mail store cannot do this at the moment; try again later"),
+)
+
+
+def reply_for(fault: Exception) -> Reply | None:
+    """The reply an exception of the rooms below stands for; None when nobody foresaw it."""
+    if isinstance(fault, Refused):
+        return fault.reply
+    if isinstance(fault, BadSequence):
+        return bad(str(fault))  # RFC 9051 9 (seq-number): BAD for a number above EXISTS
+    if isinstance(fault, MailboxError):
+        return no(str(fault), response_code(fault))
+    for kind, text in _STORE_TEXTS:
+        if isinstance(fault, kind):
+            return no(text, response_code(fault))
+    if isinstance(fault, OSError):
+        return no("The mail store cannot do this at the moment; try again later", b"UNAVAILABLE")
+    return None

@@ -1,0 +1,141 @@
+"""SELECT, EXAMINE, CLOSE, UNSELECT.
+
+There is no \\Recent here: RFC 9051 dropped it, keeping it would make every SELECT a write, and no client of today
+depends on it. rev1 clients hear `* 0 RECENT`, which RFC 9051 6.3.2 provides for.
+Standards: RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2; RFC 7162 3.1.8 and 3.2.5 (QRESYNC); RFC 2180 3.
+On failure: a SELECT that fails leaves no mailbox selected (RFC 9051 6.3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from postroom.mailbox import selection
+from postroom.mailbox.view import View
+from postroom.servers.imap.list import send_list
+from postroom.servers.imap.listing import attributes
+from postroom.servers.imap.replies import Reply, ok
+from postroom.servers.imap.selected import Selected
+from postroom.servers.imap.session import Session
+from postroom.servers.imap.updates import MAX_KEYWORDS, all_flags, send_rows
+from postroom.servers.imap.vanished import vanished_uids
+from postroom.store.api import Snapshot
+from postroom.values.flags import SEEN
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, Qresync, Select
+from postroom.wire.imap.response import Listed
+from postroom.wire.imap.sequence import ranges_of
+
+#: flag octets to 0 (not seen) or 1
+_SEEN_TABLE: Final = bytes(octet & SEEN for octet in range(256))
+
+
+async def select(session: Session, command: Command) -> Reply:
+    """SELECT and EXAMINE."""
+    args = cast(Select, command.args)
+    if args.qresync:
+        session.require(session.wire.qresync, "ENABLE QRESYNC comes first (RFC 7162 3.2.5)")
+    if session.selected is not None:
+        session.deselect()
+        session.send(response.ok(b"*", "The previous mailbox is closed", b"CLOSED"))
+    session.note_condstore(command)
+    info = await session.me.find(args.mailbox)
+    read_only = command.name == "EXAMINE"
+    snapshot = await session.me.snapshot(info.id)
+    view = View(snapshot, condstore=session.wire.condstore)
+    session.select(Selected(info, view, read_only=read_only))
+    _send_state(session, snapshot, read_only=read_only)
+    if session.wire.rev2:
+        await _send_name(session, info.name)
+    if args.qresync and args.qresync.uidvalidity == snapshot.uidvalidity:
+        await _resynchronise(session, snapshot, args.qresync)
+    if read_only:
+        return ok("Examine completed", b"READ-ONLY")
+    return ok("Select completed", b"READ-WRITE")
+
+
+def _send_state(session: Session, snapshot: Snapshot, *, read_only: bool) -> None:
+    known = all_flags(snapshot.keywords)
+    permanent = [] if read_only else [*known, *([b"\\*"] if len(snapshot.keywords) < MAX_KEYWORDS else [])]
+    what = "No flags can be changed" if read_only else "Flags that can be changed"
+    lines = [
+        response.flags(known),
+        response.ok(b"*", what, response.permanent_flags(permanent)),
+        response.exists(len(snapshot)),
+    ]
+    if not session.wire.rev2:
+        lines.append(response.recent(0))
+        unseen = first_unseen(snapshot)
+        if unseen:
+            lines.append(response.ok(b"*", "First unseen", b"UNSEEN %d" % unseen))
+    lines.append(response.ok(b"*", "UIDs valid", b"UIDVALIDITY %d" % snapshot.uidvalidity))
+    lines.append(response.ok(b"*", "Predicted next UID", b"UIDNEXT %d" % snapshot.uidnext))
+    lines.append(response.ok(b"*", "Highest", response.number_code(b"HIGHESTMODSEQ", snapshot.modseq)))
+    session.send(b"".join(lines))
+
+
+async def _send_name(session: Session, name: str) -> None:
+    """RFC 9051 6.3.2: the mailbox's LIST response, attributes and all."""
+    for listed in await session.me.list():
+        if listed.name == name:
+            send_list(session, Listed(mailbox=name, attributes=attributes(listed, subscribed=True)))
+
+
+def first_unseen(snapshot: Snapshot) -> int:
+    """The sequence number of the first message without \\Seen, 0 when all have it (RFC 3501 6.3.1)."""
+    start = 1
+    for page in snapshot.pages:
+        place = page.flags.translate(_SEEN_TABLE).find(0)
+        if place >= 0:
+            return start + place
+        start += len(page)
+    return 0
+
+
+async def _resynchronise(session: Session, snapshot: Snapshot, sync: Qresync) -> None:
+    """RFC 7162 3.2.5.1: what vanished and what changed since the client was here."""
+    known = sync.known or ((1, snapshot.uidnext - 1),)
+    above = _matched(snapshot, sync)
+    gone = await vanished_uids(session, known, sync.modseq, above=above)
+    if gone:
+        session.send(response.vanished(ranges_of(gone), earlier=True))
+    changed = selection.resolve(snapshot, known, uid=True).changed_since(sync.modseq)
+    rows = changed.rows()
+    if rows:
+        send_rows(session, rows)
+
+
+def _matched(snapshot: Snapshot, sync: Qresync) -> int:
+    """The highest UID up to which numbers and UIDs of client and mailbox agree (RFC 7162 3.2.5.2); 0 if none."""
+    agreed = 0
+    for seq, uid in zip(_numbers(sync.match_seqs), _numbers(sync.match_uids), strict=False):
+        if seq > len(snapshot) or snapshot.uid(seq) != uid:
+            break
+        agreed = uid
+    return agreed
+
+
+def _numbers(ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers of a set as written, at most a sample's worth: the client sends a few dozen."""
+    found: list[int] = []
+    for low, high in ranges:
+        if low < 1 or high < low or len(found) + high - low > 10_000:
+            break
+        found.extend(range(low, high + 1))
+    return found
+
+
+async def close(session: Session, _command: Command) -> Reply:
+    """CLOSE: expunge without saying so, then leave (RFC 9051 6.4.1). A read-only mailbox keeps its messages."""
+    box = session.box
+    if not box.read_only:
+        await session.me.expunge(box.id)
+    session.deselect()
+    return ok("Close completed")
+
+
+def unselect(session: Session, _command: Command) -> Reply:
+    """UNSELECT: leave without expunging (RFC 9051 6.4.2)."""
+    session.deselect()
+    return ok("Unselect completed")

@@ -1,0 +1,132 @@
+"""What the server knows about one client: who it is, what it selected, what it is in the middle of.
+
+Executors get a Session and a command, send untagged data through it and return the tagged reply.
+Owns: the selected mailbox (its view and its ear on the feed). Kept small: thousands of clients sit in IDLE.
+Trusts: `account` was authenticated before it is set.
+Standards: RFC 9051 3 (states); what is enabled is known to `wire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from postroom.servers.imap.replies import Refused, Reply, bad
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command
+from postroom.wire.imap.session import Session as Wire
+
+if TYPE_CHECKING:
+    from postroom.mailbox.service import Account
+    from postroom.net.link import Link
+    from postroom.servers.imap.append import Appending
+    from postroom.servers.imap.connection import ImapConnection
+    from postroom.servers.imap.selected import Selected
+    from postroom.servers.imap.service import ImapService
+
+#: takes a line that is no command (SASL response, DONE) and gives the command's reply, or None to wait for more
+LineTaker = Callable[["Session", bytes], "Awaitable[Reply | None] | Reply | None"]
+
+
+class Session:
+    """One client."""
+
+    __slots__ = (
+        "account",
+        "appending",
+        "connection",
+        "link",
+        "news",
+        "selected",
+        "service",
+        "takes_line",
+        "then",
+        "waiting",
+        "wire",
+    )
+
+    def __init__(self, service: ImapService, link: Link, wire: Wire, connection: ImapConnection) -> None:
+        self.service: Final = service
+        self.link: Final = link
+        self.wire: Final = wire
+        self.connection: Final = connection
+        self.account: Account | None = None
+        self.selected: Selected | None = None
+        self.appending: Appending | None = None  # the messages of an APPEND that have arrived
+        self.waiting: Command | None = None  # a command that goes on with the client's next line
+        self.takes_line: LineTaker | None = None
+        self.then: Callable[[], None] | None = None  # to be done once the tagged reply is sent (close, start TLS)
+        self.news = False  # the feed said something about the selected mailbox
+
+    @property
+    def me(self) -> Account:
+        """The account; the command table lets only logged-in clients come here."""
+        assert self.account is not None
+        return self.account
+
+    @property
+    def box(self) -> Selected:
+        """The selected mailbox; the command table lets only clients come here that have one."""
+        assert self.selected is not None
+        return self.selected
+
+    @property
+    def idling(self) -> bool:
+        """True while the client waits in IDLE and may be told anything at once."""
+        return self.waiting is not None and self.waiting.name == "IDLE"
+
+    def send(self, data: bytes) -> None:
+        """Untagged data, complete lines."""
+        self.link.send(data)
+
+    def require(self, condition: bool, text: str) -> None:
+        """BAD with this text unless the condition holds."""
+        if not condition:
+            raise Refused(bad(text))
+
+    def note_condstore(self, command: Command) -> None:
+        """A CONDSTORE enabling command (RFC 7162 3.1): the first one with a mailbox selected tells HIGHESTMODSEQ."""
+        if self.wire.notice(command) and self.selected is not None:
+            self.selected.view.condstore = True
+            code = response.number_code(b"HIGHESTMODSEQ", self.selected.view.modseq)
+            self.send(response.ok(b"*", "CONDSTORE is on", code))
+
+    # --- the selected mailbox
+
+    def select(self, selected: Selected) -> None:
+        """Enter a mailbox and listen to what happens in it."""
+        self.selected = selected
+        self.wire.selected()
+        selected.watch(self.me, self.heard)
+
+    def deselect(self) -> None:
+        """Leave the selected mailbox, if there is one."""
+        if self.selected is not None:
+            self.selected.close()
+            self.selected = None
+            self.wire.unselected()
+
+    def heard(self) -> None:
+        """The feed: something may have changed."""
+        self.news = True
+        if self.idling:
+            self.connection.wake()
+
+    # --- commands of several lines
+
+    def await_line(self, command: Command, taker: LineTaker) -> None:
+        """The command goes on with the next line from the client, whatever it looks like."""
+        self.waiting = command
+        self.takes_line = taker
+        self.wire.read_raw()
+
+    def end_lines(self) -> None:
+        """The command has its answer: lines are commands again."""
+        self.waiting = self.takes_line = None
+        self.wire.read_commands()
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.deselect()
+        self.account = None
+        self.then = None

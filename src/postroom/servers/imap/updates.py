@@ -1,0 +1,82 @@
+"""Untagged news for a client with a selected mailbox: what others did, in its own numbering.
+
+Owns: nothing; mailbox.View decides what is news and remembers what was told.
+Standards: RFC 9051 5.2 and 7.4 to 7.5, RFC 7162 3.2.4 (UID and MODSEQ in all FETCH) and 3.2.10 (VANISHED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from postroom.mailbox.selection import Rows
+from postroom.mailbox.view import Changes
+from postroom.servers.imap.session import Session
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Attribute
+from postroom.wire.imap.rows import RowFormat
+from postroom.wire.imap.sequence import ranges_of
+
+SYSTEM_FLAGS: Final = (b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Seen", b"\\Draft")
+#: keywords a mailbox can hold (store.api.TooManyKeywords)
+MAX_KEYWORDS: Final = 64
+
+_FORMATS: Final = {
+    (flags, modseq): RowFormat(
+        [Attribute.UID, *[Attribute.FLAGS] * flags, *[Attribute.MODSEQ] * modseq],
+    )
+    for flags in (False, True)
+    for modseq in (False, True)
+}
+
+
+async def tell(session: Session, *, expunge_ok: bool) -> Changes:
+    """Send what the client does not know yet. Raises NotFound when its mailbox is gone, StoreUnavailable."""
+    box = session.box
+    session.news = False
+    changes = box.view.changes(await session.me.snapshot(box.id), expunge_ok=expunge_ok)
+    if changes:
+        send_changes(session, changes)
+    return changes
+
+
+def send_changes(session: Session, changes: Changes) -> None:
+    """Print changes in the order mailbox.view asks for."""
+    if changes.expunged:
+        if session.wire.qresync:
+            session.send(response.vanished(ranges_of(changes.vanished)))
+        else:
+            session.send((b"* %d EXPUNGE\r\n" * len(changes.expunged)) % tuple(changes.expunged))
+    if changes.keywords is not None:
+        send_flags(session, changes.keywords)
+    if changes.exists is not None:
+        session.send(response.exists(changes.exists))
+    if changes.flags:
+        send_rows(session, changes.flags)
+
+
+def send_flags(session: Session, keywords: tuple[str, ...]) -> None:
+    """The flags there are now; when no more keywords can be made, PERMANENTFLAGS says so (RFC 9051 7.1)."""
+    known = all_flags(keywords)
+    session.send(response.flags(known))
+    if len(keywords) >= MAX_KEYWORDS and not session.box.read_only:
+        session.send(response.ok(b"*", "No more keywords can be made", response.permanent_flags(known)))
+
+
+def all_flags(keywords: Iterable[str]) -> list[bytes]:
+    """System flags and keywords, printed."""
+    return [*SYSTEM_FLAGS, *(name.encode() for name in keywords)]
+
+
+def send_rows(session: Session, rows: Rows, *, flags: bool = True) -> None:
+    """FETCH responses that nobody asked for: UID always (RFC 9051 7.5.2), MODSEQ for CONDSTORE clients."""
+    if not rows:
+        return
+    modseq = session.wire.condstore
+    columns: list[Iterable[object]] = [rows.uids]
+    if flags:
+        texts = session.box.flag_texts(session.box.view.snapshot)
+        columns.append(texts.column(bytes(rows.flags), rows.keywords))
+    if modseq:
+        columns.append(rows.modseqs)
+    session.send(_FORMATS[flags, modseq].rows(rows.seqs, columns, len(rows)))

@@ -1,0 +1,315 @@
+"""CREATE, DELETE, RENAME, SUBSCRIBE, LIST, LSUB, STATUS, quota."""
+
+from __future__ import annotations
+
+from imap_house import House, fill, play
+
+from postroom.store.api import StoreUnavailable
+
+
+async def test_create_delete_rename(house: House) -> None:
+    await play(
+        await house.login(),
+        """
+        C: a1 CREATE Projects/2026/
+        S: a1 OK Create completed
+        C: a2 CREATE Projects
+        S: a2 NO [ALREADYEXISTS] ...
+        C: a3 CREATE inbox
+        S: a3 NO [ALREADYEXISTS] ...
+        C: a4 CREATE "a//b"
+        S: a4 NO [CANNOT] ...
+        C: a5 DELETE Projects
+        S: a5 NO [HASCHILDREN] ...
+        C: a6 DELETE INBOX
+        S: a6 NO [CANNOT] ...
+        C: a7 DELETE Nowhere
+        S: a7 NO [NONEXISTENT] ...
+        C: a8 RENAME Projects Work
+        S: a8 OK Rename completed
+        C: a9 LIST "" "*"
+        S: * LIST (\\HasNoChildren) "/" "INBOX"
+        S: * LIST (\\HasNoChildren \\Archive) "/" "Archive"
+        S: * LIST (\\HasNoChildren \\Drafts) "/" "Drafts"
+        S: * LIST (\\HasNoChildren \\Junk) "/" "Junk"
+        S: * LIST (\\HasNoChildren \\Sent) "/" "Sent"
+        S: * LIST (\\HasNoChildren \\Trash) "/" "Trash"
+        S: * LIST (\\HasChildren) "/" "Work"
+        S: * LIST (\\HasNoChildren) "/" "Work/2026"
+        S: a9 OK List completed
+        C: b1 RENAME Nowhere Else
+        S: b1 NO [NONEXISTENT] ...
+        C: b2 RENAME Work Sent
+        S: b2 NO [ALREADYEXISTS] ...
+        C: b3 DELETE Work/2026
+        S: b3 OK Delete completed
+        C: b4 DELETE Work
+        S: b4 OK Delete completed
+        """,
+    )
+
+
+async def test_rename_inbox_moves_its_messages(house: House) -> None:
+    account = await house.add_account("ben@example.org")
+    await fill(account, "INBOX", 3)
+    client = await house.login("ben@example.org")
+    await play(
+        client,
+        """
+        C: a1 RENAME INBOX Old
+        S: a1 OK Rename completed
+        C: a2 STATUS Old (MESSAGES)
+        S: * STATUS "Old" (MESSAGES 3)
+        S: a2 OK ...
+        C: a3 STATUS INBOX (MESSAGES)
+        S: * STATUS "INBOX" (MESSAGES 0)
+        S: a3 OK ...
+        """,
+    )
+
+
+async def test_create_with_special_use(house: House) -> None:
+    await play(
+        await house.login(),
+        """
+        C: a1 CREATE Spam (USE (\\Junk))
+        S: a1 NO [USEATTR] ...
+        C: a2 DELETE Junk
+        S: a2 OK ...
+        C: a3 CREATE Spam (USE (\\Junk))
+        S: a3 OK ...
+        C: a4 LIST (SPECIAL-USE) "" "*" RETURN (SPECIAL-USE)
+        S: * LIST (\\HasNoChildren \\Archive) "/" "Archive"
+        S: * LIST (\\HasNoChildren \\Drafts) "/" "Drafts"
+        S: * LIST (\\HasNoChildren \\Sent) "/" "Sent"
+        S: * LIST (\\HasNoChildren \\Junk) "/" "Spam"
+        S: * LIST (\\HasNoChildren \\Trash) "/" "Trash"
+        S: a4 OK List completed
+        C: a5 CREATE X (USE (\\Flagged))
+        S: a5 NO [USEATTR] ...
+        """,
+    )
+
+
+async def test_international_names(house: House) -> None:
+    client = await house.login()
+    await play(
+        client,
+        """
+        C: a1 CREATE "R&AOk-sum&AOk-"
+        S: a1 OK ...
+        C: a2 LIST "" "R*"
+        S: * LIST (\\HasNoChildren) "/" "R&AOk-sum&AOk-"
+        S: a2 OK ...
+        C: a3 CREATE "&bad"
+        S: a3 NO [CANNOT] ...
+        C: a4 ENABLE UTF8=ACCEPT
+        S: * ENABLED UTF8=ACCEPT
+        S: a4 OK ...
+        C: a5 LIST "" "R*"
+        S: * LIST (\\HasNoChildren) "/" "Résumé"
+        S: a5 OK ...
+        C: a6 SELECT "Résumé"
+        S: * FLAGS ...
+        S: * OK [PERMANENTFLAGS ...
+        S: * 0 EXISTS
+        S: * 0 RECENT
+        S: * OK [UIDVALIDITY ...
+        S: * OK [UIDNEXT 1] ...
+        S: * OK [HIGHESTMODSEQ ...
+        S: a6 OK [READ-WRITE] ...
+        """,
+    )
+
+
+async def test_list_forms(house: House) -> None:
+    client = await house.login()
+    await client.do("CREATE a/b/c")
+    await client.do("UNSUBSCRIBE a")
+    await client.do("UNSUBSCRIBE a/b")
+    await play(
+        client,
+        """
+        C: a1 LIST "" ""
+        S: * LIST (\\Noselect) "/" ""
+        S: a1 OK ...
+        C: a2 LIST "" %
+        S: * LIST (\\HasNoChildren) "/" "INBOX"
+        S: * LIST (\\HasNoChildren \\Archive) "/" "Archive"
+        S: * LIST (\\HasNoChildren \\Drafts) "/" "Drafts"
+        S: * LIST (\\HasNoChildren \\Junk) "/" "Junk"
+        S: * LIST (\\HasNoChildren \\Sent) "/" "Sent"
+        S: * LIST (\\HasNoChildren \\Trash) "/" "Trash"
+        S: * LIST (\\HasChildren) "/" "a"
+        S: a2 OK ...
+        C: a3 LIST "a/" "%"
+        S: * LIST (\\HasChildren) "/" "a/b"
+        S: a3 OK ...
+        C: a4 LIST "" (inbox "a/*") RETURN (SUBSCRIBED CHILDREN)
+        S: * LIST (\\HasNoChildren \\Subscribed) "/" "INBOX"
+        S: * LIST (\\HasChildren) "/" "a/b"
+        S: * LIST (\\HasNoChildren \\Subscribed) "/" "a/b/c"
+        S: a4 OK ...
+        C: a5 LIST (SUBSCRIBED RECURSIVEMATCH) "" "a"
+        S: * LIST (\\HasChildren) "/" "a" ("CHILDINFO" ("SUBSCRIBED"))
+        S: a5 OK ...
+        C: a6 LIST (SUBSCRIBED) "" "a*"
+        S: * LIST (\\HasNoChildren \\Subscribed) "/" "a/b/c"
+        S: a6 OK ...
+        C: a7 LIST (RECURSIVEMATCH) "" "*"
+        S: a7 BAD ...
+        C: a8 LSUB "" "a/%"
+        S: * LSUB (\\Noselect) "/" "a/b"
+        S: a8 OK ...
+        C: a9 LSUB "" "a*"
+        S: * LSUB () "/" "a/b/c"
+        S: a9 OK ...
+        C: b1 LIST "" "" RETURN (STATUS (MESSAGES))
+        S: b1 OK ...
+        C: b2 LIST "" INBOX RETURN (STATUS (MESSAGES UIDNEXT))
+        S: * LIST (\\HasNoChildren) "/" "INBOX"
+        S: * STATUS "INBOX" (MESSAGES 0 UIDNEXT 1)
+        S: b2 OK ...
+        """,
+    )
+
+
+async def test_subscribe(house: House) -> None:
+    await play(
+        await house.login(),
+        """
+        C: a1 UNSUBSCRIBE Sent
+        S: a1 OK ...
+        C: a2 LSUB "" "S*"
+        S: a2 OK ...
+        C: a3 SUBSCRIBE Sent
+        S: a3 OK ...
+        C: a4 LSUB "" "S*"
+        S: * LSUB () "/" "Sent"
+        S: a4 OK ...
+        C: a5 SUBSCRIBE Nowhere
+        S: a5 NO [NONEXISTENT] ...
+        """,
+    )
+
+
+async def test_status(house: House) -> None:
+    account = await house.add_account("ben@example.org")
+    await fill(account, "INBOX", 2)
+    client = await house.login("ben@example.org")
+    size = (await account.find("INBOX")).size
+    await play(
+        client,
+        f"""
+        C: a1 STATUS INBOX (MESSAGES RECENT UIDNEXT UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE)
+        S: * STATUS "INBOX" (MESSAGES 2 RECENT 0 UIDNEXT 3 UNSEEN 2 DELETED 0 SIZE {size} APPENDLIMIT ... 0)
+        S: a1 OK Status completed
+        C: a2 STATUS Nowhere (MESSAGES)
+        S: a2 NO [NONEXISTENT] ...
+        C: a3 STATUS INBOX (UIDVALIDITY HIGHESTMODSEQ)
+        S: * STATUS "INBOX" (UIDVALIDITY ... HIGHESTMODSEQ ...)
+        S: a3 OK Status completed
+        C: a4 STATUS INBOX (FROBS)
+        S: a4 BAD ...
+        """,
+    )
+
+
+async def test_quota(house: House) -> None:
+    limited = await house.add_account("ben@example.org", quota=10 * 1024)
+    await fill(limited, "INBOX", 3)
+    await play(
+        await house.login("ben@example.org"),
+        """
+        C: a1 GETQUOTAROOT INBOX
+        S: * QUOTAROOT "INBOX" ""
+        S: * QUOTA "" (STORAGE 1 10)
+        S: a1 OK ...
+        C: a2 GETQUOTA ""
+        S: * QUOTA "" (STORAGE 1 10)
+        S: a2 OK ...
+        C: a3 GETQUOTA "other"
+        S: a3 NO [NONEXISTENT] ...
+        C: a4 SETQUOTA "" (STORAGE 100)
+        S: a4 NO [NOPERM] ...
+        C: a5 APPEND INBOX {10241}
+        S: a5 NO [OVERQUOTA] ...
+        """,
+    )
+    await play(
+        await house.login(),
+        """
+        C: a1 GETQUOTA ""
+        S: * QUOTA "" ()
+        S: a1 OK ...
+        """,
+    )
+
+
+async def test_store_unavailable_is_no_and_the_session_lives_on(house: House) -> None:
+    client = await house.selected()
+    account = client.driver.session.me
+
+    async def broken(*_args: object, **_named: object) -> None:
+        raise StoreUnavailable("disk full")
+
+    for name in ("mailboxes", "create", "snapshot"):
+        original = getattr(account.store, name)
+        setattr(account.store, name, broken)
+        try:
+            command = {"mailboxes": 'LIST "" "*"', "create": "CREATE x", "snapshot": "SELECT INBOX"}[name]
+            assert (await client.tagged(command)).startswith("NO [UNAVAILABLE]")
+        finally:
+            setattr(account.store, name, original)
+    await client.do("SELECT INBOX")
+    account.store.snapshot = broken
+    assert await client.do("NOOP") == []  # news can wait
+
+
+async def test_bug_is_logged_and_answered(house: House) -> None:
+    client = await house.login()
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    client.driver.session.me.store.mailboxes = broken
+    assert (await client.tagged('LIST "" "*"')).startswith("NO [SERVERBUG]")
+    assert [name for name, _ in house.events if name == "session.fault"]
+    assert await client.do("NOOP") == []
+
+
+async def test_selected_mailbox_is_deleted(house: House) -> None:
+    one, two = await house.selected("Trash"), await house.selected("Trash")
+    await play(
+        {"1": one, "2": two},
+        """
+        C1: a1 DELETE Trash
+        S1: * OK [CLOSED] ...
+        S1: a1 OK ...
+        C1: a2 FETCH 1 FLAGS
+        S1: a2 BAD ...
+        C2: b1 NOOP
+        S2: b1 OK ...
+        S2: * BYE [NONEXISTENT] ...
+        S2: (closed)
+        """,
+    )
+
+
+async def test_selected_mailbox_is_renamed(house: House) -> None:
+    account = await house.add_account("ben@example.org")
+    await fill(account, "Drafts", 1)
+    one, two = await house.selected("Drafts", "ben@example.org"), await house.selected("Drafts", "ben@example.org")
+    await play(
+        {"1": one, "2": two},
+        """
+        C1: a1 RENAME Drafts Sketches
+        S1: a1 OK ...
+        C2: b1 STORE 1 +FLAGS (\\Flagged)
+        S2: * 1 FETCH (UID 1 FLAGS (\\Flagged))
+        S2: b1 OK ...
+        C1: a2 NOOP
+        S1: * 1 FETCH (UID 1 FLAGS (\\Flagged))
+        S1: a2 OK ...
+        """,
+    )

@@ -1,0 +1,359 @@
+"""Around mailboxes: greeting, capability, login, logout, STARTTLS, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+
+import pytest
+from imap_house import Client, House, play, settle
+
+from postroom.config import Limits
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+async def test_greeting_login_logout(house: House) -> None:
+    await play(
+        house.connect(),
+        """
+        S: * OK [CAPABILITY IMAP4rev2 IMAP4rev1 LITERAL+ ... AUTH=PLAIN AUTH=LOGIN] mail.example.org Postroom ready
+        C: a1 NOOP
+        S: a1 OK Noop completed
+        C: a2 SELECT INBOX
+        S: a2 BAD ...
+        C: a3 LOGIN ann@example.org secret
+        S: a3 OK [CAPABILITY IMAP4rev2 IMAP4rev1 ... QUOTA=RES-STORAGE] Logged in
+        C: a4 LOGIN ann@example.org secret
+        S: a4 BAD ...
+        C: a5 LOGOUT
+        S: * BYE Logging out
+        S: a5 OK Logout completed
+        S: (closed)
+        """,
+    )
+    assert house.service.connections == 0
+    assert house.gate.open == []
+
+
+async def test_capability_names_what_is_needed_and_nothing_twice(house: House) -> None:
+    client = await house.login()
+    [line] = await client.do("CAPABILITY")
+    words = line.split()[2:]
+    assert len(words) == len(set(words))
+    wanted = (  # noqa: SIM905
+        "IMAP4rev1 IMAP4rev2 IDLE LITERAL+ SASL-IR ENABLE ID NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE "
+        "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH SEARCHRES CONDSTORE QRESYNC MULTIAPPEND "
+        "APPENDLIMIT=1048576 UTF8=ACCEPT BINARY WITHIN QUOTA QUOTA=RES-STORAGE"
+    ).split()
+    assert set(wanted) <= set(words)
+    assert "QUOTA=RES-MESSAGE" not in words
+    assert not [word for word in words if word.startswith("AUTH=")]
+
+
+async def test_no_password_without_tls(house: House) -> None:
+    await play(
+        house.connect(tls=None),
+        """
+        S: * OK [CAPABILITY ... STARTTLS LOGINDISABLED] ...
+        C: a1 LOGIN ann@example.org secret
+        S: a1 NO [PRIVACYREQUIRED] ...
+        C: a2 AUTHENTICATE PLAIN
+        S: a2 NO [PRIVACYREQUIRED] ...
+        """,
+    )
+
+
+async def test_starttls_forgets_what_was_sent_ahead(house: House) -> None:
+    client = house.connect(tls=None)
+    client.hear()
+    heard = await client.feed(b"a1 STARTTLS\r\na2 LOGIN ann@example.org secret\r\n")
+    assert heard == b"a1 OK Begin TLS negotiation now\r\n"
+    assert client.link.handshakes == 1
+    await play(
+        client,
+        """
+        C: a3 CAPABILITY
+        S: * CAPABILITY IMAP4rev2 ... AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN
+        S: a3 OK ...
+        C: a4 STARTTLS
+        S: a4 BAD ...
+        C: a5 LOGIN ann@example.org secret
+        S: a5 OK ...
+        """,
+    )
+
+
+async def test_plaintext_on_loopback_where_configured() -> None:
+    house = House(plaintext_on_loopback=True)
+    await house.add_account("ann@example.org")
+    client = house.connect(tls=None, peer="127.0.0.1")
+    client.hear()
+    assert await client.do("LOGIN ann@example.org secret") == []
+    other = house.connect(tls=None, peer="192.0.2.7")
+    other.hear()
+    assert "PRIVACYREQUIRED" in await other.tagged("LOGIN ann@example.org secret")
+
+
+async def test_wrong_password_unknown_and_disabled(house: House) -> None:
+    await house.add_account("gone@example.org", disabled=True)
+    await play(
+        house.connect(),
+        """
+        S: * OK ...
+        C: a1 LOGIN ann@example.org wrong
+        S: a1 NO [AUTHENTICATIONFAILED] Login name or password is wrong
+        C: a2 LOGIN nobody@example.org secret
+        S: a2 NO [AUTHENTICATIONFAILED] Login name or password is wrong
+        C: a3 LOGIN gone@example.org secret
+        S: a3 NO [CONTACTADMIN] ...
+        C: a4 LOGIN ANN@Example.org secret
+        S: a4 OK ...
+        """,
+    )
+
+
+async def test_too_many_failed_logins(house: House) -> None:
+    client = house.connect()
+    client.hear()
+    for _ in range(4):
+        assert "AUTHENTICATIONFAILED" in await client.tagged("LOGIN ann@example.org wrong")
+    await play(
+        client,
+        """
+        C: a9 LOGIN ann@example.org wrong
+        S: a9 NO [AUTHENTICATIONFAILED] ...
+        S: * BYE ...
+        S: (closed)
+        """,
+    )
+    house.throttle.limit = 5
+    again = house.connect()
+    again.hear()
+    assert (await again.tagged("LOGIN ann@example.org secret")).startswith("NO [LIMIT]")
+
+
+async def test_authenticate_plain_and_login(house: House) -> None:
+    plain = b64(b"\0ann@example.org\0secret")
+    for script in (
+        f"C: a1 AUTHENTICATE PLAIN {plain}",
+        f"C: a1 AUTHENTICATE PLAIN\nS: +...\nC: {plain}",
+        f"C: a1 AUTHENTICATE LOGIN\nS: + {b64(b'Username:')}\nC: {b64(b'ann@example.org')}\n"
+        f"S: + {b64(b'Password:')}\nC: {b64(b'secret')}",
+    ):
+        client = house.connect()
+        client.hear()
+        await play(client, script + "\nS: a1 OK [CAPABILITY ...] Logged in\nC: a2 NOOP\nS: a2 OK ...")
+
+
+async def test_authenticate_refusals(house: House) -> None:
+    client = house.connect()
+    client.hear()
+    for_ben = b64(b"ben@example.org\0ann@example.org\0secret")
+    wrong, right = b64(b"\0ann@example.org\0wrong"), b64(b"ann@example.org\0ann@example.org\0secret")
+    await play(
+        client,
+        f"""
+        C: a1 AUTHENTICATE NTLM
+        S: a1 NO ...
+        C: a2 AUTHENTICATE PLAIN
+        S: +...
+        C: *
+        S: a2 BAD ...
+        C: a3 AUTHENTICATE PLAIN !!!
+        S: a3 BAD ...
+        C: a4 AUTHENTICATE PLAIN {for_ben}
+        S: a4 NO [AUTHORIZATIONFAILED] ...
+        C: a5 AUTHENTICATE PLAIN {wrong}
+        S: a5 NO [AUTHENTICATIONFAILED] ...
+        C: a6 AUTHENTICATE PLAIN {right}
+        S: a6 OK ...
+        """,
+    )
+
+
+def scram_proof(password: str, salt: bytes, iterations: int, auth_message: bytes) -> tuple[bytes, bytes]:
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    signature = hmac.digest(hashlib.sha256(client_key).digest(), auth_message, "sha256")
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    return bytes(a ^ b for a, b in zip(client_key, signature, strict=True)), hmac.digest(
+        server_key, auth_message, "sha256"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "gs2", "binding"),
+    [("SCRAM-SHA-256", b"n,,", b""), ("SCRAM-SHA-256-PLUS", b"p=tls-server-end-point,,", b"end-point-hash")],
+)
+@pytest.mark.parametrize("password", ["secret", "wrong"])
+async def test_scram(house: House, mechanism: str, gs2: bytes, binding: bytes, password: str) -> None:
+    client = house.connect()
+    client.hear()
+    first = b"n=ann@example.org,r=clientnonce"
+    challenge = await client.say(f"a1 AUTHENTICATE {mechanism} {b64(gs2 + first)}")
+    assert challenge.startswith(b"+ ")
+    server_first = base64.b64decode(challenge[2:])
+    fields = dict(field.split(b"=", 1) for field in server_first.split(b","))
+    without_proof = b"c=" + base64.b64encode(gs2 + binding) + b",r=" + fields[b"r"]
+    auth_message = b",".join([first, server_first, without_proof])
+    proof, verifier = scram_proof(password, base64.b64decode(fields[b"s"]), int(fields[b"i"]), auth_message)
+    answer = await client.say(b64(without_proof + b",p=" + base64.b64encode(proof)))
+    if password == "wrong":
+        assert answer.startswith(b"a1 NO [AUTHENTICATIONFAILED]")
+        return
+    assert base64.b64decode(answer[2:]) == b"v=" + base64.b64encode(verifier)
+    assert (await client.say("")).startswith(b"a1 OK [CAPABILITY")
+
+
+async def test_connection_limit(house: House) -> None:
+    house.gate.most = 1
+    first = house.connect()
+    await play(
+        house.connect(), "S: * BYE [UNAVAILABLE] You have 1 connections open already; close some first\nS: (closed)"
+    )
+    await play(first, "S: * OK ...\nC: a1 LOGOUT\nS: * BYE ...\nS: a1 OK ...")
+    await play(house.connect(), "S: * OK ...")
+
+
+async def test_worker_limit() -> None:
+    house = House(limits=Limits(connections=1))
+    house.connect()
+    await play(house.connect(), "S: * BYE [UNAVAILABLE] ...\nS: (closed)")
+
+
+async def test_garbage_ends_in_bye(house: House) -> None:
+    client = house.connect()
+    client.hear()
+    for _ in range(4):
+        assert (await client.say("\x00\xff rubbish {}")).startswith(b"* BAD")
+    assert b"* BYE" in await client.say("more of it")
+    assert not client.link.alive
+    logged_in = await house.login()
+    for number in range(10):
+        assert (await logged_in.tagged(f"FROB {number}")).startswith("BAD")
+    assert await logged_in.do("NOOP") == []
+
+
+async def test_deadlines(house: House) -> None:
+    client = house.connect()
+    assert client.link.seconds == house.service.limits.idle_login
+    client.hear()
+    client.link.seconds = 0
+    await client.say("a1 NOOP")
+    assert client.link.seconds == 0  # commands before login do not buy time
+    await client.do("LOGIN ann@example.org secret")
+    assert client.link.seconds == house.service.limits.idle_imap
+    client.driver.expired()
+    await play(client, "S: * BYE Autologout; idle for too long\nS: (closed)")
+
+
+async def test_graceful_stop_finishes_the_command(house: House) -> None:
+    busy, idle = house.connect(), await house.login()
+    busy.hear()
+    house.identity.slow = asyncio.Event()
+    await busy.say("a1 LOGIN ann@example.org secret")
+    house.service.stop()
+    assert b"* BYE" in idle.hear()
+    assert not idle.link.alive
+    assert busy.hear() == b""
+    house.identity.slow.set()
+    await settle(busy)
+    heard = busy.hear()
+    assert heard.index(b"a1 OK") < heard.index(b"* BYE")
+    assert not busy.link.alive
+
+
+async def test_disabled_account_hears_bye(house: House) -> None:
+    await house.add_account("ben@example.org")
+    ann, ben = await house.login(), await house.login("ben@example.org")
+    row = await house.store.directory.account_by_login("ann@example.org")
+    assert row is not None
+    import dataclasses
+
+    await house.store.directory.put_account(dataclasses.replace(row, disabled=True))
+    await house.service.recheck()
+    assert b"* BYE [CONTACTADMIN]" in ann.hear()
+    assert not ann.link.alive
+    assert await ben.do("NOOP") == []
+
+
+async def test_commands_wait_their_turn(house: House) -> None:
+    client = house.connect()
+    client.hear()
+    house.identity.slow = asyncio.Event()
+    await client.feed(b"a1 LOGIN ann@example.org secret\r\n")
+    assert await client.feed(b"a2 SELECT INBOX\r\na3 NOOP\r\n") == b""
+    assert client.link.paused
+    house.identity.slow.set()
+    await settle(client)
+    heard = client.hear()
+    assert heard.index(b"a1 OK") < heard.index(b"a2 OK") < heard.index(b"a3 OK")
+    assert not client.link.paused
+
+
+async def test_lost_connection_lets_go(house: House) -> None:
+    client = await house.selected()
+    assert house.service.connections == 1
+    client.link.close()
+    assert house.service.connections == 0
+    assert client.driver.session.account is None
+    assert client.driver.session.selected is None
+
+
+async def test_id_enable_namespace(house: House) -> None:
+    client = await house.login()
+    await play(
+        client,
+        """
+        C: a1 ID ("name" "Thunderbird" "version" "140")
+        S: * ID ("name" "Postroom" "version" "...")
+        S: a1 OK ...
+        C: a2 ID NIL
+        S: * ID ...
+        S: a2 OK ...
+        C: a3 ENABLE QRESYNC X-UNKNOWN UTF8=ACCEPT
+        S: * ENABLED QRESYNC UTF8=ACCEPT
+        S: a3 OK ...
+        C: a4 ENABLE IMAP4rev2
+        S: * ENABLED IMAP4rev2
+        S: a4 OK ...
+        C: a5 ENABLE X-NOTHING
+        S: * ENABLED
+        S: a5 OK ...
+        C: a6 NAMESPACE
+        S: * NAMESPACE (("" "/")) NIL NIL
+        S: a6 OK ...
+        """,
+    )
+    _name, fields = next(event for event in house.events if event[0] == "client.named")
+    assert fields["client"] == {"name": "Thunderbird", "version": "140"}
+
+
+async def test_idle_before_select_and_wrong_end(house: House) -> None:
+    client = await house.login()
+    await play(
+        client,
+        """
+        C: a1 IDLE
+        S: + idling
+        C: DONE
+        S: a1 OK Idle completed
+        C: a2 IDLE
+        S: + idling
+        C: a3 NOOP
+        S: a2 BAD ...
+        C: a4 NOOP
+        S: a4 OK ...
+        """,
+    )
+
+
+async def test_one_write_for_pipelined_commands(house: House) -> None:
+    client: Client = await house.login()
+    heard = await client.feed(b"".join(b"p%d NOOP\r\n" % number for number in range(200)))
+    assert heard == b"".join(b"p%d OK Noop completed\r\n" % number for number in range(200))
