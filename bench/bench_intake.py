@@ -21,8 +21,8 @@ import uvloop
 
 from postroom.config import Config
 from postroom.delivery.service import Delivery
+from postroom.identity.model import Hosted, NotHosted, Target
 from postroom.intake.model import MailOptions, Peer, RcptOptions
-from postroom.intake.routing import Hosted, NotHosted, Target
 from postroom.intake.service import Intake
 from postroom.mailbox.service import Mailboxes
 from postroom.queue.ids import Ids

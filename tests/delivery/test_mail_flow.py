@@ -12,8 +12,9 @@ import pytest
 
 from postroom.config import Config
 from postroom.delivery.service import Delivery
+from postroom.identity.model import Hosted, NotHosted, Target, Unknown
 from postroom.intake.model import MailOptions, Peer, RcptOptions
-from postroom.intake.routing import Hosted, NotHosted, Routes, Target, Unknown
+from postroom.intake.routing import Routes
 from postroom.intake.service import Intake
 from postroom.mailbox.service import Mailboxes
 from postroom.net.wheel import Wheel

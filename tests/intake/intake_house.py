@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from postroom.config import Config, Limits, Server
+from postroom.identity.model import Hosted, NotHosted, Target, Unknown
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
-from postroom.intake.routing import Hosted, NotHosted, Target, Unknown
 from postroom.intake.service import Intake
-from postroom.store.api import AccountRow, DomainRow, NewEntry, StoreUnavailable, Usage
+from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
 from postroom.testing.mailflow import FakeQueueStore, StandingClock
 from postroom.values.address import Address
 from postroom.values.content import Content
 
 ALICE = AccountRow(id="acc-alice", login="alice@here.test", created=0)
+CAROL = AccountRow(id="acc-carol", login="carol@here.test", created=0, disabled=True)
 BOB = AccountRow(id="acc-bob", login="bob@here.test", created=0, quota=1000)
 
 
@@ -34,19 +35,22 @@ class FakeIdentity:
         known = {
             "alice@here.test": (alice,),
             "bob@here.test": (bob,),
+            "carol@here.test": (Target(CAROL.login, CAROL.id),),
             "postmaster@here.test": (alice,),
             "team@here.test": (alice, bob, Target("x@far.test", None)),
             "out@here.test": (Target("x@far.test", None),),
             "jörg@here.test": (alice,),
         }
-        local, _, detail = address.local.partition("+")
+        local = address.local.partition("+")[0]
+        if str(address) == "postmaster@mx.here.test":
+            return Hosted((alice,))
         if address.domain != "here.test":
             return NotHosted()
         targets = known.get(f"{local.casefold()}@here.test")
         if targets is None:
             return Unknown()
-        if detail:
-            return Hosted((Target(f"{local.casefold()}+{detail}@here.test", targets[0].account),))
+        if len(targets) == 1 and targets[0].account:
+            return Hosted((Target(str(address), targets[0].account),))
         return Hosted(targets)
 
     async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
@@ -69,12 +73,9 @@ class FakeAccounts:
     def directory(self):
         return self
 
-    async def domains(self):
-        return [DomainRow(name="empty.test", created=0), DomainRow(name="here.test", created=0)]
-
     async def account(self, account: str):
         """Row and mailboxes alike: intake asks either for little."""
-        return _Both(self, {ALICE.id: ALICE, BOB.id: BOB}[account])
+        return _Both(self, {row.id: row for row in (ALICE, BOB, CAROL)}[account])
 
     def spool(self):
         self.spools.append(FileSpool(self.folder / f"spool{len(self.spools)}", self.disk_full))
@@ -86,6 +87,7 @@ class _Both:
         self.accounts = accounts
         self.id = row.id
         self.quota = row.quota
+        self.disabled = row.disabled
 
     async def usage(self) -> Usage:
         if self.id in self.accounts.broken:

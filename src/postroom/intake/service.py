@@ -75,8 +75,8 @@ class Intake:
     async def recipient(self, peer: Peer, envelope: Envelope, rcpt: RcptOptions) -> None:
         """RCPT TO: add the recipient to the envelope, aliases expanded; a repeated one costs nothing.
 
-        Raises Refusal 452 4.5.3 (too many), 550 5.1.1 (unknown here), 550 5.7.1 (not ours), 553 5.6.7 (UTF-8
-        without SMTPUTF8), 452 4.2.2 (over quota), 450 4.2.0 (mailbox out of order), 451 4.3.0.
+        Raises Refusal 452 4.5.3 (too many), 550 5.1.1 (unknown here), 550 5.2.1 (disabled), 550 5.7.1 (not ours),
+        553 5.6.7 (UTF-8 without SMTPUTF8), 452 4.2.2 (over quota), 450 4.2.0 (mailbox out of order), 451 4.3.0.
         """
         if len(envelope.given) >= self._limits.recipients:  # RFC 5321 4.5.3.1.10
             raise Refusal(452, "4.5.3", f"Too many recipients, {self._limits.recipients} are allowed in one message")
@@ -189,8 +189,6 @@ class Intake:
         self, peer: Peer, envelope: Envelope, address: Address, rcpt: RcptOptions
     ) -> tuple[NewRecipient, ...]:
         answer = await routing.resolve(self._identity, address)
-        if isinstance(answer, routing.NotHosted) and address.key == self._postmaster().key:
-            answer = await self._any_postmaster()
         if isinstance(answer, routing.Hosted):
             targets = routing.recipients(address, answer.targets, rcpt.orcpt, rcpt.notify)
             if len(targets) == 1 and answer.targets[0].account is not None:
@@ -202,18 +200,6 @@ class Intake:
             return (NewRecipient(address=str(address), route=routing.REMOTE, orcpt=rcpt.orcpt, notify=rcpt.notify),)
         raise Refusal(550, "5.7.1", f"Relaying denied: {address.domain} is not hosted here")
 
-    async def _any_postmaster(self) -> routing.Resolution:
-        """RFC 5321 4.5.1: postmaster of this machine is always there; where its name is no domain of ours, any is."""
-        try:
-            domains = await self._store.directory.domains()
-        except StoreError as fault:
-            raise Refusal(451, "4.3.0", "Addresses cannot be looked up now, try again later", reason=str(fault))
-        for domain in domains:
-            answer = await routing.resolve(self._identity, Address("postmaster", domain.name))
-            if isinstance(answer, routing.Hosted):
-                return answer
-        return routing.NotHosted()
-
     def _in_relay_networks(self, ip: str) -> bool:
         try:
             peer = ip_address(ip)
@@ -222,10 +208,14 @@ class Intake:
         return any(peer in network for network in self._relay_networks)
 
     async def _check_room(self, account: str, address: Address, size: int) -> None:
-        """452 4.2.2 when the mailbox is known to be full, so that the sender's own server keeps the mail."""
+        """550 5.2.1 for a disabled account; 452 4.2.2 for a full one, so that the sender's own server keeps the mail."""
         try:
             row = await self._store.directory.account(account)
-            if row is None or not row.quota:
+            if row is None:
+                return
+            if row.disabled:
+                raise Refusal(550, "5.2.1", f"The mailbox of <{_ascii(address)}> is disabled")
+            if not row.quota:
                 return
             usage = await (await self._store.account(account)).usage()
         except NotFound:
@@ -312,7 +302,8 @@ def _merge(envelope: Envelope, results: tuple[RcptResult, ...]) -> tuple[NewReci
     for given, result in zip(envelope.given, results, strict=True):
         if result.refusal is None:
             for target in given.targets:
-                merged.setdefault(target.address, target)
+                local = target.route == routing.LOCAL
+                merged.setdefault(target.address.casefold() if local else target.address, target)
     return tuple(merged.values())
 
 

@@ -170,28 +170,40 @@ class Queue:
     def _result(self, entry: Entry, outcome: Outcome, now: float) -> tuple[Recipient, str]:
         """The recipient's new record, and the kind of report its sender gets, "" for none."""
         recipient, kind = outcome.recipient, outcome.kind
-        attempts = recipient.attempts + 1
         line = f"{outcome.remote} said: {outcome.reply}" if outcome.remote else outcome.reply
+        if kind is Kind.DEFERRED and not self._schedule.expired(now, entry.received):
+            return self._deferred(entry, outcome, line, now)
+        if kind is Kind.DEFERRED:
+            name, state, report = "message.expired", RecipientState.BOUNCED, "failed"
+        elif kind is Kind.FAILED:
+            name, state, report = "message.failed", RecipientState.BOUNCED, "failed"
+        else:
+            name, state, report = f"message.{kind.value}", RecipientState.DELIVERED, kind.value
+        attempts = recipient.attempts + 1
         self._event(
-            f"message.{kind.value}",
+            name,
             queue_id=entry.id,
             recipient=recipient.address,
             status=outcome.status,
             reply=line,
             attempts=attempts,
         )
-        if kind is Kind.DEFERRED and not self._schedule.expired(now, entry.received):
-            return self._deferred(entry, recipient, line, now)
-        if kind is Kind.DEFERRED or kind is Kind.FAILED:
-            state, report = RecipientState.BOUNCED, "failed"
-        else:
-            state, report = RecipientState.DELIVERED, kind.value
         done = replace(recipient, state=state, attempts=attempts, next_try=0.0, last_reply=line)
         return done, report if not outcome.reported and wanted(recipient, report) else ""
 
-    def _deferred(self, entry: Entry, recipient: Recipient, line: str, now: float) -> tuple[Recipient, str]:
-        schedule, attempts = self._schedule, recipient.attempts + 1
+    def _deferred(self, entry: Entry, outcome: Outcome, line: str, now: float) -> tuple[Recipient, str]:
+        schedule, recipient = self._schedule, outcome.recipient
+        attempts = recipient.attempts + 1
         at = schedule.next_try(now, entry.received, attempts, local=recipient.route == "local")
+        self._event(
+            "message.deferred",
+            queue_id=entry.id,
+            recipient=recipient.address,
+            status=outcome.status,
+            reply=line,
+            attempts=attempts,
+            next_try=at,
+        )
         self._at(at)
         late = not recipient.delay_told and schedule.late(now, entry.received)
         waiting = replace(
@@ -209,12 +221,12 @@ class Queue:
             outcomes = [outcome for each, outcome in told if each == kind]
             if not entry.sender:
                 # RFC 5321 6.1: no report about a report. Its event is all that remains of it.
-                self._event("report.dropped", queue_id=entry.id, kind=kind, recipients=len(outcomes))
+                self._event("report.dropped", queue_id=entry.id, reason=f"{kind}, but it has no sender")
                 continue
             until = entry.received + self._schedule.lifetime
             report = await self._reports.report(self.new_id(), entry, kind, outcomes, until)
             if report is None:
-                self._event("report.dropped", queue_id=entry.id, kind=kind, recipients=len(outcomes))
+                self._event("report.dropped", queue_id=entry.id, reason=f"{kind}, but the sender is unknown here")
             else:
                 await self.accept(report)
 
