@@ -43,10 +43,14 @@ class Retrieve(Struct, frozen=True):
     top: bool
 
 
+class Identify(Struct, frozen=True):
+    """The first UIDL: answer with `identified` or `refuse`."""
+
+
 class Update(Struct, frozen=True):
     """QUIT after a login: remove these messages (from 0), then answer with `done` or `turn_away`."""
 
     deleted: tuple[int, ...]
 
 
-Event = Login | Authenticate | AuthResponse | AuthCancelled | StartTls | Retrieve | Update
+Event = Login | Authenticate | AuthResponse | AuthCancelled | StartTls | Retrieve | Identify | Update

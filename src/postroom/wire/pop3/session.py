@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import Struct
 
 from postroom.wire.lines import LineFault, LineReader, Stuffer
+from postroom.wire.pop3 import verbs
 from postroom.wire.pop3.commands import BY_NAME, State
 from postroom.wire.pop3.events import AuthCancelled, AuthResponse, Event
 from postroom.wire.pop3.top import TopCutter
@@ -40,22 +41,25 @@ class Pop3Options(Struct, frozen=True, kw_only=True):
 
 
 class Pop3Session:
-    """One connection. Internal to the package: cutter, deleted, messages, reader, user, answer, ok."""
+    """One connection. Internal to the package: asked, cutter, deleted, reader, user, answer, ok."""
 
     __slots__ = (
         "_challenged",
         "_errors",
         "_out",
         "_stuffer",
+        "asked",
         "closed",
         "cutter",
         "deleted",
+        "logged_in",
         "mechanisms",
-        "messages",
         "options",
         "reader",
         "secure",
+        "sizes",
         "starttls",
+        "uids",
         "user",
         "utf8",
         "waiting",
@@ -72,7 +76,10 @@ class Pop3Session:
         self.closed = False
         self.waiting = False  # an event has no answer yet
         self.utf8 = False
-        self.messages: Sequence[tuple[int, str]] | None = None  # size and UIDL of each; None before the login
+        self.logged_in = False
+        self.sizes: Sequence[int] = ()
+        self.uids: Sequence[str] | None = None  # until the first UIDL asks for them
+        self.asked = ""  # what that UIDL asked for
         self.deleted: set[int] = set()
         self.user = ""
         self.reader = LineReader(_LINE)
@@ -116,13 +123,23 @@ class Pop3Session:
 
     # Answers
 
-    def opened(self, messages: Sequence[tuple[int, str]]) -> None:
-        """The login is right and the maildrop is ours: (size, UIDL) of each message, in order."""
+    def opened(self, sizes: Sequence[int]) -> None:
+        """The login is right and the maildrop is ours: the octets of each message, in order."""
         self.waiting = False
         self._end_challenge()
         self._errors = 0
-        self.messages = messages
-        self.ok(f"{len(messages)} messages")
+        self.logged_in = True
+        self.sizes = sizes
+        self.ok(f"{len(sizes)} messages")
+
+    def identified(self, uids: Sequence[str]) -> None:
+        """The unique id of each message, in order."""
+        self.waiting = False
+        self.uids = uids
+        try:
+            verbs.uidl(self, self.asked)
+        except Pop3Refusal as fault:
+            self._error(fault.text, fault.code)
 
     def refuse(self, text: str, code: str = "") -> None:
         """No, to the event that waits. code: as in RFC 2449 8, RFC 3206. After Update call `turn_away` instead."""
@@ -174,16 +191,6 @@ class Pop3Session:
 
     # For the commands
 
-    @property
-    def mailbox(self) -> Sequence[tuple[int, str]]:
-        """Size and UIDL of each message, deleted ones too."""
-        return self.messages or ()
-
-    def left(self) -> list[tuple[int, int, str]]:
-        """(index, size, UIDL) of the messages not marked as deleted."""
-        deleted = self.deleted
-        return [(n, size, uid) for n, (size, uid) in enumerate(self.mailbox) if n not in deleted]
-
     def ok(self, text: str) -> None:
         """+OK."""
         self._out.append(f"+OK {text}\r\n".encode())
@@ -226,7 +233,7 @@ class Pop3Session:
         row = BY_NAME.get(verb.upper())
         if row is None:
             raise Pop3Refusal("Command not known")
-        state = State.AUTHORIZATION if self.messages is None else State.TRANSACTION
+        state = State.AUTHORIZATION if not self.logged_in else State.TRANSACTION
         if state not in row.states:
             when = "after" if state is State.AUTHORIZATION else "before"
             raise Pop3Refusal(f"{row.name} comes {when} the login")

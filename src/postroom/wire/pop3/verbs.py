@@ -6,9 +6,10 @@ Raises Pop3Refusal with the text of the -ERR to send.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from postroom.wire.pop3.events import Authenticate, Event, Login, Retrieve, StartTls, Update
+from postroom.wire.pop3.events import Authenticate, Event, Identify, Login, Retrieve, StartTls, Update
 from postroom.wire.pop3.top import TopCutter
 from postroom.wire.sasl.server import SaslFault, decode_base64, prepared
 
@@ -41,7 +42,7 @@ def capa(session: Pop3Session, text: str) -> None:
         f"EXPIRE {'NEVER' if options.expire < 0 else options.expire}",
         "IMPLEMENTATION Postroom",
     ]
-    if session.messages is None:
+    if not session.logged_in:
         if session.mechanisms:
             capabilities += ["USER", "SASL " + " ".join(session.mechanisms)]
         if session.starttls and not session.secure:
@@ -122,26 +123,39 @@ def auth(session: Pop3Session, text: str) -> Event | None:
 def stat(session: Pop3Session, text: str) -> None:
     """STAT: how many messages, how many octets; deleted ones do not count (RFC 1939 5)."""
     _nothing(text, "STAT")
-    left = session.left()
-    session.ok(f"{len(left)} {sum(size for _, size, _ in left)}")
+    sizes = session.sizes
+    count = len(sizes) - len(session.deleted)
+    session.ok(f"{count} {sum(sizes) - sum(sizes[index] for index in session.deleted)}")
 
 
 def list_sizes(session: Pop3Session, text: str) -> None:
     """LIST (RFC 1939 5)."""
     if text.strip():
         index = _message(session, text, "LIST")
-        session.ok(f"{index + 1} {session.mailbox[index][0]}")
+        session.ok(f"{index + 1} {session.sizes[index]}")
     else:
-        session.answer("Sizes follow", *[f"{index + 1} {size}" for index, size, _ in session.left()])
+        session.answer("Sizes follow", *_listing(session, session.sizes))
 
 
-def uidl(session: Pop3Session, text: str) -> None:
+def uidl(session: Pop3Session, text: str) -> Event | None:
     """UIDL (RFC 1939 7)."""
+    if session.uids is None:
+        session.asked = text
+        session.waiting = True
+        return Identify()
     if text.strip():
         index = _message(session, text, "UIDL")
-        session.ok(f"{index + 1} {session.mailbox[index][1]}")
+        session.ok(f"{index + 1} {session.uids[index]}")
     else:
-        session.answer("Unique ids follow", *[f"{index + 1} {uid}" for index, _, uid in session.left()])
+        session.answer("Unique ids follow", *_listing(session, session.uids))
+    return None
+
+
+def _listing(session: Pop3Session, values: Sequence[int] | Sequence[str]) -> list[str]:
+    deleted = session.deleted
+    if not deleted:
+        return [f"{number} {value}" for number, value in enumerate(values, 1)]
+    return [f"{index + 1} {value}" for index, value in enumerate(values) if index not in deleted]
 
 
 def retr(session: Pop3Session, text: str) -> Event:
@@ -186,7 +200,7 @@ def noop(session: Pop3Session, text: str) -> None:
 def leave(session: Pop3Session, text: str) -> Event | None:
     """QUIT: after a login the UPDATE state begins (RFC 1939 6)."""
     _nothing(text, "QUIT")
-    if session.messages is None:
+    if not session.logged_in:
         session.ok("Goodbye")
         session.closed = True
         return None
@@ -205,8 +219,8 @@ def _message(session: Pop3Session, text: str, name: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) < 10):
         raise Pop3Refusal(f"Write {name} and the number of a message")
     index = int(word) - 1
-    if not 0 <= index < len(session.mailbox):
-        raise Pop3Refusal(f"There is no message {word[:10]}; there are {len(session.mailbox)}")
+    if not 0 <= index < len(session.sizes):
+        raise Pop3Refusal(f"There is no message {word[:10]}; there are {len(session.sizes)}")
     if index in session.deleted:
         raise Pop3Refusal(f"Message {index + 1} is marked as deleted")
     return index
