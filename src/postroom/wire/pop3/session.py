@@ -105,6 +105,16 @@ class Pop3Session:
         self._out.clear()
         return data
 
+    @property
+    def ahead(self) -> bool:
+        """True when the client has sent more than what was looked at."""
+        return self.reader.at < len(self.reader.buffer)
+
+    @property
+    def sending(self) -> bool:
+        """True in the middle of a message."""
+        return self._stuffer is not None
+
     def turn_away(self, text: str, code: str = "") -> None:
         """End the dialog with this -ERR."""
         self._error(text, code)

@@ -122,6 +122,11 @@ class ServerSession:
         return data
 
     @property
+    def ahead(self) -> bool:
+        """True when the peer has sent more than what was looked at."""
+        return self.reader.at < len(self.reader.buffer)
+
+    @property
     def synopses(self) -> dict[str, str]:
         """The commands of this service and how they are written."""
         return SYNOPSES[self.options.profile]

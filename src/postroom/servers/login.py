@@ -1,0 +1,181 @@
+"""Logging in, the same for every protocol: which mechanisms, the SASL steps, the throttle, the log.
+
+Owns: the mechanism of an exchange in progress. Trusts: identity for every answer about passwords.
+Unknown login, wrong password and failed proof look alike, in time and text.
+Standards: RFC 4422; RFC 4616 2 (nobody acts for another account here); RFC 5802 (decoy keys for unknown logins).
+On failure: LoginRefused, whose kind the protocol turns into its own code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.net.link import Link
+from postroom.servers.ports import Identity, Log, Throttle
+from postroom.store.api import AccountRow, StoreError
+from postroom.wire import sasl
+
+_PLUS = "SCRAM-SHA-256-PLUS"
+_MECHANISMS = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
+
+
+class Kind(Enum):
+    """Why a login is refused."""
+
+    WRONG = auto()
+    DISABLED = auto()
+    THROTTLED = auto()
+    MALFORMED = auto()
+    UNAVAILABLE = auto()
+
+
+class LoginRefused(Exception):
+    """The login is refused; the text is for the client."""
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logins:
+    """What all logins of a service share. nonce: fresh randomness, 18 characters at least; decoy: a secret.
+
+    plaintext_on_loopback: passwords without TLS for clients on this machine.
+    """
+
+    service: str
+    identity: Identity
+    throttle: Throttle
+    log: Log
+    nonce: Callable[[], str]
+    decoy: bytes
+    scram_iterations: int = 4096
+    plaintext_on_loopback: bool = False
+
+    def mechanisms(self, link: Link) -> tuple[str, ...]:
+        """What this connection may use now; nothing before TLS, but on loopback where that is configured."""
+        if link.tls is not None and link.tls.server_end_point:
+            return (_PLUS, *_MECHANISMS)
+        if link.tls is not None or (self.plaintext_on_loopback and link.loopback):
+            return _MECHANISMS
+        return ()
+
+    async def password(self, link: Link, login: str, password: str) -> AccountRow:
+        """The account this password opens. Raises LoginRefused."""
+        await self._throttled(link, login)
+        try:
+            row = await self.identity.authenticate(login, password)
+        except BadCredentials:
+            raise self._wrong(link, login) from None
+        except AccountDisabled:
+            self._count(link, login)
+            raise LoginRefused(Kind.DISABLED, "This account is disabled") from None
+        except StoreError as fault:
+            raise self._unavailable(fault) from fault
+        return self._entered(link, row)
+
+    async def keys(self, link: Link, login: str) -> sasl.ScramKeys:
+        """The SCRAM keys of this login, or decoys, so that nobody learns who exists. Raises LoginRefused."""
+        await self._throttled(link, login)
+        found = await self._scram(login)
+        return found[1] if found else sasl.decoy_keys(self.decoy, login, self.scram_iterations)
+
+    async def proven(self, link: Link, login: str) -> AccountRow:
+        """The account of a login that SCRAM has proven. Raises LoginRefused."""
+        found = await self._scram(login)
+        if found is None:
+            raise self._wrong(link, login)
+        return self._entered(link, found[0])
+
+    async def _scram(self, login: str) -> tuple[AccountRow, sasl.ScramKeys] | None:
+        try:
+            return await self.identity.scram(login)
+        except StoreError as fault:
+            raise self._unavailable(fault) from fault
+
+    async def _throttled(self, link: Link, login: str) -> None:
+        delay = self.throttle.before(link.peer[0], login)
+        if delay is None:
+            self.log("login_refused", service=self.service, peer=link.peer[0], login=login)
+            raise LoginRefused(Kind.THROTTLED, "Too many failed logins from your network; try again in a minute")
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    def _count(self, link: Link, login: str) -> None:
+        self.throttle.failed(link.peer[0], login)
+        self.log("login_failed", service=self.service, peer=link.peer[0], login=login)
+
+    def _wrong(self, link: Link, login: str) -> LoginRefused:
+        self._count(link, login)
+        return LoginRefused(Kind.WRONG, "Login name or password is wrong")
+
+    def _unavailable(self, fault: StoreError) -> LoginRefused:
+        self.log("login_unavailable", service=self.service, reason=str(fault))
+        return LoginRefused(Kind.UNAVAILABLE, "Logins cannot be checked now; try again later")
+
+    def _entered(self, link: Link, row: AccountRow) -> AccountRow:
+        self.throttle.succeeded(link.peer[0], row.login)
+        tls = link.tls.version if link.tls is not None else None
+        self.log("login", service=self.service, peer=link.peer[0], login=row.login, tls=tls)
+        return row
+
+
+class Exchange:
+    """One SASL exchange: octets for the next challenge, or the account."""
+
+    __slots__ = ("_link", "_login", "_logins", "_mechanism")
+
+    def __init__(self, logins: Logins, link: Link, mechanism: str) -> None:
+        """mechanism: one of `logins.mechanisms(link)`."""
+        self._logins = logins
+        self._link = link
+        self._login = ""
+        self._mechanism = self._choose(mechanism)
+
+    def _choose(self, mechanism: str) -> sasl.ServerMechanism:
+        if mechanism == "PLAIN":
+            return sasl.Plain()
+        if mechanism == "LOGIN":
+            return sasl.LoginMechanism()
+        tls = self._link.tls
+        return sasl.Scram(
+            self._logins.nonce(),
+            binding=tls.server_end_point if tls is not None else None,
+            plus=mechanism == _PLUS,
+            offered_plus=_PLUS in self._logins.mechanisms(self._link),
+        )
+
+    async def start(self, initial: bytes | None) -> bytes | AccountRow:
+        """Begin. Raises LoginRefused."""
+        return await self._take(lambda: self._mechanism.start(initial))
+
+    async def step(self, response: bytes) -> bytes | AccountRow:
+        """Go on with the client's answer. Raises LoginRefused."""
+        return await self._take(lambda: self._mechanism.step(response))
+
+    async def _take(self, run: Callable[[], sasl.Step]) -> bytes | AccountRow:
+        try:
+            step = run()
+        except sasl.SaslFault as fault:
+            raise LoginRefused(Kind.MALFORMED, str(fault)) from None
+        except sasl.NotProven:
+            raise self._logins._wrong(self._link, self._login) from None
+        if isinstance(step, sasl.Challenge):
+            return step.data
+        self._login = step.login
+        if isinstance(step, sasl.KeysWanted):
+            assert isinstance(self._mechanism, sasl.Scram)
+            return self._mechanism.keys(await self._logins.keys(self._link, step.login)).data
+        if isinstance(step, sasl.Password):
+            row = await self._logins.password(self._link, step.login, step.password)
+        else:
+            row = await self._logins.proven(self._link, step.login)
+        if step.authzid and step.authzid.casefold() != row.login.casefold():
+            raise LoginRefused(Kind.WRONG, "You cannot act for that account")
+        return row

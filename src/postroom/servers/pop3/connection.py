@@ -1,0 +1,317 @@
+"""The POP3 driver: octets from the link in, messages of a maildrop out.
+
+Owns: the connection's session and its maildrop, from the login to QUIT or the end of the connection.
+Trusts: nobody before the login. Without QUIT nothing is removed (RFC 1939 6); +OK to QUIT only when it is durable.
+Standards: RFC 1939 3 (autologout), 5, 6; RFC 2449 8; RFC 3206 (AUTH, SYS/TEMP, SYS/PERM, IN-USE, LOGIN-DELAY).
+On failure: -ERR with a response code; what nobody foresaw is [SYS/TEMP] and an event of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from postroom.mailbox.errors import LoginTooSoon, MaildropTaken
+from postroom.mailbox.maildrop import Maildrop
+from postroom.net.link import Link
+from postroom.servers.eager import run_eagerly
+from postroom.servers.login import Exchange, Kind, LoginRefused
+from postroom.store.api import AccountRow, StoreError
+from postroom.wire.pop3 import (
+    Authenticate,
+    AuthResponse,
+    Event,
+    Identify,
+    Login,
+    Pop3Session,
+    Retrieve,
+    StartTls,
+    Update,
+)
+
+if TYPE_CHECKING:
+    from postroom.servers.pop3.service import Pop3Service
+
+_SERVICE: Final = "pop3"
+#: octets of a message read and sent at once, and for TOP, which rarely needs much
+_SLICE: Final = 256 * 1024
+_TOP_SLICE: Final = 16 * 1024
+_BUG: Final = "Something went wrong here; please try again later"
+
+#: RFC 3206 4, 5
+_REFUSED_LOGIN: Final = {
+    Kind.WRONG: "AUTH",
+    Kind.DISABLED: "AUTH",
+    Kind.THROTTLED: "SYS/TEMP",
+    Kind.MALFORMED: "",
+    Kind.UNAVAILABLE: "SYS/TEMP",
+}
+
+
+class Pop3Connection:
+    """net.link.Driver of one client."""
+
+    __slots__ = (
+        "_drop",
+        "_exchange",
+        "_handshake",
+        "_leaving",
+        "_link",
+        "_paused",
+        "_renewed",
+        "_service",
+        "_session",
+        "_task",
+    )
+
+    def __init__(self, service: Pop3Service, link: Link, session: Pop3Session) -> None:
+        self._service = service
+        self._link = link
+        self._session = session
+        self._drop: Maildrop | None = None
+        self._exchange: Exchange | None = None
+        self._handshake = self._leaving = self._paused = False
+        self._renewed = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    # The link's side
+
+    def connected(self) -> None:
+        """Greet, or send away who has too many connections."""
+        refusal = self._service.admit(self, self._link.peer[0])
+        if refusal:
+            self._session.turn_away(refusal, "SYS/TEMP")
+        else:
+            self._link.deadline(self._service.limits.idle_login)
+            self._session.greet()
+        self._flush()
+
+    def received(self, data: bytes) -> None:
+        """Octets from the client."""
+        if self._handshake:
+            self._handshake = False
+            self._session.secured(self._service.rooms.logins.mechanisms(self._link))
+        if self._session.logged_in:
+            self._link.deadline(self._service.limits.idle_pop3)
+        self._session.feed(data)
+        if self._task is None:
+            self._pump()
+        else:
+            self._pause()
+
+    def expired(self) -> None:
+        """RFC 1939 3: autologout; nothing is removed."""
+        if self._task is not None and self._session.logged_in:
+            # A client that takes its time over a large message; one that takes nothing is found by TCP.
+            self._link.deadline(self._service.limits.idle_pop3)
+            return
+        self._session.turn_away("Too long without a command; closing, nothing was removed")
+        self._flush()
+
+    def closed(self, reason: Exception | None) -> None:
+        """The connection is gone."""
+        self._service.forget(self, self._link.peer[0])
+        if self._task is None:
+            self._abandon()
+
+    def leave(self) -> None:
+        """Send the client away as soon as the command in progress is answered (graceful stop)."""
+        self._leaving = True
+        if self._task is None:
+            self._goodbye()
+
+    # Work
+
+    def _goodbye(self) -> None:
+        if not self._session.closed:
+            self._session.turn_away("This server is stopping; please come back in a moment", "SYS/TEMP")
+        self._flush()
+
+    def _abandon(self) -> None:
+        """Give the maildrop back without removing anything."""
+        drop, self._drop = self._drop, None
+        if drop is not None:
+            self._service.finish(self._close(drop))
+
+    async def _close(self, drop: Maildrop) -> None:
+        try:
+            await drop.close()
+        except StoreError as fault:
+            self._service.rooms.log("maildrop_not_closed", service=_SERVICE, reason=str(fault))
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._link.pause()
+
+    def _pump(self) -> None:
+        """Take events until one waits or there are none, then send what was answered."""
+        while self._task is None:
+            event = self._session.next_event()
+            if event is None:
+                break
+            if isinstance(event, StartTls):
+                self._handshake = True
+                break
+            work = self._work(event)
+            if work is not None:
+                self._start(work)
+        self._flush()
+        if self._task is None:
+            self._keep_lock()
+            if self._paused:
+                self._paused = False
+                self._link.resume()
+
+    def _work(self, event: Event) -> Coroutine[Any, Any, None] | None:
+        if isinstance(event, Retrieve):
+            return self._retrieve(event)
+        if isinstance(event, Identify):
+            return self._identify()
+        if isinstance(event, Login):
+            return self._log_in(event)
+        if isinstance(event, Authenticate | AuthResponse):
+            return self._authenticate(event)
+        if isinstance(event, Update):
+            return self._update(event)
+        return None
+
+    def _flush(self) -> None:
+        data = self._session.data_to_send()
+        if data:
+            self._link.send(data)
+        if self._session.closed:
+            self._link.close()
+        elif self._handshake and self._link.tls is None:
+            self._link.start_tls()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = run_eagerly(self._guarded(work), self._resumed)
+        if self._task is not None and self._session.ahead:
+            self._pause()
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """What a command asks for; whatever it raises is a reply."""
+        try:
+            await work
+        except Exception as fault:
+            if isinstance(fault, ConnectionError) or self._session.sending:
+                self._log_fault(fault)
+                self._link.abort()  # in the middle of a message no answer can be told from its text
+            else:
+                self._explain(fault)
+
+    def _log_fault(self, fault: Exception) -> None:
+        if not isinstance(fault, ConnectionResetError):
+            self._service.rooms.log("server_fault", service=_SERVICE, fault=fault)
+
+    def _explain(self, fault: Exception) -> None:
+        session = self._session
+        if isinstance(fault, LoginRefused):
+            self._exchange = None
+            session.refuse(fault.text, _REFUSED_LOGIN[fault.kind])
+        elif isinstance(fault, MaildropTaken):
+            session.refuse(str(fault), "IN-USE")  # RFC 2449 8.1.1
+        elif isinstance(fault, LoginTooSoon):
+            session.refuse(str(fault), "LOGIN-DELAY")  # RFC 2449 8.1.1
+        else:
+            self._log_fault(fault)
+            reached = isinstance(fault, StoreError | OSError)
+            session.refuse("The mailbox cannot be reached now; try again later" if reached else _BUG, "SYS/TEMP")
+
+    def _resumed(self, task: asyncio.Task[None]) -> None:
+        """What suspended has ended: go on."""
+        self._task = None
+        if not self._link.standing:
+            self._abandon()
+        elif self._leaving:
+            self._goodbye()
+        elif self._link.alive:
+            self._pump()
+
+    def _keep_lock(self) -> None:
+        """Renew the maildrop's lock now and then, while the client is at work."""
+        now = self._service.rooms.clock.monotonic()
+        if self._drop is not None and now - self._renewed > self._service.lease / 3:
+            self._renewed = now
+            self._service.finish(self._renew(self._drop))
+
+    async def _renew(self, drop: Maildrop) -> None:
+        try:
+            kept = await drop.renew()
+        except StoreError as fault:
+            self._service.rooms.log("maildrop_not_renewed", service=_SERVICE, reason=str(fault))
+            return
+        if not kept and self._drop is drop:
+            self._link.abort()  # another session has it now
+
+    # What commands ask for
+
+    async def _log_in(self, event: Login) -> None:
+        logins = self._service.rooms.logins
+        await self._open(await logins.password(self._link, event.login, event.password))
+
+    async def _authenticate(self, event: Authenticate | AuthResponse) -> None:
+        if isinstance(event, Authenticate):
+            self._exchange = Exchange(self._service.rooms.logins, self._link, event.mechanism)
+            step = await self._exchange.start(event.initial)
+        else:
+            assert self._exchange is not None
+            step = await self._exchange.step(event.data)
+        if isinstance(step, bytes):
+            self._session.challenge(step)
+        else:
+            self._exchange = None
+            await self._open(step)
+
+    async def _open(self, row: AccountRow) -> None:
+        drop = await self._service.open(row)
+        self._drop = drop
+        self._renewed = self._service.rooms.clock.monotonic()
+        self._link.deadline(self._service.limits.idle_pop3)
+        self._session.opened([size for _, size in drop.sizes()])
+
+    async def _identify(self) -> None:
+        assert self._drop is not None
+        self._session.identified([uid for _, uid in await self._drop.uidls()])
+
+    async def _retrieve(self, event: Retrieve) -> None:
+        """The message in slices; a slow client holds one slice in memory."""
+        assert self._drop is not None
+        session, link = self._session, self._link
+        content = await self._drop.content(event.index + 1)
+        step = _TOP_SLICE if event.top else _SLICE
+        first = content.read(0, step)
+        session.begin(content.size)
+        wanted = session.body(first)
+        at = len(first)
+        while wanted and at < content.size:
+            link.send(session.data_to_send())
+            await link.drain()
+            await asyncio.sleep(0)  # others have their turn
+            link.deadline(self._service.limits.idle_pop3)
+            wanted = session.body(self._more(content.read(at, at + step)))
+            at += step
+        session.end()
+
+    def _more(self, data: bytes) -> bytes:
+        """The next slice. When there is none the answer cannot be ended truthfully: ConnectionError."""
+        if not data:
+            raise ConnectionAbortedError("the message's file is shorter than it was")
+        return data
+
+    async def _update(self, event: Update) -> None:
+        """QUIT: remove what was marked; the answer comes when that is durable."""
+        drop, self._drop = self._drop, None
+        assert drop is not None
+        try:
+            for index in event.deleted:
+                drop.mark(index + 1)
+            await drop.commit()
+        except Exception as fault:
+            self._log_fault(fault)
+            self._session.turn_away("The messages could not be removed; they are all still there", "SYS/TEMP")
+            self._service.finish(self._close(drop))
+            return
+        self._session.done()

@@ -1,0 +1,119 @@
+"""What all POP3 connections of a worker share.
+
+Owns: the set of open connections, and the closing of maildrops whose client is gone.
+Trusts: mailbox.maildrop for exclusive access and for what a deletion does.
+Standards: RFC 2449 6.5 (LOGIN-DELAY), 6.7 (EXPIRE).
+On failure: a connection too many is told so and closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from postroom.config import Config, Listener, TlsMode
+from postroom.mailbox.maildrop import DropPolicy, Maildrop
+from postroom.mailbox.service import Mailboxes
+from postroom.net.link import Link
+from postroom.servers.login import Logins
+from postroom.servers.pop3.connection import Pop3Connection
+from postroom.servers.ports import Gate, Log
+from postroom.store.api import AccountRow, DirectoryStore
+from postroom.values.clock import Clock
+from postroom.wire.pop3 import Pop3Options, Pop3Session
+
+_SERVICE: Final = "pop3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What the server rests on. holder: names a session's lock; no two calls of any worker give the same."""
+
+    mailboxes: Mailboxes
+    directory: DirectoryStore
+    logins: Logins
+    gate: Gate
+    clock: Clock
+    log: Log
+    holder: Callable[[], str]
+
+
+class Pop3Service:
+    """Built once per worker; `driver` is what a listener needs."""
+
+    __slots__ = ("_connections", "_last", "_policy", "_stopping", "limits", "options", "rooms")
+
+    def __init__(self, rooms: Rooms, config: Config) -> None:
+        self.rooms: Final = rooms
+        self.limits: Final = config.limits
+        self.options: Final = Pop3Options(
+            login_delay=config.pop3.login_delay, expire=config.pop3.expire, errors=config.limits.smtp_errors
+        )
+        self._policy = DropPolicy(login_delay=config.pop3.login_delay, lease=self.lease)
+        self._connections: set[Pop3Connection] = set()
+        self._last: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @property
+    def lease(self) -> float:
+        """Seconds a maildrop's lock lasts without being renewed; longer than a client may be silent."""
+        return self.limits.idle_pop3 + 300.0
+
+    def driver(self, link: Link, listener: Listener) -> Pop3Connection:
+        """The driver of a new connection (net.link)."""
+        session = Pop3Session(
+            self.options,
+            secure=link.secure,
+            starttls=listener.tls is TlsMode.STARTTLS,
+            mechanisms=self.rooms.logins.mechanisms(link),
+        )
+        return Pop3Connection(self, link, session)
+
+    async def open(self, row: AccountRow) -> Maildrop:
+        """The account's maildrop, ours alone. Raises MaildropTaken, LoginTooSoon, StoreError."""
+        rooms = self.rooms
+        account = await rooms.mailboxes.open(row)
+        return await Maildrop.open(account, rooms.directory, rooms.clock, rooms.holder(), self._policy)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    def admit(self, connection: Pop3Connection, ip: str) -> str:
+        """Count a new connection; why it must go away, or ""."""
+        if self._stopping:
+            return "This server is stopping; please come back in a moment"
+        if len(self._connections) >= self.limits.connections:
+            return "This server has as many connections as it can serve; try again later"
+        admission = self.rooms.gate.admit(_SERVICE, ip)
+        if not admission.ok:
+            self.rooms.log("connection_refused", service=_SERVICE, peer=ip, reason=admission.text)
+            return admission.text
+        self._connections.add(connection)
+        return ""
+
+    def forget(self, connection: Pop3Connection, ip: str) -> None:
+        """A connection is gone."""
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self.rooms.gate.release(_SERVICE, ip)
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """What is still to be done for a client that is gone."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._last.add(task)
+        task.add_done_callback(self._last.discard)
+
+    async def settled(self) -> None:
+        """Wait until every maildrop of a client that is gone is closed (before the store is)."""
+        while self._last:
+            await asyncio.wait(self._last)
+
+    def stop(self) -> None:
+        """Graceful stop: everybody is sent away, once the command in progress is answered; nothing is removed."""
+        self._stopping = True
+        for connection in list(self._connections):
+            connection.leave()

@@ -1,0 +1,57 @@
+"""What the servers ask of the rooms identity, policy and observe, as they see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from postroom.store.api import AccountRow
+from postroom.wire.sasl import ScramKeys
+
+#: writes an event of the log: its name and fields
+Log = Callable[..., None]
+
+
+class Identity(Protocol):
+    """Who may log in (identity.service)."""
+
+    async def authenticate(self, login: str, password: str) -> AccountRow:
+        """The account. Raises identity.errors.BadCredentials, AccountDisabled; StoreUnavailable."""
+        ...
+
+    async def scram(self, login: str) -> tuple[AccountRow, ScramKeys] | None:
+        """The account and its SCRAM keys; None when it is not there, disabled, or has none."""
+        ...
+
+
+class Admission(Protocol):
+    """A decision, and in words why."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Gate(Protocol):
+    """How many connections an address may have (policy.connections)."""
+
+    def admit(self, service: str, ip: str) -> Admission: ...
+    def release(self, service: str, ip: str) -> None: ...
+
+
+class Throttle(Protocol):
+    """How failed logins slow down and end (policy.logins)."""
+
+    def before(self, ip: str, login: str) -> float | None:
+        """Seconds to wait before the next attempt is looked at; None refuses it."""
+        ...
+
+    def failed(self, ip: str, login: str) -> None: ...
+    def succeeded(self, ip: str, login: str) -> None: ...
+
+
+class Rates(Protocol):
+    """How many messages an address may send (policy.rates)."""
+
+    def message(self, ip: str) -> Admission: ...

@@ -1,0 +1,364 @@
+"""The SMTP driver: octets from the link in, decisions of intake out, for SMTP, submission and LMTP.
+
+Owns: the connection's session, envelope and spool. Events are decided one after the other; most decisions need no
+task, and while one waits nothing more is read, so the peer feels how fast we are.
+Trusts: nobody. Deadlines end silent peers; who speaks before the greeting is refused.
+Standards: RFC 5321 3.1, 3.8, 4.2.5 (250 only when the message is ours for good), 4.5.3.2; RFC 2033 4.2; RFC 3207 4.2;
+RFC 4954 4 and 6.
+On failure: a refusal carries its own reply; what nobody foresaw is 451 and an event of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from postroom.config import Protocol
+from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
+from postroom.net.link import Link
+from postroom.servers.eager import run_eagerly
+from postroom.servers.login import Exchange, Kind, LoginRefused
+from postroom.store.api import AccountRow, Spool, StoreError, StoreUnavailable
+from postroom.values.content import Content
+from postroom.values.refusal import Refusal
+from postroom.wire.smtp import (
+    Authenticate,
+    AuthResponse,
+    Body,
+    Event,
+    Mail,
+    Profile,
+    Rcpt,
+    Reset,
+    ServerSession,
+    StartTls,
+)
+
+if TYPE_CHECKING:
+    from postroom.servers.smtp.service import SmtpService
+
+_EARLY: Final = Refusal(554, "5.5.1", "You spoke before the greeting (RFC 5321 3.1)")
+_SILENT: Final = Refusal(421, "4.4.2", "No command for too long; closing")
+_NO_LOGIN: Final = Refusal(421, "4.7.0", "No login within the time for it; closing")
+_BUG: Final = Refusal(451, "4.3.0", "Something went wrong here; please try again later")
+_NO_ROOM: Final = Refusal(452, "4.3.1", "There is no room for the message now; please try again later")
+
+#: RFC 4954 6 and RFC 5248 2.4: how a login is refused
+_REFUSED_LOGIN: Final = {
+    Kind.WRONG: (535, "5.7.8"),
+    Kind.DISABLED: (525, "5.7.13"),
+    Kind.THROTTLED: (421, "4.7.0"),
+    Kind.MALFORMED: (501, "5.5.2"),
+    Kind.UNAVAILABLE: (454, "4.7.0"),
+}
+
+
+class SmtpConnection:
+    """net.link.Driver of one peer."""
+
+    __slots__ = (
+        "_account",
+        "_envelope",
+        "_exchange",
+        "_greeting",
+        "_handshake",
+        "_link",
+        "_paused",
+        "_peer",
+        "_service",
+        "_session",
+        "_spool",
+        "_task",
+    )
+
+    def __init__(self, service: SmtpService, link: Link, session: ServerSession) -> None:
+        self._service = service
+        self._link = link
+        self._session = session
+        self._account: AccountRow | None = None
+        self._envelope: Envelope | None = None
+        self._exchange: Exchange | None = None
+        self._greeting: asyncio.TimerHandle | None = None  # the greeting that is still to come
+        self._handshake = False
+        self._paused = False
+        self._peer: Peer | None = None
+        self._spool: Spool | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # The link's side
+
+    def connected(self) -> None:
+        """Greet, perhaps later; send away who has too many connections."""
+        session, limits = self._session, self._service.limits
+        refusal = self._service.admit(self, self._protocol, self._link.peer[0])
+        if refusal is not None:
+            session.turn_away(refusal)
+            self._flush()
+            return
+        submission = session.options.profile is Profile.SUBMISSION
+        self._link.deadline(limits.idle_login if submission else limits.idle_smtp)
+        if limits.greeting_delay and session.options.profile is Profile.MX:
+            self._greeting = asyncio.get_running_loop().call_later(limits.greeting_delay, self._greet)
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        self._greeting = None
+        self._session.greet()
+        self._flush()
+
+    def received(self, data: bytes) -> None:
+        """Octets from the peer."""
+        session = self._session
+        if self._greeting is not None:
+            self._speaks_early()
+            return
+        if self._handshake:
+            self._handshake = False
+            self._peer = None
+            session.secured(self._service.mechanisms(self._link, session.options.profile))
+        # A user's time for the login runs out however much is said; afterwards only silence ends a session.
+        if self._account is not None or session.options.profile is not Profile.SUBMISSION:
+            self._link.deadline(self._service.limits.idle_smtp)
+        session.feed(data)
+        if self._task is None:
+            self._pump()
+        else:
+            self._pause()
+
+    def expired(self) -> None:
+        """RFC 5321 4.5.3.2.7: a peer that says nothing. Not one that waits for us."""
+        if self._task is not None:
+            self._link.deadline(self._service.limits.idle_smtp)
+            return
+        login = self._session.options.profile is Profile.SUBMISSION and self._account is None
+        self._session.turn_away(_NO_LOGIN if login else _SILENT)
+        self._flush()
+
+    def closed(self, reason: Exception | None) -> None:
+        """The connection is gone. What is under way ends by itself: a message being accepted is accepted."""
+        if self._greeting is not None:
+            self._greeting.cancel()
+        if self._task is None:
+            self._drop()
+        self._service.forget(self, self._protocol, self._link.peer[0])
+
+    def leave(self) -> None:
+        """Say 421 when nothing is under way (graceful stop)."""
+        if self._greeting is not None:
+            self._greeting.cancel()
+        self._session.leave()
+        if self._task is None:
+            self._flush()
+
+    # Work
+
+    @property
+    def _protocol(self) -> Protocol:
+        return Protocol(self._session.options.profile.value)
+
+    def _speaks_early(self) -> None:
+        assert self._greeting is not None
+        self._greeting.cancel()
+        self._greeting = None
+        self._service.rooms.log("early_talker", service="smtp", peer=self._link.peer[0])
+        self._session.turn_away(_EARLY)
+        self._flush()
+
+    def _pause(self) -> None:
+        """The peer has sent ahead: what it sends now can wait in its own buffers."""
+        if not self._paused:
+            self._paused = True
+            self._link.pause()
+
+    def _pump(self) -> None:
+        """Take events until one waits or there are none, then send what was answered."""
+        session = self._session
+        while self._task is None:
+            event = session.next_event()
+            if event is None:
+                break
+            self._decide(event)
+        self._flush()
+        if self._paused and self._task is None:
+            self._paused = False
+            self._link.resume()
+
+    def _flush(self) -> None:
+        data = self._session.data_to_send()
+        if data:
+            self._link.send(data)
+        if self._session.closed:
+            self._link.close()
+        elif self._handshake and self._link.tls is None:
+            self._link.start_tls()
+
+    def _decide(self, event: Event) -> None:
+        if isinstance(event, Body):
+            self._body(event)
+        elif isinstance(event, Mail):
+            self._start(self._mail(event))
+        elif isinstance(event, Rcpt):
+            self._start(self._rcpt(event))
+        elif isinstance(event, Reset):
+            self._drop()
+        elif isinstance(event, Authenticate | AuthResponse):
+            self._start(self._authenticate(event))
+        elif isinstance(event, StartTls):
+            self._handshake = True
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = run_eagerly(self._guarded(work), self._resumed)
+        if self._task is not None and self._session.ahead:
+            self._pause()
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """A decision; whatever it raises is a reply."""
+        try:
+            await work
+        except Refusal as fault:
+            self._refuse(fault)
+        except StoreError as fault:
+            self._refuse(Refusal(451, "4.3.0", _BUG.public, reason=str(fault)))
+        except Exception as fault:
+            self._service.rooms.log("server_bug", service=self._protocol.value, fault=fault)
+            self._refuse(_BUG)
+
+    def _refuse(self, fault: Refusal) -> None:
+        self._service.rooms.log(
+            "mail_refused",
+            service=self._protocol.value,
+            peer=self._link.peer[0],
+            code=fault.code,
+            enhanced=fault.enhanced,
+            reason=fault.reason,
+        )
+        self._session.refuse(fault)
+
+    def _resumed(self, task: asyncio.Task[None]) -> None:
+        """What suspended has ended: go on."""
+        self._task = None
+        if not self._link.standing:
+            self._drop()
+        elif self._link.alive:
+            self._pump()
+
+    # Decisions
+
+    def _who(self) -> Peer:
+        """The peer as intake sees it; made again when what we know of it has changed."""
+        session, peer = self._session, self._peer
+        if peer is None or peer.helo != session.helo or peer.extended != session.esmtp:
+            tls = self._link.tls
+            peer = self._peer = Peer(
+                service=session.options.profile.value,
+                ip=self._link.peer[0],
+                port=self._link.peer[1],
+                helo=session.helo,
+                extended=session.esmtp,
+                tls=f"{tls.version} {tls.cipher}" if tls is not None else None,
+                account=self._account,
+            )
+        return peer
+
+    async def _mail(self, event: Mail) -> None:
+        rates = self._service.rooms.rates
+        if rates is not None and self._session.options.profile is Profile.MX:
+            admission = rates.message(self._link.peer[0])
+            if not admission.ok:
+                raise Refusal(450, "4.7.1", admission.text)
+        options = MailOptions(
+            sender=event.sender,
+            size=event.size,
+            body=event.body,
+            smtputf8=event.smtputf8,
+            ret=event.ret,
+            envid=event.envid,
+        )
+        self._envelope = await self._service.rooms.intake.sender(self._who(), options)
+        self._session.ok()
+
+    async def _rcpt(self, event: Rcpt) -> None:
+        assert self._envelope is not None
+        options = RcptOptions(address=event.recipient, orcpt=event.orcpt, notify=event.notify)
+        await self._service.rooms.intake.recipient(self._who(), self._envelope, options)
+        self._session.ok()
+
+    def _body(self, event: Body) -> None:
+        """Octets of the message: a whole one goes straight to intake, a larger one into the spool."""
+        if event.last and self._spool is None:
+            self._start(self._accept(Content.of(event.data)))
+            return
+        try:
+            if self._spool is None:
+                self._spool = self._service.rooms.store.spool()
+            self._spool.write(event.data)
+        except StoreUnavailable as fault:
+            self._drop_spool()
+            refusal = Refusal(_NO_ROOM.code, _NO_ROOM.enhanced, _NO_ROOM.public, reason=str(fault))
+            if event.last:
+                self._refuse(refusal)
+            else:
+                self._session.discard(refusal)
+            return
+        if event.last:
+            self._start(self._accept(None))
+
+    async def _accept(self, content: Content | None) -> None:
+        """The message is complete; content None: it lies in the spool."""
+        spool, envelope = self._spool, self._envelope
+        assert envelope is not None
+        try:
+            if content is None:
+                assert spool is not None
+                content = await spool.seal()
+            accepted = await self._service.rooms.intake.accept(self._who(), envelope, content)
+        finally:
+            self._drop()
+        if accepted.id:
+            self._service.rooms.log(
+                "mail_accepted",
+                id=accepted.id,
+                service=self._protocol.value,
+                peer=self._link.peer[0],
+                sender=str(envelope.sender or ""),
+                recipients=len(accepted.results),
+                size=content.size,
+            )
+        text = f"Queued as {accepted.id}"
+        if self._session.options.profile is Profile.LMTP:
+            self._session.results([result.refusal or text for result in accepted.results])
+        else:
+            self._session.accept(text)
+
+    async def _authenticate(self, event: Authenticate | AuthResponse) -> None:
+        try:
+            if isinstance(event, Authenticate):
+                self._exchange = Exchange(self._service.rooms.logins, self._link, event.mechanism)
+                step = await self._exchange.start(event.initial)
+            else:
+                assert self._exchange is not None
+                step = await self._exchange.step(event.data)
+        except LoginRefused as fault:
+            self._exchange = None
+            code, enhanced = _REFUSED_LOGIN[fault.kind]
+            self._session.refuse(Refusal(code, enhanced, fault.text))
+            return
+        if isinstance(step, bytes):
+            self._session.challenge(step)
+            return
+        self._exchange = self._peer = None
+        self._account = step
+        self._link.deadline(self._service.limits.idle_smtp)
+        self._session.authenticated(step.login)
+
+    def _drop(self) -> None:
+        """The transaction is over."""
+        self._envelope = None
+        self._drop_spool()
+
+    def _drop_spool(self) -> None:
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.close()

@@ -1,0 +1,107 @@
+"""What all SMTP, submission and LMTP connections of a worker share.
+
+Owns: the set of open connections. Trusts: intake for every decision about mail, policy for counts.
+Standards: RFC 5321 3.8 (421 when stopping), RFC 7504.
+On failure: a connection too many is told so with 421 and closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from postroom.config import Config, Listener, Protocol, TlsMode
+from postroom.intake.service import Intake
+from postroom.net.link import Link
+from postroom.servers.login import Logins
+from postroom.servers.ports import Gate, Log, Rates
+from postroom.servers.smtp.connection import SmtpConnection
+from postroom.store.api import Store
+from postroom.values.refusal import Refusal
+from postroom.wire.smtp import Profile, ServerOptions, ServerSession
+
+_SUBMITTED_LINE: Final = 998  # RFC 5321 4.5.3.1.6: our own users' programs keep to it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What the server rests on. rates: None counts no messages."""
+
+    store: Store
+    intake: Intake
+    logins: Logins
+    gate: Gate
+    log: Log
+    rates: Rates | None = None
+
+
+class SmtpService:
+    """Built once per worker; `driver` is what a listener needs."""
+
+    __slots__ = ("_connections", "_stopping", "limits", "options", "rooms")
+
+    def __init__(self, rooms: Rooms, config: Config) -> None:
+        self.rooms: Final = rooms
+        self.limits: Final = config.limits
+        self._connections: set[SmtpConnection] = set()
+        self._stopping = False
+        limits = config.limits
+        self.options: Final = {
+            profile: ServerOptions(
+                hostname=config.server.hostname,
+                profile=profile,
+                size=limits.message_size,
+                recipients=limits.recipients,
+                line=limits.smtp_line,
+                text_line=_SUBMITTED_LINE if profile is Profile.SUBMISSION else limits.smtp_text_line,
+                commands=limits.smtp_commands,
+                errors=limits.smtp_errors,
+            )
+            for profile in Profile
+        }
+
+    def driver(self, link: Link, listener: Listener) -> SmtpConnection:
+        """The driver of a new connection (net.link)."""
+        profile = Profile(listener.protocol.value)
+        starttls = listener.tls is TlsMode.STARTTLS
+        session = ServerSession(
+            self.options[profile],
+            secure=link.secure,
+            starttls=starttls,
+            mechanisms=self.mechanisms(link, profile),
+        )
+        return SmtpConnection(self, link, session)
+
+    def mechanisms(self, link: Link, profile: Profile) -> tuple[str, ...]:
+        """AUTH is for submission only: a stranger on port 25 has nothing to prove."""
+        return self.rooms.logins.mechanisms(link) if profile is Profile.SUBMISSION else ()
+
+    @property
+    def connections(self) -> int:
+        """How many peers are connected."""
+        return len(self._connections)
+
+    def admit(self, connection: SmtpConnection, service: Protocol, ip: str) -> Refusal | None:
+        """Count a new connection; why it must go away, or None."""
+        if self._stopping:
+            return Refusal(421, "4.3.2", "This server is stopping; please come back in a moment")
+        if len(self._connections) >= self.limits.connections:
+            return Refusal(421, "4.3.2", "This server has as many connections as it can serve; try again later")
+        admission = self.rooms.gate.admit(service.value, ip)
+        if not admission.ok:
+            self.rooms.log("connection_refused", service=service.value, peer=ip, reason=admission.text)
+            return Refusal(421, "4.7.0", admission.text)
+        self._connections.add(connection)
+        return None
+
+    def forget(self, connection: SmtpConnection, service: Protocol, ip: str) -> None:
+        """A connection is gone."""
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self.rooms.gate.release(service.value, ip)
+
+    def stop(self) -> None:
+        """Graceful stop: who is in the middle of a message may finish it, everybody hears 421."""
+        self._stopping = True
+        for connection in list(self._connections):
+            connection.leave()
