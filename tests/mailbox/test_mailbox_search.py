@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Sequence
 from datetime import date
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postroom.mailbox import texts as texts_room
 from postroom.mailbox.criteria import Scene, column_test, mask_octets
 from postroom.mailbox.errors import BadSequence, SearchTooDeep
 from postroom.mailbox.search import Found, Pace, search
@@ -300,3 +302,21 @@ def test_days_begin_at_midnight(key: SearchKey, dates: list[int]) -> None:
     test = column_test(key, Scene(Snapshot(1, 1, 9, 9, [page]), (), NOW))
     assert test is not None
     assert [when for when, hit in zip(all_dates, mask_octets(test(page, 1), 4), strict=True) if hit] == dates
+
+
+async def test_a_large_message_is_searched_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    matches = texts_room.body_contains
+
+    def noted(*args: object) -> bool:
+        threads.append(threading.get_ident())
+        return matches(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(texts_room, "body_contains", noted)
+    texts = Texts([mail("small", "needle"), mail("large", "hay " * 200_000 + "needle")])
+    page = Page(*(array(kind, [1, 2]) if kind else b"\0\0" for kind in ("I", "", "Q", "Q")),
+                array("Q", [1001, 1002]), array("I", [1, 2]), array("q", [1, 2]))  # fmt: skip
+    at = Scene(Snapshot(1, 1, 3, 3, [page]), (), NOW)
+    found = await search(SearchKey(Key.BODY, text="needle"), at, texts, Pace(StillClock()))  # type: ignore[arg-type]
+    assert found.seqs() == [1, 2]
+    assert threads[0] == threading.get_ident() != threads[1]

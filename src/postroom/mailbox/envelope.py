@@ -27,7 +27,7 @@ SEARCHED: Final = {
 ADDRESSES: Final = frozenset({FROM, TO, CC, BCC})
 
 # RFC 9051 9: nil, quoted, or the head of a literal
-_TOKEN = re.compile(rb' *(?:(\()|(\))|(NIL)|"((?:[^"\\]|\\.)*)"|~?\{(\d+)\+?\}\r\n)', re.DOTALL)
+_TOKEN = re.compile(rb' *(?:(\()|(\))|(NIL)|"((?:[^"\\]|\\.)*)"|~?\{(\d{1,10})\+?\}\r\n)', re.DOTALL)
 # the usual beginning: date and subject without escapes
 _HEAD = re.compile(rb'\((?:NIL|"([^"\\]*)") (?:NIL|"([^"\\]*)") ')
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
@@ -79,7 +79,8 @@ def text(envelope: bytes, wanted: int) -> str | None:
         return None
     if isinstance(value, bytes):
         return _decoded(value)
-    return ", ".join([_address(item) for item in value if isinstance(item, list) and len(item) == 4])
+    shown = [_address(item) for item in value if isinstance(item, list) and len(item) == 4]
+    return ", ".join(filter(None, shown))  # the end of a group shows nothing
 
 
 def _address(item: list[Value]) -> str:
