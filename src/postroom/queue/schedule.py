@@ -1,6 +1,6 @@
 """When a recipient is tried again, and when that ends.
 
-Owns: the retry rule. Standards: RFC 5321 4.5.4.1 (retries, give-up time of 4 to 5 days), RFC 3461 6.2.7.2 (delays).
+Owns: the retry rule. Standards: RFC 5321 4.5.4.1 (retries, give-up time of 4 to 5 days), RFC 3461 5.2.5 (delays).
 On failure: nothing raises.
 """
 

@@ -86,7 +86,7 @@ class Rename(Struct, frozen=True):
 
 
 class List(Struct, frozen=True):
-    """LIST and LSUB (RFC 5258, 5819, 6154). extended: the command used the extended syntax."""
+    """LIST and LSUB (RFC 5258, RFC 5819, RFC 6154). extended: the command used the extended syntax."""
 
     reference: str
     patterns: tuple[str, ...]
@@ -130,7 +130,7 @@ class Expunge(Struct, frozen=True):
 
 
 class Key(StrEnum):
-    """Search keys (RFC 9051 6.4.4, 3501, 5032, 7162)."""
+    """Search keys (RFC 9051 6.4.4, RFC 3501 6.4.4, RFC 5032 2, RFC 7162 3.1.5)."""
 
     ALL = "ALL"
     AND = "AND"  # keys

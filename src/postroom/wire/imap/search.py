@@ -1,6 +1,6 @@
 """SEARCH and UID SEARCH: the search program as a tree.
 
-Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731 and 5182 (RETURN, SAVE, $),
+Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731 and RFC 5182 (RETURN, SAVE),
 RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ).
 Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
 A CHARSET together with UTF8=ACCEPT is accepted as long as the text decodes: RFC 6855 3 says SHOULD reject, but clients

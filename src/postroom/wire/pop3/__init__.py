@@ -1,4 +1,4 @@
-"""POP3, the server's end, without IO (RFC 1939, 2449, 2595, 3206, 5034, 6856)."""
+"""POP3, the server's end, without IO (RFC 1939, RFC 2449, RFC 2595, RFC 3206, RFC 5034, RFC 6856)."""
 
 from postroom.wire.pop3.commands import COMMANDS, Command, State
 from postroom.wire.pop3.events import (

@@ -4,7 +4,8 @@ Purpose: as `wire.smtp.server`: `feed`, `next_event`, answer, `data_to_send`. Me
 client and from 0 for the driver; marks of deletion live here and reach the driver with QUIT only.
 Ownership: the dialog's state; octets of messages pass through, dot-stuffed.
 Trust: the client may be hostile until it has logged in, and clumsy after.
-Standards: RFC 1939, 2449 (PIPELINING, RESP-CODES), 2595, 3206, 5034, 6856; what may be said when: `commands`.
+Standards: RFC 1939, RFC 2449 (PIPELINING, RESP-CODES), RFC 2595, RFC 3206, RFC 5034, RFC 6856; what may be said when:
+`commands`.
 On failure: every fault is an -ERR. `closed` says that the connection must end after the output is sent; without QUIT
 nothing is removed (RFC 1939 6).
 """

@@ -4,7 +4,7 @@ Purpose: greeting, EHLO (or HELO), STARTTLS, AUTH, then any number of messages; 
 server offers PIPELINING. `feed` what arrived, take events with `next_event`, send `data_to_send()`.
 Ownership: the dialog's state; the text is handed on at once, dot-stuffed.
 Trust: the server may be hostile: replies are bounded, and what came before TLS is forgotten after it.
-Standards: RFC 5321, 2920, 3207, 4954, 1870, 6152, 6531, 3461, 9422.
+Standards: RFC 5321, RFC 2920, RFC 3207, RFC 4954, RFC 1870, RFC 6152, RFC 6531, RFC 3461, RFC 9422.
 On failure: `Failed` before the session is open, `Finished` with the reason for each recipient after. `closed`: no
 further message can be sent here.
 """

@@ -6,7 +6,8 @@ keep their order. The driver stops reading meanwhile, which bounds what is held.
 Ownership: the session owns the dialog's state and the message's framing; octets of the message are handed on at once.
 Names without underscore that the docstrings call internal belong to the modules of this package.
 Trust: the peer is hostile; lines, recipients, commands and errors are bounded by `ServerOptions`.
-Standards: RFC 5321, 2920 (PIPELINING), 3207, 4954, 3030, 2033, 9422, 7504; what may be said when: `commands`.
+Standards: RFC 5321, RFC 2920 (PIPELINING), RFC 3207, RFC 4954, RFC 3030, RFC 2033, RFC 9422, RFC 7504; what may be
+said when: `commands`.
 On failure: every fault is a reply. `closed` says that the connection must end after the output is sent.
 """
 
