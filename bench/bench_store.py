@@ -33,7 +33,9 @@ from postroom.store.embedded import EmbeddedStore
 from postroom.values.content import Content
 from postroom.values.flags import DELETED, FLAGGED, SEEN
 
-BODY = (b"From: a@example.org\r\nSubject: bench\r\n\r\n" + b"0123456789abcdefghijklmnopqrstuvwxyz 0123456789\r\n" * 90)[:4096]
+BODY = (b"From: a@example.org\r\nSubject: bench\r\n\r\n" + b"0123456789abcdefghijklmnopqrstuvwxyz 0123456789\r\n" * 90)[
+    :4096
+]
 
 
 def new_message() -> NewMessage:

@@ -21,8 +21,10 @@ _UUENCODE: Final = frozenset(("uuencode", "x-uuencode", "uue", "x-uue"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _PADDING = re.compile(rb"=+")
 # RFC 2045 6.7 (3): white space at the end of an encoded line was added on the way
-_TRAILING_SPACE = re.compile(rb"[ \t]++(?=\r?\n|\Z)")
+_TRAILING_SPACE = re.compile(rb"[ \t]++(?=\r?\n)")
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} .*\r?\n", re.MULTILINE)
+
+_LONGEST_LINE: Final = 64 * 1024
 
 
 class UndecodableContent(ValueError):
@@ -116,8 +118,9 @@ def _line_pieces(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
     for piece in pieces:
         lines = kept + piece
         whole = lines.rfind(b"\n") + 1
-        if not whole and len(lines) > len(piece):
-            whole = len(lines)  # a line longer than a piece: better cut than kept
+        if not whole and len(lines) > _LONGEST_LINE:
+            escape = lines.find(b"=", len(lines) - 2)  # better cut than kept, but not inside =XX
+            whole = len(lines) if escape < 0 else escape
         kept = lines[whole:]
         if whole:
             yield decode_transfer(lines[:whole], name)
