@@ -104,5 +104,7 @@ def test_comments_on_consecutive_lines_are_one_text() -> None:
 
 
 def test_headings() -> None:
-    text = "1. Introduction\n\n   4.3.2.  Literals\n   Section 9.9 is not here\n        7.7  not at the margin\nA.1.  Old names\n"
+    text = (
+        "1. Introduction\n\n   4.3.2.  Literals\n   Section 9.9 is not here\n        7.7  is inside\nA.1.  Old names\n"
+    )
     assert headings(text) == {"1", "4.3.2", "A.1"}

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 _SECTION: Final = r"(?:[1-9]\d?(?:\.\d+)*|X(?:\.\d+)+|[A-Z](?:\.\d+)+|Appendix [A-Z](?:\.\d+)*)(?!\w|\.\d|-[A-Za-z])"
 _NOTE: Final = r"(?: \([^()]*\))?"
-#: sections go on with a comma, "and", "or", "to" or a dash; each may have a note in parentheses: "3 (states), 6 (commands)"
+#: sections go on with a comma, "and", "or", "to" or a dash; each may have a note in parentheses: "3 (states), 6 (all)"
 _CITATION: Final = re.compile(
     rf"\bRFC (\d{{3,5}})\b((?: {_SECTION}{_NOTE}(?:(?:,| and| or| to|-|,? and) ?{_SECTION}{_NOTE})*)?)"
 )
@@ -31,9 +31,9 @@ _MISSPELT: Final = re.compile(
 )
 #: a heading stands at the margin, at most three columns in: "4.3.2.  Title", "A.1.  Title", "Appendix A.  Title"
 _HEADING: Final = re.compile(
-    r"^ {0,3}(?:(?:Appendix|APPENDIX) )?([1-9]\d?(?:\.\d+)*|[A-Z](?:\.\d+)*)[.:)]?(?=\s+\S)", re.M
+    r"^ {0,3}(?:(?:Appendix|APPENDIX) )?([1-9]\d?(?:\.\d+)*|[A-Z](?:\.\d+)*)[.:)]?(?=\s+\S)", re.MULTILINE
 )
-_APPENDIX: Final = re.compile(r"^ {0,3}(?:Appendix|APPENDIX) ([A-Z])\b", re.M)
+_APPENDIX: Final = re.compile(r"^ {0,3}(?:Appendix|APPENDIX) ([A-Z])\b", re.MULTILINE)
 
 
 #: from Python 3.12 on the text of an f-string is a token of its own
@@ -91,7 +91,7 @@ def passages(source: str) -> list[Passage]:
 
 
 def headings(text: str) -> frozenset[str]:
-    """The section numbers an RFC's text has; lists numbered at the margin count too, which only errs on the mild side."""
+    """The section numbers an RFC's text has; lists numbered at the margin count too, which only hides faults."""
     return frozenset(_HEADING.findall(text)) | frozenset(_APPENDIX.findall(text))
 
 
