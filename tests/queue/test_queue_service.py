@@ -411,6 +411,28 @@ async def test_stop_waits_for_what_is_in_flight_and_hands_out_nothing_more() -> 
     assert list(house.store.kept) == [kept.id]
 
 
+async def test_stop_while_something_is_being_accepted() -> None:
+    house = House()
+    await house.accept()
+    slow = asyncio.Event()
+    accept = house.store.accept
+
+    async def slowly(entry: NewEntry) -> Entry:
+        await slow.wait()
+        return await accept(entry)
+
+    house.store.accept = slowly  # type: ignore[method-assign]
+    accepting = asyncio.create_task(house.accept())
+    await turn()
+    stopping = asyncio.create_task(house.queue.stop())
+    await turn()
+    await house.settle_last(Kind.DELIVERED)
+    slow.set()
+    await accepting
+    await asyncio.wait_for(stopping, 1)
+    assert len(house.given) == 1
+
+
 async def test_stop_ends_run() -> None:
     house = House()
     task = asyncio.create_task(house.queue.run())

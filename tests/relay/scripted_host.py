@@ -32,6 +32,7 @@ class ScriptedHost:
     features: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 1000000")
     replies: dict[str, object] = field(default_factory=dict)
     drop_in_data: int = 0
+    refuse_in_data: bytes = b""  # said after 1,000 octets of the text
     tls: ssl.SSLContext | None = None
     implicit: bool = False
     messages: list[Taken] = field(default_factory=list)
@@ -91,7 +92,7 @@ class ScriptedHost:
                     taken.rcpts.append(text[8:])
             elif verb == "DATA":
                 if say("DATA", b"354 go\r\n").startswith(b"3"):
-                    await self._data(reader, taken)
+                    await self._data(reader, writer, taken)
                     say("end", b"250 2.0.0 queued\r\n")
             else:
                 await self._session(verb, say, writer)
@@ -129,8 +130,13 @@ class ScriptedHost:
 
         return say
 
-    async def _data(self, reader, taken: Taken) -> None:
+    async def _data(self, reader, writer, taken: Taken) -> None:
         self.messages.append(taken)
+        if self.refuse_in_data:
+            await reader.readexactly(1000)
+            writer.write(self.refuse_in_data)
+            await reader.read(2**30)
+            raise Hang
         if self.drop_in_data:
             await reader.readexactly(self.drop_in_data)
             raise Hang

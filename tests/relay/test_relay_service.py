@@ -265,6 +265,15 @@ async def test_the_connection_breaks_in_the_middle_of_the_text(host: ScriptedHos
     assert not host.messages[0].complete
 
 
+async def test_a_host_that_refuses_in_the_middle_of_the_text(host: ScriptedHost) -> None:
+    host.refuse_in_data = b"552 5.3.4 enough\r\n"
+    host.features = ()
+    house = House(host)
+    outcome = await house.outcome(content=MAIL + b"0123456789abcdef\r\n" * 300_000)
+    assert (outcome.kind, outcome.status) in ((Kind.FAILED, "5.3.4"), (Kind.DEFERRED, "4.4.2"))
+    await house.relay.stop()
+
+
 async def test_a_large_message_from_its_file(host: ScriptedHost, tmp_path: Path) -> None:
     host.features = ("8BITMIME",)
     path = tmp_path / "large"
@@ -281,6 +290,7 @@ async def test_a_text_that_cannot_be_read_is_never_ended(host: ScriptedHost, tmp
     outcome = await house.outcome(content=Content(size=1000, path=str(tmp_path / "gone")))
     assert (outcome.kind, outcome.status) == (Kind.DEFERRED, "4.3.0")
     assert house.events.names() == ["relay.fault"]
+    await until(lambda: host.open == 0)
     assert not any(each.complete for each in host.messages)
 
 
@@ -414,6 +424,11 @@ async def test_an_international_recipient_fails_alone(host: ScriptedHost) -> Non
 
 async def test_international_mail_to_a_host_that_takes_it(host: ScriptedHost) -> None:
     await House(host).outcome("ä@far.test", smtputf8=True)
+    assert host.messages[0].mail.endswith(" SMTPUTF8")
+
+
+async def test_an_alias_with_an_international_member(host: ScriptedHost) -> None:
+    assert (await House(host).outcome("ä@far.test")).kind is Kind.RELAYED
     assert host.messages[0].mail.endswith(" SMTPUTF8")
 
 

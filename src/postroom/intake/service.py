@@ -208,7 +208,7 @@ class Intake:
         return any(peer in network for network in self._relay_networks)
 
     async def _check_room(self, account: str, address: Address, size: int) -> None:
-        """550 5.2.1 for a disabled account; 452 4.2.2 for a full one, so that the sender's own server keeps the mail."""
+        """550 5.2.1 for a disabled account; 452 4.2.2 for a full one: the sender's own server keeps the mail then."""
         try:
             row = await self._store.directory.account(account)
             if row is None:

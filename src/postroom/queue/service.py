@@ -97,6 +97,8 @@ class Queue:
             kept = await self._store.accept(entry)
         finally:
             del self._flying[entry.id]
+            if not self._flying:
+                self._idle.set()
         self._event(
             "message.accepted",
             queue_id=entry.id,
@@ -308,7 +310,10 @@ class Queue:
             self._wake.set()
 
     async def stop(self) -> None:
-        """Hand out nothing more and wait until everything handed out is answered."""
+        """Hand out nothing more and wait until everything handed out is answered.
+
+        The consumers stop at the same time (asyncio.gather, this one first): they give back what has not begun.
+        """
         self._stopping = True
         self._wake.set()
         await self._idle.wait()

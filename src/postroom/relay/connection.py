@@ -31,6 +31,7 @@ class Connection:
         self._events: deque[ClientEvent] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._late = "the server did not greet in time"
+        self._sending = False  # the text is under way
         self.messages = 0  # sent, or begun, on this connection
 
     # what the courier uses
@@ -60,7 +61,9 @@ class Connection:
         if event is None:
             event = await self._next()
         if isinstance(event, SendBody):
+            self._sending = True
             await self._send_body(content)
+            self._sending = False
             event = await self._next()
         self._link.deadline(0)
         if isinstance(event, Finished):
@@ -123,7 +126,9 @@ class Connection:
             else:
                 self._tell(event)
         self._push()
-        if session.closed:
+        if session.closed and self._sending:
+            self._link.abort()  # the server has answered before the end: what is left of the text is not wanted
+        elif session.closed:
             self._link.close()
 
     def expired(self) -> None:

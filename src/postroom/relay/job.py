@@ -35,7 +35,9 @@ def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recip
     entry, recipients = job.entry, job.recipients
     utf8 = entry.smtputf8
     unfit: tuple[Recipient, ...] = ()
-    if "SMTPUTF8" not in offers and entry.sender.isascii() and (not utf8 or _header_is_ascii(entry.content)):
+    if "SMTPUTF8" in offers:  # an alias may have brought in an address that the sender's client did not announce
+        utf8 = utf8 or not all(each.address.isascii() for each in recipients)
+    elif entry.sender.isascii() and (not utf8 or _header_is_ascii(entry.content)):
         utf8 = False
         unfit = tuple(each for each in recipients if not each.address.isascii())
     fit = tuple(each for each in recipients if each.address.isascii()) if unfit else recipients

@@ -183,6 +183,13 @@ class Relay:
                 await self._defer_all(job, opened)
                 return None
             connection = opened
+        try:
+            return await self._send(job, connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    async def _send(self, job: Job, connection: Connection) -> Connection | None:
         fresh = connection.messages == 0
         message, unfit = jobs.outgoing(job, connection.capabilities)
         if unfit:
