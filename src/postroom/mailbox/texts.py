@@ -8,9 +8,11 @@ Trusts nothing in messages. On failure: OSError when a content cannot be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from postroom.mailbox import envelope
@@ -36,22 +38,37 @@ def envelope_matcher(place: int, wanted: str) -> EnvelopeTest:
     runs = _PLAIN.findall(needle.encode("utf-8", "replace"))
     probe: bytes = max(runs, key=len, default=b"")
 
-    def possible(octets: bytes) -> bool:
-        # text that is neither 8-bit nor an encoded word holds the needle's plain octets, or not the needle
-        return probe in octets.lower() or b"=?" in octets or not octets.isascii()
-
     def matches(found: bytes) -> bool:
-        if not possible(found):
-            return False
         text = envelope.text(found, place)
         return text is not None and needle in fold(text)
 
     def test(envelopes: Sequence[bytes]) -> Sequence[bool]:
-        if not possible(b"\n".join(envelopes)):
-            return [False] * len(envelopes)
-        return list(map(matches, envelopes))
+        if not probe:
+            return list(map(matches, envelopes))
+        # text that is neither 8-bit nor an encoded word holds the needle's plain octets, or not the needle
+        together = b"\n".join(envelopes)
+        lower = together.lower()
+        candidates: set[int] = set()
+        if probe in lower or b"=?" in lower:
+            ends = list(accumulate(len(each) + 1 for each in envelopes))
+            candidates.update(_rows_with(probe, lower, ends), _rows_with(b"=?", lower, ends))
+        if not together.isascii():
+            candidates.update(row for row, each in enumerate(envelopes) if not each.isascii())
+        found = [False] * len(envelopes)
+        for row in candidates:
+            found[row] = matches(envelopes[row])
+        return found
 
     return test
+
+
+def _rows_with(octets: bytes, lines: bytes, ends: Sequence[int]) -> Iterator[int]:
+    """Which of the lines, that end at `ends`, hold these octets."""
+    at = lines.find(octets)
+    while at >= 0:
+        row = bisect_right(ends, at)
+        yield row
+        at = lines.find(octets, ends[row])
 
 
 def sent_matcher(key: Key, day: int) -> EnvelopeTest:
