@@ -110,7 +110,8 @@ class QueueStore(Protocol):
     def finish(self, entry: str, results: Sequence[Recipient]) -> None:
         """Write recipients' new states back, soon but not now: nobody waits, it joins the next commit.
 
-        An entry whose recipients are all in a terminal state is removed with its body. If a crash comes first the
+        An entry whose recipients are all in a terminal state is removed with its body. A recipient that was held or
+        dropped meanwhile stays so, unless the result is final. If a crash comes first the
         recipients are tried again, which delivery by (queue id, recipient) makes harmless.
         """
         ...

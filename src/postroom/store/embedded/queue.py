@@ -22,7 +22,7 @@ from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.disk import Disk, keep_file, keep_octets
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.queue_file import QueueFile, QueueUnit, due_rows, open_slot, select, with_octets
-from postroom.store.embedded.queue_rows import chosen, is_over, merge, new_entry, next_try, pack
+from postroom.store.embedded.queue_rows import chosen, is_over, new_entry, next_try, pack, settle
 from postroom.values.content import Content
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class EmbeddedQueue:
 
     def _as_finished(self, entry: Entry) -> Entry:
         results = self._finished.get(entry.id)
-        return merge(entry, results) if results else entry
+        return settle(entry, results) if results else entry
 
     async def next_due(self) -> float | None:
         slot = self.own.slot

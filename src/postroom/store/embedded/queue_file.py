@@ -18,7 +18,7 @@ from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up
 from postroom.store.embedded.disk import Disk, discard
 from postroom.store.embedded.layout import Layout
-from postroom.store.embedded.queue_rows import alter, chosen, is_over, merge, next_try, pack, unpack
+from postroom.store.embedded.queue_rows import alter, chosen, is_over, merge, next_try, pack, settle, unpack
 from postroom.values.content import Content
 
 _FULL: Final = 2
@@ -104,7 +104,7 @@ class QueueUnit:
         self._insert()
         found = self._find(entry)
         if found is not None:
-            self._put(found[0], merge(found[1], results))
+            self._put(found[0], settle(found[1], results))
 
     def change(self, which: QueueFilter, state: RecipientState | None, when: float | None) -> int:
         """Set state or next try of what the filter means; how many entries changed."""

@@ -161,6 +161,18 @@ def merge(entry: Entry, results: Iterable[Recipient]) -> Entry:
     return replace(entry, recipients=tuple(recipients))
 
 
+def settle(entry: Entry, results: Iterable[Recipient]) -> Entry:
+    """`merge` for what came of a try: what was held or dropped meanwhile does not wait again because of it."""
+    kept = entry.recipients
+    return merge(
+        entry,
+        [
+            replace(result, state=kept[result.index].state) if result.state is RecipientState.WAITING else result
+            for result in results
+        ],
+    )
+
+
 def is_over(entry: Entry) -> bool:
     """Is every recipient in a terminal state?"""
     return all(recipient.state in TERMINAL for recipient in entry.recipients)

@@ -57,7 +57,17 @@ class MemoryQueue:
         kept = self._entries.get(entry)
         if kept is None:
             return
-        recipients = list(kept.recipients)
+        waiting = RecipientState.WAITING
+        self._merge(
+            kept,
+            [
+                replace(result, state=kept.recipients[result.index].state) if result.state is waiting else result
+                for result in results
+            ],
+        )
+
+    def _merge(self, kept: Entry, results: Sequence[Recipient]) -> None:
+        entry, recipients = kept.id, list(kept.recipients)
         for result in results:
             recipients[result.index] = result
         if all(item.state in _TERMINAL for item in recipients):
@@ -96,7 +106,7 @@ class MemoryQueue:
                 )
                 for item in _chosen(entry, which)
             ]
-            self.finish(entry.id, results)
+            self._merge(entry, results)
         return len(changed)
 
 

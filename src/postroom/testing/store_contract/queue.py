@@ -161,6 +161,20 @@ class QueueContract:
         assert ids(await store.queue.entries(EVERYTHING)) == ["q2", "q3"]
         assert await store.queue.change(QueueFilter(ids=("nothing",)), DROPPED, None) == 0
 
+    async def test_what_was_held_or_dropped_meanwhile_stays_so(self, store: Store) -> None:
+        kept = await store.queue.accept(received("q1", "a@x.test", "b@y.test", "c@z.test"))
+        await store.queue.change(QueueFilter(domain="x.test"), HELD, None)
+        await store.queue.change(QueueFilter(domain="y.test"), DROPPED, None)
+        later = [replace(item, attempts=1, next_try=3000.0, last_reply="451 later") for item in kept.recipients]
+        store.queue.finish("q1", later)
+        (left,) = await store.queue.entries(EVERYTHING)
+        assert [(item.state, item.attempts) for item in left.recipients] == [(HELD, 1), (DROPPED, 1), (WAITING, 1)]
+        await store.queue.update("q1", later)
+        (left,) = await store.queue.due(3000.0)
+        assert [item.state for item in left.recipients] == [HELD, DROPPED, WAITING]
+        await store.queue.update("q1", over(left))
+        assert await store.queue.entries(EVERYTHING) == []
+
     async def test_an_unfit_id_is_refused(self, store: Store) -> None:
         for number in ("", "../x", "a/b", "x" * 65):
             with pytest.raises(StoreError):
