@@ -1,0 +1,135 @@
+"""`postroom domain`: the domains whose mail this server keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.output import confirm, emit_json, json_option, moment, record, say, table
+from postroom.cli.people import directory
+from postroom.cli.site import Site, config_option, find_site, run
+from postroom.store.api import DomainRow
+
+
+@click.group(short_help="Hosted domains.")
+def command() -> None:
+    """The domains whose mail this server keeps."""
+
+
+def _plain(row: DomainRow, accounts: int, aliases: int) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "created": row.created,
+        "disabled": row.disabled,
+        "catch_all": row.catch_all,
+        "accounts": accounts,
+        "aliases": aliases,
+    }
+
+
+async def _all(site: Site, name: str = "") -> list[dict[str, Any]]:
+    async with directory(site) as (people, store):
+        rows = [await people.domain(name)] if name else await store.directory.domains()
+        return [
+            _plain(row, len(await store.directory.accounts(row.name)), len(await store.directory.aliases(row.name)))
+            for row in rows
+        ]
+
+
+@command.command()
+@click.argument("name")
+@click.option("--catch-all", default="", help="Address that takes mail for unknown people of the domain.")
+@json_option
+@config_option
+def add(name: str, catch_all: str, as_json: bool, config_file: str | None) -> None:
+    """Host a domain."""
+    site = find_site(config_file)
+
+    async def work() -> DomainRow:
+        async with directory(site, changes=True) as (people, _):
+            return await people.add_domain(name, catch_all)
+
+    row = run(work())
+    if as_json:
+        emit_json(**_plain(row, 0, 0))
+    else:
+        say(f"{row.name} is hosted. Next: postroom user add NAME@{row.name}")
+
+
+@command.command("list")
+@json_option
+@config_option
+def list_(as_json: bool, config_file: str | None) -> None:
+    """List the hosted domains."""
+    rows = run(_all(find_site(config_file)))
+    if as_json:
+        emit_json(domains=rows)
+        return
+    table(
+        ("DOMAIN", "ACCOUNTS", "ALIASES", "CATCH-ALL", "STATE"),
+        [
+            (row["name"], row["accounts"], row["aliases"], row["catch_all"] or "-", "off" if row["disabled"] else "on")
+            for row in rows
+        ],
+    )
+    if not rows:
+        say("no domain is hosted yet; add one: postroom domain add example.org")
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@config_option
+def show(name: str, as_json: bool, config_file: str | None) -> None:
+    """Everything about one domain."""
+    [row] = run(_all(find_site(config_file), name))
+    if as_json:
+        emit_json(**row)
+    else:
+        record([*((key.replace("_", "-"), row[key]) for key in row if key != "created"),
+                ("since", moment(row["created"]))])  # fmt: skip
+
+
+@command.command("set")
+@click.argument("name")
+@click.option("--catch-all", default=None, help='Address that takes mail for unknown people; "" refuses such mail.')
+@click.option("--on/--off", "enabled", default=None, help="Receive mail for the domain, or refuse it.")
+@config_option
+def set_(name: str, catch_all: str | None, enabled: bool | None, config_file: str | None) -> None:
+    """Change a domain."""
+    if catch_all is None and enabled is None:
+        raise click.UsageError("Say what to change: --catch-all, --on, --off.")
+    site = find_site(config_file)
+
+    async def work() -> None:
+        async with directory(site, changes=True) as (people, _):
+            await people.set_domain(name, catch_all=catch_all, disabled=None if enabled is None else not enabled)
+
+    run(work())
+    say("changed")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+def rm(name: str, yes: bool, config_file: str | None) -> None:
+    """Stop hosting a domain that has no accounts or aliases any more."""
+    site = find_site(config_file)
+    [row] = run(_all(site, name))
+    if row["accounts"] or row["aliases"]:
+        raise CommandFailed(
+            Exit.FAILED,
+            f"{row['name']} still has {row['accounts']} accounts and {row['aliases']} aliases",
+            f"See: postroom user list --domain {row['name']}",
+        )
+    confirm(f"Stop hosting {row['name']}?", yes=yes)
+
+    async def work() -> None:
+        async with directory(site, changes=True) as (people, _):
+            await people.remove_domain(name)
+
+    run(work())
+    say(f"{row['name']} is no longer hosted. Undo: postroom domain add {row['name']}")

@@ -1,0 +1,68 @@
+"""What the commands about domains, accounts and aliases share: the directory, its errors, passwords."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.site import Site, open_store, poke
+from postroom.identity.directory import Directory
+from postroom.identity.errors import AddressTaken, BadValue, DirectoryError, NoSuchAccount, NoSuchAlias, NoSuchDomain
+from postroom.identity.hashing import InlineHasher
+from postroom.store.api import Store
+from postroom.values.clock import SystemClock
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CODES = {
+    NoSuchDomain: Exit.NOT_FOUND,
+    NoSuchAccount: Exit.NOT_FOUND,
+    NoSuchAlias: Exit.NOT_FOUND,
+    AddressTaken: Exit.NO_CHANGE,
+    BadValue: Exit.USAGE,
+}
+
+
+@asynccontextmanager
+async def directory(site: Site, *, changes: bool = False) -> AsyncIterator[tuple[Directory, Store]]:
+    """The site's directory; after a change the running workers look at their sessions again."""
+    async with open_store(site) as store:
+        try:
+            yield Directory(store, InlineHasher(site.config.passwords), SystemClock(), site.config.passwords), store
+        except DirectoryError as fault:
+            raise CommandFailed(_CODES.get(type(fault), Exit.FAILED), fault.text, fault.advice) from fault
+    if changes:
+        poke(site, "directory")
+
+
+def password_options(function: F) -> F:
+    """--password-stdin, --password-file, --generate; without any, a person is asked."""
+    for option in (
+        click.option("--generate", is_flag=True, help="Make a password and print it."),
+        click.option("--password-stdin", is_flag=True, help="Read the password from standard input (first line)."),
+        click.option("--password-file", type=click.Path(exists=True, dir_okay=False), help="Read it from a file."),
+    ):
+        function = option(function)
+    return function
+
+
+def read_password(options: dict[str, Any]) -> tuple[str, bool]:
+    """(the password, whether it was made here). Raises click.UsageError when nobody can be asked."""
+    generate, stdin, file = (options.pop(name) for name in ("generate", "password_stdin", "password_file"))
+    if generate:
+        return "-".join(secrets.token_hex(2) for _ in range(4)), True
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n"), False
+    if file:
+        return (Path(file).read_text(encoding="utf-8").splitlines() or [""])[0], False
+    if not sys.stdin.isatty():
+        raise click.UsageError("Give the password with --password-stdin or --password-file, or take --generate.")
+    text: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True)
+    return text, False

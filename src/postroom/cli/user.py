@@ -1,0 +1,228 @@
+"""`postroom user`: accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from postroom.cli.output import confirm, emit_json, json_option, moment, octets, parse_size, record, say, table
+from postroom.cli.people import directory, password_options, read_password
+from postroom.cli.site import Site, config_option, find_site, run
+from postroom.store.api import AccountRow
+
+
+@click.group(short_help="Accounts.")
+def command() -> None:
+    """Accounts: people and roles with mailboxes. They log in with their full address."""
+
+
+def _plain(row: AccountRow, used: int | None = None, messages: int | None = None) -> dict[str, Any]:
+    plain = {
+        "login": row.login,
+        "id": row.id,
+        "name": row.name,
+        "created": row.created,
+        "disabled": row.disabled,
+        "has_password": bool(row.password),
+        "quota": row.quota,
+        "pop3_delete": row.pop3_delete,
+        "pop3_seen": row.pop3_seen,
+        "pop3_last_login": row.pop3_last_login,
+    }
+    return plain if used is None else {**plain, "used": used, "messages": messages}
+
+
+@command.command()
+@click.argument("login", metavar="ADDRESS")
+@click.option("--name", default="", help="The person's name.")
+@click.option("--quota", default="none", metavar="SIZE", help="Most it may hold: 500M, 2G, none. [none]")
+@password_options
+@json_option
+@config_option
+def add(login: str, name: str, quota: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+    """Make an account with its mailboxes: Inbox, Drafts, Sent, Trash, Junk, Archive."""
+    site = find_site(config_file)
+    password, made = read_password(options)
+
+    async def work() -> AccountRow:
+        async with directory(site, changes=True) as (people, _):
+            return await people.add_account(login, password, name=name, quota=parse_size(quota))
+
+    row = run(work())
+    if as_json:
+        emit_json(**_plain(row), **({"password": password} if made else {}))
+        return
+    say(f"{row.login} can log in now. Undo: postroom user disable {row.login}")
+    if made:
+        click.echo(password)
+
+
+@command.command("list")
+@click.option("--domain", default="", help="Only accounts of this domain.")
+@json_option
+@config_option
+def list_(domain: str, as_json: bool, config_file: str | None) -> None:
+    """List accounts."""
+    site = find_site(config_file)
+
+    async def work() -> list[AccountRow]:
+        async with directory(site) as (people, store):
+            if domain:
+                await people.domain(domain)
+            return await store.directory.accounts(domain.lower())
+
+    rows = run(work())
+    if as_json:
+        emit_json(users=[_plain(row) for row in rows])
+        return
+    table(
+        ("ADDRESS", "NAME", "QUOTA", "POP3 DELETE", "STATE"),
+        [
+            (
+                row.login,
+                row.name or "-",
+                octets(row.quota) if row.quota else "none",
+                row.pop3_delete,
+                "disabled" if row.disabled else "on" if row.password else "no password",
+            )
+            for row in rows
+        ],
+    )
+    if not rows:
+        say("no accounts yet; make one: postroom user add ann@example.org")
+
+
+async def _show(site: Site, login: str) -> dict[str, Any]:
+    async with directory(site) as (people, store):
+        row = await people.account(login)
+        account = await store.account(row.id)
+        usage = await account.usage()
+        boxes = [
+            {"name": box.name, "messages": box.messages, "unseen": box.unseen, "size": box.size}
+            for box in await account.mailboxes()
+        ]
+        return {**_plain(row, usage.octets, usage.messages), "mailboxes": boxes}
+
+
+@command.command()
+@click.argument("login", metavar="ADDRESS")
+@json_option
+@config_option
+def show(login: str, as_json: bool, config_file: str | None) -> None:
+    """Everything about one account."""
+    found = run(_show(find_site(config_file), login))
+    if as_json:
+        emit_json(**found)
+        return
+    limit = f" of {octets(found['quota'])}" if found["quota"] else ""
+    record([
+        ("address", found["login"]),
+        ("name", found["name"] or "-"),
+        ("state", "disabled" if found["disabled"] else "on" if found["has_password"] else "no password"),
+        ("holds", f"{octets(found['used'])}{limit} in {found['messages']} messages"),
+        ("POP3 delete", found["pop3_delete"]),
+        ("POP3 marks as read", "yes" if found["pop3_seen"] else "no"),
+        ("last POP3 log-in", moment(found["pop3_last_login"])),
+        ("since", moment(found["created"])),
+        ("id", found["id"]),
+    ])  # fmt: skip
+    click.echo()
+    table(
+        ("MAILBOX", "MESSAGES", "UNREAD", "SIZE"),
+        [(box["name"], box["messages"], box["unseen"], octets(box["size"])) for box in found["mailboxes"]],
+    )
+
+
+@command.command("set")
+@click.argument("login", metavar="ADDRESS")
+@click.option("--name", default=None, help="The person's name.")
+@click.option("--quota", default=None, metavar="SIZE", help="Most it may hold: 500M, 2G, none.")
+@click.option(
+    "--pop3-delete",
+    type=click.Choice(["delete", "trash", "keep"]),
+    default=None,
+    help="What a POP3 deletion does: delete; move to Trash; keep on the server and hide from POP3 only.",
+)
+@click.option("--pop3-seen/--no-pop3-seen", default=None, help="Whether fetching by POP3 marks a message as read.")
+@config_option
+def set_(login: str, config_file: str | None, **options: Any) -> None:
+    """Change an account."""
+    changes = {key: value for key, value in options.items() if value is not None}
+    if not changes:
+        raise click.UsageError("Say what to change: --name, --quota, --pop3-delete, --pop3-seen.")
+    if "quota" in changes:
+        changes["quota"] = parse_size(changes["quota"])
+    site = find_site(config_file)
+
+    async def work() -> None:
+        async with directory(site, changes=True) as (people, _):
+            await people.set_account(login, **changes)
+
+    run(work())
+    say("changed")
+
+
+@command.command()
+@click.argument("login", metavar="ADDRESS")
+@password_options
+@config_option
+def passwd(login: str, config_file: str | None, **options: Any) -> None:
+    """Set an account's password; sessions that are open stay open."""
+    site = find_site(config_file)
+    password, made = read_password(options)
+
+    async def work() -> None:
+        async with directory(site, changes=True) as (people, _):
+            await people.set_password(login, password)
+
+    run(work())
+    say("the password is set")
+    if made:
+        click.echo(password)
+
+
+def _switch(login: str, config_file: str | None, *, disabled: bool) -> None:
+    site = find_site(config_file)
+
+    async def work() -> None:
+        async with directory(site, changes=True) as (people, _):
+            await people.disable(login, disabled)
+
+    run(work())
+
+
+@command.command()
+@click.argument("login", metavar="ADDRESS")
+@config_option
+def disable(login: str, config_file: str | None) -> None:
+    """Lock an account: open sessions end, nobody can log in; its mail stays."""
+    _switch(login, config_file, disabled=True)
+    say(f"{login} is disabled. Undo: postroom user enable {login}")
+
+
+@command.command()
+@click.argument("login", metavar="ADDRESS")
+@config_option
+def enable(login: str, config_file: str | None) -> None:
+    """Unlock an account."""
+    _switch(login, config_file, disabled=False)
+    say(f"{login} can log in again")
+
+
+@command.command()
+@click.argument("login", metavar="ADDRESS")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+def rm(login: str, yes: bool, config_file: str | None) -> None:
+    """Remove a disabled account with all its mail, for good."""
+    site = find_site(config_file)
+    found = run(_show(site, login))
+    confirm(f"Remove {found['login']} with {found['messages']} messages ({octets(found['used'])}) for good?", yes=yes)
+
+    async def work() -> None:
+        async with directory(site, changes=True) as (people, _):
+            await people.remove_account(login)
+
+    run(work())
+    say(f"{found['login']} is gone")
