@@ -1,118 +1,15 @@
-"""A running Postroom for each test process: `postroom demo --json`, driven from outside only."""
+"""A running Postroom for each test process."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
-import socket
-import ssl
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-SERVICES = (25, 587, 465, 24, 143, 993, 110, 995)
-
-
-@dataclass(slots=True)
-class Running:
-    """A demo that answers: what it printed, and its process."""
-
-    process: subprocess.Popen[str]
-    host: str
-    ports: dict[str, int]
-    domain: str
-    users: list[dict[str, str]]
-    certificate: str
-    data: str
-    pids: list[int]
-    schema: int = 1
-
-    def login(self, number: int = 0) -> str:
-        return self.users[number]["login"]
-
-    def password(self, number: int = 0) -> str:
-        return self.users[number]["password"]
-
-    def tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.certificate)
-        context.check_hostname = False
-        return context
-
-    @property
-    def config(self) -> str:
-        return str(Path(self.data).parent / "postroom.toml")
-
-    def postroom(self, *arguments: str, stdin: str = "", ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command against this server."""
-        done = subprocess.run(
-            [sys.executable, "-m", "postroom.cli.main", *arguments, "--config", self.config],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env=environment(),
-        )
-        assert not ok or done.returncode == 0, done.stderr
-        return done
-
-
-def environment() -> dict[str, str]:
-    source = str(Path(__file__).parents[2] / "src")
-    return {**os.environ, "PYTHONPATH": source, "NO_COLOR": "1"}
-
-
-def free_offset() -> int:
-    """An offset whose ports are all free just now."""
-    start = 20000 + os.getpid() % 300 * 100
-    for offset in range(start, start + 5000, 1000 // 7):
-        if all(_free(offset + port) for port in SERVICES):
-            return offset
-    raise RuntimeError("no free ports")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return port < 65000
-
-
-def start_demo(folder: Path, *extra: str) -> Running:
-    command = [sys.executable, "-m", "postroom.cli.main", "demo", "--json", "--keep", str(folder)]
-    process = subprocess.Popen(
-        [*command, "--port-offset", str(free_offset()), *extra],
-        stdout=subprocess.PIPE,
-        stderr=(folder / "stderr.log").open("w"),
-        text=True,
-        env=environment(),
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        process.wait(10)
-        pytest.fail("the demo did not start: " + (folder / "stderr.log").read_text()[-2000:])
-    told: dict[str, Any] = json.loads(line)
-    return Running(process=process, **told)
-
-
-def stop_demo(running: Running, number: int = signal.SIGTERM) -> int:
-    running.process.send_signal(number)
-    code = running.process.wait(20)
-    assert running.process.stdout is not None
-    running.process.stdout.close()
-    return code
+from running import Running, start_demo, stop_demo
 
 
 @pytest.fixture
@@ -140,8 +37,3 @@ def mailbox(server: Running) -> Iterator[dict[str, str]]:
     name = f"t{os.urandom(4).hex()}@{server.domain}"
     server.postroom("user", "add", name, "--password-stdin", stdin="correct horse 9\n")
     yield {"login": name, "password": "correct horse 9"}
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    """Skip where the system program is missing, and say so."""
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")

@@ -15,8 +15,7 @@ from pathlib import Path
 import aiosmtplib
 import imapclient
 import pytest
-
-from .conftest import Running, needs
+from running import Running, needs
 
 Account = dict[str, str]
 

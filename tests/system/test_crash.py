@@ -11,8 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-
-from .conftest import Running, start_demo, stop_demo
+from running import Running, start_demo, stop_demo
 
 SENDERS = 6
 ROUNDS = 3

@@ -8,8 +8,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-
-from .conftest import Running
+from running import Running
 
 PLAIN = ["smtp", "submission", "lmtp", "imap", "pop3"]
 IMPLICIT = ["submissions", "imaps", "pop3s"]

@@ -1,0 +1,235 @@
+"""The rooms of one worker, wired.
+
+`Core` lives as long as the worker: store, queue, delivery. `Services` are made of a configuration, and made anew at a
+reload: new connections get the new ones, sessions that stand keep theirs.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from postroom.app.plan import Plan
+from postroom.app.runfolder import RunFolder
+from postroom.config import Config, Listener
+from postroom.config import Protocol as Spoken
+from postroom.delivery.service import Delivery
+from postroom.identity.client import HashingClient
+from postroom.identity.service import Identity
+from postroom.intake.routing import Routes
+from postroom.intake.service import Intake
+from postroom.mailbox.service import Mailboxes, MailboxLimits
+from postroom.message.index import IndexLimits
+from postroom.net.link import Driver, Link
+from postroom.net.wheel import Wheel
+from postroom.observe.log import Events
+from postroom.policy import ConnectionGate, LoginThrottle, Rates
+from postroom.queue.ids import Ids
+from postroom.queue.reports import SenderReports
+from postroom.queue.schedule import Schedule
+from postroom.queue.service import Queue
+from postroom.relay.service import Relay
+from postroom.servers.imap import service as imap
+from postroom.servers.login import Logins
+from postroom.servers.pop3 import service as pop3
+from postroom.servers.smtp import service as smtp
+from postroom.store.embedded import EmbeddedStore
+from postroom.values.clock import Clock, SystemClock
+
+
+@dataclass(slots=True, kw_only=True)
+class Core:
+    """What a worker has once."""
+
+    plan: Plan
+    slot: int
+    clock: Clock
+    events: Events
+    wheel: Wheel
+    store: EmbeddedStore
+    hasher: HashingClient
+    identity: Identity
+    mailboxes: Mailboxes
+    queue: Queue
+    delivery: Delivery
+    secret: bytes
+
+    async def stop(self) -> None:
+        """Finish what is being delivered."""
+        await self.delivery.stop()
+        await self.queue.stop()
+        self.hasher.close()
+
+
+class Service(Protocol):
+    """What drives the connections of a protocol."""
+
+    def driver(self, link: Link, listener: Listener) -> Driver: ...
+    def stop(self) -> None: ...
+    @property
+    def connections(self) -> int: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """What connections are made of. before: services of older configurations whose sessions still stand."""
+
+    of: dict[Spoken, Service]
+    imap: imap.ImapService
+    pop3: pop3.Pop3Service
+    relay: Relay
+    before: list[Services] = field(default_factory=list)
+
+    def sessions(self) -> dict[str, int]:
+        """Open connections by protocol."""
+        counts = {
+            "smtp": self.of[Spoken.SMTP].connections,
+            "imap": self.imap.connections,
+            "pop3": self.pop3.connections,
+        }
+        for older in self.before:
+            for name, count in older.sessions().items():
+                counts[name] += count
+        return counts
+
+    async def recheck(self) -> None:
+        """The directory changed: sessions of accounts that may no longer log in are ended."""
+        await self.imap.recheck()
+        for older in self.before:
+            await older.imap.recheck()
+
+    def retire(self, newer: Services) -> None:
+        """Newer services take over."""
+        newer.before = [older for older in (*self.before, self) if any(older.sessions().values())]
+
+    async def stop(self) -> None:
+        """Say goodbye to every client and finish what is being relayed."""
+        for older in self.before:
+            await older.stop()
+        for service in set(self.of.values()):
+            service.stop()
+        await self.pop3.settled()
+        await self.relay.stop()
+
+
+def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
+    """The rooms that a worker has once. Raises StoreError, OSError."""
+    config, clock = plan.config, SystemClock()
+    store = EmbeddedStore(config.server.data, slot, clock=clock)
+    hasher = HashingClient(plan.hashing[slot][0])
+    identity = Identity(
+        store.directory,
+        hasher,
+        clock,
+        config.passwords,
+        hostname=config.server.hostname,
+        postmaster=config.server.postmaster,
+    )
+    mailboxes = Mailboxes(
+        store, clock, lambda: secrets.token_hex(16), MailboxLimits(message_size=config.limits.message_size)
+    )
+    relay = config.relay
+    schedule = Schedule(
+        jitter=random.random,
+        first=relay.retry_first,
+        longest=relay.retry_longest,
+        lifetime=relay.lifetime,
+        warn_after=relay.warn_after,
+    )
+    reports = SenderReports(config.server.hostname, Routes(identity), clock)
+    queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), schedule, clock, reports, events)
+    limits = IndexLimits(
+        depth=config.limits.mime_depth, parts=config.limits.mime_parts, header=config.limits.header_size
+    )
+    delivery = Delivery(queue, mailboxes, identity.find, events, limits)
+    queue.subscribe("local", delivery.take)
+    return Core(
+        plan=plan,
+        slot=slot,
+        clock=clock,
+        events=events,
+        wheel=wheel,
+        store=store,
+        hasher=hasher,
+        identity=identity,
+        mailboxes=mailboxes,
+        queue=queue,
+        delivery=delivery,
+        secret=RunFolder(config.server.data).secret(),
+    )
+
+
+def build_services(core: Core, config: Config) -> Services:
+    """The rooms that follow the configuration. Raises OSError when the relay's password cannot be read."""
+    rates = Rates(config.limits, core.plan.tables, core.slot, core.clock)
+    gate = ConnectionGate(config.limits, core.plan.tables, core.slot, rates)
+    throttle = LoginThrottle(config.limits, core.plan.tables, core.slot, core.clock)
+    relay = Relay(core.queue, config, core.wheel, core.events, password=relay_password(config))
+    core.queue.subscribe("remote", relay.take)
+
+    def logins(service: str) -> Logins:
+        return Logins(
+            service=service,
+            identity=core.identity,
+            throttle=throttle,
+            log=core.events,
+            nonce=lambda: secrets.token_urlsafe(18),
+            decoy=core.secret,
+            scram_iterations=config.passwords.scram_iterations,
+            plaintext_on_loopback=config.passwords.plaintext_on_loopback,
+        )
+
+    intake = Intake(core.store, core.queue, core.identity, config, core.clock)
+    mail = smtp.SmtpService(
+        smtp.Rooms(
+            store=core.store, intake=intake, logins=logins("submission"), gate=gate, log=core.events, rates=rates
+        ),
+        config,
+    )
+    drops = pop3.Pop3Service(
+        pop3.Rooms(
+            mailboxes=core.mailboxes,
+            directory=core.store.directory,
+            logins=logins("pop3"),
+            gate=gate,
+            clock=core.clock,
+            log=core.events,
+            holder=lambda: secrets.token_hex(8),
+        ),
+        config,
+    )
+    boxes = imap.ImapService(
+        imap.Rooms(
+            store=core.store,
+            mailboxes=core.mailboxes,
+            identity=core.identity,
+            gate=gate,
+            throttle=throttle,
+            clock=core.clock,
+            log=core.events,
+            nonce=lambda: secrets.token_urlsafe(18),
+            decoy=core.secret,
+            scram_iterations=config.passwords.scram_iterations,
+            plaintext_on_loopback=config.passwords.plaintext_on_loopback,
+        ),
+        config.limits,
+        config.server.hostname,
+    )
+    spoken: dict[Spoken, Service] = {
+        Spoken.SMTP: mail,
+        Spoken.SUBMISSION: mail,
+        Spoken.LMTP: mail,
+        Spoken.IMAP: boxes,
+        Spoken.POP3: drops,
+    }
+    return Services(of=spoken, imap=boxes, pop3=drops, relay=relay)
+
+
+def relay_password(config: Config) -> str:
+    """The first line of relay.password_file. Raises OSError."""
+    if not config.relay.password_file:
+        return ""
+    return (Path(config.relay.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
