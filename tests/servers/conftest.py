@@ -28,5 +28,4 @@ async def house(tmp_path: Path, pair: Tls) -> AsyncIterator[House]:
     await made.furnish()
     yield made
     await made.close()
-    assert made.events.of("server_bug") == []
-    assert made.events.of("server_fault") == []
+    assert made.events.of("session.fault") == []

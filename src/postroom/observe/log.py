@@ -44,8 +44,8 @@ class Events:
         level = self._levels.get(name)
         if level is not None:
             self._logger._proxy_to_logger("msg", name, level=level, **fields)
-        elif name not in CATALOGUE:
-            raise KeyError(f"event {name!r} is not in the catalogue")
+        elif name not in CATALOGUE:  # a test compares code and catalogue; at run time no mail is lost for a word
+            self._logger._proxy_to_logger("msg", name, level="warning", **fields)
 
 
 class _Lines:

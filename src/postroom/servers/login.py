@@ -102,27 +102,27 @@ class Logins:
     async def _throttled(self, link: Link, login: str) -> None:
         delay = self.throttle.before(link.peer[0], login)
         if delay is None:
-            self.log("login_refused", service=self.service, peer=link.peer[0], login=login)
+            self.log("login.failed", service=self.service, ip=link.peer[0], login=login, reason="too many failures")
             raise LoginRefused(Kind.THROTTLED, "Too many failed logins from your network; try again in a minute")
         if delay > 0:
             await asyncio.sleep(delay)
 
     def _count(self, link: Link, login: str) -> None:
         self.throttle.failed(link.peer[0], login)
-        self.log("login_failed", service=self.service, peer=link.peer[0], login=login)
+        self.log("login.failed", service=self.service, ip=link.peer[0], login=login, reason="wrong name or password")
 
     def _wrong(self, link: Link, login: str) -> LoginRefused:
         self._count(link, login)
         return LoginRefused(Kind.WRONG, "Login name or password is wrong")
 
     def _unavailable(self, fault: StoreError) -> LoginRefused:
-        self.log("login_unavailable", service=self.service, reason=str(fault))
+        self.log("login.unavailable", service=self.service, reason=str(fault))
         return LoginRefused(Kind.UNAVAILABLE, "Logins cannot be checked now; try again later")
 
     def _entered(self, link: Link, row: AccountRow) -> AccountRow:
         self.throttle.succeeded(link.peer[0], row.login)
         tls = link.tls.version if link.tls is not None else None
-        self.log("login", service=self.service, peer=link.peer[0], login=row.login, tls=tls)
+        self.log("login.succeeded", service=self.service, ip=link.peer[0], login=row.login, tls=tls)
         return row
 
 

@@ -138,7 +138,7 @@ class Pop3Connection:
         try:
             await drop.close()
         except StoreError as fault:
-            self._service.rooms.log("maildrop_not_closed", service=_SERVICE, reason=str(fault))
+            self._service.rooms.log("maildrop.fault", service=_SERVICE, reason=str(fault))
 
     def _pause(self) -> None:
         if not self._paused:
@@ -204,7 +204,7 @@ class Pop3Connection:
 
     def _log_fault(self, fault: Exception) -> None:
         if not isinstance(fault, ConnectionResetError):
-            self._service.rooms.log("server_fault", service=_SERVICE, fault=fault)
+            self._service.rooms.log("session.fault", service=_SERVICE, ip=self._link.peer[0], reason=repr(fault))
 
     def _explain(self, fault: Exception) -> None:
         session = self._session
@@ -241,7 +241,7 @@ class Pop3Connection:
         try:
             kept = await drop.renew()
         except StoreError as fault:
-            self._service.rooms.log("maildrop_not_renewed", service=_SERVICE, reason=str(fault))
+            self._service.rooms.log("maildrop.fault", service=_SERVICE, reason=str(fault))
             return
         if not kept and self._drop is drop:
             self._link.abort()  # another session has it now

@@ -90,7 +90,7 @@ class Pop3Service:
             return "This server has as many connections as it can serve; try again later"
         admission = self.rooms.gate.admit(_SERVICE, ip)
         if not admission.ok:
-            self.rooms.log("connection_refused", service=_SERVICE, peer=ip, reason=admission.text)
+            self.rooms.log("connection.refused", service=_SERVICE, ip=ip, reason=admission.text)
             return admission.text
         self._connections.add(connection)
         return ""

@@ -162,7 +162,7 @@ class SmtpConnection:
         assert self._greeting is not None
         self._greeting.cancel()
         self._greeting = None
-        self._service.rooms.log("early_talker", service="smtp", peer=self._link.peer[0])
+        self._service.rooms.log("mail.early_talker", service="smtp", ip=self._link.peer[0])
         self._session.turn_away(_EARLY)
         self._flush()
 
@@ -222,14 +222,16 @@ class SmtpConnection:
         except StoreError as fault:
             self._refuse(Refusal(451, "4.3.0", _BUG.public, reason=str(fault)))
         except Exception as fault:
-            self._service.rooms.log("server_bug", service=self._protocol.value, fault=fault)
+            self._service.rooms.log(
+                "session.fault", service=self._protocol.value, ip=self._link.peer[0], reason=repr(fault)
+            )
             self._refuse(_BUG)
 
     def _refuse(self, fault: Refusal) -> None:
         self._service.rooms.log(
-            "mail_refused",
+            "mail.refused",
             service=self._protocol.value,
-            peer=self._link.peer[0],
+            ip=self._link.peer[0],
             code=fault.code,
             enhanced=fault.enhanced,
             reason=fault.reason,
@@ -316,16 +318,6 @@ class SmtpConnection:
             accepted = await self._service.rooms.intake.accept(self._who(), envelope, content)
         finally:
             self._drop()
-        if accepted.id:
-            self._service.rooms.log(
-                "mail_accepted",
-                id=accepted.id,
-                service=self._protocol.value,
-                peer=self._link.peer[0],
-                sender=str(envelope.sender or ""),
-                recipients=len(accepted.results),
-                size=content.size,
-            )
         text = f"Queued as {accepted.id}"
         if self._session.options.profile is Profile.LMTP:
             self._session.results([result.refusal or text for result in accepted.results])

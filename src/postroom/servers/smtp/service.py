@@ -89,7 +89,7 @@ class SmtpService:
             return Refusal(421, "4.3.2", "This server has as many connections as it can serve; try again later")
         admission = self.rooms.gate.admit(service.value, ip)
         if not admission.ok:
-            self.rooms.log("connection_refused", service=service.value, peer=ip, reason=admission.text)
+            self.rooms.log("connection.refused", service=service.value, ip=ip, reason=admission.text)
             return Refusal(421, "4.7.0", admission.text)
         self._connections.add(connection)
         return None
