@@ -449,6 +449,30 @@ async def test_what_a_consumer_gives_back_stays_in_the_store() -> None:
     assert house.stored(entry).attempts == 0
 
 
+async def test_what_is_given_back_is_handed_to_the_next_consumer() -> None:
+    house = House()
+    async with Running(house):
+        await house.accept()
+        later: list[Entry] = []
+        house.queue.subscribe("local", lambda entry, _recipients: later.append(entry))
+        house.queue.give_back(*house.given[0])
+        await turn()
+        assert [entry.id for entry in later] == [house.given[0][0].id]
+        assert house.queue._routes["local"].entries == 1
+
+
+async def test_a_consumer_that_gives_everything_back_does_not_spin() -> None:
+    first = House()
+    for _ in range(250):
+        await first.accept()
+    second = House(first.store)
+    second.queue.subscribe("local", second.queue.give_back)
+    async with Running(second):
+        await turn(50)
+        assert second.store.looks < 5
+        assert second.queue._routes["local"].entries == 0
+
+
 async def test_a_route_that_is_full_leaves_mail_in_the_store_and_takes_it_up_later() -> None:
     house = House()
     async with Running(house):

@@ -75,6 +75,9 @@ class Delivery:
 
     def take(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
         """Recipients of an entry to deliver now."""
+        if self._stopping:
+            self._queue.give_back(entry, recipients)
+            return
         self._pending.append((entry, recipients))
         if len(self._tasks) < AT_ONCE:
             self._start()
@@ -100,9 +103,6 @@ class Delivery:
         """Deliver entry after entry until none is left."""
         while self._pending:
             entry, recipients = self._pending.popleft()
-            if self._stopping:
-                self._queue.give_back(entry, recipients)
-                continue
             job = _Job(entry, self._limits)
             if len(recipients) == 1:
                 outcomes = [await self._deliver(job, recipients[0])]

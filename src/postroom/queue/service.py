@@ -86,9 +86,14 @@ class Queue:
         """Give the recipients of a route ("local", "remote") to `consumer(entry, recipients)`, on the event loop.
 
         It is called right after the entry is durable and again at each retry; it must not raise, must not block,
-        and must answer every recipient once, by `settle` or `give_back`.
+        and must answer every recipient once, by `settle` or `give_back`. A second call for a route (a reload) takes
+        the place of the first; what the first consumer has, it still answers.
         """
-        self._routes[route] = _Route(consumer)
+        known = self._routes.get(route)
+        if known is None:
+            self._routes[route] = _Route(consumer)
+        else:
+            known.consumer = consumer
 
     async def accept(self, entry: NewEntry) -> Entry:
         """Keep the entry; it survives power loss when this returns. Raises StoreUnavailable."""
@@ -139,7 +144,7 @@ class Queue:
         except (StoreError, Refusal, OSError) as fault:
             self._unwritten(entry, results, str(fault))
         finally:
-            self.give_back(entry, [outcome.recipient for outcome in outcomes])
+            self._landed(entry, [outcome.recipient for outcome in outcomes])
 
     def _unwritten(self, entry: Entry, results: Sequence[Recipient], reason: str) -> None:
         """The store still says "waiting". What has left us must not leave twice; the rest is tried again."""
@@ -151,7 +156,12 @@ class Queue:
         self._at(self._clock.now() + _AFTER_FAULT)
 
     def give_back(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
-        """The consumer is done with these recipients, with or without a result (a stop)."""
+        """The consumer stops and has not begun with these recipients: they are handed out again, to whoever is next."""
+        self._landed(entry, recipients)
+        self._at(self._clock.now() + _AFTER_FAULT)
+
+    def _landed(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
+        """These recipients are not being worked on any more."""
         bits = self._flying.get(entry.id, 0)
         before = bits
         for recipient in recipients:
@@ -262,9 +272,9 @@ class Queue:
             flying |= _mask(recipients, name)
             self._flying[entry.id] = flying
             self._idle.clear()
-            started = True
             route.consumer(entry, recipients)
-            flying = self._flying.get(entry.id, 0)  # a consumer may have answered at once
+            flying = self._flying.get(entry.id, 0)  # a consumer may have given it back at once
+            started = started or bool(flying & _mask(recipients, name))
         return started
 
     def poke(self) -> None:

@@ -87,6 +87,9 @@ class Relay:
         self._add(Job(entry, tuple(recipients)))
 
     def _add(self, job: Job) -> None:
+        if self._stopping:
+            self._queue.give_back(job.entry, job.recipients)
+            return
         while self._idle:
             waiting = self._idle.popleft()
             if not waiting.done():
@@ -142,9 +145,6 @@ class Relay:
         connection: Connection | None = None
         try:
             while (job := await self._next_job(connection)) is not None:
-                if self._stopping:
-                    self._queue.give_back(job.entry, job.recipients)
-                    continue
                 try:
                     connection = await self._handle(job, connection)
                 except Exception as fault:  # accepted mail is never lost for a fault of ours
