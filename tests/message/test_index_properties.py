@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from postroom.message.addresses import parse
 from postroom.message.envelope import envelope
 from postroom.message.index import IndexLimits, index
-from postroom.message.parts import LEAF, MESSAGE, MULTIPART, Part, Parts
+from postroom.message.parts import LEAF, MESSAGE, MULTIPART, Part, Parts, shifted
 
 from .imap_reader import read_body, read_envelope
 from .soup import octets
@@ -157,3 +157,10 @@ def test_hostile_mail_costs_bounded_time(name: str) -> None:
     assert time.process_time() - started < 2.0
     read_envelope(found.envelope)
     read_body(found.bodystructure, extended=True)
+
+
+@given(octets, st.integers(0, 1 << 34))
+def test_shifted_parts_are_those_of_the_longer_message(message: bytes, lead: int) -> None:
+    plain = index(message).parts
+    assert shifted(plain, lead) == index(message, lead).parts
+    assert shifted(shifted(plain, lead), -lead) == plain

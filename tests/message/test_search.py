@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import quopri
+import time
 
 import pytest
 from hypothesis import given
@@ -177,3 +178,29 @@ def test_the_short_cut_says_the_same(message: bytes, text: str) -> None:
     careful = Needle(quick.text, b"")
     assert body_contains(*reader(message), quick) == body_contains(*reader(message), careful)
     assert text_contains(*reader(message), quick) == text_contains(*reader(message), careful)
+
+
+_HOSTILE = {
+    "encoded words": b"Subject: " + b"=?utf-8?q?a?= " * 60_000 + b"\r\n\r\n",
+    "charsets": b"".join(b"X: =?x-%d?q?=FC?=\r\n" % n for n in range(20_000)) + b"\r\n",
+    "white space": b"Content-Transfer-Encoding: quoted-printable\r\n\r\n \n" + b" " * 2_000_000 + b"x",
+    "parts": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    + b"".join(b"--b\r\n\r\n\xfcber %d\r\n" % n for n in range(9_000)),
+    "names": b"From: " + b"\xfc <a@b>, " * 9_000 + b"\r\n\r\n",
+    "combining marks": b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + "\u0301\u0316".encode() * 200_000,
+    "padding": b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QQ==" * 300_000,
+    "noise": b"\r\n" + bytes(range(128, 256)) * 8_000,
+    "escapes": b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"=" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("name", list(_HOSTILE))
+def test_hostile_mail_costs_bounded_time(name: str) -> None:
+    started = time.process_time()
+    assert not text_contains(*reader(_HOSTILE[name]), Needle.of("nädel"))
+    assert time.process_time() - started < 2.5
+
+
+def test_folding_in_steps_is_folding() -> None:
+    once = "Straße und Ünï cafe\u0301 ﬁ "
+    assert fold(once * 100) == fold(once) * 100

@@ -111,7 +111,28 @@ def codec_name(charset: str) -> str:
     return "" if codec in _NO_CHARSETS else codec
 
 
-def to_text(data: bytes, charset: str = "") -> str:
+class Guess:
+    """What unlabelled octets of one message are read as.
+
+    Looking at octets closely costs about a millisecond, so only the first of them are looked at; the rest are taken
+    for the same as the last that was.
+    """
+
+    __slots__ = ("_codec", "_left")
+
+    def __init__(self, looks: int = 20) -> None:
+        self._left = looks
+        self._codec = "cp1252"
+
+    def codec(self, data: bytes) -> str:
+        """The codec for octets that are not UTF-8."""
+        if self._left > 0:
+            self._left -= 1
+            self._codec = _looks_like(data[:_LOOK_AT])
+        return self._codec
+
+
+def to_text(data: bytes, charset: str = "", guess: Guess | None = None) -> str:
     """The text of these octets. Wrong or missing labels are guessed: UTF-8, then what it looks like."""
     if not charset and data.isascii():
         return data.decode("ascii")
@@ -120,7 +141,9 @@ def to_text(data: bytes, charset: str = "") -> str:
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:
-            return data.decode("utf-8", "replace") if _nearly_utf8(data) else _guess(data)
+            if _nearly_utf8(data):
+                return data.decode("utf-8", "replace")
+            return data.decode((guess or Guess()).codec(data), "replace")
     try:
         return data.decode(name)
     except (ValueError, LookupError):
@@ -133,11 +156,11 @@ def reads_as_ascii(charset: str) -> bool:
     return not name or name == "utf_8" or name.startswith(("cp125", "iso8859", "koi8", "latin"))
 
 
-def incremental(charset: str, sample: bytes) -> codecs.IncrementalDecoder:
+def incremental(charset: str, sample: bytes, guess: Guess) -> codecs.IncrementalDecoder:
     """A decoder for text that comes in pieces; `sample`, its first octets, decide what a label does not say."""
     name = codec_name(charset)
     if not name:
-        name = "utf_8" if sample.isascii() or _nearly_utf8(sample) else _looks_like(sample[:_LOOK_AT])
+        name = "utf_8" if sample.isascii() or _nearly_utf8(sample) else guess.codec(sample)
     return codecs.getincrementaldecoder(name)("replace")
 
 
@@ -147,10 +170,6 @@ def _nearly_utf8(data: bytes) -> bool:
     if not bad:
         return True
     return bad * 20 <= sum(data.count(octet) for octet in (b"\xc3", b"\xe2", b"\xd0", b"\xd1", b"\xe3", b"\xe4"))
-
-
-def _guess(data: bytes) -> str:
-    return data.decode(_looks_like(data[:_LOOK_AT]), "replace")
 
 
 def _looks_like(sample: bytes) -> str:

@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from postroom.message.addresses import parse
-from postroom.message.charsets import to_text
+from postroom.message.charsets import Guess, to_text
 from postroom.message.dates import ParsedDate, parse_date
 from postroom.message.parameters import Parameters, decode_extended, parse_type, parse_value
 from postroom.message.transfer import UndecodableContent, decode_base64, decode_pieces, decode_transfer
@@ -53,33 +53,35 @@ class NamedAddress(NamedTuple):
         return f"{self.local}@{self.domain}" if self.domain else self.local
 
 
-def decode_words(raw: bytes) -> str:
+def decode_words(raw: bytes, guess: Guess | None = None) -> str:
     """The text of an unstructured value or phrase: unfolded, encoded words decoded, 8-bit octets as UTF-8 or guessed.
 
     RFC 2047 6.2: white space between two encoded words is not shown. Words of one charset are joined before they
-    are decoded, because writers cut characters in two.
+    are decoded, because writers cut characters in two. guess: shared by all texts of one message.
     """
+    guess = guess or Guess()
     if b"\n" in raw:
         raw = _LINE_END.sub(b" ", _FOLD.sub(b"", raw))
     if b"=?" not in raw:
-        return to_text(raw)
+        return to_text(raw, guess=guess)
     out: list[str] = []
-    charset, octets = "", b""
+    charset = ""
+    octets: list[bytes] = []  # of words that follow each other in one charset
     at = 0
     for word in _WORD.finditer(raw):
         between = raw[at : word.start()]
         label = word[1].decode("latin-1").lower()
         if octets and (between.strip() or label != charset):
-            out.append(to_text(octets, charset))
-            octets = b""
+            out.append(to_text(b"".join(octets), charset, guess))
+            octets = []
         if between.strip() or at == 0:
-            out.append(to_text(between))
+            out.append(to_text(between, guess=guess))
         charset = label
-        octets += _word_octets(word[2], word[3])
+        octets.append(_word_octets(word[2], word[3]))
         at = word.end()
     if octets:
-        out.append(to_text(octets, charset))
-    out.append(to_text(raw[at:]))
+        out.append(to_text(b"".join(octets), charset, guess))
+    out.append(to_text(raw[at:], guess=guess))
     return "".join(out)
 
 
@@ -89,11 +91,12 @@ def _word_octets(encoding: bytes, text: bytes) -> bytes:
     return binascii.a2b_qp(text, header=True)  # RFC 2047 4.2: "_" is a space
 
 
-def decode_parameters(raw: bytes) -> dict[str, str]:
+def decode_parameters(raw: bytes, guess: Guess | None = None) -> dict[str, str]:
     """Parameters of a Content-Type or Content-Disposition value by lower-case name, fully decoded.
 
     name* wins over name: it is the one that says its charset (RFC 2231 4).
     """
+    guess = guess or Guess()
     parsed = parse_type(raw)
     found: Parameters
     if parsed is not None:
@@ -107,9 +110,9 @@ def decode_parameters(raw: bytes) -> dict[str, str]:
         key = name.decode("latin-1").lower()
         if key.endswith("*"):
             charset, octets = decode_extended(value)
-            extended.setdefault(key[:-1], to_text(octets, charset.decode("latin-1")))
+            extended.setdefault(key[:-1], to_text(octets, charset.decode("latin-1"), guess))
         else:
-            plain.setdefault(key, decode_words(value))
+            plain.setdefault(key, decode_words(value, guess))
     return plain | extended
 
 
@@ -117,11 +120,13 @@ def parse_addresses(raw: bytes) -> list[NamedAddress]:
     """The addresses of a From, To, … value in order; members of groups carry the group's name."""
     found: list[NamedAddress] = []
     group = ""
+    guess = Guess()
     for name, _, mailbox, host in parse(_FOLD.sub(b"", raw)):
         if host is None:
-            group = decode_words(mailbox) if mailbox else ""
+            group = decode_words(mailbox, guess) if mailbox else ""
         else:
-            found.append(NamedAddress(decode_words(name or b""), to_text(mailbox or b""), to_text(host), group))
+            local, domain = (to_text(octets or b"", guess=guess) for octets in (mailbox, host))
+            found.append(NamedAddress(decode_words(name or b"", guess), local, domain, group))
     return found
 
 

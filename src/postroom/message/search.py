@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from postroom.message.charsets import codec_name, incremental, reads_as_ascii, to_text
+from postroom.message.charsets import Guess, codec_name, incremental, reads_as_ascii, to_text
 from postroom.message.decode import decode_parameters, decode_words
 from postroom.message.fields import field_values, header_fields, unfold
 from postroom.message.parts import LEAF, MESSAGE, Part, Parts
 from postroom.message.transfer import UndecodableContent, decode_pieces
 
 PIECE: Final = 1024 * 1024
+
+#: sorting combining marks costs the square of their number, so a long text is folded word by word or so
+_FOLDED_AT_ONCE: Final = 512
 
 #: octets start to end of the stored message, such as Content.read
 Read = Callable[[int, int], bytes]
@@ -33,6 +36,20 @@ def fold(text: str) -> str:
     """Text in the form in which it is compared: compatibility-composed (NFKC), case folded."""
     if text.isascii():
         return text.lower()
+    if len(text) <= _FOLDED_AT_ONCE:
+        return _fold(text)
+    out: list[str] = []
+    at = 0
+    while at < len(text):
+        end = at + _FOLDED_AT_ONCE
+        space = text.rfind(" ", at, end) if end < len(text) else -1
+        end = space + 1 if space >= at else end
+        out.append(_fold(text[at:end]))
+        at = end
+    return "".join(out)
+
+
+def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
@@ -53,31 +70,35 @@ class Needle:
 def header_matches(header: bytes, name: bytes, needle: Needle) -> bool:
     """RFC 9051 6.4.4 HEADER: a field of this name holds the text; with empty text: there is such a field."""
     values = field_values(header, name)
-    return bool(values) if not needle.text else any(_line_contains(name + b":", value, needle) for value in values)
+    guess = Guess()
+    return bool(values and not needle.text) or any(
+        _line_contains(name + b":", value, needle, guess) for value in values
+    )
 
 
-def header_contains(header: bytes, needle: Needle) -> bool:
+def header_contains(header: bytes, needle: Needle, guess: Guess | None = None) -> bool:
     """The text stands anywhere in this header, field names included."""
+    guess = guess or Guess()
     lines = unfold(header, -1)
     if not needle.octets:
-        return any(_line_contains(line, line, needle) for line in lines)
+        return any(_line_contains(line, line, needle, guess) for line in lines)
     odd = [line for line in lines if b"=?" in line or b"*" in line or not line.isascii()]
     if odd:
         seen = set(odd)
         lines = [line for line in lines if line not in seen]
-    return needle.octets in b"\n".join(lines).lower() or any(_line_contains(line, line, needle) for line in odd)
+    return needle.octets in b"\n".join(lines).lower() or any(_line_contains(line, line, needle, guess) for line in odd)
 
 
-def _line_contains(line: bytes, value: bytes, needle: Needle) -> bool:
+def _line_contains(line: bytes, value: bytes, needle: Needle, guess: Guess) -> bool:
     """Is the text in `value`, which belongs to the field that `line` begins with."""
-    if needle.text in fold(decode_words(value)):
+    if needle.text in fold(decode_words(value, guess)):
         return True
     if b"*" not in value and b"=?" not in value:
         return False
     name, _, content = line.partition(b":")
     if name.rstrip().lower() not in _WITH_PARAMETERS:
         return False
-    return any(needle.text in fold(text) for text in decode_parameters(content or value).values())
+    return any(needle.text in fold(text) for text in decode_parameters(content or value, guess).values())
 
 
 def body_contains(read: Read, parts: Parts, needle: Needle) -> bool:
@@ -93,21 +114,24 @@ def text_contains(read: Read, parts: Parts, needle: Needle) -> bool:
 def body_text(read: Read, parts: Parts, overlap: int = 0) -> Iterator[str]:
     """The folded text of everything BODY searches, in pieces; a part's next piece repeats `overlap` characters."""
     inner = False
+    guess = Guess()
     for part in parts.walk():
         if inner:
             fields = header_fields(_header(read, part))
-            yield fold("\n".join(f"{name.decode('latin-1')}: {decode_words(value)}" for name, value in fields))
+            yield fold("\n".join(f"{name.decode('latin-1')}: {decode_words(value, guess)}" for name, value in fields))
         if _is_searched(part):
-            yield from _folded(_texts(read, part), overlap)
+            yield from _folded(_texts(read, part, guess), overlap)
         inner = part.kind == MESSAGE
 
 
 def _any_holds(read: Read, parts: Parts, needle: Needle, *, headers: bool) -> bool:
+    guess = Guess()
     inner = False  # is this part the message inside the part before it
     for part in parts.walk():
-        if (headers or inner) and part.body_start > part.header_start and header_contains(_header(read, part), needle):
+        has_header = (headers or inner) and part.body_start > part.header_start
+        if has_header and header_contains(_header(read, part), needle, guess):
             return True
-        if _is_searched(part) and _holds(read, part, needle):
+        if _is_searched(part) and _holds(read, part, needle, guess):
             return True
         inner = part.kind == MESSAGE
     return False
@@ -120,13 +144,13 @@ def _is_searched(part: Part) -> bool:
     return part.kind == MESSAGE and part.encoding in ("base64", "quoted-printable")
 
 
-def _holds(read: Read, part: Part, needle: Needle) -> bool:
+def _holds(read: Read, part: Part, needle: Needle, guess: Guess) -> bool:
     """Is the text in the content of this part."""
     if needle.octets and reads_as_ascii(part.charset):
         sure = _holds_octets(_octets(read, part), needle.octets, labelled=bool(codec_name(part.charset)))
         if sure is not None:
             return sure
-    return any(needle.text in text for text in _folded(_texts(read, part), len(needle.text) - 1))
+    return any(needle.text in text for text in _folded(_texts(read, part, guess), len(needle.text) - 1))
 
 
 def _header(read: Read, part: Part) -> bytes:
@@ -159,14 +183,14 @@ def _octets(read: Read, part: Part) -> Iterator[bytes]:
         yield from raw
 
 
-def _texts(read: Read, part: Part) -> Iterator[str]:
+def _texts(read: Read, part: Part, guess: Guess) -> Iterator[str]:
     """The part's text in pieces; a part in one piece is decoded with all care, a longer one as it comes."""
     pieces = _octets(read, part)
     first = next(pieces, b"")
     if part.size <= PIECE:
-        yield to_text(b"".join((first, *pieces)), part.charset)
+        yield to_text(b"".join((first, *pieces)), part.charset, guess)
         return
-    decoder = incremental(part.charset, first)
+    decoder = incremental(part.charset, first, guess)
     yield decoder.decode(first)
     for piece in pieces:
         yield decoder.decode(piece)

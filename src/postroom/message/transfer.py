@@ -21,7 +21,7 @@ _UUENCODE: Final = frozenset(("uuencode", "x-uuencode", "uue", "x-uue"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _PADDING = re.compile(rb"=+")
 # RFC 2045 6.7 (3): white space at the end of an encoded line was added on the way
-_TRAILING_SPACE = re.compile(rb"[ \t]++(?=\r?\n)")
+_TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} .*\r?\n", re.MULTILINE)
 
 _LONGEST_LINE: Final = 64 * 1024
