@@ -1,8 +1,9 @@
 """Group commit: what waits while a commit runs becomes the next transaction.
 
-A thread takes everything that is waiting (no timer; at most 256 requests or 8 MiB), makes one transaction for each
-database file touched, and tells the event loop with one call for the whole batch. Committing in the loop itself
-would make batches of one (measured), and would block it in fsync.
+Requests of one turn of the event loop are handed over together at its end. A thread takes everything that is waiting
+(no timer; at most 256 requests or 8 MiB), makes one transaction for each database file touched, and tells the event
+loop with one call for the whole batch. Committing in the loop itself would make batches of one (measured), and would
+block it in fsync.
 
 Rules for a piece of work: it gets the open unit of work and returns a function that makes the result once the
 commit is durable. It may raise StoreError only before it has changed anything. Any other exception rolls the whole
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -73,6 +75,7 @@ class _Request(Generic[U]):
 
 
 _News = Callable[[], None]
+_Item = _Request[Any] | Callable[[], None]
 
 
 class Committer:
@@ -80,7 +83,9 @@ class Committer:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._waiting: SimpleQueue[_Request[Any] | Callable[[], None] | None] = SimpleQueue()
+        self._turn: list[_Item] = []  # asked for in this turn of the loop
+        self._waiting: SimpleQueue[list[_Item] | None] = SimpleQueue()
+        self._arrived: deque[_Item] = deque()  # taken from _waiting, not yet in a batch
         self._chores: list[Callable[[], None]] = []
         self._lazy: list[_Request[Any]] = []
         self._put_off: list[_Request[Any]] = []  # lazy work that failed: tried again beside the next real batch
@@ -106,7 +111,8 @@ class Committer:
         if self._thread is None or self._closed:
             chore()
         else:
-            self._waiting.put(chore)
+            self._hand_over()
+            self._waiting.put([chore])
 
     def _put(self, loop: asyncio.AbstractEventLoop, request: _Request[Any]) -> None:
         if self._closed:
@@ -115,12 +121,20 @@ class Committer:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         self._loop = loop
-        self._waiting.put(request)
+        if not self._turn:
+            loop.call_soon(self._hand_over)
+        self._turn.append(request)
+
+    def _hand_over(self) -> None:
+        if self._turn:
+            turn, self._turn = self._turn, []
+            self._waiting.put(turn)
 
     async def close(self) -> None:
         """Commit what waits, then end the thread."""
         self._closed = True
         if self._thread is not None:
+            self._hand_over()
             self._waiting.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
@@ -138,22 +152,24 @@ class Committer:
         """Requests for the next batch, and whether the committer is to end. Empty: idle, time for lazy work."""
         batch: list[_Request[Any]] = []
         octets = 0
-        try:
-            request = self._waiting.get(timeout=IDLE_SECONDS) if self._lazy else self._waiting.get()
-            while True:
-                if request is None:
-                    return batch, True
-                octets += self._sort_in(request, batch)
+        arrived = self._arrived
+        while True:
+            while arrived:
+                octets += self._sort_in(arrived.popleft(), batch)
                 if len(batch) >= MAX_REQUESTS or octets >= MAX_OCTETS:
                     return batch, False
+            try:
                 if batch or self._chores or len(self._lazy) >= MAX_REQUESTS:
-                    request = self._waiting.get_nowait()
+                    more = self._waiting.get_nowait()
                 else:
-                    request = self._waiting.get(timeout=IDLE_SECONDS)
-        except Empty:
-            return batch, False
+                    more = self._waiting.get(timeout=IDLE_SECONDS if self._lazy else None)
+            except Empty:
+                return batch, False
+            if more is None:
+                return batch, True
+            arrived.extend(more)
 
-    def _sort_in(self, item: _Request[Any] | Callable[[], None], batch: list[_Request[Any]]) -> int:
+    def _sort_in(self, item: _Item, batch: list[_Request[Any]]) -> int:
         """Put what came where it belongs; gives its octets."""
         if not isinstance(item, _Request):
             self._chores.append(item)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -49,6 +50,8 @@ class EmbeddedQueue:
             self._reader = open_slot(layout.slot(slot), options)
             self._own = QueueFile(layout, slot, options, disk)
         self._finished: dict[str, list[Recipient]] = {}
+        self._results: deque[tuple[str, Sequence[Recipient]]] = deque()
+        self._collecting = False
 
     def close(self) -> None:
         """Close both connections; the committer has ended."""
@@ -86,20 +89,26 @@ class EmbeddedQueue:
         return await self._committer.submit(file, work, len(content.data))
 
     def finish(self, entry: str, results: Sequence[Recipient]) -> None:
-        pending = self._finished.setdefault(entry, [])
-        pending.extend(results)
+        self._finished.setdefault(entry, []).extend(results)
+        self._results.append((entry, results))
+        if not self._collecting:  # read after the append: see _Finish
+            self._collecting = True
+            self._committer.submit_lazy(self.own, _Finish(self))
 
-        def committed() -> None:
+    def take_results(self) -> list[tuple[str, Sequence[Recipient]]]:
+        """Results handed in so far; on the committer's thread. From now on `finish` asks for another run."""
+        self._collecting = False
+        taken = []
+        while self._results:
+            taken.append(self._results.popleft())
+        return taken
+
+    def results_kept(self, taken: list[tuple[str, Sequence[Recipient]]]) -> None:
+        """These are in the file now: readers see them there."""
+        for entry, results in taken:
             left = [result for result in self._finished.pop(entry, ()) if result not in results]
             if left:
                 self._finished[entry] = left
-
-        def work(unit: QueueUnit) -> Callable[[], None]:
-            unit.finish(entry, results)
-            unit.news.append(committed)
-            return lambda: None
-
-        self._committer.submit_lazy(self.own, work)
 
     async def take_over(self, entries: Sequence[Entry]) -> int:
         """Keep entries of a slot that is no more; those we have already are left as they are. How many are new."""
@@ -211,6 +220,28 @@ class EmbeddedQueue:
                     reader.close()
         except apsw.Error as fault:
             raise unavailable(fault) from fault
+
+
+class _Finish:
+    """Lazy work: everything handed in until the committer gets to it. Kept, should it be tried again."""
+
+    __slots__ = ("_queue", "_taken")
+
+    def __init__(self, queue: EmbeddedQueue) -> None:
+        self._queue = queue
+        self._taken: list[tuple[str, Sequence[Recipient]]] = []
+
+    def __call__(self, unit: QueueUnit) -> Callable[[], None]:
+        self._taken += self._queue.take_results()
+        taken = self._taken
+        for entry, results in taken:
+            unit.finish(entry, results)
+        unit.news.append(lambda: self._queue.results_kept(taken))
+        return _done
+
+
+def _done() -> None:
+    """Nobody waits for lazy work."""
 
 
 def _place(unit: QueueUnit, given: Content, target: str) -> None:

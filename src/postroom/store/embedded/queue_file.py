@@ -7,6 +7,7 @@ are removed only after a synced commit, so that no entry that a power loss bring
 from __future__ import annotations
 
 import contextlib
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -18,11 +19,22 @@ from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up
 from postroom.store.embedded.disk import Disk, discard
 from postroom.store.embedded.layout import Layout
-from postroom.store.embedded.queue_rows import alter, chosen, is_over, merge, next_try, pack, settle, unpack
+from postroom.store.embedded.queue_rows import (
+    TERMINAL,
+    alter,
+    chosen,
+    is_over,
+    merge,
+    next_try,
+    pack,
+    settle,
+    unpack,
+)
 from postroom.values.content import Content
 
 _FULL: Final = 2
 _NORMAL: Final = 1
+_KNOWN: Final = 100_000
 
 
 class QueueFile:
@@ -34,6 +46,7 @@ class QueueFile:
         self.disk = disk
         self.garbage: list[str] = []
         self.next_body = 0
+        self.known: dict[str, tuple[int, int]] = {}  # entries accepted here: body row, number of recipients
         self._options = options
         self._level = _FULL
         self._writer: apsw.Connection | None = None
@@ -63,6 +76,15 @@ class QueueFile:
             self._writer.close()
         self._writer = None
 
+    def remember(self, entered: list[tuple[Any, ...]], removed: list[str]) -> None:
+        """After a commit: what is in the file, so that finishing it needs no look."""
+        known = self.known
+        for entry in removed:
+            known.pop(entry, None)
+        if len(known) < _KNOWN:
+            for row in entered:
+                known[row[0]] = (row[4], row[6])
+
     def sweep_garbage(self) -> None:
         """Remove body files whose removal from the queue is durable now."""
         paths, self.garbage = self.garbage, []
@@ -73,7 +95,7 @@ class QueueFile:
 class QueueUnit:
     """One transaction on a queue file."""
 
-    __slots__ = ("_bodies", "_durable", "_entries", "_files", "_gone", "connection", "file", "news")
+    __slots__ = ("_bodies", "_dead", "_durable", "_entries", "_files", "_gone", "connection", "file", "news")
 
     def __init__(self, file: QueueFile, connection: apsw.Connection, durable: bool) -> None:
         self.file = file
@@ -82,6 +104,7 @@ class QueueUnit:
         self._durable = durable
         self._entries: list[tuple[Any, ...]] = []
         self._bodies: list[tuple[int, bytes]] = []
+        self._dead: dict[str, int] = {}  # entries to remove, and their body rows
         self._files: list[str] = []
         self._gone: list[str] = []
 
@@ -93,7 +116,8 @@ class QueueUnit:
         if not entry.content.path:
             body, self.file.next_body = self.file.next_body, self.file.next_body + 1
             self._bodies.append((body, entry.content.data))
-        self._entries.append((entry.id, next_try(entry), entry.received, entry.size, body, packed))
+        row = (entry.id, next_try(entry), entry.received, entry.size, body, packed, len(entry.recipients))
+        self._entries.append(row)
 
     def new_file(self, path: str) -> None:
         """A body file was made: it goes when the transaction does not stand."""
@@ -101,14 +125,19 @@ class QueueUnit:
 
     def finish(self, entry: str, results: Sequence[Recipient]) -> None:
         """Merge results in; an entry that is over is removed. Nothing happens when it is gone already."""
+        known = self.file.known.get(entry)
+        if known is not None and _all_over(results, known[1]):
+            self._remove(entry, known[0])
+            return
         self._insert()
-        found = self._find(entry)
+        found = None if entry in self._dead else self._find(entry)
         if found is not None:
             self._put(found[0], settle(found[1], results))
 
     def change(self, which: QueueFilter, state: RecipientState | None, when: float | None) -> int:
         """Set state or next try of what the filter means; how many entries changed."""
         self._insert()
+        self._delete()
         changed = 0
         for body, entry in select(self.connection, self.file.layout, self.file.slot, which.ids):
             meant = chosen(entry, which)
@@ -126,15 +155,27 @@ class QueueUnit:
         return found[0] if found else None
 
     def _put(self, body: int, entry: Entry) -> None:
-        execute = self.connection.execute
-        if not is_over(entry):
-            execute("UPDATE entry SET next = ?, envelope = ? WHERE id = ?", (next_try(entry), pack(entry), entry.id))
-            return
-        execute("DELETE FROM entry WHERE id = ?", (entry.id,))
-        if body:
-            execute("DELETE FROM body WHERE id = ?", (body,))
+        if is_over(entry):
+            self._remove(entry.id, body)
         else:
-            self._gone.append(entry.content.path)
+            self.connection.execute(
+                "UPDATE entry SET next = ?, envelope = ? WHERE id = ?", (next_try(entry), pack(entry), entry.id)
+            )
+
+    def _remove(self, entry: str, body: int) -> None:
+        self._dead[entry] = body
+        if not body:
+            self._gone.append(f"{self.file.layout.queue_bodies}/{entry}")
+
+    def _delete(self) -> None:
+        """Remove dead entries and their octets, each kind with one statement."""
+        dead, self._dead = self._dead, {}
+        if not dead:
+            return
+        self.connection.execute("DELETE FROM entry WHERE id IN carray(?)", (apsw.carray(tuple(dead)),))
+        rows = array("q", [body for body in dead.values() if body])
+        if rows:
+            self.connection.execute("DELETE FROM body WHERE id IN carray(?)", (apsw.carray(rows),))
 
     def _insert(self) -> None:
         entries, self._entries = self._entries, []
@@ -142,20 +183,25 @@ class QueueUnit:
         if bodies:
             self.connection.executemany("INSERT INTO body VALUES (?, ?)", bodies)
         if entries:
-            self.connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", entries)
+            self.connection.executemany(
+                "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6)", [row[:6] for row in entries]
+            )
 
     # the committer
 
     def changed(self) -> int:
         """Grows with every change."""
-        return self.connection.total_changes() + len(self._entries)
+        return self.connection.total_changes() + len(self._entries) + len(self._dead)
 
     def commit(self) -> Callable[[], None] | None:
         """Body files first, so that a row never names a file that is not there."""
         if self._files:
             self.file.disk.sync_folder(self.file.layout.queue_bodies)
+        entered, removed = self._entries, list(self._dead)
         self._insert()
+        self._delete()
         self.connection.execute("COMMIT")
+        self.file.remember(entered, removed)
         self.file.garbage += self._gone
         if self._durable and self.file.garbage:
             self.file.sweep_garbage()
@@ -167,6 +213,13 @@ class QueueUnit:
         rollback(self.connection)
         for path in self._files:
             discard(self.file.disk, path)
+
+
+def _all_over(results: Sequence[Recipient], count: int) -> bool:
+    """Do these results end an entry of so many recipients?"""
+    if any(result.state not in TERMINAL for result in results):
+        return False
+    return len({result.index for result in results}) == count
 
 
 def _tell(news: list[Callable[[], None]]) -> None:
