@@ -18,7 +18,7 @@ from postroom.store.api.feed import Feed, Hint
 from postroom.store.api.pages import Snapshot
 from postroom.store.embedded.account_read import load_image, page_id, read_counters
 from postroom.store.embedded.codec import pack_fixed, pack_flags
-from postroom.store.embedded.database import OpenOptions, open_database, rollback
+from postroom.store.embedded.database import ACCOUNT_CHECKPOINT_PAGES, OpenOptions, open_database, rollback
 from postroom.store.embedded.disk import Disk, discard
 from postroom.store.embedded.layout import AccountLayout
 from postroom.store.embedded.working import Counters, Image, Working
@@ -58,7 +58,12 @@ class AccountFile:
         """Open a transaction. Raises apsw.Error."""
         if self._writer is None:
             options = self.around.options
-            self._writer = open_database(self.layout.database, options, cache_kib=options.writer_cache_kib)
+            self._writer = open_database(
+                self.layout.database,
+                options,
+                cache_kib=options.writer_cache_kib,
+                checkpoint=ACCOUNT_CHECKPOINT_PAGES,
+            )
         self._writer.execute("BEGIN IMMEDIATE")
         return AccountUnit(self, self._writer)
 

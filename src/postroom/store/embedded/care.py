@@ -11,6 +11,7 @@ import apsw
 from postroom.store.api.queue import Entry
 from postroom.store.api.store import Finding
 from postroom.store.embedded.account_file import AccountFile, Surroundings
+from postroom.store.embedded.account_folder import sweep_account_folders
 from postroom.store.embedded.check import check_account, check_integrity
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, unavailable
@@ -42,6 +43,7 @@ class Caretaker:
                 removed += await self._sweep_account(file, now, now - keep_expunged)
             finally:
                 self._committer.run_between(file.close)
+        await asyncio.to_thread(sweep_account_folders, self._layout, self._grace)
         named = await asyncio.to_thread(queue_files, self._layout, self._around.options)
         await asyncio.to_thread(
             sweep_strays, self._around.disk, self._layout.queue_bodies, named.__contains__, self._grace

@@ -7,13 +7,16 @@ hundreds of accounts open. Closing a connection does not checkpoint (that costs 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import apsw
 
 from postroom.store.api.errors import StoreError, StoreUnavailable
 
-#: MEASUREMENTS: p99 of a commit 5 ms at 4,000 pages, 28 ms at 1,000, and the WAL stays bounded
-CHECKPOINT_PAGES = 4000
+#: a shared file: p99 of a commit 5 ms at 4,000 pages, 28 ms at 1,000, and the WAL stays bounded (16 MiB)
+CHECKPOINT_PAGES: Final = 4000
+#: an account's file: commits cost the same at 250 and at 4,000 (docs/store.md), so thousands of accounts keep it small
+ACCOUNT_CHECKPOINT_PAGES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class OpenOptions:
     writer_cache_kib: int = 512
 
 
-def open_database(path: str, options: OpenOptions, *, cache_kib: int, create: bool = False) -> apsw.Connection:
+def open_database(
+    path: str, options: OpenOptions, *, cache_kib: int, create: bool = False, checkpoint: int = CHECKPOINT_PAGES
+) -> apsw.Connection:
     """A connection in WAL mode. Raises apsw.Error (see `unavailable`)."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOMUTEX | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(path, flags=flags, vfs=options.vfs, statementcachesize=64)
@@ -36,7 +41,7 @@ def open_database(path: str, options: OpenOptions, *, cache_kib: int, create: bo
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", 2)
         connection.pragma("cache_size", -cache_kib)
-        connection.wal_autocheckpoint(CHECKPOINT_PAGES)
+        connection.wal_autocheckpoint(checkpoint)
     except BaseException:
         connection.close()
         raise

@@ -72,8 +72,15 @@ class Layout:
         """Ids of every account that has a folder with a database, in no order."""
         for shard in _folders(self.accounts):
             for folder in _folders(shard.path):
-                if os.path.exists(AccountLayout(folder.path).database):
+                if not folder.name.startswith(".") and os.path.exists(AccountLayout(folder.path).database):
                     yield folder.name
+
+    def half_made(self) -> Iterator[str]:
+        """Folders of accounts that were being made or removed."""
+        for shard in _folders(self.accounts):
+            for folder in _folders(shard.path):
+                if folder.name.startswith("."):
+                    yield folder.path
 
     def make(self) -> None:
         """Make the folders that hold the rest; private to the user the server runs as."""

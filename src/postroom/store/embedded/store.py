@@ -7,26 +7,25 @@ after forking; everything runs on that process's event loop, and what syncs runs
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
-import shutil
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import apsw
 
 from postroom.store.api.errors import NotFound, StoreError
 from postroom.store.api.feed import Feed
 from postroom.store.api.store import Finding
-from postroom.store.embedded import schema
 from postroom.store.embedded.account import EmbeddedAccount, Pool
 from postroom.store.embedded.account_file import AccountFile, Surroundings
+from postroom.store.embedded.account_folder import make_account_folder, remove_account_folder
 from postroom.store.embedded.account_folders import Provision
 from postroom.store.embedded.care import Caretaker
 from postroom.store.embedded.committer import Committer
-from postroom.store.embedded.database import OpenOptions, open_database, set_up, unavailable
+from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
 from postroom.store.embedded.disk import Disk, OsDisk
 from postroom.store.embedded.layout import AccountLayout, Layout
@@ -40,11 +39,13 @@ from postroom.values.clock import Clock, SystemClock
 class StoreOptions:
     """How an embedded store is set up.
 
-    open_accounts: accounts whose files stay open in this process; stray_seconds: how long a file that no row names
-    may belong to a transaction under way.
+    open_accounts: accounts whose files stay open in this process; mail_committers: threads that commit accounts, each
+    account always by the same one; stray_seconds: how long a file that no row names may belong to a transaction under
+    way.
     """
 
     open_accounts: int = 64
+    mail_committers: int = 2
     stray_seconds: float = 3600.0
     database: OpenOptions = field(default_factory=OpenOptions)
 
@@ -72,17 +73,18 @@ class EmbeddedStore:
         self._around = Surroundings(self._options.database, self._disk, clock or SystemClock(), self._feed)
         self._spools = 0
         self._lock: FileLock | None = None
+        database = self._options.database
         try:
             self._layout.make()
             self._own_slot(slot)
-            self._mail_committer = Committer("postroom-mail")
+            self._mail_committers = [Committer("postroom-mail") for _ in range(self._options.mail_committers)]
             self._queue_committer = Committer("postroom-queue")
-            self._directory = EmbeddedDirectory(self._layout.directory, self._options.database, self._mail_committer)
-            self._queue = EmbeddedQueue(self._layout, slot, self._options.database, self._disk, self._queue_committer)
+            self._directory = EmbeddedDirectory(self._layout.directory, database, self._mail_committers[0])
+            self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
             raise unavailable(fault) from fault
-        self._care = Caretaker(self._layout, self._around, self._mail_committer, self._options.stray_seconds)
+        self._care = Caretaker(self._layout, self._around, self._mail_committers[0], self._options.stray_seconds)
         self._pool = Pool(self._options.open_accounts)
         self._accounts: weakref.WeakValueDictionary[str, EmbeddedAccount] = weakref.WeakValueDictionary()
 
@@ -122,7 +124,8 @@ class EmbeddedStore:
 
     def _make(self, account: str) -> EmbeddedAccount:
         file = AccountFile(account, self._account_layout(account), self._around)
-        return EmbeddedAccount(file, self._mail_committer, self._pool)
+        committer = self._mail_committers[crc32(account.encode()) % len(self._mail_committers)]
+        return EmbeddedAccount(file, committer, self._pool)
 
     def _account_layout(self, account: str) -> AccountLayout:
         try:
@@ -133,33 +136,22 @@ class EmbeddedStore:
     async def create_account(self, account: str, mailboxes: list[tuple[str, str]]) -> None:
         layout = self._account_layout(account)
         try:
-            await asyncio.to_thread(self._make_folder, layout)
+            database = self._options.database
+            await asyncio.to_thread(make_account_folder, self._layout, layout, self._disk, database)
         except (apsw.Error, OSError) as fault:
             raise unavailable(fault) from fault
         opened = await self.account(account)
         await opened.provision(Provision(tuple(mailboxes)))
-
-    def _make_folder(self, layout: AccountLayout) -> None:
-        shard = os.path.dirname(layout.folder)
-        for folder in (shard, layout.folder, layout.bodies):
-            self._disk.make_folder(folder)
-        options = self._options.database
-        database = open_database(layout.database, options, cache_kib=options.reader_cache_kib, create=True)
-        try:
-            set_up(database, schema.ACCOUNT, schema.ACCOUNT_VERSION)
-        finally:
-            database.close()
-        for folder in (layout.folder, shard, self._layout.accounts):
-            self._disk.sync_folder(folder)
 
     async def remove_account(self, account: str) -> None:
         layout = self._account_layout(account)
         opened = self._accounts.pop(account, None)
         if opened is not None:
             await opened.shut()
-        await asyncio.to_thread(shutil.rmtree, layout.folder, True)
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(self._disk.sync_folder, os.path.dirname(layout.folder))
+        try:
+            await asyncio.to_thread(remove_account_folder, layout, self._disk)
+        except OSError as fault:
+            raise unavailable(fault) from fault
 
     def spool(self) -> FileSpool:
         self._spools += 1
@@ -178,7 +170,8 @@ class EmbeddedStore:
 
     async def close(self) -> None:
         await self._queue_committer.close()
-        await self._mail_committer.close()
+        for committer in self._mail_committers:
+            await committer.close()
         for account in list(self._accounts.values()):
             account.close_files()
         self._pool.close()
