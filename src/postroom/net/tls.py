@@ -80,7 +80,8 @@ class Certificates:
         # Client-initiated renegotiation is a way to burn CPU, compression leaks (CRIME).
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
         try:
-            context.load_cert_chain(tls.certificate, tls.key or None)
+            # without a callback OpenSSL would ask the terminal for the password of an encrypted key, and wait
+            context.load_cert_chain(tls.certificate, tls.key or None, password=lambda: _refuse_password(tls))
         except ssl.SSLError as fault:
             raise CertificateError(_explain(tls, fault)) from fault
         except OSError as fault:
@@ -89,6 +90,14 @@ class Certificates:
             ) from fault
         self._end_points[context] = end_point(Path(tls.certificate).read_bytes())
         return context
+
+
+def _refuse_password(tls: Tls) -> str:
+    key = tls.key or tls.certificate
+    raise CertificateError(
+        f"the key {key!r} is locked with a password, which nobody could type at a restart: write it without one"
+        f" (openssl pkey -in {key} -out unlocked.pem), readable by the server's user alone"
+    )
 
 
 def _explain(tls: Tls, fault: ssl.SSLError) -> str:

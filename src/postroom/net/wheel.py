@@ -40,15 +40,18 @@ class Wheel:
         slot = timed.slot
         if slot and slot <= due:
             return  # looked at in time, and moved on then
-        if slot:
-            self._slots[slot].discard(timed)
+        self._leave(timed, slot)
         self._place(timed, due)
 
     def disarm(self, timed: Timed) -> None:
         """Forget the deadline, and the link."""
         slot, timed.due, timed.slot = timed.slot, 0, 0
-        if slot:
-            self._slots[slot].discard(timed)
+        self._leave(timed, slot)
+
+    def _leave(self, timed: Timed, slot: int) -> None:
+        links = self._slots.get(slot)
+        if links is not None:  # else it is the slot that is being expired just now, or none
+            links.discard(timed)
 
     def _place(self, timed: Timed, slot: int) -> None:
         timed.slot = slot
