@@ -49,8 +49,8 @@ def arrived(client: imaplib.IMAP4, count: int, name: str = "INBOX") -> list[byte
 
 
 def test_mail_from_outside_arrives(server: Running, mailbox: Account) -> None:
-    with smtplib.SMTP(server.host, server.ports["smtp"], timeout=20) as smtp:
-        smtp.ehlo("client.example")
+    with smtplib.SMTP(server.host, server.ports["smtp"], "client.example", timeout=20) as smtp:
+        smtp.ehlo()
         assert smtp.has_extn("pipelining")
         assert smtp.has_extn("size")
         smtp.starttls(context=server.tls())
@@ -243,12 +243,15 @@ User {mailbox["login"]}
 Pass "{mailbox["password"]}"
 SSLType IMAPS
 CertificateFile {server.certificate}
+
 IMAPStore far
 Account demo
+
 MaildirStore near
 Path {local}/
 Inbox {local}/INBOX
 SubFolders Verbatim
+
 Channel demo
 Far :far:
 Near :near:

@@ -69,17 +69,21 @@ class HashingClient:
         self._number = number = self._number + 1
         message = msgspec.msgpack.encode(Request(number, stored, password))
         waiting = self._waiting[number] = _Waiting(message, self._loop.create_future())
+        timer = self._loop.call_later(self._seconds, self._late, waiting)  # works outside a task too
         try:
             self._send(message)
-            async with asyncio.timeout(self._seconds):
-                answer = await waiting.future
-        except TimeoutError as fault:
-            raise PasswordsUnavailable(f"the hashing process did not answer within {self._seconds} s") from fault
+            answer = await waiting.future
         finally:
+            timer.cancel()
             self._waiting.pop(number, None)
         if answer.failed:
             raise PasswordsUnavailable("the hashing process could not hash, probably for lack of memory")
         return answer
+
+    def _late(self, waiting: _Waiting) -> None:
+        if not waiting.future.done():
+            why = f"the hashing process did not answer within {self._seconds} s"
+            waiting.future.set_exception(PasswordsUnavailable(why))
 
     def _send(self, message: bytes) -> None:
         try:
