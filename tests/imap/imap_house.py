@@ -99,7 +99,7 @@ class FakeLink:
 
 
 class FakeIdentity:
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: Any) -> None:
         self.store = store
         self.passwords: dict[str, str] = {}
         self.slow: asyncio.Event | None = None
@@ -224,10 +224,15 @@ class House:
     """The server and what it rests on."""
 
     def __init__(
-        self, *, limits: Limits | None = None, plaintext_on_loopback: bool = False, size: int = 1 << 20
+        self,
+        *,
+        limits: Limits | None = None,
+        plaintext_on_loopback: bool = False,
+        size: int = 1 << 20,
+        store: Any = None,
     ) -> None:
         self.clock = FakeClock()
-        self.store = MemoryStore(clock=self.clock)
+        self.store: Any = store or MemoryStore(clock=self.clock)
         self.identity = FakeIdentity(self.store)
         self.gate = FakeGate()
         self.throttle = FakeThrottle()

@@ -184,6 +184,9 @@ class Search(Struct, frozen=True):
 class Attribute(Enum):
     """What a FETCH may ask for."""
 
+    # members are looked up in tables for every command; Enum's own hash is a Python function
+    __hash__ = object.__hash__
+
     UID = "UID"
     FLAGS = "FLAGS"
     INTERNALDATE = "INTERNALDATE"
