@@ -14,6 +14,7 @@ from postroom.identity.errors import AccountDisabled, BadCredentials
 from postroom.mailbox.service import Account, Incoming, Mailboxes, MailboxLimits
 from postroom.net.link import TlsInfo
 from postroom.servers.imap.service import ImapService, Rooms
+from postroom.servers.login import Logins
 from postroom.store.api import AccountRow
 from postroom.store.memory import MemoryStore
 from postroom.values.content import Content
@@ -241,19 +242,22 @@ class House:
         self.mailboxes = Mailboxes(
             self.store, self.clock, lambda: f"{next(guids):032x}", MailboxLimits(message_size=size)
         )
-        rooms = Rooms(
-            store=self.store,
-            mailboxes=self.mailboxes,
+        logins = Logins(
+            service="imap",
             identity=self.identity,
-            gate=self.gate,
             throttle=self.throttle,
-            clock=self.clock,
-            log=lambda name, **fields: self.events.append((name, fields)),
+            log=self.log,
             nonce=lambda: "servernonce0123456789",
             decoy=b"decoy secret",
             plaintext_on_loopback=plaintext_on_loopback,
         )
+        rooms = Rooms(
+            store=self.store, mailboxes=self.mailboxes, logins=logins, gate=self.gate, clock=self.clock, log=self.log
+        )
         self.service = ImapService(rooms, limits or Limits(), "mail.example.org")
+
+    def log(self, name: str, **fields: Any) -> None:
+        self.events.append((name, fields))
 
     async def add_account(self, login: str, password: str = "secret", **fields: Any) -> Account:
         row = AccountRow(id=login.replace("@", "-"), login=login, created=NOW, **fields)

@@ -357,3 +357,15 @@ async def test_one_write_for_pipelined_commands(house: House) -> None:
     client: Client = await house.login()
     heard = await client.feed(b"".join(b"p%d NOOP\r\n" % number for number in range(200)))
     assert heard == b"".join(b"p%d OK Noop completed\r\n" % number for number in range(200))
+
+
+async def test_settled_when_everybody_is_gone(house: House) -> None:
+    await house.service.settled()
+    client = await house.login()
+    waiting = asyncio.create_task(house.service.settled())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    house.service.stop()
+    await waiting
+    assert not client.link.alive
+    await play(house.connect(), "S: * BYE [UNAVAILABLE] The server is stopping; ...\nS: (closed)")

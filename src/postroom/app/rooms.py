@@ -111,6 +111,7 @@ class Services:
             await older.stop()
         for service in set(self.of.values()):
             service.stop()
+        await self.imap.settled()
         await self.pop3.settled()
         await self.relay.stop()
 
@@ -205,15 +206,10 @@ def build_services(core: Core, config: Config) -> Services:
         imap.Rooms(
             store=core.store,
             mailboxes=core.mailboxes,
-            identity=core.identity,
+            logins=logins("imap"),
             gate=gate,
-            throttle=throttle,
             clock=core.clock,
             log=core.events,
-            nonce=lambda: secrets.token_urlsafe(18),
-            decoy=core.secret,
-            scram_iterations=config.passwords.scram_iterations,
-            plaintext_on_loopback=config.passwords.plaintext_on_loopback,
         ),
         config.limits,
         config.server.hostname,

@@ -27,6 +27,7 @@ class Kind(Enum):
     """Why a login is refused."""
 
     WRONG = auto()
+    FORBIDDEN = auto()  # the right password, but for another account than the one asked for
     DISABLED = auto()
     THROTTLED = auto()
     MALFORMED = auto()
@@ -177,5 +178,5 @@ class Exchange:
         else:
             row = await self._logins.proven(self._link, step.login)
         if step.authzid and step.authzid.casefold() != row.login.casefold():
-            raise LoginRefused(Kind.WRONG, "You cannot act for that account")
+            raise LoginRefused(Kind.FORBIDDEN, "You cannot act for that account")
         return row

@@ -13,8 +13,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from postroom.servers.imap import append, dispatch
 from postroom.servers.eager import run_eagerly
+from postroom.servers.imap import append, dispatch
 from postroom.servers.imap.pace import TURN_SECONDS
 from postroom.servers.imap.session import Session
 from postroom.wire.imap import response

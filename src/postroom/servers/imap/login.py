@@ -1,23 +1,29 @@
-"""STARTTLS, LOGIN, AUTHENTICATE.
+"""STARTTLS, LOGIN, AUTHENTICATE (RFC 9051 6.2, RFC 4959; RFC 5530 3 for the response codes).
 
-Owns: the SASL exchange in progress (a closure over the mechanism, held by the session's waiting command).
-Trusts: identity for every answer about passwords. Unknown login and wrong password look alike, in time and text.
-Standards: RFC 9051 6.2; RFC 4422, RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 4959 (initial response);
-RFC 5530 3 (AUTHENTICATIONFAILED, AUTHORIZATIONFAILED, UNAVAILABLE).
-On failure: NO, counted against the connection and the peer's network; "*" and malformed messages are BAD.
+What a login is and who may is servers.login's; here it becomes IMAP. A SASL exchange lives as long as its command.
+On failure: NO, counted against the connection; "*" and malformed messages are BAD.
 """
 
 from __future__ import annotations
 
 import binascii
-from typing import cast
+from typing import Final, cast
 
-from postroom.servers.imap.replies import FAILED, Refused, Reply, bad, no, ok
+from postroom.servers.imap.replies import Reply, bad, no, ok
 from postroom.servers.imap.session import Session
+from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.store.api import AccountRow
 from postroom.wire import sasl
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Authenticate, Command, Login
+
+_CODES: Final = {
+    Kind.WRONG: b"AUTHENTICATIONFAILED",
+    Kind.FORBIDDEN: b"AUTHORIZATIONFAILED",
+    Kind.DISABLED: b"CONTACTADMIN",
+    Kind.THROTTLED: b"LIMIT",
+    Kind.UNAVAILABLE: b"UNAVAILABLE",
+}
 
 
 def starttls(session: Session, _command: Command) -> Reply:
@@ -29,8 +35,10 @@ def starttls(session: Session, _command: Command) -> Reply:
 async def login(session: Session, command: Command) -> Reply:
     """LOGIN."""
     args = cast(Login, command.args)
-    row = await session.service.check_password(session, command.name, args.user, args.password)
-    return await _enter(session, command.name, row)
+    try:
+        return await _enter(session, await session.service.logins.password(session.link, args.user, args.password))
+    except LoginRefused as fault:
+        return _refused(session, fault)
 
 
 async def authenticate(session: Session, command: Command) -> Reply | None:
@@ -38,61 +46,45 @@ async def authenticate(session: Session, command: Command) -> Reply | None:
     args = cast(Authenticate, command.args)
     if args.mechanism not in session.wire.offer.mechanisms:
         return no(f"The mechanisms are: {' '.join(session.wire.offer.mechanisms)}", b"CANNOT")
-    exchange = session.service.mechanism(session.link, args.mechanism, session.wire.offer.mechanisms)
+    exchange = Exchange(session.service.logins, session.link, args.mechanism)
 
     async def go_on(session: Session, line: bytes) -> Reply | None:
         if line == b"*":
             return bad("Authentication was cancelled")  # RFC 9051 6.2.2
         try:
-            return await _take(session, command, exchange, exchange.step(sasl.decode_base64(line)))
+            return await _took(session, await exchange.step(sasl.decode_base64(line)))
         except sasl.SaslFault as fault:
             return bad(str(fault))
-        except sasl.NotProven:
-            return _not_proven(session, args.mechanism)
+        except LoginRefused as fault:
+            return _refused(session, fault)
 
-    session.takes_line = go_on
     try:
-        return await _take(session, command, exchange, exchange.start(args.initial))
-    except sasl.SaslFault as fault:
-        return bad(str(fault))
-    except sasl.NotProven:
-        return _not_proven(session, args.mechanism)
+        reply = await _took(session, await exchange.start(args.initial))
+    except LoginRefused as fault:
+        return _refused(session, fault)
+    if reply is None:
+        session.await_line(command, go_on)
+    return reply
 
 
-async def _take(session: Session, command: Command, exchange: sasl.ServerMechanism, step: sasl.Step) -> Reply | None:
-    """Do what the mechanism asks for, until it waits for the client or is over."""
-    service, name = session.service, cast(Authenticate, command.args).mechanism
-    if isinstance(step, sasl.KeysWanted):
-        assert isinstance(exchange, sasl.Scram)
-        step = exchange.keys(await service.scram_keys(session, name, step.login))
-    if isinstance(step, sasl.Challenge):
-        taker = session.takes_line
-        assert taker is not None
-        session.await_line(command, taker)
-        session.send(response.challenge(binascii.b2a_base64(step.data, newline=False)))
-        return None
-    if isinstance(step, sasl.Password):
-        row = await service.check_password(session, name, step.login, step.password)
-    else:
-        row = await service.proven(session, name, step.login)
-    _check_authzid(row, step.authzid)
-    return await _enter(session, name, row)
+async def _took(session: Session, answer: bytes | AccountRow) -> Reply | None:
+    """Send the next challenge, or let the client in."""
+    if isinstance(answer, AccountRow):
+        return await _enter(session, answer)
+    session.send(response.challenge(binascii.b2a_base64(answer, newline=False)))
+    return None
 
 
-def _not_proven(session: Session, mechanism: str) -> Reply:
-    session.service.failed(session, mechanism, "", "wrong proof")
-    return FAILED
+def _refused(session: Session, fault: LoginRefused) -> Reply:
+    if fault.kind is Kind.MALFORMED:
+        return bad(fault.text)  # counted by the dispatcher, as all BAD are
+    session.connection.fault()
+    return no(fault.text, _CODES[fault.kind])
 
 
-def _check_authzid(row: AccountRow, authzid: str) -> None:
-    """RFC 4616 2: nobody acts for another account here."""
-    if authzid and authzid.casefold() != row.login.casefold():
-        raise Refused(no("You cannot act for that account", b"AUTHORIZATIONFAILED"))
-
-
-async def _enter(session: Session, mechanism: str, row: AccountRow) -> Reply:
+async def _enter(session: Session, row: AccountRow) -> Reply:
     """The client is who it says: open its mailboxes."""
     session.account = await session.service.mailboxes.open(row)
     session.wire.logged_in()
-    session.service.entered(session, mechanism, row)
+    session.service.entered(session, row)
     return ok("Logged in", response.capability_code(session.wire.capabilities()))

@@ -60,7 +60,6 @@ class Refused(Exception):
 
 
 SERVER_BUG: Final = no("The server failed to do this; the fault was logged", b"SERVERBUG")
-FAILED: Final = no("Login name or password is wrong", b"AUTHENTICATIONFAILED")
 READ_ONLY: Final = no("The mailbox is open read-only", b"READ-ONLY")
 
 #: what a store error is called in words; its own text may name internals

@@ -1,72 +1,61 @@
 """What all IMAP connections of a worker share: the rooms below, the limits, and who is connected.
 
 Owns: the set of open connections, and what may be offered to whom.
-Trusts: identity for passwords, policy for counts.
-Standards: RFC 9051 6.2.3 (no passwords in the clear) and 11; RFC 5530 3.
-On failure: a login that cannot be checked is NO [UNAVAILABLE], one that is wrong NO [AUTHENTICATIONFAILED].
+Trusts: servers.login for logins, policy for counts.
+Standards: RFC 9051 6.2.3 (no passwords in the clear), 7.1.5 (BYE) and 11.
+On failure: a connection too many hears BYE.
 """
 
 from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from postroom import __version__
 from postroom.config import Limits, Listener, TlsMode
-from postroom.identity.errors import AccountDisabled, BadCredentials
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
 from postroom.servers.imap.connection import ImapConnection
-from postroom.servers.imap.ports import Gate, Identity, Throttle
-from postroom.servers.imap.replies import FAILED, SERVER_BUG, Refused, Reply, no
+from postroom.servers.imap.replies import SERVER_BUG, Reply
 from postroom.servers.imap.session import Session
+from postroom.servers.login import Logins
+from postroom.servers.ports import Gate, Log
 from postroom.store.api import AccountRow, Store
 from postroom.values.clock import Clock
-from postroom.wire import sasl
 from postroom.wire.imap.capability import Offer
 from postroom.wire.imap.session import SessionLimits
 
 _SERVICE: Final = "imap"
+_STOPPING: Final = "[UNAVAILABLE] The server is stopping; please come back in a moment"
 #: there is no limit on the number of messages, so no such resource
 _WITHOUT: Final = frozenset(("QUOTA=RES-MESSAGE",))
-_DISABLED: Final = no("This account is disabled", b"CONTACTADMIN")
-_TOO_MANY: Final = no("Too many failed logins from your network; try again in a minute", b"LIMIT")
-
-#: tells an event of observe.catalogue: name and fields
-Log = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What the server rests on. decoy: secret for the SCRAM keys of logins that do not exist; nonce: fresh randomness.
-
-    scram_iterations: what such logins seem to have; plaintext_on_loopback: passwords without TLS on this machine.
-    """
+    """What the server rests on."""
 
     store: Store
     mailboxes: Mailboxes
-    identity: Identity
+    logins: Logins
     gate: Gate
-    throttle: Throttle
     clock: Clock
     log: Log
-    nonce: Callable[[], str]
-    decoy: bytes
-    scram_iterations: int = 4096
-    plaintext_on_loopback: bool = False
 
 
 class ImapService:
     """Built once per worker."""
 
-    __slots__ = ("_connections", "_rooms", "greeting", "limits", "version", "wire_limits")
+    __slots__ = ("_connections", "_rooms", "_settled", "_stopping", "greeting", "limits", "version", "wire_limits")
 
     def __init__(self, rooms: Rooms, limits: Limits, hostname: str) -> None:
         self._rooms = rooms
-        self._connections: dict[ImapConnection, str] = {}
+        self._connections: dict[ImapConnection, str] = {}  # and the account id of each, "" before login
+        self._settled: asyncio.Event | None = None
+        self._stopping = False
         self.limits: Final = limits
         self.wire_limits: Final = SessionLimits(line=limits.imap_line, login_literal=limits.imap_login_literal)
         self.greeting: Final = f"{hostname} Postroom ready"
@@ -93,84 +82,33 @@ class ImapService:
         """The time."""
         return self._rooms.clock
 
+    @property
+    def logins(self) -> Logins:
+        """How clients log in."""
+        return self._rooms.logins
+
     def offer(self, link: Link, *, starttls: bool) -> Offer:
-        """What this connection may use now. No mechanism before TLS, but on loopback where that is configured."""
-        open_ = link.secure or (self._rooms.plaintext_on_loopback and link.loopback)
-        plus = ("SCRAM-SHA-256-PLUS",) if link.tls is not None and link.tls.server_end_point else ()
+        """What this connection may use now: nothing that carries a password before TLS."""
+        mechanisms = self._rooms.logins.mechanisms(link)
         return Offer(
             starttls=starttls and not link.secure,
-            login=open_,
-            mechanisms=(*plus, "SCRAM-SHA-256", "PLAIN", "LOGIN") if open_ else (),
+            login="PLAIN" in mechanisms,
+            mechanisms=mechanisms,
             append_limit=self._rooms.mailboxes.limits.message_size,
             without=_WITHOUT,
         )
 
-    def mechanism(self, link: Link, name: str, offered: Sequence[str]) -> sasl.ServerMechanism:
-        """A fresh exchange of a mechanism that was offered."""
-        if name == "PLAIN":
-            return sasl.Plain()
-        if name == "LOGIN":
-            return sasl.LoginMechanism()
-        return sasl.Scram(
-            self._rooms.nonce(),
-            binding=link.tls.server_end_point if link.tls is not None else None,
-            plus=name.endswith("-PLUS"),
-            offered_plus="SCRAM-SHA-256-PLUS" in offered,
-        )
-
-    # --- logins
-
-    async def check_password(self, session: Session, mechanism: str, login: str, password: str) -> AccountRow:
-        """The account this password opens. Raises Refused, StoreUnavailable."""
-        await self._throttled(session, mechanism, login)
-        try:
-            return await self._rooms.identity.authenticate(login, password)
-        except BadCredentials:
-            self.failed(session, mechanism, login, "wrong name or password")
-            raise Refused(FAILED) from None
-        except AccountDisabled:
-            self.failed(session, mechanism, login, "disabled")
-            raise Refused(_DISABLED) from None
-
-    async def scram_keys(self, session: Session, mechanism: str, login: str) -> sasl.ScramKeys:
-        """The keys of this login; decoys when there are none, so that nobody learns who exists."""
-        await self._throttled(session, mechanism, login)
-        found = await self._rooms.identity.scram(login)
-        return found[1] if found else sasl.decoy_keys(self._rooms.decoy, login, self._rooms.scram_iterations)
-
-    async def proven(self, session: Session, mechanism: str, login: str) -> AccountRow:
-        """The account of a login that SCRAM has proven. Raises Refused."""
-        found = await self._rooms.identity.scram(login)
-        if found is None:
-            self.failed(session, mechanism, login, "no longer there")
-            raise Refused(FAILED)
-        return found[0]
-
-    async def _throttled(self, session: Session, mechanism: str, login: str) -> None:
-        delay = self._rooms.throttle.before(session.link.peer[0], login)
-        if delay is None:
-            self._tell("login.failed", session.link, login=login, mechanism=mechanism, reason="too many failures")
-            raise Refused(_TOO_MANY)
-        if delay > 0:
-            await asyncio.sleep(delay)
-
-    def failed(self, session: Session, mechanism: str, login: str, reason: str) -> None:
-        """A wrong login: for the throttle, the log and the connection's count."""
-        self._rooms.throttle.failed(session.link.peer[0], login)
-        self._tell("login.failed", session.link, login=login, mechanism=mechanism, reason=reason)
-        session.connection.fault()
-
-    def entered(self, session: Session, mechanism: str, row: AccountRow) -> None:
+    def entered(self, session: Session, row: AccountRow) -> None:
         """A client has logged in."""
         self._connections[session.connection] = row.id
-        self._rooms.throttle.succeeded(session.link.peer[0], row.login)
         session.link.deadline(self.limits.idle_imap)
-        self._tell("login.succeeded", session.link, login=row.login, mechanism=mechanism)
 
     # --- connections
 
     def admit(self, connection: ImapConnection, link: Link) -> str:
         """Count a new connection; why it must go away, or ""."""
+        if self._stopping:
+            return _STOPPING
         if len(self._connections) >= self.limits.connections:
             return "[UNAVAILABLE] This server has as many connections as it can serve; try again later"
         admission = self._rooms.gate.admit(_SERVICE, link.peer[0])
@@ -184,6 +122,8 @@ class ImapService:
         """A connection is gone."""
         if self._connections.pop(connection, None) is not None:
             self._rooms.gate.release(_SERVICE, link.peer[0])
+            if self._settled is not None and not self._connections:
+                self._settled.set()
 
     @property
     def connections(self) -> int:
@@ -192,8 +132,15 @@ class ImapService:
 
     def stop(self) -> None:
         """Graceful stop: everybody hears BYE, once the command in progress is answered."""
+        self._stopping = True
         for connection in list(self._connections):
-            connection.leave("[UNAVAILABLE] The server is stopping; please come back in a moment")
+            connection.leave(_STOPPING)
+
+    async def settled(self) -> None:
+        """Wait until every client is gone; to be called after `stop`."""
+        if self._connections:
+            self._settled = asyncio.Event()
+            await self._settled.wait()
 
     async def recheck(self) -> None:
         """The directory changed: clients of accounts that are gone or disabled hear BYE (RFC 9051 7.1.5)."""

@@ -42,6 +42,7 @@ _BUG: Final = "Something went wrong here; please try again later"
 #: RFC 3206 4, 5
 _REFUSED_LOGIN: Final = {
     Kind.WRONG: "AUTH",
+    Kind.FORBIDDEN: "AUTH",
     Kind.DISABLED: "AUTH",
     Kind.THROTTLED: "SYS/TEMP",
     Kind.MALFORMED: "",

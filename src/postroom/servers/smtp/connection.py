@@ -47,6 +47,7 @@ _NO_ROOM: Final = Refusal(452, "4.3.1", "There is no room for the message now; p
 #: RFC 4954 6 and RFC 5248 2.4: how a login is refused
 _REFUSED_LOGIN: Final = {
     Kind.WRONG: (535, "5.7.8"),
+    Kind.FORBIDDEN: (535, "5.7.8"),
     Kind.DISABLED: (525, "5.7.13"),
     Kind.THROTTLED: (421, "4.7.0"),
     Kind.MALFORMED: (501, "5.5.2"),
