@@ -31,8 +31,8 @@ def check(as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(
             file=str(site.path),
-            ok=not problems,
-            problems=[{"key": one.key, "cause": one.cause, "fix": one.fix} for one in problems],
+            ok=not any(one.fatal for one in problems),
+            problems=[{"key": one.key, "cause": one.cause, "fix": one.fix, "fatal": one.fatal} for one in problems],
         )
     else:
         for problem in problems:

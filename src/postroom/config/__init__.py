@@ -4,7 +4,8 @@ Each field is declared once with its type, default and explanation; loader, samp
 there. On failure: ConfigError naming file, line or key, what is wrong, and what is allowed.
 """
 
-from postroom.config.load import ConfigError, Problem, check, load, parse
+from postroom.config.check import Problem, check
+from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
     Config,

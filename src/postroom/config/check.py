@@ -1,0 +1,272 @@
+"""What would go wrong with a configuration that could be read: `postroom config check`.
+
+Looks at files, folders, addresses and contradictions; changes nothing and asks no network.
+Owns: nothing. A problem that is not fatal does not keep the server from starting, but somebody will miss something.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+from postroom.config.model import Config, Listener, Protocol, TlsMode
+from postroom.values.address import Address, BadAddress, parse_domain
+
+_EVERY = {"::", "0.0.0.0"}  # noqa: S104 - compared with, not bound
+_SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something `postroom config check` found. fatal: the server would not start."""
+
+    key: str
+    cause: str
+    fix: str
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.cause}. {self.fix}"
+
+
+def check(config: Config, now: datetime | None = None) -> list[Problem]:
+    """All problems, in the order of the file's sections. now: for certificates, by default the present."""
+    return [
+        *_server(config),
+        *_listeners(config),
+        *_certificate(config, now or datetime.now(UTC)),
+        *_networks(config),
+        *_relay(config),
+        *_log(config),
+    ]
+
+
+# [server]
+
+
+def _server(config: Config) -> Iterator[Problem]:
+    server = config.server
+    if not _parses(parse_domain, server.hostname):
+        yield Problem("server.hostname", f"{server.hostname!r} is no host name", "Write it like mail.example.com")
+    if server.postmaster and not _parses(Address.parse, server.postmaster):
+        yield Problem("server.postmaster", f"{server.postmaster!r} is no mail address", "Write it like ann@example.com")
+    for text in server.dns:
+        if not _is_dns_server(text):
+            yield Problem(
+                "server.dns",
+                f"{text!r} is no DNS server",
+                "Write an IP address, with a port as 192.0.2.1:53 or [::1]:53",
+            )
+    yield from _folder(server.data)
+    if server.user and not _is_user(server.user):
+        yield Problem("server.user", f"there is no system user {server.user!r}", f"Make it: useradd -r {server.user}")
+
+
+def _folder(data: str) -> Iterator[Problem]:
+    path = Path(data)
+    if not path.exists():
+        yield Problem("server.data", f"there is no folder {path}", "Make it, or run `postroom init`")
+    elif not path.is_dir():
+        yield Problem("server.data", f"{path} is no folder", "Name a folder of its own")
+    elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        yield Problem("server.data", f"{path} cannot be written to", "Give it to the server's user (chown)")
+
+
+def _is_dns_server(text: str) -> bool:
+    host, port = text, "53"
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":") or "53"
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    return _parses(ip_address, host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536
+
+
+def _is_user(name: str) -> bool:
+    import pwd
+
+    return _parses(pwd.getpwnam, name)
+
+
+# [[listener]]
+
+
+def _listeners(config: Config) -> Iterator[Problem]:
+    if not config.listener:
+        yield Problem("listener", "none is configured, so nobody can connect", "`postroom init` writes the usual ones")
+    for number, one in enumerate(config.listener):
+        key = f"listener[{number}]"
+        if not _parses(ip_address, one.address):
+            yield Problem(key, f"{one.address!r} is no IP address", "Write one, or :: for every address")
+        for earlier, other in enumerate(config.listener[:number]):
+            if _overlap(one, other):
+                yield Problem(key, f"port {one.port} is listener[{earlier}]'s already", "Give it a port of its own")
+                break
+        if one.tls is not TlsMode.NONE and not (config.tls.certificate and config.tls.key):
+            yield Problem(
+                key, f"{one.protocol} wants TLS, but [tls] names no certificate", "Set tls.certificate and tls.key"
+            )
+        if one.tls is TlsMode.NONE and one.protocol in {Protocol.SUBMISSION, Protocol.IMAP, Protocol.POP3}:
+            yield from _without_tls(key, one, config)
+
+
+def _without_tls(key: str, one: Listener, config: Config) -> Iterator[Problem]:
+    local = _parses(ip_address, one.address) and ip_address(one.address).is_loopback
+    if not (local and config.passwords.plaintext_on_loopback):
+        yield Problem(
+            key,
+            f"nobody can log in over {one.protocol} without TLS",
+            'Set tls = "starttls" or "implicit"' + ("; or passwords.plaintext_on_loopback" if local else ""),
+            fatal=False,
+        )
+
+
+def _overlap(one: Listener, other: Listener) -> bool:
+    same = one.address == other.address or bool(_EVERY & {one.address, other.address})
+    return one.port == other.port != 0 and same
+
+
+# [tls]
+
+
+def _certificate(config: Config, now: datetime) -> Iterator[Problem]:
+    tls = config.tls
+    missing = [
+        Problem(f"tls.{name}", f"{path} cannot be read", "Check the path and its permissions")
+        for name, path in (("certificate", tls.certificate), ("key", tls.key))
+        if path and not _readable(path)
+    ]
+    yield from missing
+    if missing or not tls.certificate:
+        return
+    fault = _pair_fault(tls.certificate, tls.key)
+    if fault is not None:
+        yield fault
+        return
+    if tls.key and Path(tls.key).stat().st_mode & 0o004:
+        yield Problem("tls.key", f"everybody on this machine can read {tls.key}", f"chmod o-r {tls.key}", fatal=False)
+    yield from _dates_and_names(config, now)
+
+
+def _pair_fault(certificate: str, key: str) -> Problem | None:
+    import ssl  # not for every command that reads the configuration
+
+    locked = False
+
+    def password() -> str:  # without it OpenSSL would ask the terminal
+        nonlocal locked
+        locked = True
+        return ""
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key or None, password)
+    except (ssl.SSLError, OSError) as fault:
+        if locked:
+            return Problem("tls.key", f"{key} is locked with a password", f"Write it without: openssl pkey -in {key}")
+        reason = getattr(fault, "reason", None) or str(fault)
+        return Problem(
+            "tls", f"certificate and key do not go together ({reason})", "Both must be PEM files of one pair"
+        )
+    return None
+
+
+def _dates_and_names(config: Config, now: datetime) -> Iterator[Problem]:
+    from cryptography import x509
+
+    key = "tls.certificate"
+    try:
+        certificate = x509.load_pem_x509_certificates(Path(config.tls.certificate).read_bytes())[0]
+        end = certificate.not_valid_after_utc
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound) as fault:
+        yield Problem(key, f"clients will not accept it: {fault}", "Have it made again, with the host's names", False)
+        return
+    if end < now:
+        yield Problem(key, f"it expired on {end:%Y-%m-%d}: clients refuse it", "Renew it", fatal=False)
+    elif end < now + _SOON:
+        yield Problem(key, f"it expires on {end:%Y-%m-%d}", "Renew it", fatal=False)
+    hosts = names.get_values_for_type(x509.DNSName)
+    parent = "*." + config.server.hostname.partition(".")[2]
+    if config.server.hostname.lower() not in {host.lower() for host in hosts} and parent not in hosts:
+        yield Problem(
+            key,
+            f"it is for {', '.join(hosts) or 'no host name'}, not for {config.server.hostname}",
+            "Clients that connect by that name will complain: have it added, or set server.hostname",
+            fatal=False,
+        )
+
+
+# networks
+
+
+def _networks(config: Config) -> Iterator[Problem]:
+    tables = {
+        "limits.trusted_networks": config.limits.trusted_networks,
+        "limits.relay_networks": config.limits.relay_networks,
+        **{f"listener[{number}].proxy_networks": one.proxy_networks for number, one in enumerate(config.listener)},
+    }
+    for key, texts in tables.items():
+        for text in texts:
+            try:
+                network = ip_network(text, strict=False)
+            except ValueError:
+                yield Problem(key, f"{text!r} is no network", "Write one like 192.0.2.0/24")
+                continue
+            if not network.prefixlen:
+                yield _everybody(key, text)
+
+
+def _everybody(key: str, text: str) -> Problem:
+    if key == "limits.relay_networks":
+        cause = f"{text} is everybody: an open relay, which is found and abused within hours"
+        return Problem(key, cause, "Name your own networks only")
+    if key == "limits.trusted_networks":
+        return Problem(key, f"{text} is everybody: no limit per address holds", "Name your own networks only", False)
+    cause = f"{text} is everybody: any client may say that it has another address"
+    return Problem(key, cause, "Name the load balancers only")
+
+
+# [relay], [log]
+
+
+def _relay(config: Config) -> Iterator[Problem]:
+    relay = config.relay
+    if relay.user and not relay.password_file:
+        yield Problem("relay.user", "a login without a password", "Set relay.password_file")
+    if relay.password_file:
+        if not _readable(relay.password_file):
+            yield Problem(
+                "relay.password_file", f"{relay.password_file} cannot be read", "Check the path and its permissions"
+            )
+        elif not Path(relay.password_file).read_bytes().split(b"\n", 1)[0].strip():
+            yield Problem("relay.password_file", "its first line is empty", "Write the password there")
+    if relay.user and relay.tls is TlsMode.NONE:
+        yield Problem("relay.tls", "the password would travel in the clear", 'Set it to "starttls"', fatal=False)
+    if relay.retry_first > relay.retry_longest:
+        yield Problem("relay.retry_first", "it is longer than relay.retry_longest", "Make it the shorter one", False)
+    if relay.warn_after >= relay.lifetime:
+        yield Problem("relay.warn_after", "mail bounces before its sender hears of a delay", "Make it shorter", False)
+
+
+def _log(config: Config) -> Iterator[Problem]:
+    if not config.log.file:
+        return
+    path = Path(config.log.file)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        yield Problem("log.file", f"{path} cannot be written to", "Check the path and its permissions")
+
+
+def _readable(path: str) -> bool:
+    return _parses(lambda name: open(name, "rb").close(), path)
+
+
+def _parses(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except (ValueError, KeyError, OSError, BadAddress):
+        return False
+    return True
