@@ -8,7 +8,7 @@ On failure: `fault` is set, nothing more is handed on, and the rest is swallowed
 from __future__ import annotations
 
 from postroom.values.refusal import Refusal
-from postroom.wire.lines import LongLines, Unstuffer, bare
+from postroom.wire.lines import END, LongLines, Unstuffer, bare
 
 
 class Incoming:
@@ -26,11 +26,20 @@ class Incoming:
         self._limit = size_limit
         self._line_limit = line_limit
         self._lines = LongLines(line_limit)
-        self._unstuffer = Unstuffer()
+        self._unstuffer: Unstuffer | None = None
         self._cr = False
 
     def text(self, data: bytes) -> tuple[bytes, bytes | None]:
         """DATA: (octets of the message, what follows its end or None while it has not come)."""
+        if self._unstuffer is None:
+            # Most messages arrive whole: the end is found once, and nothing has to be kept between pieces.
+            end = data.find(END)
+            if end > 0 and end + 5 == len(data) and not data.startswith(b"."):
+                text = data[: end + 2]
+                text = text.replace(b"\r\n.", b"\r\n") if b"\r\n." in text else text
+                # What is shorter than one line may be holds no line that is too long.
+                return self._checked(text, lines=len(text) > self._line_limit), b""
+            self._unstuffer = Unstuffer()
         text, rest = self._unstuffer.feed(data)
         return self._checked(text), rest
 
@@ -50,7 +59,7 @@ class Incoming:
         self._cr = taken.endswith(b"\r") and not (rest is not None and self.last)
         return self._checked(taken[:-1] if self._cr else taken), rest
 
-    def _checked(self, text: bytes) -> bytes:
+    def _checked(self, text: bytes, *, lines: bool = True) -> bytes:
         if self.fault or not text:
             return b""
         self.size += len(text)
@@ -60,7 +69,7 @@ class Incoming:
             self.fault = Refusal(
                 550, "5.5.2", "The message holds a bare CR or LF: each line must end with CR LF (RFC 5321 2.3.8)"
             )
-        elif self._lines.found(text):
+        elif lines and self._lines.found(text):
             self.fault = Refusal(
                 550, "5.6.0", f"A line of the message is longer than {self._line_limit} octets (RFC 5321 4.5.3.1.6)"
             )
