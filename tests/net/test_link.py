@@ -327,3 +327,20 @@ async def test_a_driver_that_fails_costs_its_own_connection_only(site: Serve) ->
 
 def _text(path: str) -> str:
     return Path(path).read_text()
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_leaving_in_the_middle_of_a_handshake_is_heard(site: Serve, end: str) -> None:
+    def upgrade(driver: Recorder, data: bytes) -> None:
+        driver.link.send(b"220 go\r\n")
+        driver.link.start_tls()
+
+    here = await site(upgrade)
+    reader, writer = await connect(here.port)
+    writer.write(b"STARTTLS\r\n")
+    assert await reader.readline() == b"220 go\r\n"
+    driver = await here.driver()
+    getattr(driver.link, end)()
+    await driver.until("closed")
+    assert not driver.link.standing
+    writer.close()

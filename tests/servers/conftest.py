@@ -10,6 +10,7 @@ import pytest
 
 from postroom.config import Tls
 from postroom.net.tls import write_self_signed
+from postroom.observe.catalogue import CATALOGUE
 
 from .house import House
 
@@ -28,4 +29,5 @@ async def house(tmp_path: Path, pair: Tls) -> AsyncIterator[House]:
     await made.furnish()
     yield made
     await made.close()
-    assert made.events.of("session.fault") == []
+    assert set(made.events.names()) <= set(CATALOGUE)
+    assert made.faults_expected or made.events.of("session.fault") == []

@@ -150,6 +150,7 @@ class House:
         self._closers: list[object] = []
         self._links: WeakSet[Link] = WeakSet()
         self.loopback = False
+        self.faults_expected = False
 
     def limits(self, **limits: object) -> None:
         self.config = Config(server=self.config.server, limits=Limits(**limits), pop3=self.config.pop3)  # type: ignore[arg-type]
@@ -239,8 +240,9 @@ class House:
             close()  # type: ignore[operator]
         for link in list(self._links):
             link.abort()
-        while any(link.standing for link in list(self._links)):  # noqa: ASYNC110 - they say goodbye over a few turns
+        for _ in range(1000):  # they say goodbye over a few turns of the loop
             await asyncio.sleep(0)
+        assert not any(link.standing for link in list(self._links))
         if self.pop3 is not None:
             await self.pop3.settled()
         self.wheel.stop()

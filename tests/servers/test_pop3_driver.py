@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import poplib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -123,7 +124,7 @@ async def test_refused_logins(house: House) -> None:
             wire.writer.write(command + b"\r\n")
             assert (await wire.line()).startswith(code)
     house.policy.failures = 0
-    house.people.broken = True
+    house.people.broken = house.faults_expected = True
     async with Wire(port) as wire:
         assert (await log_in(wire)).startswith(b"-ERR [SYS/TEMP] ")
 
@@ -210,4 +211,28 @@ async def test_a_removal_that_fails_says_so(house: House, monkeypatch: pytest.Mo
         wire.writer.write(b"DELE 1\r\nQUIT\r\n")
         await wire.line()
         assert (await wire.line()).startswith(b"-ERR [SYS/TEMP] ")
-    house.events.told.clear()
+    house.faults_expected = True
+
+
+async def test_disabled_in_the_middle(house: House) -> None:
+    house.loopback = True
+    async with Wire(await house.serve(Protocol.POP3)) as wire:
+        assert await log_in(wire) == b"+OK 0 messages"
+        await house.store.directory.put_account(replace(ANN, disabled=True))
+        assert house.pop3 is not None
+        await house.pop3.recheck()
+        assert (await wire.rest()).startswith(b"-ERR [SYS/TEMP] This account is disabled")
+
+
+@pytest.mark.parametrize("stop", [True, False])
+async def test_leaving_in_the_handshake(house: House, stop: bool) -> None:
+    async with Wire(await house.serve(Protocol.POP3)) as wire:
+        await wire.line()
+        wire.writer.write(b"STLS\r\n")
+        assert (await wire.line()).startswith(b"+OK ")
+        assert house.pop3 is not None
+        if stop:
+            house.pop3.stop()
+        else:
+            wire.writer.write(b"no handshake\r\n")
+        await house.nobody_left()

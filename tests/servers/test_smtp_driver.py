@@ -38,6 +38,7 @@ async def test_a_stranger_delivers(house: House) -> None:
     (entry,) = await house.queued()
     content = entry.content.read()
     assert content.endswith(MAIL) and b"with ESMTPS (TLSv1.3 " in content and b"for <ann@here.test>" in content
+    assert house.events.of("mail.refused")[0]["code"] == "550 5.1.1"
     await house.nobody_left()
 
 
@@ -144,7 +145,7 @@ async def test_too_many_failed_logins(house: House) -> None:
 
 
 async def test_a_directory_that_cannot_be_read(house: House) -> None:
-    house.loopback, house.people.broken = True, True
+    house.loopback = house.people.broken = house.faults_expected = True
     async with Wire(await house.serve(Protocol.SUBMISSION)) as wire:
         await wire.reply()
         await wire.ask(b"EHLO x")
@@ -305,3 +306,17 @@ async def test_a_peer_that_goes_away_in_the_middle(house: House) -> None:
             await wire.reply()
     await house.nobody_left()
     assert await house.queued() == []
+
+
+@pytest.mark.parametrize("stop", [True, False])
+async def test_leaving_in_the_handshake(house: House, stop: bool) -> None:
+    async with Wire(await house.serve(Protocol.SMTP)) as wire:
+        await wire.reply()
+        await wire.ask(b"EHLO x")
+        assert (await wire.ask(b"STARTTLS")).startswith(b"220 ")
+        assert house.smtp is not None
+        if stop:
+            house.smtp.stop()
+        else:
+            wire.writer.write(b"no handshake\r\n")
+        await house.nobody_left()

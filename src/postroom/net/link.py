@@ -388,7 +388,10 @@ class Link(asyncio.Protocol):
             return
         finally:
             self._upgrade = None
-        if transport is None or self._lost:
+        if transport is None:  # asyncio: we aborted in the middle of the handshake
+            self.connection_lost(None)
+            return
+        if self._lost:
             return
         self._adopt(transport)
         if name is None:

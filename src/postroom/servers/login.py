@@ -67,76 +67,81 @@ class Logins:
             return _MECHANISMS
         return ()
 
-    async def password(self, link: Link, login: str, password: str) -> AccountRow:
-        """The account this password opens. Raises LoginRefused."""
-        await self._throttled(link, login)
+    async def password(self, link: Link, login: str, password: str, mechanism: str = "") -> AccountRow:
+        """The account this password opens; mechanism: for the log. Raises LoginRefused."""
+        await self._throttled(link, login, mechanism)
         try:
             row = await self.identity.authenticate(login, password)
         except BadCredentials:
-            raise self._wrong(link, login) from None
+            raise self.wrong(link, login, mechanism) from None
         except AccountDisabled:
-            self._count(link, login)
+            self._count(link, login, mechanism, "the account is disabled")
             raise LoginRefused(Kind.DISABLED, "This account is disabled") from None
         except StoreError as fault:
-            raise self._unavailable(fault) from fault
-        return self._entered(link, row)
+            raise self._unavailable(link, login, fault) from fault
+        return self._entered(link, row, mechanism)
 
-    async def keys(self, link: Link, login: str) -> sasl.ScramKeys:
+    async def keys(self, link: Link, login: str, mechanism: str) -> sasl.ScramKeys:
         """The SCRAM keys of this login, or decoys, so that nobody learns who exists. Raises LoginRefused."""
-        await self._throttled(link, login)
-        found = await self._scram(login)
+        await self._throttled(link, login, mechanism)
+        found = await self._scram(link, login)
         return found[1] if found else sasl.decoy_keys(self.decoy, login, self.scram_iterations)
 
-    async def proven(self, link: Link, login: str) -> AccountRow:
+    async def proven(self, link: Link, login: str, mechanism: str) -> AccountRow:
         """The account of a login that SCRAM has proven. Raises LoginRefused."""
-        found = await self._scram(login)
+        found = await self._scram(link, login)
         if found is None:
-            raise self._wrong(link, login)
-        return self._entered(link, found[0])
+            raise self.wrong(link, login, mechanism)
+        return self._entered(link, found[0], mechanism)
 
-    async def _scram(self, login: str) -> tuple[AccountRow, sasl.ScramKeys] | None:
+    async def _scram(self, link: Link, login: str) -> tuple[AccountRow, sasl.ScramKeys] | None:
         try:
             return await self.identity.scram(login)
         except StoreError as fault:
-            raise self._unavailable(fault) from fault
+            raise self._unavailable(link, login, fault) from fault
 
-    async def _throttled(self, link: Link, login: str) -> None:
+    async def _throttled(self, link: Link, login: str, mechanism: str) -> None:
         delay = self.throttle.before(link.peer[0], login)
         if delay is None:
-            self.log("login.failed", service=self.service, ip=link.peer[0], login=login, reason="too many failures")
+            self._failed(link, login, mechanism, "too many failures before")
             raise LoginRefused(Kind.THROTTLED, "Too many failed logins from your network; try again in a minute")
         if delay > 0:
             await asyncio.sleep(delay)
 
-    def _count(self, link: Link, login: str) -> None:
-        self.throttle.failed(link.peer[0], login)
-        self.log("login.failed", service=self.service, ip=link.peer[0], login=login, reason="wrong name or password")
+    def _failed(self, link: Link, login: str, mechanism: str, reason: str) -> None:
+        peer = link.peer[0]
+        self.log("login.failed", service=self.service, ip=peer, login=login, mechanism=mechanism, reason=reason)
 
-    def _wrong(self, link: Link, login: str) -> LoginRefused:
-        self._count(link, login)
+    def _count(self, link: Link, login: str, mechanism: str, reason: str) -> None:
+        self.throttle.failed(link.peer[0], login)
+        self._failed(link, login, mechanism, reason)
+
+    def wrong(self, link: Link, login: str, mechanism: str, reason: str = "wrong name or password") -> LoginRefused:
+        """Count a failed login; what to raise."""
+        self._count(link, login, mechanism, reason)
         return LoginRefused(Kind.WRONG, "Login name or password is wrong")
 
-    def _unavailable(self, fault: StoreError) -> LoginRefused:
-        self.log("login.unavailable", service=self.service, reason=str(fault))
+    def _unavailable(self, link: Link, login: str, fault: StoreError) -> LoginRefused:
+        self.log("login.unavailable", service=self.service, ip=link.peer[0], login=login, reason=str(fault))
         return LoginRefused(Kind.UNAVAILABLE, "Logins cannot be checked now; try again later")
 
-    def _entered(self, link: Link, row: AccountRow) -> AccountRow:
+    def _entered(self, link: Link, row: AccountRow, mechanism: str) -> AccountRow:
         self.throttle.succeeded(link.peer[0], row.login)
-        tls = link.tls.version if link.tls is not None else None
-        self.log("login.succeeded", service=self.service, ip=link.peer[0], login=row.login, tls=tls)
+        self.log("login.succeeded", service=self.service, ip=link.peer[0], login=row.login, mechanism=mechanism)
         return row
 
 
 class Exchange:
     """One SASL exchange: octets for the next challenge, or the account."""
 
-    __slots__ = ("_link", "_login", "_logins", "_mechanism")
+    __slots__ = ("_link", "_login", "_logins", "_mechanism", "_name")
 
     def __init__(self, logins: Logins, link: Link, mechanism: str) -> None:
         """mechanism: one of `logins.mechanisms(link)`."""
         self._logins = logins
         self._link = link
         self._login = ""
+        self._name = mechanism
         self._mechanism = self._choose(mechanism)
 
     def _choose(self, mechanism: str) -> sasl.ServerMechanism:
@@ -165,18 +170,18 @@ class Exchange:
             step = run()
         except sasl.SaslFault as fault:
             raise LoginRefused(Kind.MALFORMED, str(fault)) from None
-        except sasl.NotProven:
-            raise self._logins._wrong(self._link, self._login) from None
+        except sasl.NotProven as fault:
+            raise self._logins.wrong(self._link, self._login, self._name, str(fault)) from None
         if isinstance(step, sasl.Challenge):
             return step.data
         self._login = step.login
         if isinstance(step, sasl.KeysWanted):
             assert isinstance(self._mechanism, sasl.Scram)
-            return self._mechanism.keys(await self._logins.keys(self._link, step.login)).data
+            return self._mechanism.keys(await self._logins.keys(self._link, step.login, self._name)).data
         if isinstance(step, sasl.Password):
-            row = await self._logins.password(self._link, step.login, step.password)
+            row = await self._logins.password(self._link, step.login, step.password, self._name)
         else:
-            row = await self._logins.proven(self._link, step.login)
+            row = await self._logins.proven(self._link, step.login, self._name)
         if step.authzid and step.authzid.casefold() != row.login.casefold():
             raise LoginRefused(Kind.FORBIDDEN, "You cannot act for that account")
         return row

@@ -9,6 +9,7 @@ On failure: -ERR with a response code; what nobody foresaw is [SYS/TEMP] and an 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ _SERVICE: Final = "pop3"
 #: octets of a message read and sent at once, and for TOP, which rarely needs much
 _SLICE: Final = 256 * 1024
 _TOP_SLICE: Final = 16 * 1024
+_STOPPING: Final = "This server is stopping; please come back in a moment"
 _BUG: Final = "Something went wrong here; please try again later"
 
 #: RFC 3206 4, 5
@@ -64,6 +66,8 @@ class Pop3Connection:
         "_service",
         "_session",
         "_task",
+        "_tls_due",
+        "account",
     )
 
     def __init__(self, service: Pop3Service, link: Link, session: Pop3Session) -> None:
@@ -72,7 +76,9 @@ class Pop3Connection:
         self._session = session
         self._drop: Maildrop | None = None
         self._exchange: Exchange | None = None
-        self._handshake = self._leaving = self._paused = False
+        self.account: AccountRow | None = None  # after the login
+        self._tls_due = self._handshake = self._paused = False
+        self._leaving = ""  # why the client is sent away once the command in progress is answered
         self._renewed = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -113,12 +119,13 @@ class Pop3Connection:
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone."""
         self._service.forget(self, self._link.peer[0])
+        self._log("session.closed", reason=str(reason or ""))
         if self._task is None:
             self._abandon()
 
-    def leave(self) -> None:
-        """Send the client away as soon as the command in progress is answered (graceful stop)."""
-        self._leaving = True
+    def leave(self, text: str = _STOPPING) -> None:
+        """Send the client away as soon as the command in progress is answered."""
+        self._leaving = text
         if self._task is None:
             self._goodbye()
 
@@ -126,7 +133,7 @@ class Pop3Connection:
 
     def _goodbye(self) -> None:
         if not self._session.closed:
-            self._session.turn_away("This server is stopping; please come back in a moment", "SYS/TEMP")
+            self._session.turn_away(self._leaving, "SYS/TEMP")
         self._flush()
 
     def _abandon(self) -> None:
@@ -139,7 +146,7 @@ class Pop3Connection:
         try:
             await drop.close()
         except StoreError as fault:
-            self._service.rooms.log("maildrop.fault", service=_SERVICE, reason=str(fault))
+            self._log_fault(fault)
 
     def _pause(self) -> None:
         if not self._paused:
@@ -153,7 +160,7 @@ class Pop3Connection:
             if event is None:
                 break
             if isinstance(event, StartTls):
-                self._handshake = True
+                self._tls_due = True
                 break
             work = self._work(event)
             if work is not None:
@@ -184,7 +191,9 @@ class Pop3Connection:
             self._link.send(data)
         if self._session.closed:
             self._link.close()
-        elif self._handshake and self._link.tls is None:
+        elif self._tls_due:
+            self._tls_due = False
+            self._handshake = True
             self._link.start_tls()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -203,9 +212,15 @@ class Pop3Connection:
             else:
                 self._explain(fault)
 
+    def _log(self, event: str, **fields: object) -> None:
+        login = self.account.login if self.account is not None else ""
+        self._service.rooms.log(event, service=_SERVICE, ip=self._link.peer[0], login=login, **fields)
+
     def _log_fault(self, fault: Exception) -> None:
-        if not isinstance(fault, ConnectionResetError):
-            self._service.rooms.log("session.fault", service=_SERVICE, ip=self._link.peer[0], reason=repr(fault))
+        if isinstance(fault, ConnectionResetError):
+            return
+        known = isinstance(fault, StoreError | OSError)
+        self._log("session.fault", reason=str(fault) if known else "".join(traceback.format_exception(fault)))
 
     def _explain(self, fault: Exception) -> None:
         session = self._session
@@ -242,7 +257,7 @@ class Pop3Connection:
         try:
             kept = await drop.renew()
         except StoreError as fault:
-            self._service.rooms.log("maildrop.fault", service=_SERVICE, reason=str(fault))
+            self._log_fault(fault)
             return
         if not kept and self._drop is drop:
             self._link.abort()  # another session has it now
@@ -251,7 +266,7 @@ class Pop3Connection:
 
     async def _log_in(self, event: Login) -> None:
         logins = self._service.rooms.logins
-        await self._open(await logins.password(self._link, event.login, event.password))
+        await self._open(await logins.password(self._link, event.login, event.password, "USER"))
 
     async def _authenticate(self, event: Authenticate | AuthResponse) -> None:
         if isinstance(event, Authenticate):
@@ -269,6 +284,7 @@ class Pop3Connection:
     async def _open(self, row: AccountRow) -> None:
         drop = await self._service.open(row)
         self._drop = drop
+        self.account = row
         self._renewed = self._service.rooms.clock.monotonic()
         self._link.deadline(self._service.limits.idle_pop3)
         self._session.opened([size for _, size in drop.sizes()])

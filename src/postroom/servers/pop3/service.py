@@ -93,6 +93,7 @@ class Pop3Service:
             self.rooms.log("connection.refused", service=_SERVICE, ip=ip, reason=admission.text)
             return admission.text
         self._connections.add(connection)
+        self.rooms.log("session.opened", service=_SERVICE, ip=ip)
         return ""
 
     def forget(self, connection: Pop3Connection, ip: str) -> None:
@@ -117,3 +118,11 @@ class Pop3Service:
         self._stopping = True
         for connection in list(self._connections):
             connection.leave()
+
+    async def recheck(self) -> None:
+        """The directory changed: clients of accounts that are gone or disabled are sent away."""
+        for connection in list(self._connections):
+            if connection.account is not None:
+                row = await self.rooms.directory.account(connection.account.id)
+                if row is None or row.disabled:
+                    connection.leave("This account is disabled")

@@ -11,6 +11,7 @@ On failure: a refusal carries its own reply; what nobody foresaw is 451 and an e
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +72,7 @@ class SmtpConnection:
         "_session",
         "_spool",
         "_task",
+        "_tls_due",
     )
 
     def __init__(self, service: SmtpService, link: Link, session: ServerSession) -> None:
@@ -81,7 +83,8 @@ class SmtpConnection:
         self._envelope: Envelope | None = None
         self._exchange: Exchange | None = None
         self._greeting: asyncio.TimerHandle | None = None  # the greeting that is still to come
-        self._handshake = False
+        self._tls_due = False  # the handshake begins when the answer is sent
+        self._handshake = False  # it has begun
         self._paused = False
         self._peer: Peer | None = None
         self._spool: Spool | None = None
@@ -144,11 +147,15 @@ class SmtpConnection:
         if self._task is None:
             self._drop()
         self._service.forget(self, self._protocol, self._link.peer[0])
+        self._log("session.closed", login=self._login, reason=str(reason or ""))
 
     def leave(self) -> None:
         """Say 421 when nothing is under way (graceful stop)."""
         if self._greeting is not None:
             self._greeting.cancel()
+        if self._handshake:
+            self._link.close()
+            return
         self._session.leave()
         if self._task is None:
             self._flush()
@@ -163,7 +170,7 @@ class SmtpConnection:
         assert self._greeting is not None
         self._greeting.cancel()
         self._greeting = None
-        self._service.rooms.log("mail.early_talker", service="smtp", ip=self._link.peer[0])
+        self._log("mail.early_talker")
         self._session.turn_away(_EARLY)
         self._flush()
 
@@ -192,7 +199,9 @@ class SmtpConnection:
             self._link.send(data)
         if self._session.closed:
             self._link.close()
-        elif self._handshake and self._link.tls is None:
+        elif self._tls_due:
+            self._tls_due = False
+            self._handshake = True
             self._link.start_tls()
 
     def _decide(self, event: Event) -> None:
@@ -207,7 +216,7 @@ class SmtpConnection:
         elif isinstance(event, Authenticate | AuthResponse):
             self._start(self._authenticate(event))
         elif isinstance(event, StartTls):
-            self._handshake = True
+            self._tls_due = True
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = run_eagerly(self._guarded(work), self._resumed)
@@ -223,20 +232,21 @@ class SmtpConnection:
         except StoreError as fault:
             self._refuse(Refusal(451, "4.3.0", _BUG.public, reason=str(fault)))
         except Exception as fault:
-            self._service.rooms.log(
-                "session.fault", service=self._protocol.value, ip=self._link.peer[0], reason=repr(fault)
-            )
+            self._log("session.fault", login=self._login, reason="".join(traceback.format_exception(fault)))
             self._refuse(_BUG)
 
+    @property
+    def _login(self) -> str:
+        return self._account.login if self._account is not None else ""
+
+    def _log(self, event: str, **fields: object) -> None:
+        self._service.rooms.log(event, service=self._protocol.value, ip=self._link.peer[0], **fields)
+
+    def _log_refusal(self, fault: Refusal) -> None:
+        self._log("mail.refused", code=f"{fault.code} {fault.enhanced}", reason=fault.reason)
+
     def _refuse(self, fault: Refusal) -> None:
-        self._service.rooms.log(
-            "mail.refused",
-            service=self._protocol.value,
-            ip=self._link.peer[0],
-            code=fault.code,
-            enhanced=fault.enhanced,
-            reason=fault.reason,
-        )
+        self._log_refusal(fault)
         self._session.refuse(fault)
 
     def _resumed(self, task: asyncio.Task[None]) -> None:

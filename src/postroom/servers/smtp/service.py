@@ -92,6 +92,7 @@ class SmtpService:
             self.rooms.log("connection.refused", service=service.value, ip=ip, reason=admission.text)
             return Refusal(421, "4.7.0", admission.text)
         self._connections.add(connection)
+        self.rooms.log("session.opened", service=service.value, ip=ip)
         return None
 
     def forget(self, connection: SmtpConnection, service: Protocol, ip: str) -> None:
