@@ -388,10 +388,10 @@ class Link(asyncio.Protocol):
             return
         finally:
             self._upgrade = None
-        if transport is None:  # asyncio: we aborted in the middle of the handshake
-            self.connection_lost(None)
-            return
         if self._lost:
+            return
+        if transport is None or self._closing:  # we aborted in the middle of the handshake, and the loop tells nobody
+            self.connection_lost(None)
             return
         self._adopt(transport)
         if name is None:
