@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from store_house import STRICT, must_be_sound
 
 pytest.register_assert_rewrite("postroom.testing.store_contract")
 
 from postroom.store.api import Store  # noqa: E402
-from postroom.store.embedded import EmbeddedStore, StoreOptions  # noqa: E402
+from postroom.store.embedded import EmbeddedStore  # noqa: E402
 from postroom.store.memory import MemoryStore  # noqa: E402
 from postroom.testing.store_contract import SettableClock  # noqa: E402
-
-STRICT = StoreOptions(stray_seconds=0.0)
 
 
 @pytest.fixture
@@ -43,14 +42,3 @@ async def embedded(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Embedd
     finally:
         await opened.close()
     await must_be_sound(tmp_path / "data")
-
-
-async def must_be_sound(data: Path) -> None:
-    """Every invariant holds, and no spool or file is left over."""
-    looking = EmbeddedStore(data, slot=None, options=STRICT)
-    try:
-        found = [finding async for finding in looking.check()]
-        assert [one for one in found if not one.what.endswith("has no folder")] == []
-    finally:
-        await looking.close()
-    assert list((data / "queue" / "tmp").iterdir()) == []

@@ -82,6 +82,8 @@ def _drop_references(unit: AccountUnit, taken: Counter[int]) -> int:
 
 
 def _remove(unit: AccountUnit, dead: list[int]) -> None:
+    if not dead:
+        return
     ids = signed(dead)
     large: list[Any] = unit.connection.execute(
         "SELECT lower(hex(guid)) FROM message WHERE prefix IS NOT NULL AND id IN carray(?)", (apsw.carray(ids),)

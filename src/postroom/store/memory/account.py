@@ -150,6 +150,7 @@ class MemoryAccount:
         names = {name + box.name[len(old) :]: box for box in moved}
         if name == old or any(other not in moved and other.name in names for other in self._boxes.values()):
             raise MailboxExists(name)
+        modseq = self._next_modseq()
         for new, box in names.items():
             box.name = new
         levels = name.split("/")
@@ -157,7 +158,7 @@ class MemoryAccount:
             parent = "/".join(levels[:depth])
             if self._named(parent) is None:
                 self._make(parent, "")
-        self._tell(0, self._next_modseq())
+        self._tell(0, modseq)
 
     async def delete(self, mailbox: int) -> None:
         box = self._box(mailbox)
