@@ -28,8 +28,7 @@ def logout(session: Session, _command: Command) -> Reply:
     """LOGOUT: BYE, OK, close."""
     session.deselect()
     session.send(response.bye("Logging out"))
-    session.wire.closing()
-    session.then = session.link.close
+    session.then = session.connection.close
     return ok("Logout completed")
 
 

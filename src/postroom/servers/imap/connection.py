@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: refused commands before the client is sent away, before and after login
 MAX_FAULTS_BEFORE_LOGIN: Final = 5
 MAX_FAULTS: Final = 50
+#: seconds a peer has to read the last words
+GOODBYE_SECONDS: Final = 10.0
 
 
 class ImapConnection:
@@ -84,8 +86,11 @@ class ImapConnection:
             self._link.pause()
 
     def expired(self) -> None:
-        """RFC 9051 5.4: autologout."""
-        self.bye("Autologout; idle for too long" if self.session.account else "Login took too long")
+        """RFC 9051 5.4: autologout. Who does not even read is cut off: a BYE could stand inside a literal."""
+        if self._task is not None or not self._link.alive:
+            self._link.abort()
+        else:
+            self.bye("Autologout; idle for too long" if self.session.account else "Login took too long")
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone: let go of everything."""
@@ -100,7 +105,12 @@ class ImapConnection:
     def bye(self, text: str) -> None:
         """Say BYE and close, at once. text may begin with a response code in brackets."""
         self._link.send(response.bye(text))
+        self.close()
+
+    def close(self) -> None:
+        """Write out what was sent and close; a peer that does not take it is cut off after a while."""
         self.session.wire.closing()
+        self._link.deadline(GOODBYE_SECONDS)
         self._link.close()
 
     def leave(self, text: str) -> None:

@@ -25,7 +25,7 @@ async def expunge(session: Session, command: Command) -> Reply:
         return ok("Expunge completed")
     result = await session.me.expunge(box.id, uids)
     changes = box.view.changes(result.snapshot, expunge_ok=True)
-    updates.send_changes(session, changes)
+    await updates.send_changes(session, changes)
     if session.wire.qresync and changes.vanished:
         return ok("Expunge completed", response.number_code(b"HIGHESTMODSEQ", box.view.modseq))
     return ok("Expunge completed")

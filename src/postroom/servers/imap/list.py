@@ -10,6 +10,7 @@ from typing import Final, cast
 
 from postroom.mailbox import names
 from postroom.servers.imap.listing import Shown, select_mailboxes, select_subscribed
+from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.status import status_line
@@ -35,10 +36,12 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
         return ok("List completed")
     matches = names.matcher(args.reference, [pattern for pattern in args.patterns if pattern])
     everything = await session.me.list()
+    pace = Pace(session.link)
     for shown in select_mailboxes(everything, matches, frozenset(args.select), frozenset(args.returns)):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
         if args.status:
             await _send_status(session, shown, args.status)
+        await pace.breathe()
     return ok("List completed")
 
 

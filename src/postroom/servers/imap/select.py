@@ -103,7 +103,7 @@ async def _resynchronise(session: Session, snapshot: Snapshot, sync: Qresync) ->
     changed = selection.resolve(snapshot, known, uid=True).changed_since(sync.modseq)
     rows = changed.rows()
     if rows:
-        send_rows(session, rows)
+        await send_rows(session, rows)
 
 
 def _matched(snapshot: Snapshot, sync: Qresync) -> int:

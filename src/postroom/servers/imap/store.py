@@ -41,21 +41,21 @@ async def store(session: Session, command: Command) -> Reply:
     )
     result = await session.me.store_flags(box.id, uids, change)
     stored = box.view.stored(result, uids, change, silent=args.silent)
-    _send(session, stored, silent=args.silent, conditional=args.unchanged_since is not None)
+    await _send(session, stored, silent=args.silent, conditional=args.unchanged_since is not None)
     return _reply(session, result.modified, result.missing, by_uid=by_uid, silent=args.silent)
 
 
-def _send(session: Session, stored: Stored, *, silent: bool, conditional: bool) -> None:
+async def _send(session: Session, stored: Stored, *, silent: bool, conditional: bool) -> None:
     """The FETCH responses a STORE owes its own client."""
     if stored.keywords is not None:
         updates.send_flags(session, stored.keywords)
     if not silent:
-        updates.send_rows(session, stored.rows)
+        await updates.send_rows(session, stored.rows)
         return
     if session.wire.condstore or conditional:
         # RFC 7162 3.1.3: MODSEQ is told even after .SILENT; flags only where the client would be wrong
-        updates.send_rows(session, _without(stored.applied.rows(), stored.rows), flags=False)
-    updates.send_rows(session, stored.rows)
+        await updates.send_rows(session, _without(stored.applied.rows(), stored.rows), flags=False)
+    await updates.send_rows(session, stored.rows)
 
 
 def _without(rows: Rows, others: Rows) -> Rows:

@@ -11,6 +11,7 @@ from typing import Final
 
 from postroom.mailbox.selection import Rows
 from postroom.mailbox.view import Changes
+from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.session import Session
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Attribute
@@ -20,6 +21,7 @@ from postroom.wire.imap.sequence import ranges_of
 SYSTEM_FLAGS: Final = (b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Seen", b"\\Draft")
 #: keywords a mailbox can hold (store.api.TooManyKeywords)
 MAX_KEYWORDS: Final = 64
+_ROWS_AT_ONCE: Final = 4096
 
 _FORMATS: Final = {
     (flags, modseq): RowFormat(
@@ -36,11 +38,11 @@ async def tell(session: Session, *, expunge_ok: bool) -> Changes:
     session.news = False
     changes = box.view.changes(await session.me.snapshot(box.id), expunge_ok=expunge_ok)
     if changes:
-        send_changes(session, changes)
+        await send_changes(session, changes)
     return changes
 
 
-def send_changes(session: Session, changes: Changes) -> None:
+async def send_changes(session: Session, changes: Changes) -> None:
     """Print changes in the order mailbox.view asks for."""
     if changes.expunged:
         if session.wire.qresync:
@@ -52,7 +54,7 @@ def send_changes(session: Session, changes: Changes) -> None:
     if changes.exists is not None:
         session.send(response.exists(changes.exists))
     if changes.flags:
-        send_rows(session, changes.flags)
+        await send_rows(session, changes.flags)
 
 
 def send_flags(session: Session, keywords: tuple[str, ...]) -> None:
@@ -68,15 +70,26 @@ def all_flags(keywords: Iterable[str]) -> list[bytes]:
     return [*SYSTEM_FLAGS, *(name.encode() for name in keywords)]
 
 
-def send_rows(session: Session, rows: Rows, *, flags: bool = True) -> None:
+async def send_rows(session: Session, rows: Rows, *, flags: bool = True) -> None:
     """FETCH responses that nobody asked for: UID always (RFC 9051 7.5.2), MODSEQ for CONDSTORE clients."""
-    if not rows:
+    count = len(rows)
+    if count <= _ROWS_AT_ONCE:
+        if count:
+            _send_some(session, rows, 0, count, flags=flags)
         return
+    pace = Pace(session.link)
+    for begin in range(0, count, _ROWS_AT_ONCE):
+        _send_some(session, rows, begin, begin + _ROWS_AT_ONCE, flags=flags)
+        await pace.breathe()
+
+
+def _send_some(session: Session, rows: Rows, begin: int, end: int, *, flags: bool) -> None:
     modseq = session.wire.condstore
-    columns: list[Iterable[object]] = [rows.uids]
+    seqs = rows.seqs[begin:end]
+    columns: list[Iterable[object]] = [rows.uids[begin:end]]
     if flags:
         texts = session.box.flag_texts(session.box.view.snapshot)
-        columns.append(texts.column(bytes(rows.flags), rows.keywords))
+        columns.append(texts.column(bytes(rows.flags[begin:end]), rows.keywords[begin:end]))
     if modseq:
-        columns.append(rows.modseqs)
-    session.send(_FORMATS[flags, modseq].rows(rows.seqs, columns, len(rows)))
+        columns.append(rows.modseqs[begin:end])
+    session.send(_FORMATS[flags, modseq].rows(seqs, columns, len(seqs)))
