@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from postroom.config import Protocol
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.net.link import Link
 from postroom.servers.eager import run_eagerly
@@ -95,7 +94,7 @@ class SmtpConnection:
     def connected(self) -> None:
         """Greet, perhaps later; send away who has too many connections."""
         session, limits = self._session, self._service.limits
-        refusal = self._service.admit(self, self._protocol, self._link.peer[0])
+        refusal = self._service.admit(self, self._session.options.profile, self._link.peer[0])
         if refusal is not None:
             session.turn_away(refusal)
             self._flush()
@@ -146,7 +145,7 @@ class SmtpConnection:
             self._greeting.cancel()
         if self._task is None:
             self._drop()
-        self._service.forget(self, self._protocol, self._link.peer[0])
+        self._service.forget(self, self._session.options.profile, self._link.peer[0])
         self._log("session.closed", login=self._login, reason=str(reason or ""))
 
     def leave(self) -> None:
@@ -161,10 +160,6 @@ class SmtpConnection:
             self._flush()
 
     # Work
-
-    @property
-    def _protocol(self) -> Protocol:
-        return Protocol(self._session.options.profile.value)
 
     def _speaks_early(self) -> None:
         assert self._greeting is not None
@@ -240,7 +235,7 @@ class SmtpConnection:
         return self._account.login if self._account is not None else ""
 
     def _log(self, event: str, **fields: object) -> None:
-        self._service.rooms.log(event, service=self._protocol.value, ip=self._link.peer[0], **fields)
+        self._service.rooms.log(event, service=self._session.options.profile.value, ip=self._link.peer[0], **fields)
 
     def _log_refusal(self, fault: Refusal) -> None:
         self._log("mail.refused", code=f"{fault.code} {fault.enhanced}", reason=fault.reason)

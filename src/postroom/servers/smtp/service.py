@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from postroom.config import Config, Listener, Protocol, TlsMode
+from postroom.config import Config, Listener, TlsMode
 from postroom.intake.service import Intake
 from postroom.net.link import Link
 from postroom.servers.login import Logins
@@ -81,25 +81,25 @@ class SmtpService:
         """How many peers are connected."""
         return len(self._connections)
 
-    def admit(self, connection: SmtpConnection, service: Protocol, ip: str) -> Refusal | None:
+    def admit(self, connection: SmtpConnection, profile: Profile, ip: str) -> Refusal | None:
         """Count a new connection; why it must go away, or None."""
         if self._stopping:
             return Refusal(421, "4.3.2", "This server is stopping; please come back in a moment")
         if len(self._connections) >= self.limits.connections:
             return Refusal(421, "4.3.2", "This server has as many connections as it can serve; try again later")
-        admission = self.rooms.gate.admit(service.value, ip)
+        admission = self.rooms.gate.admit(profile.value, ip)
         if not admission.ok:
-            self.rooms.log("connection.refused", service=service.value, ip=ip, reason=admission.text)
+            self.rooms.log("connection.refused", service=profile.value, ip=ip, reason=admission.text)
             return Refusal(421, "4.7.0", admission.text)
         self._connections.add(connection)
-        self.rooms.log("session.opened", service=service.value, ip=ip)
+        self.rooms.log("session.opened", service=profile.value, ip=ip)
         return None
 
-    def forget(self, connection: SmtpConnection, service: Protocol, ip: str) -> None:
+    def forget(self, connection: SmtpConnection, profile: Profile, ip: str) -> None:
         """A connection is gone."""
         if connection in self._connections:
             self._connections.discard(connection)
-            self.rooms.gate.release(service.value, ip)
+            self.rooms.gate.release(profile.value, ip)
 
     def stop(self) -> None:
         """Graceful stop: who is in the middle of a message may finish it, everybody hears 421."""
