@@ -154,6 +154,9 @@ class FakeThrottle:
     def failed(self, _ip: str, _login: str) -> None:
         self.failures += 1
 
+    def text(self, ip: str) -> str:
+        return f"Too many failed logins from {ip}; try again later"
+
     def succeeded(self, _ip: str, _login: str) -> None:
         self.failures = 0
 

@@ -101,6 +101,9 @@ class Policy:
     def failed(self, ip: str, login: str) -> None:
         self.failures += 1
 
+    def text(self, ip: str) -> str:
+        return f"Too many failed logins from {ip}; try again later"
+
     def succeeded(self, ip: str, login: str) -> None:
         self.failures = 0
 

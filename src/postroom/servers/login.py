@@ -104,7 +104,7 @@ class Logins:
         delay = self.throttle.before(link.peer[0], login)
         if delay is None:
             self._failed(link, login, mechanism, "too many failures before")
-            raise LoginRefused(Kind.THROTTLED, "Too many failed logins from your network; try again in a minute")
+            raise LoginRefused(Kind.THROTTLED, self.throttle.text(link.peer[0]))
         if delay > 0:
             await asyncio.sleep(delay)
 
