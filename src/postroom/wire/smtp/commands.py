@@ -24,33 +24,41 @@ _ALL = frozenset(Profile)
 class Command:
     """A row. run: called with the session and the arguments; needs: bits of `state`.
 
-    counted: one of those that lead nowhere when repeated without a message.
+    counted: one of those that lead nowhere when repeated without a message; rfc: where it is defined.
     """
 
     name: str
     run: Callable[[ServerSession, str], Event | None]
     synopsis: str
+    rfc: str
     needs: int = 0
     profiles: frozenset[Profile] = _ALL
     counted: bool = True
 
 
 COMMANDS: Final[tuple[Command, ...]] = (
-    Command(name="EHLO", run=verbs.ehlo, synopsis="EHLO name", profiles=_SMTP),
-    Command(name="HELO", run=verbs.helo, synopsis="HELO name", profiles=_SMTP),
-    Command(name="LHLO", run=verbs.ehlo, synopsis="LHLO name", profiles=frozenset((Profile.LMTP,))),
-    Command(name="STARTTLS", run=verbs.starttls, synopsis="STARTTLS", needs=HELLO | IDLE),
+    Command(name="EHLO", rfc="RFC 5321 4.1.1.1", run=verbs.ehlo, synopsis="EHLO name", profiles=_SMTP),
+    Command(name="HELO", rfc="RFC 5321 4.1.1.1", run=verbs.helo, synopsis="HELO name", profiles=_SMTP),
+    Command(name="LHLO", rfc="RFC 2033 4.1", run=verbs.ehlo, synopsis="LHLO name", profiles=frozenset((Profile.LMTP,))),
+    Command(name="STARTTLS", rfc="RFC 3207 4", run=verbs.starttls, synopsis="STARTTLS", needs=HELLO | IDLE),
     Command(
-        name="AUTH", run=verbs.auth, synopsis="AUTH mechanism [initial-response]", needs=HELLO | IDLE, profiles=_SMTP
+        name="AUTH",
+        rfc="RFC 4954 4",
+        run=verbs.auth,
+        synopsis="AUTH mechanism [initial-response]",
+        needs=HELLO | IDLE,
+        profiles=_SMTP,
     ),
     Command(
         name="MAIL",
+        rfc="RFC 5321 4.1.1.2",
         run=verbs.mail,
         synopsis="MAIL FROM:<address> [SIZE= BODY= SMTPUTF8 RET= ENVID= AUTH=]",
         needs=HELLO | LOGIN | IDLE,
     ),
     Command(
         name="RCPT",
+        rfc="RFC 5321 4.1.1.3",
         run=verbs.rcpt,
         synopsis="RCPT TO:<address> [NOTIFY= ORCPT=]",
         needs=HELLO | MAIL | NO_CHUNKS,
@@ -58,17 +66,20 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command(
         name="DATA",
+        rfc="RFC 5321 4.1.1.4",
         run=verbs.data,
         synopsis="DATA; then the message, a line with one dot ends it",
         needs=HELLO | MAIL | RECIPIENT | NO_CHUNKS,
     ),
-    Command(name="BDAT", run=verbs.bdat, synopsis="BDAT octets [LAST]", counted=False),  # its octets follow in any case
-    Command(name="RSET", run=verbs.rset, synopsis="RSET"),
-    Command(name="NOOP", run=verbs.noop, synopsis="NOOP"),
-    Command(name="VRFY", run=verbs.vrfy, synopsis="VRFY address"),
-    Command(name="EXPN", run=verbs.expn, synopsis="EXPN list"),
-    Command(name="HELP", run=verbs.give_help, synopsis="HELP [command]"),
-    Command(name="QUIT", run=verbs.leave, synopsis="QUIT", counted=False),
+    Command(
+        name="BDAT", rfc="RFC 3030 2", run=verbs.bdat, synopsis="BDAT octets [LAST]", counted=False
+    ),  # its octets follow in any case
+    Command(name="RSET", rfc="RFC 5321 4.1.1.5", run=verbs.rset, synopsis="RSET"),
+    Command(name="NOOP", rfc="RFC 5321 4.1.1.9", run=verbs.noop, synopsis="NOOP"),
+    Command(name="VRFY", rfc="RFC 5321 4.1.1.6", run=verbs.vrfy, synopsis="VRFY address"),
+    Command(name="EXPN", rfc="RFC 5321 4.1.1.7", run=verbs.expn, synopsis="EXPN list"),
+    Command(name="HELP", rfc="RFC 5321 4.1.1.8", run=verbs.give_help, synopsis="HELP [command]"),
+    Command(name="QUIT", rfc="RFC 5321 4.1.1.10", run=verbs.leave, synopsis="QUIT", counted=False),
 )
 
 BY_NAME: Final[dict[Profile, dict[str, Command]]] = {
