@@ -44,6 +44,19 @@ async def test_flags_cross_over(house: House) -> None:
     )
 
 
+async def test_check_brings_the_news(house: House) -> None:
+    await play(
+        await two(house, 2),
+        """
+        C1: a1 STORE 1 +FLAGS.SILENT (\\Flagged)
+        S1: a1 OK ...
+        C2: b1 CHECK
+        S2: * 1 FETCH (UID 1 FLAGS (\\Flagged))
+        S2: b1 OK ...
+        """,
+    )
+
+
 async def test_silent_store_tells_where_the_client_would_be_wrong(house: House) -> None:
     await play(
         await two(house, 3),

@@ -20,6 +20,7 @@ from postroom.net import CertificateError, Certificates, client_context, self_si
 from postroom.net.tls import end_point, write_self_signed
 
 from .conftest import NOW, Serve
+from .test_link import connect
 
 
 def write(folder: Path, name: str = "mail.example") -> Tls:
@@ -99,6 +100,19 @@ async def test_old_tls_is_refused_and_1_2_is_not(site: Serve) -> None:
     assert info is not None
     assert info.version == "TLSv1.2"
     assert info.cipher.startswith("ECDHE-")
+
+
+@pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA256"])
+async def test_ciphers_without_aead_are_refused(site: Serve, pair: Tls, cipher: str) -> None:
+    here = await site(tls=TlsMode.IMPLICIT)
+    client = ssl.create_default_context(cafile=pair.certificate)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    _, writer = await connect(here.port, ssl=client, server_hostname="mail.example")  # the certificate is ECDSA's
+    assert writer.get_extra_info("cipher")[0].startswith("ECDHE-ECDSA-")
+    writer.close()
+    client.set_ciphers(cipher)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await connect(here.port, ssl=client, server_hostname="mail.example")
 
 
 def test_tls_1_3_alone_can_be_asked_for(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ _MISSPELT: Final = re.compile(
 )
 #: a heading stands at the margin, at most three columns in: "4.3.2.  Title", "A.1.  Title", "Appendix A.  Title"
 _HEADING: Final = re.compile(
-    r"^ {0,3}(?:(?:Appendix|APPENDIX) )?([1-9]\d?(?:\.\d+)+|[1-9]\d?(?=\.)|[A-Z](?:\.\d+)+|[A-Z](?=\.\s))[.:)]?(?=\s+\S)", re.MULTILINE
+    r"^ {0,3}(?:(?:Appendix|APPENDIX) )?"
+    r"([1-9]\d?(?:\.\d+)+|[1-9]\d?(?=\.)|[A-Z](?:\.\d+)+|[A-Z](?=\.\s))[.:)]?(?=\s+\S)",
+    re.MULTILINE,
 )
 _APPENDIX: Final = re.compile(r"^ {0,3}(?:Appendix|APPENDIX) ([A-Z])\b", re.MULTILINE)
 

@@ -21,7 +21,7 @@ from postroom.wire import pop3, smtp
 from postroom.wire.imap import capability, table
 from postroom.wire.smtp.options import ServerOptions
 
-PLACEHOLDER: Final = "nowhere.example"
+_HOSTNAME: Final = "nowhere.example"
 
 
 class BadTable(Exception):
@@ -79,7 +79,7 @@ def smtp_keywords() -> list[Entry]:
     """What EHLO and LHLO announce at most, in their order."""
     names: dict[str, None] = {}
     for profile in smtp.Profile:
-        options = ServerOptions(hostname=PLACEHOLDER, profile=profile)
+        options = ServerOptions(hostname=_HOSTNAME, profile=profile)
         names.update((line.partition(" ")[0], None) for line in options.keywords(starttls=True, mechanisms=("PLAIN",)))
     return [Entry(name=name) for name in names]
 
@@ -87,7 +87,11 @@ def smtp_keywords() -> list[Entry]:
 def pop3_commands() -> list[Entry]:
     """The POP3 command table with the states of each command."""
     return [
-        Entry(name=row.name, title=", ".join(state.lower() for state in pop3.State if state in row.states), cites=(row.rfc,))
+        Entry(
+            name=row.name,
+            title=", ".join(state.lower() for state in pop3.State if state in row.states),
+            cites=(row.rfc,),
+        )
         for row in pop3.COMMANDS
     ]
 

@@ -31,7 +31,7 @@ from postroom.wire.imap.session import SessionLimits
 _SERVICE: Final = "imap"
 _STOPPING: Final = "[UNAVAILABLE] The server is stopping; please come back in a moment"
 #: there is no limit on the number of messages, so no such resource
-_WITHOUT: Final = frozenset(("QUOTA=RES-MESSAGE",))
+NOT_ANNOUNCED: Final = frozenset(("QUOTA=RES-MESSAGE",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class ImapService:
             login="PLAIN" in mechanisms,
             mechanisms=mechanisms,
             append_limit=self._rooms.mailboxes.limits.message_size,
-            without=_WITHOUT,
+            without=NOT_ANNOUNCED,
         )
 
     def entered(self, session: Session, row: AccountRow) -> None:
