@@ -64,6 +64,19 @@ async def test_a_large_message_is_spooled(house: House) -> None:
     assert entry.content.path and entry.content.read().endswith(body)
 
 
+async def test_content_above_64_kib_lies_in_a_file(house: House) -> None:
+    """Also when it arrives in one piece."""
+    async with Wire(await house.serve(Protocol.SMTP)) as wire:
+        await wire.reply()
+        wire.writer.write(ENVELOPE + b"DATA\r\n")
+        for _ in range(4):
+            await wire.reply()
+        wire.writer.write(b"Subject: x\r\n\r\n" + b"y" * 70 + b"\r\n" * 33_000 + b".\r\n")
+        assert (await wire.reply()).startswith(b"250 2.0.0 ")
+    (entry,) = await house.queued()
+    assert entry.content.path
+
+
 async def test_submission_over_implicit_tls(house: House) -> None:
     port = await house.serve(Protocol.SUBMISSION, TlsMode.IMPLICIT)
     client = aiosmtplib.SMTP(hostname="localhost", port=port, use_tls=True, tls_context=house.tls, source_address=None)

@@ -74,11 +74,13 @@ class LineReader:
         return LineFault.BARE_LF
 
     def _trim(self) -> None:
-        """Keep at most `limit` octets of a line whose end has not come."""
-        if len(self.buffer) - self.at > self.limit:
+        """Let go of what was read, and of all but the last octet of a line that is too long."""
+        if self.at:
+            self.buffer = self.buffer[self.at :]
+            self.at = 0
+        if len(self.buffer) > self.limit:
             self._overlong = True
             self.buffer = self.buffer[-1:]
-            self.at = 0
 
 
 class Unstuffer:

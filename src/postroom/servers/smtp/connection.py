@@ -44,6 +44,9 @@ _NO_LOGIN: Final = Refusal(421, "4.7.0", "No login within the time for it; closi
 _BUG: Final = Refusal(451, "4.3.0", "Something went wrong here; please try again later")
 _NO_ROOM: Final = Refusal(452, "4.3.1", "There is no room for the message now; please try again later")
 
+#: octets of a message that is never written to a spool (values.content: larger ones lie in a file)
+_SMALL: Final = 64 * 1024
+
 #: RFC 4954 6 and RFC 5248 2.4: how a login is refused
 _REFUSED_LOGIN: Final = {
     Kind.WRONG: (535, "5.7.8"),
@@ -294,8 +297,8 @@ class SmtpConnection:
         self._session.ok()
 
     def _body(self, event: Body) -> None:
-        """Octets of the message: a whole one goes straight to intake, a larger one into the spool."""
-        if event.last and self._spool is None:
+        """Octets of the message: a small one that came whole goes straight to intake, others into the spool."""
+        if event.last and self._spool is None and len(event.data) <= _SMALL:
             self._start(self._accept(Content.of(event.data)))
             return
         try:
