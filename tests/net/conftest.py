@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from postroom.config import Listener, Protocol, Tls, TlsMode
-from postroom.net import Certificates, Driver, Link, LinkOptions, Wheel, bind, serve
+from postroom.net import Certificates, Driver, Handshakes, Link, LinkOptions, Wheel, bind, serve
 from postroom.net.tls import write_self_signed
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -105,6 +105,7 @@ async def site(certificates: Certificates) -> AsyncIterator[Serve]:
         proxies: tuple[str, ...] = (),
         high_water: int = 256 * 1024,
         handshake: float = 10.0,
+        handshakes: Handshakes | None = None,
     ) -> Site:
         listener = Listener(protocol=Protocol.SMTP, port=0, tls=tls, proxy_networks=proxies)
         sock = bind(listener)
@@ -116,7 +117,9 @@ async def site(certificates: Certificates) -> AsyncIterator[Serve]:
             links.add(link)
             return recorder
 
-        options = LinkOptions(wheel=here.wheel, tls=certificates, high_water=high_water, handshake=handshake)
+        options = LinkOptions(
+            wheel=here.wheel, tls=certificates, high_water=high_water, handshake=handshake, handshakes=handshakes
+        )
         server = await serve(
             sock, listener, driver, options, lambda host, fault: here.failures.put_nowait((host, fault))
         )

@@ -7,11 +7,13 @@ import gc
 import hashlib
 import ssl
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from postroom.config import Tls, TlsMode
+from postroom.net import Handshakes
 
 from .conftest import Recorder, Serve
 
@@ -124,7 +126,7 @@ async def test_plaintext_injected_before_tls_is_never_heard(site: Serve, client_
             driver.link.data_received(b"RCPT TO:<evil@example.com>\r\n")
             driver.link.send(b"220 go\r\n")
             driver.link.start_tls()
-            driver.link.data_received(b"DATA\r\n")
+            assert driver.link._transport.get_protocol() is not driver.link  # TLS reads from here on
             driver.link.resume()
 
     here = await site(upgrade)
@@ -344,3 +346,43 @@ async def test_leaving_in_the_middle_of_a_handshake_is_heard(site: Serve, end: s
     await driver.until("closed")
     assert not driver.link.standing
     writer.close()
+
+
+async def test_handshakes_under_way_are_limited(site: Serve, client_tls: ssl.SSLContext) -> None:
+    """A peer that connects to an implicit TLS port and says nothing has not been counted by any protocol yet."""
+    handshakes = Handshakes(2, 3, unit=lambda host: "one", exempt=lambda host: False)
+    here = await site(tls=TlsMode.IMPLICIT, handshakes=handshakes)
+    silent = [await connect(here.port) for _ in range(2)]
+    refused, late = await connect(here.port)
+    with suppress(ConnectionError):
+        assert await refused.read() == b""
+    assert handshakes.under_way == 2
+    silent[0][1].transport.abort()
+    _, fault = await asyncio.wait_for(here.failures.get(), 10)
+    assert isinstance(fault, OSError)
+    assert handshakes.under_way == 1
+    _, writer = await connect(here.port, ssl=client_tls, server_hostname="mail.example")
+    assert (await here.driver()).link.secure
+    assert handshakes.under_way == 1
+    silent[1][1].transport.abort()
+    await asyncio.wait_for(here.failures.get(), 10)
+    assert handshakes.under_way == 0
+    for other in (silent[0][1], silent[1][1], late, writer):
+        other.close()
+        with suppress(ConnectionError):
+            await other.wait_closed()
+
+
+def test_who_is_exempt_still_counts_towards_the_total() -> None:
+    handshakes = Handshakes(1, 3, exempt=lambda host: host == "balancer")
+    assert [handshakes.enter(host) for host in ("a", "a", "balancer", "balancer", "b")] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+    handshakes.leave("balancer")
+    handshakes.leave("a")
+    assert handshakes.enter("b")
+    assert handshakes.under_way == 2

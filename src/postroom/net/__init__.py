@@ -1,5 +1,6 @@
 """Connections: ports, TLS and certificates, the PROXY protocol, deadlines. Knows no mail."""
 
+from postroom.net.handshakes import Handshakes
 from postroom.net.link import Driver, Link, LinkOptions, TlsInfo
 from postroom.net.listen import ListenError, Server, bind, bind_all, serve
 from postroom.net.tls import CertificateError, Certificates, ClientTls, client_context, self_signed
@@ -10,6 +11,7 @@ __all__ = [
     "Certificates",
     "ClientTls",
     "Driver",
+    "Handshakes",
     "Link",
     "LinkOptions",
     "ListenError",

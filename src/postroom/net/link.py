@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from postroom.net.handshakes import Handshakes
 from postroom.net.wheel import Wheel
 
 Octets = bytes | bytearray | memoryview
@@ -55,10 +56,16 @@ class TlsSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkOptions:
-    """What links of one listener share. handshake: seconds a TLS handshake may take; high_water: octets unsent."""
+    """What links of one listener share. handshake: seconds a TLS handshake may take; high_water: octets unsent.
+
+    handshakes: limits implicit handshakes under way; failed: told of those that failed, with the peer's address.
+    """
 
     wheel: Wheel
     tls: TlsSource | None = None
+    implicit: bool = False  # the handshake comes first (993, 995, 465)
+    handshakes: Handshakes | None = None
+    failed: Callable[[str, Exception], None] | None = None
     handshake: float = 15.0
     high_water: int = 256 * 1024
 
@@ -103,7 +110,7 @@ class Link(asyncio.Protocol):
         "_queued",
         "_receiving",
         "_transport",
-        "_upgrade",
+        "_upgrading",
         "_waiter",
         "due",
         "local",
@@ -135,8 +142,7 @@ class Link(asyncio.Protocol):
         self._queued = 0
         self._held: list[bytes] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._upgrade: asyncio.Task[None] | None = None
-        self._receiving = self._flush_due = self._paused = self._choked = False
+        self._receiving = self._flush_due = self._paused = self._choked = self._upgrading = False
         self._ended = self._closing = False
         self._lost = True  # until connected
 
@@ -192,15 +198,16 @@ class Link(asyncio.Protocol):
         Octets already received here are thrown away (CVE-2011-0411, RFC 3207 4.2); the driver must empty its own
         framer too. What is sent meanwhile waits. A failed handshake ends the link.
         """
-        if self._options.tls is None or self.tls is not None or self._upgrade is not None:
+        if self._options.tls is None or self.tls is not None or self._upgrading:
             raise RuntimeError("STARTTLS is not possible on this link")
         if self._closing or self._lost:
             return
         self._flush()
         self._held = None
-        # From here on nothing is read as plaintext: it stays in the kernel for the handshake to choke on.
+        # From here on nothing is read as plaintext: TLS owns the transport when this returns.
         self._transport.pause_reading()
-        self._upgrade = self._loop.create_task(self._handshake())
+        self._upgrading = True
+        _drive(self._handshake())
 
     def deadline(self, seconds: float) -> None:
         """(Re)arm the deadline: `expired` in `seconds`, give or take the wheel's resolution. 0 disarms."""
@@ -230,7 +237,7 @@ class Link(asyncio.Protocol):
         """Write out what was sent, then close. Nothing is received any more."""
         if self._closing or self._lost:
             return
-        if self._upgrade is None:
+        if not self._upgrading:
             self._flush()
             if not self._transport.is_closing():  # a second close() of asyncio's TLS transport breaks a later abort()
                 self._transport.close()
@@ -255,12 +262,23 @@ class Link(asyncio.Protocol):
             self.peer = _endpoint(transport.get_extra_info("peername"))
         if self.local is _NOWHERE:
             self.local = _endpoint(transport.get_extra_info("sockname"))
+        if not self._options.implicit or self.tls is not None:
+            self._begin()
+            return
+        if self._options.handshakes is not None and not self._options.handshakes.enter(self.peer[0]):
+            self._transport.abort()
+            return
+        self._transport.pause_reading()
+        self._upgrading = True
+        _drive(self._handshake())
+
+    def _begin(self) -> None:
         self._receiving = True  # a greeting needs no turn of its own
         try:
             self._driver = self._make_driver(self)
             self._driver.connected()
         except BaseException:
-            transport.abort()  # type: ignore[attr-defined]
+            self._transport.abort()
             raise
         finally:
             self._receiving = False
@@ -270,9 +288,7 @@ class Link(asyncio.Protocol):
         """The loop: octets."""
         if self._closing:
             return
-        if self._paused or self._held is not None or self._upgrade is not None:
-            if self._upgrade is not None and self._transport.get_protocol() is self:
-                return  # still plaintext; what TLS has decrypted comes while another protocol owns the transport
+        if self._paused or self._held is not None or self._upgrading:
             if self._held is None:
                 self._held = []
             self._held.append(data)
@@ -288,7 +304,7 @@ class Link(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The loop: the peer will send nothing more, but may wait for answers (`printf ... | nc`)."""
         self._ended = True
-        if not self._paused and self._held is None and self._upgrade is None:
+        if not self._paused and self._held is None and not self._upgrading:
             self._loop.call_soon(self.close)  # after the answers of this turn
         return self.tls is None  # TLS knows no half-open connections in asyncio
 
@@ -334,7 +350,7 @@ class Link(asyncio.Protocol):
     def _flush(self) -> None:
         self._flush_due = False
         out = self._out
-        if not out or self._upgrade is not None or self._lost:
+        if not out or self._upgrading or self._lost:
             return
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
@@ -343,7 +359,7 @@ class Link(asyncio.Protocol):
 
     def _read_or_wait(self) -> None:
         """Reading stands still while the driver is busy or the peer does not take what was sent."""
-        if self._lost or self._closing or self._upgrade is not None:
+        if self._lost or self._closing or self._upgrading:
             return
         if self._paused or self._choked:
             self._transport.pause_reading()
@@ -352,10 +368,10 @@ class Link(asyncio.Protocol):
 
     def _catch_up(self) -> None:
         """Deliver what arrived while the driver had paused, in order, until it pauses again."""
-        while self._held and not (self._paused or self._lost or self._upgrade):
+        while self._held and not (self._paused or self._lost or self._upgrading):
             held, self._held = self._held, None
             self.data_received(b"".join(held))
-        if self._paused or self._lost or self._upgrade:
+        if self._paused or self._lost or self._upgrading:
             return
         self._held = None
         if self._ended:
@@ -372,6 +388,7 @@ class Link(asyncio.Protocol):
         source = self._options.tls
         assert source is not None
         name = source.server_name
+        begin = not hasattr(self, "_driver")
         try:
             transport = await self._loop.start_tls(
                 self._transport,
@@ -382,22 +399,45 @@ class Link(asyncio.Protocol):
                 ssl_handshake_timeout=self._options.handshake,
                 ssl_shutdown_timeout=2.0,
             )
-        except (OSError, asyncio.CancelledError) as fault:  # ssl.SSLError and timeouts are OSError
+        except (OSError, asyncio.CancelledError) as fault:  # ssl.SSLError is an OSError
             self._transport.abort()
-            self.connection_lost(fault if isinstance(fault, OSError) else None)
+            self._give_up(fault)
             return
         finally:
-            self._upgrade = None
+            self._upgrading = False
+            if begin and self._options.handshakes is not None:
+                self._options.handshakes.leave(self.peer[0])
         if self._lost:
             return
         if transport is None or self._closing:  # we aborted in the middle of the handshake, and the loop tells nobody
             self.connection_lost(None)
             return
         self._adopt(transport)
-        if name is None:
+        if begin:
+            self._begin()
+        elif name is None:
             _acknowledge(transport)
         self._catch_up()  # what came with the last octets of the handshake
         self._flush()
+
+    def _give_up(self, fault: BaseException) -> None:
+        reason = fault if isinstance(fault, OSError) else None
+        if reason is not None and not hasattr(self, "_driver") and self._options.failed is not None:
+            self._options.failed(self.peer[0], reason)
+        self.connection_lost(reason)
+
+
+def _drive(coroutine: Coroutine[asyncio.Future[Any], None, None]) -> None:
+    """Run a coroutine that awaits futures of the loop; without a task, its first step is taken at once.
+
+    So no octet can arrive between our decision to speak TLS and the moment the transport does.
+    """
+    try:
+        waiter = coroutine.send(None)
+    except StopIteration:
+        return
+    waiter._asyncio_future_blocking = False  # as a task does
+    waiter.add_done_callback(lambda _: _drive(coroutine))
 
 
 def _endpoint(address: Any) -> Endpoint:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import ssl
 from collections.abc import Callable
+from dataclasses import replace as replace_options
 from ipaddress import ip_address, ip_network
 
 from msgspec.structs import replace
@@ -126,17 +126,10 @@ async def serve(
     if listener.tls is not TlsMode.NONE and options.tls is None:
         raise ListenError(f"the {listener.protocol} listener on port {listener.port} wants TLS, but [tls] is empty")
     options.wheel.start(loop)
+    options = replace_options(options, implicit=listener.tls is TlsMode.IMPLICIT, failed=failed)
     if listener.proxy_networks:
         return ProxiedListener(sock, listener, make_driver, options, failed).start()
-    context = options.tls.context() if options.tls is not None and listener.tls is TlsMode.IMPLICIT else None
-    server = await loop.create_server(
-        lambda: Link(make_driver, options),
-        sock=sock,
-        backlog=BACKLOG,
-        ssl=context,
-        ssl_handshake_timeout=options.handshake if context else None,
-        ssl_shutdown_timeout=2.0 if context else None,
-    )
+    server = await loop.create_server(lambda: Link(make_driver, options), sock=sock, backlog=BACKLOG)
     return Server(server.close)
 
 
@@ -146,7 +139,7 @@ class ProxiedListener:
     The header is read from the socket octet-exactly, before a transport exists, so that what follows it is untouched.
     """
 
-    __slots__ = ("_failed", "_implicit", "_loop", "_make_driver", "_networks", "_options", "_sock", "_tasks")
+    __slots__ = ("_failed", "_loop", "_make_driver", "_networks", "_options", "_sock", "_tasks")
 
     def __init__(
         self, sock: socket.socket, listener: Listener, make_driver: DriverMaker, options: LinkOptions, failed: Failed
@@ -154,7 +147,6 @@ class ProxiedListener:
         self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._networks = [ip_network(network, strict=False) for network in listener.proxy_networks]
-        self._implicit = listener.tls is TlsMode.IMPLICIT
         self._make_driver = make_driver
         self._options = options
         self._failed = failed
@@ -193,8 +185,6 @@ class ProxiedListener:
             self._loop.add_reader(self._sock.fileno(), self._accept)
 
     async def _adopt(self, connection: socket.socket, host: str) -> None:
-        source = self._options.tls
-        context: ssl.SSLContext | None = source.context() if source is not None and self._implicit else None
         try:
             proxied = Proxied(None, None)
             if self._believed(host):
@@ -203,11 +193,8 @@ class ProxiedListener:
             await self._loop.connect_accepted_socket(
                 lambda: Link(self._make_driver, self._options, peer=proxied.peer, local=proxied.local),
                 connection,
-                ssl=context,
-                ssl_handshake_timeout=self._options.handshake if context else None,
-                ssl_shutdown_timeout=2.0 if context else None,
             )
-        except (OSError, BadProxyHeader) as fault:  # ssl.SSLError and TimeoutError are OSError
+        except (OSError, BadProxyHeader) as fault:  # TimeoutError is an OSError
             connection.close()
             self._failed(host, fault)
 
