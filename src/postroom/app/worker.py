@@ -22,12 +22,17 @@ from postroom.app.rooms import Core, Services, build_core, build_services
 from postroom.app.runfolder import RunFolder
 from postroom.config import Config, ConfigError, Listener, load
 from postroom.identity.hashing import run_hashing
+from postroom.net.handshakes import Handshakes
 from postroom.net.link import Driver, Link, LinkOptions
 from postroom.net.listen import Server
 from postroom.net.listen import serve as serve_listener
 from postroom.net.tls import CertificateError, Certificates
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
+from postroom.policy.networks import Networks, unit
+
+#: implicit TLS handshakes under way in one worker: 50 MiB at the most
+HANDSHAKES = 2000
 
 
 def run_worker(plan: Plan, slot: int, ready: Callable[[], None]) -> int:
@@ -98,7 +103,9 @@ class Worker:
     async def _listen(self) -> None:
         if self._config.tls.certificate:
             self._certificates = Certificates(self._config.tls)
-        options = LinkOptions(wheel=self._wheel, tls=self._certificates)
+        limits = self._config.limits
+        handshakes = Handshakes(limits.connections_per_ip, HANDSHAKES, unit, Networks(limits.trusted_networks).contains)
+        options = LinkOptions(wheel=self._wheel, tls=self._certificates, handshakes=handshakes)
         for listener, row in zip(self._config.listener, self._plan.sockets, strict=True):
             server = await serve_listener(
                 row[self._slot], listener, self._driver_maker(listener), options, self._connection_failed
