@@ -26,7 +26,7 @@ from postroom.net.handshakes import Handshakes
 from postroom.net.link import Driver, Link, LinkOptions
 from postroom.net.listen import Server
 from postroom.net.listen import serve as serve_listener
-from postroom.net.tls import CertificateError, Certificates
+from postroom.net.tls import CertificateError, Certificates, trim_asyncio_tls
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
 from postroom.policy.networks import Networks, unit
@@ -54,10 +54,12 @@ def run_loop(config: Config, work: Coroutine[Any, Any, int]) -> int:
     if config.server.event_loop == "uvloop":
         try:
             import uvloop
-        except ImportError:  # not every platform has it; everything works without, only slower
-            return asyncio.run(work)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
+        except ImportError:
+            pass  # not every platform has it; everything works without, only slower
+        else:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(work)
+    trim_asyncio_tls()
     return asyncio.run(work)
 
 
