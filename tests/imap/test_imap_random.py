@@ -131,8 +131,8 @@ class Device:
     def _vanish(self, uids: list[int]) -> None:
         for uid in uids:
             if uid not in self.uids:  # it must be one whose UID we have not seen yet
-                place = next(place for place, known in enumerate(self.uids) if known == 0)
-                del self.uids[place]
+                below = max((place for place, known in enumerate(self.uids) if 0 < known < uid), default=-1)
+                del self.uids[self.uids.index(0, below + 1)]
             else:
                 self.uids.remove(uid)
 

@@ -8,8 +8,9 @@ Trusts: part offsets of the store. Bodies are passed on octet by octet as they a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn, cast
 
 from postroom.mailbox import sections
 from postroom.mailbox.selection import Selection
@@ -27,6 +28,12 @@ SLICE: Final = 256 * 1024
 _BATCH: Final = 64
 #: attributes that need no message text
 _COLUMNS: Final = HELD | RENDERED.keys()
+_DECODED: Final = (Attribute.BINARY, Attribute.BINARY_SIZE)
+#: octets of a message above which its parts are decoded in a thread
+_IN_THREAD: Final = 512 * 1024
+#: (start, end) of octets that are sent in slices
+Span = tuple[int, int]
+
 _UID: Final = Item(Attribute.UID)
 _FLAGS: Final = Item(Attribute.FLAGS)
 _MODSEQ: Final = Item(Attribute.MODSEQ)
@@ -113,59 +120,75 @@ class _Reader:
         self._parts = [row.parts if row else b"" for row in rows]
 
     async def send(self, place: int, extra: Sequence[Item], pace: Pace) -> None:
-        """Send the response of one message. Raises NotFound before anything of it is sent."""
+        """Send the response of one message. Raises NotFound, UndecodablePart, OSError before anything of it is sent."""
         content = await self._session.me.store.content(self._messages[place])
-        if any(self._columns[attribute][place] == b"" for attribute in self._rendered):
-            raise NotFound
-        out = [b"* %d FETCH (" % self._seqs[place]]
-        space = b""
-        for item in (*self._items, *extra):
-            out.append(space)
-            space = b" "
+        columns = self._columns
+        for attribute in self._rendered:
+            if columns[attribute][place] == b"":
+                raise NotFound
+        out: list[bytes | Span] = [b"* %d FETCH (" % self._seqs[place]]
+        for item in (*self._items, *extra) if extra else self._items:
             if item.attribute in _COLUMNS:
-                out.append(rows.item_text(item, self._columns[item.attribute][place]))
+                out.append(rows.item_text(item, columns[item.attribute][place]))
             else:
-                await self._add(out, item, content, place, pace)
-        out.append(b")\r\n")
-        self._session.send(b"".join(out))
+                await self._add(out, item, content, place)
+            out.append(b" ")
+        out[-1] = b")\r\n"
+        if any(isinstance(piece, tuple) for piece in out):
+            await self._stream(out, content, pace)
+        else:
+            self._session.send(b"".join(cast(list[bytes], out)))
         await pace.breathe()
 
-    async def _add(self, out: list[bytes], item: Item, content: Content, place: int, pace: Pace) -> None:
-        """Add an item's label and value to `out`; a large literal is sent on the spot, with what stands before it."""
+    async def _add(self, out: list[bytes | Span], item: Item, content: Content, place: int) -> None:
+        """Add an item's label and value; of a large literal only where it lies."""
         header, parts = (self._headers[place], self._parts[place]) if self._needs_layout else (0, b"")
-        if item.attribute is Attribute.BINARY_SIZE:
-            size = sections.binary_size(item, content, header, parts)
-            out.append(b"%b %d" % (item.label, size or 0))
-        elif sections.needs_reading(item):
-            _add_literal(out, item, sections.read(item, content, header, parts))
-        else:
-            span = sections.span(item, content.size, header, parts)
-            if span is not None and span[1] - span[0] > SLICE:
-                await self._stream(out, item, content, span, pace)
+        if sections.needs_reading(item):
+            work = sections.binary_size if item.attribute is Attribute.BINARY_SIZE else sections.read
+            if item.attribute in _DECODED and content.size > _IN_THREAD:
+                found = await asyncio.to_thread(work, item, content, header, parts)
             else:
-                _add_literal(out, item, None if span is None else content.read(*span))
+                found = work(item, content, header, parts)
+            if item.attribute is Attribute.BINARY_SIZE:
+                out.append(b"%b %d" % (item.label, cast(int, found or 0)))
+            else:
+                _add_literal(out, item, cast("bytes | None", found))
+            return
+        span = sections.span(item, content.size, header, parts)
+        if span is None or span[1] - span[0] <= SLICE:
+            _add_literal(out, item, None if span is None else content.read(*span))
+        else:
+            content.read(span[0], span[0] + 1)  # before the literal is announced: the file may be gone
+            out.append(rows.literal_item(item, span[1] - span[0]))
+            out.append(span)
 
-    async def _stream(self, out: list[bytes], item: Item, content: Content, span: tuple[int, int], pace: Pace) -> None:
-        start, end = span
-        data = content.read(start, start + SLICE)  # before the literal is announced: it may fail
-        out.append(rows.literal_item(item, end - start))
-        self._session.send(b"".join(out))
-        out.clear()
-        try:
-            while data:
-                self._session.send(data)
-                await pace.breathe()
-                start += len(data)
-                data = content.read(start, min(start + SLICE, end))
-            if start != end:
-                raise OSError("the file of a message is shorter than it should be")
-        except OSError as fault:
+    async def _stream(self, out: Sequence[bytes | Span], content: Content, pace: Pace) -> None:
+        """Send pieces, large ones slice by slice."""
+        for piece in out:
+            if isinstance(piece, bytes):
+                self._session.send(piece)
+                continue
+            start, end = piece
+            try:
+                while start < end:
+                    data = content.read(start, min(start + SLICE, end))
+                    if not data:
+                        raise OSError("the file of a message is shorter than it should be")
+                    self._session.send(data)
+                    await pace.breathe()
+                    start += len(data)
+            except OSError as fault:
+                self._cut_off(fault)
+
+    def _cut_off(self, fault: OSError) -> NoReturn:
+        """Within a literal there is no way to say that it cannot be completed."""
+        if not isinstance(fault, ConnectionError):
             self._session.service.bug(self._session, "FETCH", fault)
-            self._session.link.abort()
-            raise ConnectionAbortedError from fault
+        self._session.link.abort()
+        raise ConnectionAbortedError from fault
 
 
-def _add_literal(out: list[bytes], item: Item, data: bytes | None) -> None:
+def _add_literal(out: list[bytes | Span], item: Item, data: bytes | None) -> None:
     """A section's label and octets; literal8 when BINARY has NULs in it (RFC 9051 4.3.1), NIL for no such part."""
     if data is None:
         out.append(rows.nil_item(item))

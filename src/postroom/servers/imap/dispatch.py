@@ -82,6 +82,9 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "SETQUOTA": quota.set_quota,
 }
 
+#: commands by which a client asks for news
+_ASKING: Final = frozenset(("NOOP", "CHECK"))
+
 
 async def execute(session: Session, command: Command) -> None:
     """Run one command to its tagged reply (or to the point where it waits for a line)."""
@@ -126,7 +129,13 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
     if reply.status == b"BAD":
         session.connection.fault()
     elif session.selected is not None:
-        reply = await _with_news(session, reply, expunge_ok=_expunge_ok(command))
+        expunge_ok = _expunge_ok(command)
+        ghosts = session.selected.view.ghosts
+        # The feed says when there is something to tell, also from other processes. NOOP asks the store itself.
+        if session.news or command.name in _ASKING or (ghosts and expunge_ok):
+            reply = await _with_news(session, reply, expunge_ok=expunge_ok)
+        elif ghosts:
+            reply = _held_back(session, reply, session.selected.view.modseq)
     session.send(reply.line(command.tag))
     if session.then is not None:
         then, session.then = session.then, None
@@ -145,14 +154,21 @@ async def _with_news(session: Session, reply: Reply, *, expunge_ok: bool) -> Rep
     if changes is None or session.selected is None:
         return reply
     view = session.selected.view
-    if session.wire.qresync and (view.ghosts or changes.vanished):
+    if view.ghosts or (changes.vanished and session.wire.qresync):
+        return _held_back(session, reply, view.modseq)
+    return reply
+
+
+def _held_back(session: Session, reply: Reply, modseq: int) -> Reply:
+    """Expunges wait to be told, or have just been: what the client is told about that."""
+    code = b"EXPUNGEISSUED"  # RFC 5530 3
+    if session.wire.qresync:
         # RFC 7162 3.2 and 6: what the client may rely on is lower than MODSEQs it has seen, or settled again
-        code = response.number_code(b"HIGHESTMODSEQ", view.modseq)
-        if not reply.code and reply.status == b"OK":
-            return Reply(reply.status, reply.text, code)
+        code = response.number_code(b"HIGHESTMODSEQ", modseq)
+    if not reply.code and reply.status == b"OK":
+        return Reply(reply.status, reply.text, code)
+    if session.wire.qresync:
         session.send(response.ok(b"*", "All changes up to this are told", code))
-    elif view.ghosts and not reply.code and reply.status == b"OK":
-        return Reply(reply.status, reply.text, b"EXPUNGEISSUED")  # RFC 5530 3
     return reply
 
 

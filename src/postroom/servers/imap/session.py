@@ -96,6 +96,7 @@ class Session:
     def select(self, selected: Selected) -> None:
         """Enter a mailbox and listen to what happens in it."""
         self.selected = selected
+        self.news = False
         self.wire.selected()
         selected.watch(self.me, self.heard)
 
