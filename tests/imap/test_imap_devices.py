@@ -245,7 +245,9 @@ async def test_move_between_devices(house: House) -> None:
         S3: * 1 EXISTS
         C2: b1 COPY 2:3 Archive
         S2: * 2 EXPUNGE
-        S2: b1 NO [COPYUID ... 3 2] ...
+        S2: b1 NO [EXPUNGEISSUED] ...; nothing was copied
+        C2: b2 UID COPY 2:3 Archive
+        S2: b2 OK [COPYUID ... 3 2] ...
         S3: * 2 EXISTS
         """,
     )
@@ -442,3 +444,33 @@ async def test_saved_result_forgets_the_expunged(house: House) -> None:
         S: a4 OK ...
         """,
     )
+
+
+async def test_vanished_earlier_leaves_out_what_is_still_counted(house: House) -> None:
+    devices = await two(house, 4)
+    client = devices["2"]
+    await client.do("ENABLE QRESYNC")
+    known = (await (await ann(house)).find("INBOX")).modseq
+    await devices["1"].do("STORE 2 +FLAGS.SILENT (\\Deleted)")
+    client.driver.session.news = False
+    await devices["1"].do("EXPUNGE")
+    client.driver.session.news = False  # the hint has not come yet
+    await play(
+        client,
+        f"""
+        C: a1 UID FETCH 1:* (UID) (CHANGEDSINCE {known} VANISHED)
+        S: a1 OK ...
+        C: a2 NOOP
+        S: * VANISHED 2
+        S: a2 OK ...
+        """,
+    )
+
+
+async def test_copy_over_quota(house: House) -> None:
+    account = await house.add_account("ben@example.org", quota=len(message(1)) * 3)
+    await fill(account, "INBOX", 2)
+    client = await house.selected("INBOX", "ben@example.org")
+    assert (await client.tagged("COPY 1:2 Archive")).startswith("NO [OVERQUOTA]")
+    assert (await client.tagged("MOVE 1:2 Archive")).startswith("OK")
+    assert await client.do("STATUS Archive (MESSAGES)") == ['* STATUS "Archive" (MESSAGES 2)']

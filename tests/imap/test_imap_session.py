@@ -387,3 +387,15 @@ async def test_deadline_in_a_long_answer_sends_no_bye(house: House) -> None:
     client.driver.expired()
     assert not client.link.alive
     assert client.hear() == b""
+
+
+async def test_a_fault_of_the_machinery_ends_the_connection_and_is_logged(house: House) -> None:
+    client = await house.selected()
+
+    def broken(_command: object) -> None:
+        raise ZeroDivisionError
+
+    client.driver.session.link.send = broken  # type: ignore[method-assign, assignment]
+    await client.say("a1 NOOP")
+    assert not client.link.alive
+    assert [name for name, _ in house.events if name == "session.fault"]

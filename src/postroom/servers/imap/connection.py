@@ -184,12 +184,18 @@ class ImapConnection:
         self._working = True
         try:
             self._task = run_eagerly(work, self._resume)
-        except ConnectionError:
-            self._link.abort()
+        except Exception as fault:
+            self._failed(fault)
         finally:
             self._working = False
         if self._task is None and self._leaving and self._link.alive:
             self.bye(self._leaving)
+
+    def _failed(self, fault: BaseException) -> None:
+        """The peer is gone, or our own machinery failed: either way the dialog cannot go on."""
+        if not isinstance(fault, ConnectionError):
+            self._service.bug(self.session, "dialog", fault)
+        self._link.abort()
 
     def _resume(self, task: asyncio.Task[None]) -> None:
         """What suspended has ended: go on."""
@@ -198,7 +204,7 @@ class ImapConnection:
             return
         fault = task.exception()
         if fault is not None:
-            self._link.abort()  # the peer is gone; executors let nothing else through
+            self._failed(fault)
             return
         if self._leaving:
             self.bye(self._leaving)

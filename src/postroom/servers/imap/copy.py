@@ -5,9 +5,11 @@ All or nothing: the store does it in one transaction. UIDs that are gone are lef
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from postroom.mailbox.errors import NoSuchMailbox
+from postroom.mailbox.selection import of_uids
 from postroom.servers.imap import updates
 from postroom.servers.imap.replies import READ_ONLY, Refused, Reply, no, ok
 from postroom.servers.imap.session import Session
@@ -25,11 +27,18 @@ async def copy(session: Session, command: Command) -> Reply:
     target = await destination(session, args.mailbox)
     if not uids:
         return ok("Copy completed, nothing to copy")
+    if command.name == "COPY" and not await _all_there(session, uids):
+        # RFC 2180 4.4.1: refused as a whole, and the expunges are told with the reply; UID COPY passes over them
+        session.news = True
+        return no("Some of the messages no longer exist; nothing was copied", b"EXPUNGEISSUED")
     result = await session.me.copy(box.id, uids, target.id)
-    if len(result.source) < len(uids) and not command.name.startswith("UID"):
-        # nothing of it may be there to be found (RFC 2180 4.4.1 lets a server copy what is left)
-        return no("Some of the messages no longer exist; the others were copied", _copyuid(result) or b"EXPUNGEISSUED")
     return ok("Copy completed", _copyuid(result))
+
+
+async def _all_there(session: Session, uids: Sequence[int]) -> bool:
+    """No message has been expunged by somebody else."""
+    snapshot = await session.me.snapshot(session.box.id)
+    return len(of_uids(snapshot, uids)) == len(uids)
 
 
 async def move(session: Session, command: Command) -> Reply:

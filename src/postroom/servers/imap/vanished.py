@@ -20,8 +20,8 @@ async def vanished_uids(session: Session, known: SequenceSet, since: int, *, abo
     ranges = sequence.intersect(sequence.resolve(known, snapshot.max_uid), above + 1, snapshot.uidnext - 1)
     gone = await session.me.store.vanished(box.id, since)
     if gone is not None:
-        ghosts = set(box.view.ghosts)  # the client still counts these: they come as VANISHED without EARLIER
-        return [uid for uid in gone if uid not in ghosts and sequence.contains(ranges, uid)]
+        # what the client still counts comes later, as VANISHED without EARLIER
+        return [uid for uid in gone if sequence.contains(ranges, uid) and snapshot.seq(uid) is None]
     present: set[int] = set()
     for page in snapshot.pages:
         present.update(page.uids)
