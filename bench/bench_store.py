@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -154,7 +155,7 @@ class Bench:
 
     async def flags(self) -> None:
         account, inbox, _ = await self.fresh(10_000)
-        uids = range(1, 10_001)
+        uids = array("I", range(1, 10_001))  # as a view has them
         state = [FlagOp.ADD]
 
         async def bulk() -> None:

@@ -351,7 +351,7 @@ async def test_check_finds_damaged_files(tmp_path: Path) -> None:
     with apsw.Connection(str(tmp_path / "queue" / "0.db")) as database:
         database.execute("DELETE FROM body; UPDATE entry SET next = 5 WHERE id = 'q1'")
     broken = Path(Layout(str(tmp_path)).account("broken").database)
-    broken.parent.mkdir(parents=True)  # noqa: ASYNC240
+    broken.parent.mkdir(parents=True)
     broken.write_bytes(b"no database" * 100)  # noqa: ASYNC240
     async with opened(tmp_path) as store:
         said = "\n".join([found.what async for found in store.check()])

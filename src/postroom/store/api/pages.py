@@ -64,9 +64,9 @@ class Snapshot:
         self.uidvalidity: Final = uidvalidity
         self.uidnext: Final = uidnext
         self.modseq: Final = modseq
-        self.pages: Final = tuple(page for page in pages if len(page))
+        self.pages: Final = tuple([page for page in pages if page.flags])
         self.keywords: Final = keywords
-        self._starts = [0, *accumulate(len(page) for page in self.pages)]
+        self._starts = [0, *accumulate([len(page.flags) for page in self.pages])]
         self._first_uids = [page.uids[0] for page in self.pages]
 
     def __len__(self) -> int:

@@ -8,8 +8,10 @@ files without a row, which the next sweep removes.
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apsw
@@ -29,6 +31,7 @@ _WRITE_MAILBOX = (
     "UPDATE mailbox SET uidnext = ?, modseq = ?, messages = ?, unseen = ?, deleted = ?, size = ?, next_page = ?,"
     " history = ?, keywords = ? WHERE id = ?"
 )
+_READ_ACCOUNT = "SELECT modseq, uidvalidity, next_message, octets, messages FROM account"
 _WRITE_ACCOUNT = "UPDATE account SET modseq = ?, uidvalidity = ?, next_message = ?, octets = ?, messages = ?"
 
 
@@ -45,13 +48,16 @@ class Surroundings:
 class AccountFile:
     """One account's mail.db as the committer sees it."""
 
-    __slots__ = ("_writer", "around", "id", "images", "layout")
+    __slots__ = ("_version", "_writer", "around", "id", "images", "layout", "rows", "totals")
 
     def __init__(self, account: str, layout: AccountLayout, around: Surroundings) -> None:
         self.id = account
         self.layout = layout
         self.around = around
         self.images: dict[int, Image] = {}
+        self.rows: dict[int, Counters] = {}  # mailbox rows as our last commit left them
+        self.totals: Totals | None = None
+        self._version = -1  # of the file after our last commit, while rows and totals are right
         self._writer: apsw.Connection | None = None
 
     def begin(self, durable: bool = True) -> AccountUnit:
@@ -65,12 +71,24 @@ class AccountFile:
                 checkpoint=ACCOUNT_CHECKPOINT_PAGES,
             )
         self._writer.execute("BEGIN IMMEDIATE")
+        if self._writer.data_version() != self._version:  # another process wrote, or a transaction failed
+            self.rows.clear()
+            self.totals = None
         return AccountUnit(self, self._writer)
+
+    def committed(self, connection: apsw.Connection) -> None:
+        """Rows and totals are what the file holds."""
+        self._version = connection.data_version()
+
+    def failed(self) -> None:
+        """Rows and totals may be anything."""
+        self._version = -1
 
     def close(self) -> None:
         """Close the writer; on the committer's thread, or when it has ended."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
+            self.failed()
             with contextlib.suppress(apsw.Error):
                 writer.close()
 
@@ -106,8 +124,10 @@ class AccountUnit:
         self.file = file
         self.connection = connection
         self.now = file.around.clock.now()
-        row: Any = connection.execute("SELECT modseq, uidvalidity, next_message, octets, messages FROM account").get
-        self.totals = Totals(*row)
+        if file.totals is None:
+            row: Any = connection.execute(_READ_ACCOUNT).get
+            file.totals = Totals(*row)
+        self.totals = file.totals
         self._boxes: dict[int, Working] = {}
         self._changes = 0
         self._list_changed = False
@@ -121,7 +141,9 @@ class AccountUnit:
         """The mailbox to work on. Raises NotFound."""
         box = self._boxes.get(mailbox)
         if box is None:
-            row = read_counters(self.connection, mailbox)
+            row = self.file.rows.get(mailbox)
+            if row is None:
+                row = self.file.rows[mailbox] = read_counters(self.connection, mailbox)
             image = self.file.images.get(mailbox)
             if image is None or image.snapshot.modseq != row.modseq:
                 older = image if image is not None and image.snapshot.modseq < row.modseq else None
@@ -152,6 +174,7 @@ class AccountUnit:
     def forget(self, mailbox: int) -> None:
         """The mailbox was removed in this transaction: nothing of it is to be written."""
         self._boxes.pop(mailbox, None)
+        self.file.rows.pop(mailbox, None)
 
     def snapshot(self, mailbox: int) -> Snapshot:
         """After the commit: the mailbox as this transaction left it."""
@@ -170,10 +193,13 @@ class AccountUnit:
             disk.sync_folder(folder)
         touched = self._write() if self._changes else {}
         self.connection.execute("COMMIT")
+        self.file.committed(self.connection)
         for path in self._dead_files:
             discard(disk, path)
         for mailbox, box in self._boxes.items():
             self.file.images[mailbox] = touched.get(mailbox) or box.origin
+            if mailbox not in touched:  # it may have learned a keyword that nobody got
+                self.file.rows.pop(mailbox, None)
         if not self._changes:
             return None
         hints = [Hint(self.file.id, mailbox, image.snapshot.modseq) for mailbox, image in touched.items()]
@@ -183,6 +209,7 @@ class AccountUnit:
 
     def rollback(self) -> None:
         """As if it never was."""
+        self.file.failed()
         rollback(self.connection)
         for path in self._files:
             discard(self.file.around.disk, path)
@@ -213,10 +240,11 @@ class AccountUnit:
 
 
 def _packed(box: Working) -> list[tuple[int, int, bytes]]:
-    pages = dict(zip(box.numbers, box.pages, strict=True))
-    version = box.row.modseq
-    rows = [(page_id(box.row.id, number), version, pack_fixed(pages[number])) for number in box.fixed]
-    rows += [(page_id(box.row.id, number) | 1, version, pack_flags(pages[number])) for number in box.flags]
+    """Rows of `page` to write. Numbers of pages ascend, so each is found by bisection."""
+    mailbox, version, numbers, pages = box.row.id, box.row.modseq, box.numbers, box.pages
+    at = partial(bisect_left, numbers)
+    rows = [(page_id(mailbox, number), version, pack_fixed(pages[at(number)])) for number in box.fixed]
+    rows += [(page_id(mailbox, number) | 1, version, pack_flags(pages[at(number)])) for number in box.flags]
     return rows
 
 

@@ -45,7 +45,7 @@ class StoreOptions:
     """
 
     open_accounts: int = 64
-    mail_committers: int = 2
+    mail_committers: int = 1
     stray_seconds: float = 3600.0
     database: OpenOptions = field(default_factory=OpenOptions)
 
