@@ -172,6 +172,7 @@ async def test_reading_sets_seen(house: House) -> None:
         S: a3 OK Fetch completed
         C: a4 ENABLE CONDSTORE
         S: * ENABLED CONDSTORE
+        S: * OK [HIGHESTMODSEQ ...] CONDSTORE is on
         S: a4 OK ...
         C: a5 FETCH 3 BODY[TEXT]
         S: * 3 FETCH (BODY[TEXT] {7}
@@ -531,3 +532,11 @@ async def test_many_rows(house: House, count: int) -> None:
     assert all(row.startswith(f"* {number} FETCH (UID {number} FLAGS () ") for number, row in enumerate(rows, 1))
     odd = await client.do("FETCH " + ",".join(str(number) for number in range(1, count, 2)) + " (UID RFC822.SIZE)")
     assert [int(row.split()[1]) for row in odd] == list(range(1, count, 2))
+
+
+async def test_select_by_another_form_of_the_name(house: House) -> None:
+    client = await house.login()
+    await client.do("ENABLE IMAP4rev2")
+    await client.do('CREATE "\u00e9t\u00e9"')
+    lines = await client.do('SELECT "e\u0301te\u0301"')
+    assert '* LIST (\\HasNoChildren \\Subscribed) "/" "\u00e9t\u00e9" ("OLDNAME" ("e\u0301te\u0301"))' in lines

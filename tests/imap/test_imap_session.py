@@ -399,3 +399,10 @@ async def test_a_fault_of_the_machinery_ends_the_connection_and_is_logged(house:
     await client.say("a1 NOOP")
     assert not client.link.alive
     assert [name for name, _ in house.events if name == "session.fault"]
+
+
+def test_every_command_of_the_table_has_an_executor() -> None:
+    from postroom.servers.imap.dispatch import EXECUTORS
+    from postroom.wire.imap.table import COMMANDS
+
+    assert EXECUTORS.keys() == COMMANDS.keys()

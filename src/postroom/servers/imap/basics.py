@@ -41,10 +41,10 @@ def identify(session: Session, command: Command) -> Reply:
 
 def enable(session: Session, command: Command) -> Reply:
     """ENABLE: what we know of the list."""
-    enabled = session.wire.enable(cast(Enable, command.args).names)
-    if session.selected is not None and session.wire.condstore:
-        session.selected.view.condstore = True
-    session.send(response.enabled(enabled))
+    before = session.wire.condstore
+    session.send(response.enabled(session.wire.enable(cast(Enable, command.args).names)))
+    if session.wire.condstore and not before:
+        session.tell_condstore()
     return ok("Enabled")
 
 

@@ -127,40 +127,50 @@ class _Reader:
             if columns[attribute][place] == b"":
                 raise NotFound
         out: list[bytes | Span] = [b"* %d FETCH (" % self._seqs[place]]
+        large = False
         for item in (*self._items, *extra) if extra else self._items:
             if item.attribute in _COLUMNS:
                 out.append(rows.item_text(item, columns[item.attribute][place]))
+            elif sections.needs_reading(item):
+                await self._add_read(out, item, content, place)
             else:
-                await self._add(out, item, content, place)
+                large |= self._add_span(out, item, content, place)
             out.append(b" ")
         out[-1] = b")\r\n"
-        if any(isinstance(piece, tuple) for piece in out):
+        if large:
             await self._stream(out, content, pace)
         else:
             self._session.send(b"".join(cast(list[bytes], out)))
         await pace.breathe()
 
-    async def _add(self, out: list[bytes | Span], item: Item, content: Content, place: int) -> None:
-        """Add an item's label and value; of a large literal only where it lies."""
-        header, parts = (self._headers[place], self._parts[place]) if self._needs_layout else (0, b"")
-        if sections.needs_reading(item):
-            work = sections.binary_size if item.attribute is Attribute.BINARY_SIZE else sections.read
-            if item.attribute in _DECODED and content.size > _IN_THREAD:
-                found = await asyncio.to_thread(work, item, content, header, parts)
-            else:
-                found = work(item, content, header, parts)
-            if item.attribute is Attribute.BINARY_SIZE:
-                out.append(b"%b %d" % (item.label, cast(int, found or 0)))
-            else:
-                _add_literal(out, item, cast("bytes | None", found))
-            return
+    def _layout(self, place: int) -> tuple[int, bytes]:
+        """Header size and part offsets of a message, if any item asks for them."""
+        return (self._headers[place], self._parts[place]) if self._needs_layout else (0, b"")
+
+    async def _add_read(self, out: list[bytes | Span], item: Item, content: Content, place: int) -> None:
+        """Add what is chosen or decoded from a part."""
+        header, parts = self._layout(place)
+        work = sections.binary_size if item.attribute is Attribute.BINARY_SIZE else sections.read
+        if item.attribute in _DECODED and content.size > _IN_THREAD:
+            found = await asyncio.to_thread(work, item, content, header, parts)
+        else:
+            found = work(item, content, header, parts)
+        if item.attribute is Attribute.BINARY_SIZE:
+            out.append(b"%b %d" % (item.label, cast(int, found or 0)))
+        else:
+            _add_literal(out, item, cast("bytes | None", found))
+
+    def _add_span(self, out: list[bytes | Span], item: Item, content: Content, place: int) -> bool:
+        """Add a range of the message; of a large one (then True) only where it lies."""
+        header, parts = self._layout(place)
         span = sections.span(item, content.size, header, parts)
         if span is None or span[1] - span[0] <= SLICE:
             _add_literal(out, item, None if span is None else content.read(*span))
-        else:
-            content.read(span[0], span[0] + 1)  # before the literal is announced: the file may be gone
-            out.append(rows.literal_item(item, span[1] - span[0]))
-            out.append(span)
+            return False
+        content.read(span[0], span[0] + 1)  # before the literal is announced: the file may be gone
+        out.append(rows.literal_item(item, span[1] - span[0]))
+        out.append(span)
+        return True
 
     async def _stream(self, out: Sequence[bytes | Span], content: Content, pace: Pace) -> None:
         """Send pieces, large ones slice by slice."""

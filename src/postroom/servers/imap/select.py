@@ -47,7 +47,7 @@ async def select(session: Session, command: Command) -> Reply:
     session.select(Selected(info, view, read_only=read_only))
     _send_state(session, snapshot, read_only=read_only)
     if session.wire.rev2:
-        await _send_name(session, info.name)
+        await _send_name(session, args.mailbox, info.name)
     if args.qresync and args.qresync.uidvalidity == snapshot.uidvalidity:
         await _resynchronise(session, snapshot, args.qresync)
     if read_only:
@@ -75,11 +75,12 @@ def _send_state(session: Session, snapshot: Snapshot, *, read_only: bool) -> Non
     session.send(b"".join(lines))
 
 
-async def _send_name(session: Session, name: str) -> None:
-    """RFC 9051 6.3.2: the mailbox's LIST response, attributes and all."""
+async def _send_name(session: Session, wanted: str, name: str) -> None:
+    """RFC 9051 6.3.2: the mailbox's LIST response, with OLDNAME when the name was normalised."""
+    oldname = wanted if wanted.removesuffix("/") != name else None
     for listed in await session.me.list():
         if listed.name == name:
-            send_list(session, Listed(mailbox=name, attributes=attributes(listed, subscribed=True)))
+            send_list(session, Listed(mailbox=name, attributes=attributes(listed, subscribed=True), oldname=oldname))
 
 
 def first_unseen(snapshot: Snapshot) -> int:

@@ -86,7 +86,12 @@ class Session:
 
     def note_condstore(self, command: Command) -> None:
         """A CONDSTORE enabling command (RFC 7162 3.1): the first one with a mailbox selected tells HIGHESTMODSEQ."""
-        if self.wire.notice(command) and self.selected is not None:
+        if self.wire.notice(command):
+            self.tell_condstore()
+
+    def tell_condstore(self) -> None:
+        """CONDSTORE has just come on."""
+        if self.selected is not None:
             self.selected.view.condstore = True
             code = response.number_code(b"HIGHESTMODSEQ", self.selected.view.modseq)
             self.send(response.ok(b"*", "CONDSTORE is on", code))
