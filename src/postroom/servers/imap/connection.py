@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: refused commands before the client is sent away, before and after login
 MAX_FAULTS_BEFORE_LOGIN: Final = 5
 MAX_FAULTS: Final = 50
+#: octets of answers after which the next command waits until the client reads
+SENT_AHEAD: Final = 128 * 1024
 #: seconds a peer has to read the last words
 GOODBYE_SECONDS: Final = 10.0
 
@@ -139,20 +141,33 @@ class ImapConnection:
             self._start(dispatch.push(self.session))
             self._pump()
 
+    @property
+    def _busy(self) -> bool:
+        return self._task is not None
+
     def _pump(self) -> None:
         """Take events until there are none, one suspends, or our turn is over."""
         loop = asyncio.get_running_loop()
         end = loop.time() + TURN_SECONDS
-        while self._task is None and self._link.alive:
+        while not self._busy and self._link.alive:
             event = self.session.wire.next_event()
             if event is None:
                 break
             self._take(event)
-            if loop.time() > end and self._task is None:
+            if self._busy:
+                break
+            if self.session.sent > SENT_AHEAD:
+                self._start(self._read_by_client())
+            elif loop.time() > end:
                 self._start(_turn())
         if self._paused and self._task is None:
             self._paused = False
             self._link.resume()
+
+    async def _read_by_client(self) -> None:
+        """Wait until the client has read most of what it was sent, before it gets more."""
+        self.session.sent = 0
+        await self._link.drain()
 
     def _take(self, event: Event) -> None:
         session = self.session

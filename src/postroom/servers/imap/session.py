@@ -38,6 +38,7 @@ class Session:
         "link",
         "news",
         "selected",
+        "sent",
         "service",
         "takes_line",
         "then",
@@ -56,6 +57,7 @@ class Session:
         self.waiting: Command | None = None  # a command that goes on with the client's next line
         self.takes_line: LineTaker | None = None
         self.then: Callable[[], None] | None = None  # to be done once the tagged reply is sent (close, start TLS)
+        self.sent = 0  # octets since the connection last saw to it that the client reads them
         self.news = False  # the feed said something about the selected mailbox
 
     @property
@@ -77,6 +79,7 @@ class Session:
 
     def send(self, data: bytes) -> None:
         """Untagged data, complete lines."""
+        self.sent += len(data)
         self.link.send(data)
 
     def require(self, condition: bool, text: str) -> None:
