@@ -141,7 +141,6 @@ class ImapConnection:
             self._start(dispatch.push(self.session))
             self._pump()
 
-    @property
     def _busy(self) -> bool:
         return self._task is not None
 
@@ -149,20 +148,24 @@ class ImapConnection:
         """Take events until there are none, one suspends, or our turn is over."""
         loop = asyncio.get_running_loop()
         end = loop.time() + TURN_SECONDS
-        while not self._busy and self._link.alive:
+        while not self._busy() and self._link.alive:
             event = self.session.wire.next_event()
             if event is None:
                 break
             self._take(event)
-            if self._busy:
-                break
-            if self.session.sent > SENT_AHEAD:
-                self._start(self._read_by_client())
-            elif loop.time() > end:
-                self._start(_turn())
-        if self._paused and self._task is None:
+            self._hold_back(loop.time() > end)
+        if self._paused and not self._busy():
             self._paused = False
             self._link.resume()
+
+    def _hold_back(self, turn_over: bool) -> None:
+        """Between two commands: let the client read, and the others have their turn."""
+        if self._busy():
+            return
+        if self.session.sent > SENT_AHEAD:
+            self._start(self._read_by_client())
+        elif turn_over:
+            self._start(_turn())
 
     async def _read_by_client(self) -> None:
         """Wait until the client has read most of what it was sent, before it gets more."""
