@@ -20,10 +20,12 @@ class Sheet:
         self.rows: list[object] = []
         self.log: list[str] = []
         self.fail_commits = 0
+        self.entered = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
     def begin(self, durable: bool) -> SheetUnit:
+        self.entered.set()
         self.gate.wait()
         self.log.append("begin" if durable else "begin lazily")
         return SheetUnit(self)
@@ -91,14 +93,14 @@ async def test_what_waits_while_a_commit_runs_is_the_next(committer: Committer) 
     sheet = Sheet()
     sheet.gate.clear()
     first = committer.submit(sheet, put(0))
-    await asyncio.sleep(0)
+    await asyncio.to_thread(sheet.entered.wait)
     late = []
     for n in range(1, 8):
         late.append(committer.submit(sheet, put(n)))
         await asyncio.sleep(0)
     sheet.gate.set()
     await asyncio.gather(first, *late)
-    assert next(line for line in sheet.log if line.startswith("commit")) in ("commit 1", "commit 8")
+    assert [line for line in sheet.log if line.startswith("commit")] == ["commit 1", "commit 7"]
     assert sheet.rows == list(range(8))
 
 
