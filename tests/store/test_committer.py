@@ -19,15 +19,26 @@ class Sheet:
     def __init__(self) -> None:
         self.rows: list[object] = []
         self.log: list[str] = []
+        self.noted = threading.Condition()
         self.fail_commits = 0
         self.entered = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
+    def note(self, line: str) -> None:
+        with self.noted:
+            self.log.append(line)
+            self.noted.notify_all()
+
+    def wait_for(self, happened: Callable[[], bool]) -> None:
+        """On another thread than the committer's."""
+        with self.noted:
+            assert self.noted.wait_for(happened, timeout=30)
+
     def begin(self, durable: bool) -> SheetUnit:
         self.entered.set()
         self.gate.wait()
-        self.log.append("begin" if durable else "begin lazily")
+        self.note("begin" if durable else "begin lazily")
         return SheetUnit(self)
 
 
@@ -47,11 +58,11 @@ class SheetUnit:
             self.sheet.fail_commits -= 1
             raise apsw.FullError("disk full")
         self.sheet.rows += self.new
-        self.sheet.log.append(f"commit {len(self.new)}")
-        return lambda: self.sheet.log.append("told")
+        self.sheet.note(f"commit {len(self.new)}")
+        return lambda: self.sheet.note("told")
 
     def rollback(self) -> None:
-        self.sheet.log.append("rollback")
+        self.sheet.note("rollback")
 
 
 def put(row: object) -> Callable[[SheetUnit], Callable[[], object]]:
@@ -156,7 +167,7 @@ async def test_lazy_work_joins_the_next_commit_or_is_not_synced(committer: Commi
     await committer.submit(sheet, put("waits"))
     assert sheet.log == ["begin", "commit 2", "told"]
     committer.submit_lazy(sheet, put("alone"))
-    await asyncio.to_thread(_until, lambda: "alone" in sheet.rows)
+    await asyncio.to_thread(sheet.wait_for, lambda: "alone" in sheet.rows)
     assert sheet.log[3:5] == ["begin lazily", "commit 1"]
 
 
@@ -164,7 +175,7 @@ async def test_lazy_work_that_failed_is_tried_again(committer: Committer) -> Non
     sheet = Sheet()
     sheet.fail_commits = 1
     committer.submit_lazy(sheet, put("lazy"))
-    await asyncio.to_thread(_until, lambda: "rollback" in sheet.log)
+    await asyncio.to_thread(sheet.wait_for, lambda: "rollback" in sheet.log)
     await committer.submit(Sheet(), put("another file"))
     await committer.submit(sheet, put("waits"))
     assert "lazy" in sheet.rows
@@ -187,13 +198,3 @@ async def test_a_cancelled_request_is_left_out(committer: Committer) -> None:
     call.cancel()
     await committer.submit(sheet, put(2))
     assert sheet.rows == [2]
-
-
-def _until(happened: Callable[[], bool]) -> None:
-    """Wait on another thread for the committer's."""
-    ready = threading.Event()
-    for _ in range(1000):
-        if happened():
-            return
-        ready.wait(0.01)
-    raise AssertionError("it did not happen")

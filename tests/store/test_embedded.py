@@ -150,6 +150,16 @@ async def test_few_files_stay_open(tmp_path: Path) -> None:
     await must_be_sound(tmp_path)
 
 
+async def test_closing_leaves_a_short_wal(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        account, inbox = await open_account(store)
+        await account.append(inbox.id, [message(b"x" * 4096) for _ in range(300)])
+        wal = mail_db(tmp_path).with_name("mail.db-wal")
+        assert wal.stat().st_size > 1_000_000
+    assert wal.stat().st_size == 0
+    await must_be_sound(tmp_path)
+
+
 def _is_link(fd: str) -> bool:
     return os.path.lexists(f"/proc/self/fd/{fd}")
 

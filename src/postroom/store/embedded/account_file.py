@@ -8,11 +8,12 @@ files without a row, which the next sweep removes.
 from __future__ import annotations
 
 import contextlib
+import os
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -31,6 +32,7 @@ _WRITE_MAILBOX = (
     "UPDATE mailbox SET uidnext = ?, modseq = ?, messages = ?, unseen = ?, deleted = ?, size = ?, next_page = ?,"
     " history = ?, keywords = ? WHERE id = ?"
 )
+_LONG_WAL: Final = 512 * 1024
 _READ_ACCOUNT = "SELECT modseq, uidvalidity, next_message, octets, messages FROM account"
 _WRITE_ACCOUNT = "UPDATE account SET modseq = ?, uidvalidity = ?, next_message = ?, octets = ?, messages = ?"
 
@@ -89,6 +91,11 @@ class AccountFile:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             self.failed()
+            with contextlib.suppress(apsw.Error, OSError):
+                # who opens the file next reads the whole WAL first, and on the event loop: leave little of it
+                if os.stat(f"{self.layout.database}-wal").st_size > _LONG_WAL:
+                    writer.set_busy_timeout(0)
+                    writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             with contextlib.suppress(apsw.Error):
                 writer.close()
 
