@@ -108,6 +108,8 @@ def both(one: bytes, other: bytes) -> bytes:
 def mask_of(page: Page, wanted: array[int]) -> bytes:
     """Which messages of the page have a UID in `wanted` (ascending); b"" when none has."""
     uids = page.uids
+    if not wanted or wanted[-1] < uids[0] or wanted[0] > uids[-1]:
+        return b""
     begin = bisect_left(wanted, uids[0])
     part = wanted[begin : bisect_right(wanted, uids[-1], begin)]
     if not part:

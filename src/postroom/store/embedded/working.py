@@ -191,10 +191,11 @@ class Working:
 
     def merge_small(self) -> None:
         """After removals: join a small page to the one before it, so that holes do not make thousands of pages."""
-        for place in range(len(self.pages) - 1, 0, -1):
-            left, right = self.pages[place - 1], self.pages[place]
-            last = place == len(self.pages) - 1
-            if not last and min(len(left), len(right)) < _MERGE_BELOW and len(left) + len(right) <= FULL:
+        sizes = [len(page.flags) for page in self.pages]
+        for place in range(len(sizes) - 2, 0, -1):  # not the last: it is the tail, or grows into a full page
+            if min(sizes[place - 1 : place + 1]) < _MERGE_BELOW and sizes[place - 1] + sizes[place] <= FULL:
+                left, right = self.pages[place - 1 : place + 1]
+                sizes[place - 1] += sizes[place]
                 self.pages[place - 1 : place + 1] = [join((left, right))]
                 self._drop(self.numbers.pop(place))
                 self.fixed.add(self.numbers[place - 1])
