@@ -53,6 +53,22 @@ def test_a_full_disk_does_not_stop_the_mail() -> None:
     Events("info", stream=Full())("server.stopped", status=0)
 
 
+def test_lines_of_a_busy_worker_wait_for_each_other() -> None:
+    out = io.BytesIO()
+    events = Events("info", stream=out)
+    calls: list[tuple[float, object]] = []
+    events.wait_with(lambda seconds, call: calls.append((seconds, call)))
+    events("server.stopped", status=0)
+    events("server.stopped", status=1)
+    assert out.getvalue() == b""
+    assert len(calls) == 1
+    events("login.failed", login="a")
+    assert out.getvalue().count(b"\n") == 3, "a warning does not wait, and keeps the order"
+    events("server.stopped", status=2)
+    events.wait_with(None)
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()][-1] == "server.stopped"
+
+
 def test_code_and_catalogue_agree() -> None:
     used = {name for path in SOURCE.rglob("*.py") for name in USED.findall(path.read_text())}
     assert len(used) > 20

@@ -8,15 +8,14 @@ On failure: ListenError, AlreadyRunning, ConfigError or OSError before anything 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pwd
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from postroom.app.plan import Plan
+from postroom.app.privileges import become_user
 from postroom.app.runfolder import SUPERVISOR_LOCK, AlreadyRunning, RunFolder
 from postroom.app.supervisor import Role, Supervisor
 from postroom.config import Config, ConfigError, load
@@ -45,7 +44,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
         raise AlreadyRunning(Path(config.server.data), lock.holder())
     plan = make_plan(config, path)
     try:
-        _drop_privileges(config)
+        become_user(config)
         events = Events(config.log.level, config.log.file, process="supervisor")
         roles = [Role("hashing", lambda said: hash_passwords(plan, said))] if plan.hashing else []
         roles += [
@@ -90,23 +89,6 @@ def make_plan(config: Config, path: Path) -> Plan:
                 sock.close()
         raise
     return Plan.make(config, path, workers, sockets)
-
-
-def _drop_privileges(config: Config) -> None:
-    """Become server.user, when we are root and one is named; the data folder then belongs to it."""
-    if not config.server.user or os.geteuid() != 0:
-        return
-    try:
-        person = pwd.getpwnam(config.server.user)
-    except KeyError:
-        raise ConfigError(f"server.user: there is no system user {config.server.user!r}") from None
-    for path in (Path(config.server.data), Path(config.server.data) / "run"):
-        os.chown(path, person.pw_uid, person.pw_gid)
-    with contextlib.suppress(FileNotFoundError):
-        os.chown(Path(config.server.data) / "run" / SUPERVISOR_LOCK, person.pw_uid, person.pw_gid)
-    os.initgroups(config.server.user, person.pw_gid)
-    os.setgid(person.pw_gid)
-    os.setuid(person.pw_uid)
 
 
 def _reloadable(path: Path, events: Events) -> bool:

@@ -86,8 +86,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._events.wait_with(loop.call_later)
         self._core = build_core(self._plan, self._slot, self._events, self._wheel)
         self._services = build_services(self._core, self._config)
+        if self._slot == 0:
+            await self._core.store.adopt(self._plan.workers)  # what a time with more workers left in its queues
         folder = RunFolder(self._config.server.data)
         self._mesh = Mesh(folder, self._slot, self._plan.workers, self._core.store.feed, self._command)
         await self._mesh.start()
@@ -189,4 +192,5 @@ class Worker:
         await self._mesh.stop()
         await self._core.store.close()
         self._wheel.stop()
+        self._events.wait_with(None)
         return 0

@@ -72,6 +72,7 @@ def find_site(config_file: str | None) -> Site:
 @asynccontextmanager
 async def open_store(site: Site) -> AsyncIterator[Store]:
     """The site's store, for commands: without a queue slot of its own."""
+    from postroom.app.privileges import become_user
     from postroom.store.api import StoreError, StoreUnavailable
     from postroom.store.embedded.store import EmbeddedStore
 
@@ -79,6 +80,7 @@ async def open_store(site: Site) -> AsyncIterator[Store]:
         raise CommandFailed(
             Exit.NOT_FOUND, f"there is no data folder {site.data}", f"Make it: postroom init {site.path.parent}"
         )
+    become_user(site.config)
     try:
         store = EmbeddedStore(site.data, None)
     except PermissionError as fault:

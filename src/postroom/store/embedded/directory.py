@@ -18,10 +18,15 @@ from postroom.store.api.errors import NotFound, StoreError
 from postroom.store.embedded import schema
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
+from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.stamp import Stamp
+from postroom.values.clock import Clock
 
 T = TypeVar("T")
 
 _CACHED_ROWS: Final = 10_000
+#: how long the stamp alone is believed: a process may die between its commit and the stamp
+_ASK_SECONDS: Final = 1.0
 _ACCOUNT: Final = "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login"
 
 
@@ -76,7 +81,12 @@ class DirectoryFile:
 class EmbeddedDirectory:
     """See postroom.store.api.DirectoryStore."""
 
-    def __init__(self, path: str, options: OpenOptions, committer: Committer) -> None:
+    def __init__(self, layout: Layout, options: OpenOptions, committer: Committer, clock: Clock) -> None:
+        path = layout.directory
+        self._stamp = Stamp(layout.directory_stamp)
+        self._seen = b""
+        self._clock = clock
+        self._asked = 0.0
         self._reader = open_database(path, options, cache_kib=options.reader_cache_kib, create=True)
         set_up(self._reader, schema.DIRECTORY, schema.DIRECTORY_VERSION)
         self._file = DirectoryFile(path, options)
@@ -88,6 +98,7 @@ class EmbeddedDirectory:
         """Close both connections; the committer has ended."""
         self._file.close()
         self._reader.close()
+        self._stamp.close()
 
     async def version(self) -> int:
         return self._version()
@@ -100,10 +111,14 @@ class EmbeddedDirectory:
         return number
 
     def _cached(self, kind: str, key: str, load: Callable[[str], T]) -> T:
-        version = self._version()
-        if version != self._cached_version or len(self._cache) >= _CACHED_ROWS:
-            self._cache.clear()
-            self._cached_version = version
+        stamp = self._stamp.value()
+        now = self._clock.monotonic()
+        if stamp != self._seen or not 0 <= now - self._asked < _ASK_SECONDS or len(self._cache) >= _CACHED_ROWS:
+            self._seen, self._asked = stamp, now
+            version = self._version()
+            if version != self._cached_version or len(self._cache) >= _CACHED_ROWS:
+                self._cache.clear()
+                self._cached_version = version
         slot = (kind, key)
         try:
             return self._cache[slot]  # type: ignore[no-any-return]
@@ -123,6 +138,7 @@ class EmbeddedDirectory:
             return lambda: None
 
         await self._committer.submit(self._file, run)
+        self._stamp.change()
 
     # domains
 

@@ -43,6 +43,11 @@ class Layout:
         return f"{self.data}/accounts"
 
     @property
+    def directory_stamp(self) -> str:
+        """Changes with the directory; means nothing when no process runs."""
+        return f"{self.data}/run/directory.stamp"
+
+    @property
     def run(self) -> str:
         return f"{self.data}/run"
 

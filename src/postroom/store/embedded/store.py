@@ -79,7 +79,7 @@ class EmbeddedStore:
             self._own_slot(slot)
             self._mail_committers = [Committer("postroom-mail") for _ in range(self._options.mail_committers)]
             self._queue_committer = Committer("postroom-queue")
-            self._directory = EmbeddedDirectory(self._layout.directory, database, self._mail_committers[0])
+            self._directory = EmbeddedDirectory(self._layout, database, self._mail_committers[0], self._around.clock)
             self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
