@@ -29,7 +29,7 @@ from postroom.values.flags import SEEN
 MESSAGES = 2000
 
 
-def accept_many(data: str, slot: int, shared: bool, together: int, barrier, results) -> None:  # noqa: PLR0913, ANN001
+def accept_many(data: str, slot: int, shared: bool, together: int, barrier, results) -> None:
     if shared:
         _share_one_file()
 
@@ -56,7 +56,7 @@ def _share_one_file() -> None:
     Layout.slot = lambda self, _slot: f"{self.data}/queue/0.db"  # type: ignore[method-assign]
     begin = QueueFile.begin
 
-    def begin_shared(self: QueueFile, durable: bool = True):  # noqa: ANN202
+    def begin_shared(self: QueueFile, durable: bool = True):
         unit = begin(self, durable)
         self.next_body = unit.connection.execute("SELECT coalesce(max(id), 0) + 1 FROM body").get
         return unit
@@ -125,7 +125,7 @@ def pages() -> None:
     uvloop.run(run())
 
 
-def _page_work(account, inbox: int):  # noqa: ANN001, ANN202
+def _page_work(account, inbox: int):
     async def cold() -> None:
         account._file.images.clear()
         await account.snapshot(inbox)
@@ -161,7 +161,7 @@ def rows() -> None:
             "INSERT INTO entry VALUES (1, ?, 0, 0, ?, ?, 4096, 1700000000)", [(n, n, n) for n in range(1, 10_001)]
         )
 
-    def best(label: str, work, count: int = 1) -> None:  # noqa: ANN001
+    def best(label: str, work, count: int = 1) -> None:
         fastest = float("inf")
         for _ in range(7):
             burnt = time.process_time()
