@@ -38,6 +38,7 @@ class Mesh:
         self._links: dict[int, asyncio.Transport] = {}
         self._pending: dict[tuple[str, int], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._whole = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -51,10 +52,9 @@ class Mesh:
         for peer in self._peers:
             self._keep(self._connect(peer))
 
-    @property
-    def connected(self) -> bool:
-        """True while every other worker can be told."""
-        return len(self._links) == len(self._peers)
+    async def whole(self) -> None:
+        """Wait until every other worker can be told."""
+        await self._whole.wait()
 
     async def stop(self) -> None:
         """Close everything."""
@@ -110,8 +110,11 @@ class Mesh:
                 path = self._folder.socket_path(peer)
                 transport, _ = await loop.create_unix_connection(partial(_same, outgoing), path)
                 self._links[peer] = transport
+                if len(self._links) == len(self._peers):
+                    self._whole.set()
                 await outgoing.lost
                 self._links.pop(peer, None)
+                self._whole.clear()
             await asyncio.sleep(RECONNECT_SECONDS)
 
 
