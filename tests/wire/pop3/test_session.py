@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postroom.testing.transcript import play
@@ -422,6 +422,7 @@ def test_garbage_never_raises(data: bytes) -> None:
 texts = st.lists(st.sampled_from([b"a", b"\r\n", b"\n", b"\r", b"."]), max_size=30).map(b"".join)
 
 
+@example(b"aaaa\r\n\r\r\na", 0, [7])
 @given(texts, st.integers(0, 4), st.lists(st.integers(0, 40), max_size=6))
 def test_top_is_header_and_lines(text: bytes, lines: int, at: list[int]) -> None:
     cutter, got = TopCutter(lines), b""
