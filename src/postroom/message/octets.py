@@ -9,6 +9,7 @@ On failure: never. Bare LF counts as a line end everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from postroom.values.content import Source
 
@@ -30,22 +31,12 @@ class Octets:
         self._data = source
         self._false = false_boundaries
         self.size = len(source)
-        self.find = source.find if isinstance(source, bytes) else self._find
+        # not a method of ours: that would be a cycle, and a mapping would stay until the collector comes
+        self.find = source.find if isinstance(source, bytes) else partial(_find_in_pieces, source)
 
     def slice(self, start: int, end: int) -> bytes:
         """A copy of octets start to end."""
         return self._data[start:end]
-
-    def _find(self, needle: bytes, start: int, end: int) -> int:
-        """`find` for a mapping."""
-        data = self._data
-        reach = PIECE + len(needle) - 1
-        while start < end:
-            place = data[start : min(start + reach, end)].find(needle)
-            if place >= 0:
-                return start + place
-            start += PIECE
-        return -1
 
     def lines(self, start: int, end: int) -> int:
         """How many lines end within [start, end)."""
@@ -128,3 +119,14 @@ class Octets:
         if text in (b"", b"\r") and at + len(text) == end:
             return end, close
         return -1, False
+
+
+def _find_in_pieces(data: Source, needle: bytes, start: int, end: int) -> int:
+    """`find` for a mapping."""
+    reach = PIECE + len(needle) - 1
+    while start < end:
+        place = data[start : min(start + reach, end)].find(needle)
+        if place >= 0:
+            return start + place
+        start += PIECE
+    return -1
