@@ -6,6 +6,7 @@ Standards: RFC 9051 6.1.1 and 7.2.2, RFC 7888 (LITERAL+ or LITERAL-, never both)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -78,6 +79,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     without: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=64)
 def capabilities(offer: Offer, authenticated: bool) -> tuple[str, ...]:
     """The names for a CAPABILITY response in this state."""
     told = [_printed(row.name, offer) for row in EXTENSIONS if (authenticated or row.early) and _is_on(row, offer)]
