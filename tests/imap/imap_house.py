@@ -72,6 +72,10 @@ class FakeLink:
             self.out += data
             self.largest = max(self.largest, len(self.out))
 
+    @property
+    def choked(self) -> bool:
+        return not self.alive or (self.choke is not None and not self.choke.is_set())
+
     async def drain(self) -> None:
         if self.choke is not None:
             await self.choke.wait()

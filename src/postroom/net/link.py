@@ -181,6 +181,11 @@ class Link(asyncio.Protocol):
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
+    @property
+    def choked(self) -> bool:
+        """True when the peer does not take what was sent, or is gone: time to `drain` before sending more."""
+        return self._choked or self._lost
+
     async def drain(self) -> None:
         """Wait until the peer has taken enough of what was sent. Raises ConnectionError when it is gone."""
         if self._out:

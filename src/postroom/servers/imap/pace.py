@@ -23,7 +23,8 @@ class Pace:
 
     async def breathe(self) -> None:
         """Wait until the client has read enough, and step aside when our turn is over. Raises ConnectionError."""
-        await self._link.drain()
+        if self._link.choked:  # not always: a flush of its own for each small answer costs more than the answer
+            await self._link.drain()
         if self._loop.time() >= self._due:
             await asyncio.sleep(0)
             self._due = self._loop.time() + TURN_SECONDS
