@@ -118,7 +118,7 @@ class House:
         return entry
 
     async def done(self) -> None:
-        await asyncio.gather(*self.delivery._tasks)
+        await self.delivery.settled()
 
     async def outcome(self, *addresses: str):
         self.take(*(addresses or ("a@here.test",)))
@@ -251,7 +251,7 @@ async def test_deliveries_are_bounded_and_none_is_forgotten() -> None:
     for n in range(AT_ONCE * 3):
         house.take("a@here.test", name=f"id{n}")
     await turn()
-    assert house.boxes.most == AT_ONCE == len(house.delivery._tasks)
+    assert house.boxes.most == AT_ONCE == house.delivery._running
     house.boxes.gate.set()
     await house.done()
     assert len(house.queue.settled) == AT_ONCE * 3 == len(house.boxes.delivered)

@@ -6,6 +6,7 @@ reload: new connections get the new ones, sessions that stand keep theirs.
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 from dataclasses import dataclass, field
@@ -38,6 +39,23 @@ from postroom.servers.pop3 import service as pop3
 from postroom.servers.smtp import service as smtp
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.clock import Clock, SystemClock
+
+
+class Guids:
+    """GUIDs of messages: 32 random hex digits at each call, drawn from the system many at a time."""
+
+    __slots__ = ("_at", "_digits")
+
+    def __init__(self) -> None:
+        self._digits = ""
+        self._at = 0
+
+    def __call__(self) -> str:
+        at = self._at
+        if at >= len(self._digits):
+            self._digits, at = os.urandom(4096).hex(), 0
+        self._at = at + 32
+        return self._digits[at : at + 32]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,9 +147,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         hostname=config.server.hostname,
         postmaster=config.server.postmaster,
     )
-    mailboxes = Mailboxes(
-        store, clock, lambda: secrets.token_hex(16), MailboxLimits(message_size=config.limits.message_size)
-    )
+    mailboxes = Mailboxes(store, clock, Guids(), MailboxLimits(message_size=config.limits.message_size))
     relay = config.relay
     schedule = Schedule(
         jitter=random.random,

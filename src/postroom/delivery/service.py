@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from postroom.mailbox.service import Account, Mailboxes
 from postroom.message.index import IndexLimits, MessageIndex
 from postroom.message.index import index as index_message
 from postroom.message.parts import shifted
+from postroom.net.drive import when_done
 from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import (
     AccountRow,
@@ -70,7 +71,9 @@ class Delivery:
         self._event = event
         self._limits = limits or IndexLimits()
         self._pending: deque[tuple[Entry, Sequence[Recipient]]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0  # deliveries under way
+        self._called = False  # `_begin` comes in the next turn of the loop
+        self._ended: asyncio.Event | None = None
         self._stopping = False
 
     def take(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
@@ -79,25 +82,50 @@ class Delivery:
             self._queue.give_back(entry, recipients)
             return
         self._pending.append((entry, recipients))
-        if len(self._tasks) < AT_ONCE:
-            self._start()
+        self._call()
 
-    def _start(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._work())
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+    def _call(self) -> None:
+        """Begin soon: first the peer hears that the message is accepted."""
+        if self._pending and not self._called and self._running < AT_ONCE:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._begin)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if self._pending:  # it came after the task had looked for more
-            self._start()
+    def _begin(self) -> None:
+        self._called = False
+        while self._pending and self._running < AT_ONCE:
+            self._running += 1
+            self._advance(self._work())
+
+    def _advance(self, work: Coroutine[Any, Any, None]) -> None:
+        """Go on with deliveries, to their end or until they wait (net.drive)."""
+        try:
+            waited = work.send(None)
+        except StopIteration:
+            self._finished()
+        except BaseException:
+            self._finished()
+            raise
+        else:
+            when_done(waited, lambda _: self._advance(work))
+
+    def _finished(self) -> None:
+        self._running -= 1
+        self._call()
+        if self._ended is not None and not (self._running or self._pending):
+            self._ended.set()
 
     async def stop(self) -> None:
         """Finish what is being delivered; what has not begun stays in the queue."""
         self._stopping = True
         while self._pending:
             self._queue.give_back(*self._pending.popleft())
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until nothing is being delivered."""
+        while self._running or self._pending:
+            self._ended = asyncio.Event()
+            await self._ended.wait()
 
     async def _work(self) -> None:
         """Deliver entry after entry until none is left."""

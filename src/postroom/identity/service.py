@@ -9,6 +9,7 @@ On failure: identity.errors; StoreError when the directory cannot be read.
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 import msgspec
 
@@ -23,11 +24,14 @@ from postroom.values.address import Address, BadAddress
 from postroom.values.clock import Clock
 from postroom.wire.sasl import ScramKeys, saslprep
 
+#: answers that are remembered while the directory stays as it is
+_REMEMBERED: Final = 10_000
+
 
 class Identity:
     """Answers for one worker. postmaster: address for mail to a postmaster nobody has set up, "" the first account."""
 
-    __slots__ = ("_cache", "_decoy", "_directory", "_hasher", "_routing")
+    __slots__ = ("_cache", "_decoy", "_directory", "_found", "_generation", "_hasher", "_resolved", "_routing")
 
     def __init__(
         self,
@@ -44,6 +48,10 @@ class Identity:
         self._cache = VerdictCache(secrets.token_bytes(32), passwords.cache_seconds, clock)
         self._decoy = decoy(passwords)
         self._routing = Routing(directory, hostname, postmaster)
+        # answers of this generation of the directory, only for addresses that are ours
+        self._generation = -1
+        self._resolved: dict[Address, Hosted] = {}
+        self._found: dict[str, AccountRow] = {}
 
     async def authenticate(self, login: str, password: str) -> AccountRow:
         """The account whose login and password these are.
@@ -70,17 +78,31 @@ class Identity:
 
     async def resolve(self, address: Address) -> Resolution:
         """Where mail for the address goes. Raises StoreError."""
-        return await self._routing.resolve(address)
+        generation = self._fresh()
+        known = self._resolved.get(address)
+        if known is not None:
+            return known
+        answer = await self._routing.resolve(address)
+        if isinstance(answer, Hosted) and generation == self._generation:
+            self._resolved[address] = answer
+        return answer
 
     async def find(self, address: str) -> AccountRow | None:
         """The account whose mailboxes take mail for a local address of the queue; None when it is gone."""
+        generation = self._fresh()
+        known = self._found.get(address)
+        if known is not None:
+            return known
         try:
-            answer = await self._routing.resolve(Address.parse(address))
+            answer = await self.resolve(Address.parse(address))
         except BadAddress:
             return None
         if not isinstance(answer, Hosted) or answer.targets[0].account is None:
             return None
-        return await self._directory.account(answer.targets[0].account)
+        row = await self._directory.account(answer.targets[0].account)
+        if row is not None and generation == self._generation:
+            self._found[address] = row
+        return row
 
     async def is_hosted(self, domain: str) -> bool:
         """True for a domain of ours (A-labels, lower case)."""
@@ -102,6 +124,15 @@ class Identity:
         return isinstance(answer, Hosted) and any(target.account == account.id for target in answer.targets)
 
     # inside
+
+    def _fresh(self) -> int:
+        """The directory's generation; answers of an older one are forgotten. Raises StoreUnavailable."""
+        generation = self._directory.generation()
+        if generation != self._generation or len(self._resolved) + len(self._found) >= _REMEMBERED:
+            self._generation = generation
+            self._resolved.clear()
+            self._found.clear()
+        return generation
 
     async def _account(self, login: str) -> AccountRow | None:
         """The account of a login as people type it: any case; without a domain where only one is hosted."""

@@ -51,6 +51,8 @@ SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
 
 #: octets above which a message is indexed in a thread instead of on the loop
 _INDEX_IN_THREAD: Final = 512 * 1024
+#: accounts kept at hand although nobody uses them just now
+_RECENT: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class Quota:
 class Mailboxes:
     """All accounts of this process, each opened once while somebody uses it."""
 
-    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_store")
+    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store")
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class Mailboxes:
         self._new_guid = new_guid
         self._limits = limits or MailboxLimits()
         self._open: WeakValueDictionary[str, Account] = WeakValueDictionary()
+        self._recent: dict[str, Account] = {}  # those that get mail all the time are not made anew for each message
 
     @property
     def limits(self) -> MailboxLimits:
@@ -111,13 +114,16 @@ class Mailboxes:
 
     async def open(self, account: AccountRow) -> Account:
         """The account's mailboxes; the same object while anyone holds it. Raises NotFound, StoreUnavailable."""
-        found = self._open.get(account.id)
+        found = self._recent.get(account.id) or self._open.get(account.id)
         if found is None:
             kept = await self._store.account(account.id)
             found = self._open.get(account.id)
             if found is None:
                 found = Account(kept, self._store, account, self._clock, self._new_guid, self._limits)
                 self._open[account.id] = found
+                self._recent[account.id] = found
+                if len(self._recent) > _RECENT:
+                    del self._recent[next(iter(self._recent))]
         found.row = account
         return found
 
@@ -125,7 +131,18 @@ class Mailboxes:
 class Account:
     """One account's mailboxes. Names are normalised here, so callers pass what the client wrote."""
 
-    __slots__ = ("__weakref__", "_all", "_clock", "_limits", "_new_guid", "row", "store")
+    __slots__ = (
+        "__weakref__",
+        "_all",
+        "_clock",
+        "_generation",
+        "_inbox",
+        "_limits",
+        "_new_guid",
+        "_quota",
+        "row",
+        "store",
+    )
 
     def __init__(
         self,
@@ -142,6 +159,9 @@ class Account:
         self._clock = clock
         self._new_guid = new_guid
         self._limits = limits
+        self._generation = -1  # of the directory that `_quota` was read from
+        self._quota = 0
+        self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
 
     @property
     def id(self) -> str:
@@ -271,13 +291,18 @@ class Account:
         A mailbox that is not there (any more) gives way to INBOX: mail that was accepted is not lost for a name.
         Raises OverQuota, TooManyKeywords, StoreUnavailable. No size limit: intake has accepted it.
         """
-        box = await self.store.mailbox(names.normalize(mailbox)) or await self.find(INBOX)
+        box = self._inbox if mailbox == INBOX else 0
+        if not box:
+            info = await self.store.mailbox(names.normalize(mailbox)) or await self.find(INBOX)
+            box = info.id
+            if info.name == INBOX:
+                self._inbox = box
         new = await self._indexed(
             Incoming(content=content, internaldate=internaldate, flags=flags, keywords=keywords, index=index),
             limited=False,
         )
         try:
-            return await self.store.append(box.id, [new], quota=await self._limit(), delivery=(queue_id, recipient))
+            return await self.store.append(box, [new], quota=await self._limit(), delivery=(queue_id, recipient))
         except DeliveredAlready:
             return None
 
@@ -325,8 +350,13 @@ class Account:
         return Quota(used=usage.octets, limit=await self._limit(), messages=usage.messages)
 
     async def _limit(self) -> int:
-        row = await self._all.directory.account(self.id)
-        return self.row.quota if row is None else row.quota
+        directory = self._all.directory
+        generation = directory.generation()
+        if generation != self._generation:
+            row = await directory.account(self.id)
+            self._quota = self.row.quota if row is None else row.quota
+            self._generation = generation
+        return self._quota
 
     def watch(self, mailbox: int, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back when the mailbox, or the list of mailboxes (hint.mailbox == 0), may have changed; returns the end.

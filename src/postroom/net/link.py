@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from postroom.net.drive import drive
 from postroom.net.handshakes import Handshakes
 from postroom.net.wheel import Wheel
 
@@ -101,6 +102,7 @@ class Link(asyncio.Protocol):
         "_ended",
         "_flush_due",
         "_held",
+        "_local",
         "_loop",
         "_lost",
         "_make_driver",
@@ -113,7 +115,6 @@ class Link(asyncio.Protocol):
         "_upgrading",
         "_waiter",
         "due",
-        "local",
         "peer",
         "slot",
         "tls",
@@ -135,7 +136,7 @@ class Link(asyncio.Protocol):
         self._options = options
         self._loop = asyncio.get_running_loop()
         self.peer = peer or _NOWHERE
-        self.local = local or _NOWHERE
+        self._local = local
         self.tls: TlsInfo | None = None
         self.due = self.slot = 0
         self._out: list[Octets] = []
@@ -158,6 +159,13 @@ class Link(asyncio.Protocol):
         """True when the peer is on this machine."""
         host = self.peer[0]
         return host.startswith("127.") or host == "::1"
+
+    @property
+    def local(self) -> Endpoint:
+        """Our end of the connection."""
+        if self._local is None:
+            self._local = _NOWHERE if self._lost else _endpoint(self._transport.get_extra_info("sockname"))
+        return self._local
 
     @property
     def alive(self) -> bool:
@@ -186,6 +194,17 @@ class Link(asyncio.Protocol):
         """True when the peer does not take what was sent, or is gone: time to `drain` before sending more."""
         return self._choked or self._lost
 
+    def send_now(self, data: bytes) -> None:
+        """Write at once: for what is the last of this turn anyway."""
+        if self._closing or self._lost:
+            return
+        if self._out or self._upgrading:
+            self._out.append(data)
+            self._queued += len(data)
+            self._flush()
+        else:
+            self._transport.write(data)
+
     async def drain(self) -> None:
         """Wait until the peer has taken enough of what was sent. Raises ConnectionError when it is gone."""
         if self._out:
@@ -212,16 +231,19 @@ class Link(asyncio.Protocol):
         # From here on nothing is read as plaintext: TLS owns the transport when this returns.
         self._transport.pause_reading()
         self._upgrading = True
-        _drive(self._handshake())
+        drive(self._handshake())  # its first step is taken at once: no octet can arrive in between
 
     def deadline(self, seconds: float) -> None:
         """(Re)arm the deadline: `expired` in `seconds`, give or take the wheel's resolution. 0 disarms."""
         if self._lost:
             return
-        if seconds > 0:
-            self._options.wheel.arm(self, seconds)
+        wheel = self._options.wheel
+        if seconds <= 0:
+            wheel.disarm(self)
+        elif 0 < self.slot <= (due := wheel.now + int(seconds / wheel.resolution) + 1):
+            self.due = due  # as the wheel itself would do: this is on the way of every command
         else:
-            self._options.wheel.disarm(self)
+            wheel.arm(self, seconds)
 
     def pause(self) -> None:
         """Stop reading: `received` is not called until `resume`. What a busy driver does, so that a peer waits."""
@@ -265,8 +287,6 @@ class Link(asyncio.Protocol):
         self._adopt(cast(asyncio.Transport, transport))
         if self.peer is _NOWHERE:
             self.peer = _endpoint(transport.get_extra_info("peername"))
-        if self.local is _NOWHERE:
-            self.local = _endpoint(transport.get_extra_info("sockname"))
         if not self._options.implicit or self.tls is not None:
             self._begin()
             return
@@ -275,7 +295,7 @@ class Link(asyncio.Protocol):
             return
         self._transport.pause_reading()
         self._upgrading = True
-        _drive(self._handshake())
+        drive(self._handshake())
 
     def _begin(self) -> None:
         self._receiving = True  # a greeting needs no turn of its own
@@ -430,19 +450,6 @@ class Link(asyncio.Protocol):
         if reason is not None and not hasattr(self, "_driver") and self._options.failed is not None:
             self._options.failed(self.peer[0], reason)
         self.connection_lost(reason)
-
-
-def _drive(coroutine: Coroutine[asyncio.Future[Any], None, None]) -> None:
-    """Run a coroutine that awaits futures of the loop; without a task, its first step is taken at once.
-
-    So no octet can arrive between our decision to speak TLS and the moment the transport does.
-    """
-    try:
-        waiter = coroutine.send(None)
-    except StopIteration:
-        return
-    waiter._asyncio_future_blocking = False  # as a task does
-    waiter.add_done_callback(lambda _: _drive(coroutine))
 
 
 def _endpoint(address: Any) -> Endpoint:

@@ -16,8 +16,8 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
+from postroom.net.drive import when_done
 from postroom.net.link import Link
-from postroom.servers.eager import run_eagerly
 from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.store.api import AccountRow, Spool, StoreError, StoreUnavailable
 from postroom.values.content import Content
@@ -44,6 +44,8 @@ _NO_LOGIN: Final = Refusal(421, "4.7.0", "No login within the time for it; closi
 _BUG: Final = Refusal(451, "4.3.0", "Something went wrong here; please try again later")
 _NO_ROOM: Final = Refusal(452, "4.3.1", "There is no room for the message now; please try again later")
 
+_NAMES: Final = {profile: profile.value for profile in Profile}
+
 #: octets of a message that is never written to a spool (values.content: larger ones lie in a file)
 _SMALL: Final = 64 * 1024
 
@@ -67,20 +69,24 @@ class SmtpConnection:
         "_exchange",
         "_greeting",
         "_handshake",
+        "_ip",
         "_link",
+        "_name",
         "_paused",
         "_peer",
         "_service",
         "_session",
         "_spool",
-        "_task",
         "_tls_due",
+        "_work",
     )
 
     def __init__(self, service: SmtpService, link: Link, session: ServerSession) -> None:
         self._service = service
         self._link = link
         self._session = session
+        self._name = _NAMES[session.options.profile]
+        self._ip = link.peer[0]
         self._account: AccountRow | None = None
         self._envelope: Envelope | None = None
         self._exchange: Exchange | None = None
@@ -90,14 +96,14 @@ class SmtpConnection:
         self._paused = False
         self._peer: Peer | None = None
         self._spool: Spool | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._work: Coroutine[Any, Any, None] | None = None  # a decision that waits for something
 
     # The link's side
 
     def connected(self) -> None:
         """Greet, perhaps later; send away who has too many connections."""
         session, limits = self._session, self._service.limits
-        refusal = self._service.admit(self, self._session.options.profile, self._link.peer[0])
+        refusal = self._service.admit(self, self._name, self._ip)
         if refusal is not None:
             session.turn_away(refusal)
             self._flush()
@@ -128,14 +134,14 @@ class SmtpConnection:
         if self._account is not None or session.options.profile is not Profile.SUBMISSION:
             self._link.deadline(self._service.limits.idle_smtp)
         session.feed(data)
-        if self._task is None:
+        if self._work is None:
             self._pump()
         else:
             self._pause()
 
     def expired(self) -> None:
         """RFC 5321 4.5.3.2.7: a peer that says nothing. Not one that waits for us."""
-        if self._task is not None:
+        if self._work is not None:
             self._link.deadline(self._service.limits.idle_smtp)
             return
         login = self._session.options.profile is Profile.SUBMISSION and self._account is None
@@ -146,9 +152,9 @@ class SmtpConnection:
         """The connection is gone. What is under way ends by itself: a message being accepted is accepted."""
         if self._greeting is not None:
             self._greeting.cancel()
-        if self._task is None:
+        if self._work is None:
             self._drop()
-        self._service.forget(self, self._session.options.profile, self._link.peer[0])
+        self._service.forget(self, self._name, self._ip)
         self._log("session.closed", login=self._login, reason=str(reason or ""))
 
     def leave(self) -> None:
@@ -159,7 +165,7 @@ class SmtpConnection:
             self._link.close()
             return
         self._session.leave()
-        if self._task is None:
+        if self._work is None:
             self._flush()
 
     # Work
@@ -181,20 +187,20 @@ class SmtpConnection:
     def _pump(self) -> None:
         """Take events until one waits or there are none, then send what was answered."""
         session = self._session
-        while self._task is None:
+        while self._work is None:
             event = session.next_event()
             if event is None:
                 break
             self._decide(event)
         self._flush()
-        if self._paused and self._task is None:
+        if self._paused and self._work is None:
             self._paused = False
             self._link.resume()
 
     def _flush(self) -> None:
         data = self._session.data_to_send()
         if data:
-            self._link.send(data)
+            self._link.send_now(data)
         if self._session.closed:
             self._link.close()
         elif self._tls_due:
@@ -217,14 +223,17 @@ class SmtpConnection:
             self._tls_due = True
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = run_eagerly(self._guarded(work), self._resumed)
-        if self._task is not None and self._session.ahead:
+        self._advance(work)
+        if self._work is not None and self._session.ahead:
             self._pause()
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        """A decision; whatever it raises is a reply."""
+    def _advance(self, work: Coroutine[Any, Any, None]) -> None:
+        """Go on with a decision, to its end or until it waits; whatever it raises is a reply."""
+        self._work = None
         try:
-            await work
+            waited = work.send(None)
+        except StopIteration:
+            return
         except Refusal as fault:
             self._refuse(fault)
         except StoreError as fault:
@@ -232,13 +241,16 @@ class SmtpConnection:
         except Exception as fault:
             self._log("session.fault", login=self._login, reason="".join(traceback.format_exception(fault)))
             self._refuse(_BUG)
+        else:
+            self._work = work
+            when_done(waited, self._resumed)
 
     @property
     def _login(self) -> str:
         return self._account.login if self._account is not None else ""
 
     def _log(self, event: str, **fields: object) -> None:
-        self._service.rooms.log(event, service=self._session.options.profile.value, ip=self._link.peer[0], **fields)
+        self._service.rooms.log(event, service=self._name, ip=self._ip, **fields)
 
     def _log_refusal(self, fault: Refusal) -> None:
         self._log("mail.refused", code=f"{fault.code} {fault.enhanced}", reason=fault.reason)
@@ -247,9 +259,13 @@ class SmtpConnection:
         self._log_refusal(fault)
         self._session.refuse(fault)
 
-    def _resumed(self, task: asyncio.Task[None]) -> None:
-        """What suspended has ended: go on."""
-        self._task = None
+    def _resumed(self, _done: object) -> None:
+        """What a decision waited for is there: go on."""
+        work = self._work
+        assert work is not None
+        self._advance(work)
+        if self._work is not None:
+            return
         if not self._link.standing:
             self._drop()
         elif self._link.alive:
@@ -263,8 +279,8 @@ class SmtpConnection:
         if peer is None or peer.helo != session.helo or peer.extended != session.esmtp:
             tls = self._link.tls
             peer = self._peer = Peer(
-                service=session.options.profile.value,
-                ip=self._link.peer[0],
+                service=self._name,
+                ip=self._ip,
                 port=self._link.peer[1],
                 helo=session.helo,
                 extended=session.esmtp,
@@ -276,7 +292,7 @@ class SmtpConnection:
     async def _mail(self, event: Mail) -> None:
         rates = self._service.rooms.rates
         if rates is not None and self._session.options.profile is Profile.MX:
-            admission = rates.message(self._link.peer[0])
+            admission = rates.message(self._ip)
             if not admission.ok:
                 raise Refusal(450, "4.7.1", admission.text)
         options = MailOptions(

@@ -46,7 +46,7 @@ class SmtpService:
         self._connections: set[SmtpConnection] = set()
         self._stopping = False
         limits = config.limits
-        self.options: Final = {
+        self.options: Final[dict[str, ServerOptions]] = {
             profile: ServerOptions(
                 hostname=config.server.hostname,
                 profile=profile,
@@ -62,13 +62,12 @@ class SmtpService:
 
     def driver(self, link: Link, listener: Listener) -> SmtpConnection:
         """The driver of a new connection (net.link)."""
-        profile = Profile(listener.protocol.value)
-        starttls = listener.tls is TlsMode.STARTTLS
+        options = self.options[listener.protocol]  # a profile is called as its protocol is
         session = ServerSession(
-            self.options[profile],
-            secure=link.secure,
-            starttls=starttls,
-            mechanisms=self.mechanisms(link, profile),
+            options,
+            secure=link.tls is not None,
+            starttls=listener.tls is TlsMode.STARTTLS,
+            mechanisms=self.mechanisms(link, options.profile),
         )
         return SmtpConnection(self, link, session)
 
@@ -81,25 +80,25 @@ class SmtpService:
         """How many peers are connected."""
         return len(self._connections)
 
-    def admit(self, connection: SmtpConnection, profile: Profile, ip: str) -> Refusal | None:
+    def admit(self, connection: SmtpConnection, service: str, ip: str) -> Refusal | None:
         """Count a new connection; why it must go away, or None."""
         if self._stopping:
             return Refusal(421, "4.3.2", "This server is stopping; please come back in a moment")
         if len(self._connections) >= self.limits.connections:
             return Refusal(421, "4.3.2", "This server has as many connections as it can serve; try again later")
-        admission = self.rooms.gate.admit(profile.value, ip)
+        admission = self.rooms.gate.admit(service, ip)
         if not admission.ok:
-            self.rooms.log("connection.refused", service=profile.value, ip=ip, reason=admission.text)
+            self.rooms.log("connection.refused", service=service, ip=ip, reason=admission.text)
             return Refusal(421, "4.7.0", admission.text)
         self._connections.add(connection)
-        self.rooms.log("session.opened", service=profile.value, ip=ip)
+        self.rooms.log("session.opened", service=service, ip=ip)
         return None
 
-    def forget(self, connection: SmtpConnection, profile: Profile, ip: str) -> None:
+    def forget(self, connection: SmtpConnection, service: str, ip: str) -> None:
         """A connection is gone."""
         if connection in self._connections:
             self._connections.discard(connection)
-            self.rooms.gate.release(profile.value, ip)
+            self.rooms.gate.release(service, ip)
 
     def stop(self) -> None:
         """Graceful stop: who is in the middle of a message may finish it, everybody hears 421."""

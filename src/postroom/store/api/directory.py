@@ -79,3 +79,10 @@ class DirectoryStore(Protocol):
     async def version(self) -> int:
         """A number that changes with every change, whoever made it; cheap."""
         ...
+
+    def generation(self) -> int:
+        """The number as the look-ups' cache sees it: while it stays, all look-ups answer as before. Half a us.
+
+        Raises StoreUnavailable.
+        """
+        ...

@@ -110,7 +110,7 @@ class EmbeddedDirectory:
             raise unavailable(fault) from fault
         return number
 
-    def _cached(self, kind: str, key: str, load: Callable[[str], T]) -> T:
+    def generation(self) -> int:
         stamp = self._stamp.value()
         now = self._clock.monotonic()
         if stamp != self._seen or not 0 <= now - self._asked < _ASK_SECONDS or len(self._cache) >= _CACHED_ROWS:
@@ -119,6 +119,10 @@ class EmbeddedDirectory:
             if version != self._cached_version or len(self._cache) >= _CACHED_ROWS:
                 self._cache.clear()
                 self._cached_version = version
+        return self._cached_version
+
+    def _cached(self, kind: str, key: str, load: Callable[[str], T]) -> T:
+        self.generation()
         slot = (kind, key)
         try:
             return self._cache[slot]  # type: ignore[no-any-return]

@@ -17,6 +17,9 @@ class MemoryDirectory:
     async def version(self) -> int:
         return self._version
 
+    def generation(self) -> int:
+        return self._version
+
     async def domain(self, name: str) -> DomainRow | None:
         return self._domains.get(name)
 

@@ -100,12 +100,14 @@ class DirectoryContract:
     async def test_version_moves_with_every_change(self, store: Store) -> None:
         directory = store.directory
         seen = [await directory.version()]
+        first = directory.generation()
         await directory.put_domain(DOMAIN)
         seen.append(await directory.version())
         await directory.put_account(ACCOUNT)
         seen.append(await directory.version())
         await directory.account("id1")
         assert await directory.version() == seen[-1]
+        assert directory.generation() == directory.generation() != first
         await directory.remove_account("id1")
         seen.append(await directory.version())
         assert len(set(seen)) == 4

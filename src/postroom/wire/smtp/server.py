@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from postroom.values.refusal import Refusal
@@ -32,6 +33,11 @@ _RCPT_WEIGHT, _ERROR_WEIGHT = 1, 5
 _MAIL_OK: Final = b"250 2.1.0 Sender accepted\r\n"
 _RCPT_OK: Final = b"250 2.1.5 Recipient accepted\r\n"
 _STOPPING: Final = Refusal(421, "4.3.2", "This server is stopping; please come back in a moment")
+
+
+@lru_cache(maxsize=64)
+def _greeting(options: ServerOptions) -> bytes:
+    return f"220 {options.hostname} {options.protocol} Postroom\r\n".encode()
 
 
 class ServerSession:
@@ -94,8 +100,7 @@ class ServerSession:
 
     def greet(self) -> None:
         """Open the dialog (RFC 5321 3.1)."""
-        options = self.options
-        self.out.append(f"220 {options.hostname} {options.protocol} Postroom\r\n".encode())
+        self.out.append(_greeting(self.options))
 
     def turn_away(self, fault: Refusal) -> None:
         """End the dialog with this reply: at the start (RFC 5321 3.1, RFC 7504 3: 521, 554, 421) or at any time."""
@@ -142,7 +147,13 @@ class ServerSession:
                     return None
                 event = self._receive(self.incoming, data)
             else:
-                line = self.reader.line()
+                reader = self.reader
+                if reader.at >= len(reader.buffer):
+                    if reader.at:  # all was read: nothing is held between commands
+                        reader.buffer = b""
+                        reader.at = 0
+                    return None
+                line = reader.line()
                 if line is None:
                     return None
                 event = self._command(line) if isinstance(line, bytes) else self._no_line(line)
