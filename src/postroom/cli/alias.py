@@ -27,7 +27,7 @@ def _plain(row: AliasRow) -> dict[str, Any]:
 @json_option
 @config_option
 def add(address: str, members: tuple[str, ...], as_json: bool, config_file: str | None) -> None:
-    """Make ADDRESS stand for the members."""
+    """Make an alias. Mail for ADDRESS then goes to each member, here or elsewhere."""
     site = find_site(config_file)
 
     async def work() -> AliasRow:
@@ -69,7 +69,7 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
 @json_option
 @config_option
 def show(address: str, as_json: bool, config_file: str | None) -> None:
-    """Everything about one alias."""
+    """Show one alias."""
     site = find_site(config_file)
 
     async def work() -> AliasRow:
@@ -86,8 +86,9 @@ def show(address: str, as_json: bool, config_file: str | None) -> None:
 @command.command("set")
 @click.argument("address")
 @click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
+@json_option
 @config_option
-def set_(address: str, members: tuple[str, ...], config_file: str | None) -> None:
+def set_(address: str, members: tuple[str, ...], as_json: bool, config_file: str | None) -> None:
     """Replace an alias's members."""
     site = find_site(config_file)
 
@@ -96,15 +97,19 @@ def set_(address: str, members: tuple[str, ...], config_file: str | None) -> Non
             return await people.set_alias(address, members=members)
 
     row = run(work())
-    say(f"mail for {row.address} goes to {', '.join(row.members)}")
+    if as_json:
+        emit_json(**_plain(row))
+    else:
+        say(f"mail for {row.address} goes to {', '.join(row.members)}")
 
 
 @command.command()
 @click.argument("address")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
 @config_option
-def rm(address: str, yes: bool, config_file: str | None) -> None:
-    """Remove an alias."""
+def rm(address: str, yes: bool, as_json: bool, config_file: str | None) -> None:
+    """Remove an alias; mail for it is refused from then on."""
     site = find_site(config_file)
 
     async def work() -> AliasRow:
@@ -115,4 +120,7 @@ def rm(address: str, yes: bool, config_file: str | None) -> None:
             return row
 
     row = run(work())
+    if as_json:
+        emit_json(**_plain(row), removed=True)
+        return
     say(f"{row.address} is gone. Undo: postroom alias add {row.address} {' '.join(row.members)}")

@@ -13,11 +13,11 @@ from postroom.store.api import Finding
 
 
 @click.command()
-@click.option("--user", "login", default="", help="Only this account.")
+@click.option("--user", "login", default="", metavar="ADDRESS", help="Only this account. [all, and the queue]")
 @json_option
 @config_option
 def command(login: str, as_json: bool, config_file: str | None) -> None:
-    """Look for broken invariants in the store: order of UIDs, counts, sizes, every body present and whole.
+    """Look for damage in the store: order of UIDs, counts, sizes, every body present and whole.
 
     Exit code 0 when all is well, 1 when something was found. It changes nothing and may run beside the server.
     """

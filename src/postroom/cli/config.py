@@ -23,7 +23,10 @@ def command() -> None:
 @json_option
 @config_option
 def check(as_json: bool, config_file: str | None) -> None:
-    """Look the file over: values, listeners, certificates, folders. Exit code 78 when the server would not start."""
+    """Look the file over: values, ports, certificates, folders.
+
+    Exit code 78 when the server would not start; warnings alone end with 0.
+    """
     from postroom.config import check as look_over
 
     site = find_site(config_file)
@@ -46,7 +49,7 @@ def check(as_json: bool, config_file: str | None) -> None:
 @json_option
 @config_option
 def show(as_json: bool, config_file: str | None) -> None:
-    """Print what is in force, defaults included."""
+    """Print every option with its value, defaults included."""
     from postroom.config import describe
     from postroom.config.manual import toml
 
@@ -67,7 +70,7 @@ def show(as_json: bool, config_file: str | None) -> None:
 @click.argument("key", default="")
 @json_option
 def describe(key: str, as_json: bool) -> None:
-    """Explain an option, a section, or all of them."""
+    """Explain options. KEY is one (relay.host) or a section (relay); without it, all are explained."""
     from postroom.config import describe as explain
 
     try:
@@ -91,7 +94,7 @@ def describe(key: str, as_json: bool) -> None:
 @command.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
 def sample(file: Path | None) -> None:
-    """Print a commented file with every option, or write it to FILE if that does not exist yet."""
+    """Print a commented file with every option. With FILE, write it there if that does not exist yet."""
     from postroom.config import sample as write
 
     text = write()

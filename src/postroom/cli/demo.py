@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--port-offset", default=10000, show_default=True, help="Added to the standard ports (25 becomes 10025).")
-@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
-@click.option("--workers", default=2, show_default=True, help="Worker processes.")
+@click.option(
+    "--port-offset",
+    type=click.IntRange(0, 64000),
+    default=10000,
+    show_default=True,
+    help="Added to the standard ports (25 becomes 10025).",
+)
+@click.option(
+    "--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder; use it again."
+)
+@click.option("--workers", type=click.IntRange(1, 256), default=2, show_default=True, help="Worker processes.")
 @json_option
 def command(port_offset: int, keep: Path | None, workers: int, as_json: bool) -> None:
     """Run the whole system here with sample accounts and mail, until Ctrl-C.
@@ -28,8 +36,6 @@ def command(port_offset: int, keep: Path | None, workers: int, as_json: bool) ->
     from postroom.app.runfolder import AlreadyRunning
     from postroom.net.listen import ListenError
 
-    if not 0 <= port_offset <= 64000:
-        raise click.BadParameter("must lie between 0 and 64000", param_hint="--port-offset")
     try:
         status = run_demo(keep, port_offset, workers, _tell_json if as_json else _tell)
     except ListenError as fault:

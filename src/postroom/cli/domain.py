@@ -40,11 +40,13 @@ async def _all(site: Site, name: str = "") -> list[dict[str, Any]]:
 
 @command.command()
 @click.argument("name")
-@click.option("--catch-all", default="", help="Address that takes mail for unknown people of the domain.")
+@click.option(
+    "--catch-all", default="", help="Address that takes mail for unknown people of the domain. [such mail is refused]"
+)
 @json_option
 @config_option
 def add(name: str, catch_all: str, as_json: bool, config_file: str | None) -> None:
-    """Host a domain."""
+    """Host a domain: take in mail for its accounts and aliases."""
     site = find_site(config_file)
 
     async def work() -> DomainRow:
@@ -83,21 +85,28 @@ def list_(as_json: bool, config_file: str | None) -> None:
 @json_option
 @config_option
 def show(name: str, as_json: bool, config_file: str | None) -> None:
-    """Everything about one domain."""
+    """Show one domain."""
     [row] = run(_all(find_site(config_file), name))
     if as_json:
         emit_json(**row)
     else:
-        record([*((key.replace("_", "-"), row[key]) for key in row if key != "created"),
-                ("since", moment(row["created"]))])  # fmt: skip
+        record([
+            ("domain", row["name"]),
+            ("state", "off" if row["disabled"] else "on"),
+            ("catch-all", row["catch_all"] or "-"),
+            ("accounts", row["accounts"]),
+            ("aliases", row["aliases"]),
+            ("since", moment(row["created"])),
+        ])  # fmt: skip
 
 
 @command.command("set")
 @click.argument("name")
 @click.option("--catch-all", default=None, help='Address that takes mail for unknown people; "" refuses such mail.')
 @click.option("--on/--off", "enabled", default=None, help="Receive mail for the domain, or refuse it.")
+@json_option
 @config_option
-def set_(name: str, catch_all: str | None, enabled: bool | None, config_file: str | None) -> None:
+def set_(name: str, catch_all: str | None, enabled: bool | None, as_json: bool, config_file: str | None) -> None:
     """Change a domain."""
     if catch_all is None and enabled is None:
         raise click.UsageError("Say what to change: --catch-all, --on, --off.")
@@ -108,14 +117,19 @@ def set_(name: str, catch_all: str | None, enabled: bool | None, config_file: st
             await people.set_domain(name, catch_all=catch_all, disabled=None if enabled is None else not enabled)
 
     run(work())
-    say("changed")
+    if as_json:
+        [row] = run(_all(site, name))
+        emit_json(**row)
+    else:
+        say("changed")
 
 
 @command.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
 @config_option
-def rm(name: str, yes: bool, config_file: str | None) -> None:
+def rm(name: str, yes: bool, as_json: bool, config_file: str | None) -> None:
     """Stop hosting a domain that has no accounts or aliases any more."""
     site = find_site(config_file)
     [row] = run(_all(site, name))
@@ -132,4 +146,7 @@ def rm(name: str, yes: bool, config_file: str | None) -> None:
             await people.remove_domain(name)
 
     run(work())
+    if as_json:
+        emit_json(**row, removed=True)
+        return
     say(f"{row['name']} is no longer hosted. Undo: postroom domain add {row['name']}")

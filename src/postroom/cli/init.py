@@ -30,7 +30,13 @@ STANDARD = (
 @click.option("--hostname", default="", help="Name of this server in DNS. [this machine's name]")
 @click.option("--domain", "domains", multiple=True, help="Host this domain at once; may be repeated.")
 @click.option("--address", default="::", show_default=True, help="Address to listen on; :: is every address.")
-@click.option("--port-offset", default=0, help="Added to the standard ports.")
+@click.option(
+    "--port-offset",
+    type=click.IntRange(0, 64000),
+    default=0,
+    show_default=True,
+    help="Added to the standard ports (25 becomes 10025 with 10000).",
+)
 @json_option
 def command(
     folder: Path, hostname: str, domains: tuple[str, ...], address: str, port_offset: int, as_json: bool
@@ -48,6 +54,8 @@ def command(
             Exit.NO_CHANGE, f"{path} is there already", f"Look it over: postroom config check --config {path}"
         )
     hostname = hostname or socket.getfqdn()
+    for domain in domains:
+        _check_domain(domain)
     config = Config(
         server=Server(hostname=hostname, data="data"),
         tls=Tls(certificate="certificate.pem", key="key.pem"),
@@ -75,6 +83,16 @@ def command(
     say(f"  postroom user add ann@{first} --config {path}")
     say(f"  postroom serve --config {path}")
     say(f"The certificate is self-made: put one that clients trust in {folder}/certificate.pem and key.pem.")
+
+
+def _check_domain(name: str) -> None:
+    """Before anything is written."""
+    from postroom.values.address import BadAddress, parse_domain
+
+    try:
+        parse_domain(name)
+    except BadAddress:
+        raise click.BadParameter(f"{name!r} is no domain name", param_hint="--domain") from None
 
 
 async def _host(path: Path, domains: tuple[str, ...]) -> None:

@@ -24,11 +24,11 @@ COMMANDS = {
     "init": ("init", "Write a commented configuration and an empty data folder."),
     "serve": ("serve", "Run the server."),
     "status": ("status", "Say what the running server does."),
-    "check": ("check", "Look for broken invariants in the store."),
+    "check": ("check", "Look for damage in the store."),
     "config": ("config", "Check, show and explain the configuration."),
-    "domain": ("domain", "Hosted domains: add, list, show, rm."),
+    "domain": ("domain", "Hosted domains: add, list, show, set, rm."),
     "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm."),
-    "alias": ("alias", "Addresses that stand for others: add, list, show, rm."),
+    "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
     "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
 }
 
@@ -99,6 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PermissionError as fault:
         click.echo(f"postroom: not allowed: {fault.filename or fault}", err=True)
         status = Exit.NO_PERMISSION
+    except OSError as fault:
+        where = f"{fault.filename}: " if fault.filename else ""
+        click.echo(f"postroom: {where}{fault.strerror or fault}", err=True)
+        status = Exit.FAILED
     sys.exit(int(status or 0) if isinstance(status, int) else 0)
 
 

@@ -72,7 +72,7 @@ def parse_size(text: str) -> int:
     number = text[:-1] if scale > 1 else text
     try:
         return int(float(number) * scale)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise click.BadParameter(f"{text!r} is no size; write 500M, 2G, or none") from None
 
 

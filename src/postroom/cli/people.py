@@ -47,10 +47,21 @@ def password_options(function: F) -> F:
     for option in (
         click.option("--generate", is_flag=True, help="Make a password and print it."),
         click.option("--password-stdin", is_flag=True, help="Read the password from standard input (first line)."),
-        click.option("--password-file", type=click.Path(exists=True, dir_okay=False), help="Read it from a file."),
+        click.option(
+            "--password-file",
+            type=click.Path(exists=True, dir_okay=False),
+            help="Read it from the first line of a file.",
+        ),
     ):
         function = option(function)
     return function
+
+
+def _first_line(file: str) -> str:
+    try:
+        return (Path(file).read_text(encoding="utf-8").splitlines() or [""])[0]
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{file} is no UTF-8 text", param_hint="--password-file") from None
 
 
 def read_password(options: dict[str, Any]) -> tuple[str, bool]:
@@ -61,7 +72,7 @@ def read_password(options: dict[str, Any]) -> tuple[str, bool]:
     if stdin:
         return sys.stdin.readline().rstrip("\r\n"), False
     if file:
-        return (Path(file).read_text(encoding="utf-8").splitlines() or [""])[0], False
+        return _first_line(file), False
     if not sys.stdin.isatty():
         raise click.UsageError("Give the password with --password-stdin or --password-file, or take --generate.")
     text: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True)

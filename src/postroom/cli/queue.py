@@ -22,20 +22,25 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @click.group(short_help="Mail on its way.")
 def command() -> None:
-    """Mail that was accepted and has not arrived yet: list, show, retry, hold, release, drop, flush."""
+    """Mail that was accepted and has not arrived yet."""
 
 
 def _filters(function: F) -> F:
-    for option in (
+    options = (
         click.argument("ids", nargs=-1, metavar="[ID]..."),
         click.option("--sender", default="", help="Only mail whose envelope sender contains this."),
         click.option("--recipient", default="", help="Only mail with a recipient containing this."),
         click.option("--domain", default="", help="Only mail for this recipient domain."),
-        click.option("--state", type=click.Choice([RecipientState.WAITING, RecipientState.HELD])),
+        click.option(
+            "--state",
+            type=click.Choice([RecipientState.WAITING.value, RecipientState.HELD.value], case_sensitive=False),
+            help="Only mail that waits for its next try, or that is held.",
+        ),
         click.option("--older-than", default="", metavar="AGE", help="Only mail older than 30m, 4h, 2d."),
         json_option,
         config_option,
-    ):
+    )
+    for option in reversed(options):
         function = option(function)
     return function
 
@@ -84,10 +89,21 @@ async def _entries(site: Site, which: QueueFilter) -> list[Entry]:
         return await store.queue.entries(which)
 
 
+async def _one(site: Site, entry: str) -> tuple[Entry, str]:
+    """An entry, and the login that handed it in ("" for mail from outside)."""
+    async with open_store(site) as store:
+        found = await store.queue.entries(QueueFilter(ids=(entry,)))
+        if not found:
+            raise CommandFailed(Exit.NOT_FOUND, f"no message {entry} in the queue", "See: postroom queue list")
+        account = found[0].account
+        row = await store.directory.account(account) if account else None
+        return found[0], row.login if row else account
+
+
 @command.command("list")
 @_filters
 def list_(as_json: bool, config_file: str | None, **options: Any) -> None:
-    """List what waits, oldest first."""
+    """List messages that wait or are held, oldest first."""
     entries = run(_entries(find_site(config_file), _which(options)))
     if as_json:
         emit_json(entries=[_plain(entry) for entry in entries])
@@ -119,24 +135,21 @@ def list_(as_json: bool, config_file: str | None, **options: Any) -> None:
 @json_option
 @config_option
 def show(**options: Any) -> None:
-    """Everything about one message."""
+    """Show one message. For each recipient: state, tries, and the last reply."""
     site = find_site(options["config_file"])
-    entries = run(_entries(site, QueueFilter(ids=(options["id"],))))
-    if not entries:
-        raise CommandFailed(Exit.NOT_FOUND, f"no message {options['id']} in the queue", "See: postroom queue list")
-    entry = entries[0]
+    entry, login = run(_one(site, options["id"]))
     if options["message"]:
         click.echo(entry.content.read(), nl=False)
         return
     if options["as_json"]:
-        emit_json(**_plain(entry))
+        emit_json(**_plain(entry), login=login, peer=entry.peer)
         return
     record([
         ("id", entry.id),
         ("from", f"<{entry.sender}>"),
         ("received", moment(entry.received)),
         ("size", octets(entry.size)),
-        ("handed in by", entry.account or entry.peer or "-"),
+        ("handed in by", f"{login} at {entry.peer}" if login else entry.peer or "this server"),
     ])  # fmt: skip
     for one in entry.recipients:
         click.echo()
@@ -144,7 +157,7 @@ def show(**options: Any) -> None:
             ("to", one.address),
             ("state", one.state),
             ("tries", one.attempts),
-            ("next try", moment(one.next_try)),
+            ("next try", moment(one.next_try) if one.state is RecipientState.WAITING else "-"),
             ("last reply", one.last_reply or "-"),
         ])  # fmt: skip
     if options["header"]:
@@ -173,14 +186,18 @@ def _apply(options: dict[str, Any], state: RecipientState | None, next_try: floa
 
 def _need_choice(options: dict[str, Any], verb: str) -> None:
     if not any(options[name] for name in ("ids", "sender", "recipient", "domain", "state", "older_than")):
-        raise click.UsageError(f"Say which messages to {verb}: ids, or --sender, --recipient, --domain, --older-than.")
+        which = "ids, or --sender, --recipient, --domain, --state, --older-than"
+        raise click.UsageError(f"Say which messages to {verb}: {which}.")
 
 
 @command.command()
 @_filters
 def retry(**options: Any) -> None:
-    """Try messages again now."""
+    """Try messages again now; what is held stays held (see release)."""
     _need_choice(options, "retry")
+    if options["state"] == RecipientState.HELD:
+        raise click.UsageError("Held messages are not tried; let them go on with: postroom queue release.")
+    options["state"] = RecipientState.WAITING
     _apply(options, None, 0.0, "will be tried now")
 
 
@@ -217,7 +234,7 @@ def drop(**options: Any) -> None:
 @json_option
 @config_option
 def flush(**options: Any) -> None:
-    """Try everything that waits now."""
+    """Try everything that waits now; what is held stays held."""
     site = find_site(options["config_file"])
     changed = run(_change(site, QueueFilter(state=RecipientState.WAITING), None, 0.0))
     poke(site, "queue")

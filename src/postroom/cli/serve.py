@@ -13,7 +13,10 @@ from postroom.cli.site import config_option, find_site
 @click.command()
 @config_option
 def command(config_file: str | None) -> None:
-    """Run the server in the foreground until SIGTERM or Ctrl-C; SIGHUP reads configuration and certificates again."""
+    """Run the server in the foreground until SIGTERM or Ctrl-C.
+
+    SIGHUP reads configuration and certificates again, for new connections.
+    """
     from postroom.app.runfolder import AlreadyRunning
     from postroom.app.serve import serve
     from postroom.config import ConfigError

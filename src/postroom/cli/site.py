@@ -73,6 +73,7 @@ def find_site(config_file: str | None) -> Site:
 async def open_store(site: Site) -> AsyncIterator[Store]:
     """The site's store, for commands: without a queue slot of its own."""
     from postroom.app.privileges import become_user
+    from postroom.config import ConfigError
     from postroom.store.api import StoreError, StoreUnavailable
     from postroom.store.embedded.store import EmbeddedStore
 
@@ -80,9 +81,11 @@ async def open_store(site: Site) -> AsyncIterator[Store]:
         raise CommandFailed(
             Exit.NOT_FOUND, f"there is no data folder {site.data}", f"Make it: postroom init {site.path.parent}"
         )
-    become_user(site.config)
     try:
+        become_user(site.config)
         store = EmbeddedStore(site.data, None)
+    except ConfigError as fault:
+        raise CommandFailed(Exit.BAD_CONFIG, str(fault)) from fault
     except PermissionError as fault:
         raise CommandFailed(
             Exit.NO_PERMISSION, f"{fault.filename}: permission denied", "Run this as the server's user or as root."

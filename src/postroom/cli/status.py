@@ -15,7 +15,11 @@ from postroom.cli.site import config_option, find_site, poke
 @json_option
 @config_option
 def command(as_json: bool, config_file: str | None) -> None:
-    """Say what the running server does: processes, open sessions, mail since the start, what waits in the queue."""
+    """Say what the running server does.
+
+    Processes, open sessions, events since the start (the names are those of the log), what waits in the queue.
+    Exit code 69 when no server runs.
+    """
     from postroom.app.runfolder import RunFolder
 
     site = find_site(config_file)
@@ -34,11 +38,13 @@ def command(as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(pid=pid, workers=workers, counters=totals)
         return
+    waiting = sum(worker["queue"] for worker in workers)
     since = min(worker["started"] for worker in workers)
+    up = _span(time.time() - since)
     record([
-        ("server", f"process {pid}, {len(workers)} workers, since {moment(since)} ({_span(time.time() - since)})"),
+        ("server", f"process {pid}, {_count(len(workers), 'worker')}, since {moment(since)} ({up})"),
         ("data", site.data),
-        ("queue", f"{sum(worker['queue'] for worker in workers)} messages wait"),
+        ("queue", f"{_count(waiting, 'message')} waiting or held"),
     ])  # fmt: skip
     click.echo()
     names = sorted({name for worker in workers for name in worker["sessions"]})
@@ -66,3 +72,7 @@ def _span(seconds: float) -> str:
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

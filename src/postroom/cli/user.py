@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, moment, octets, parse_size, record, say, table
 from postroom.cli.people import directory, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
@@ -41,7 +42,7 @@ def _plain(row: AccountRow, used: int | None = None, messages: int | None = None
 @json_option
 @config_option
 def add(login: str, name: str, quota: str, as_json: bool, config_file: str | None, **options: Any) -> None:
-    """Make an account with its mailboxes: Inbox, Drafts, Sent, Trash, Junk, Archive."""
+    """Make an account. Its mailboxes are Inbox, Drafts, Sent, Trash, Junk and Archive."""
     site = find_site(config_file)
     password, made = read_password(options)
 
@@ -110,7 +111,7 @@ async def _show(site: Site, login: str) -> dict[str, Any]:
 @json_option
 @config_option
 def show(login: str, as_json: bool, config_file: str | None) -> None:
-    """Everything about one account."""
+    """Show one account and its mailboxes."""
     found = run(_show(find_site(config_file), login))
     if as_json:
         emit_json(**found)
@@ -142,12 +143,15 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
     "--pop3-delete",
     type=click.Choice(["delete", "trash", "keep"]),
     default=None,
-    help="What a POP3 deletion does: delete; move to Trash; keep on the server and hide from POP3 only.",
+    help="What a POP3 deletion does: delete it, move it to Trash, or keep it and hide it from POP3. [delete]",
 )
-@click.option("--pop3-seen/--no-pop3-seen", default=None, help="Whether fetching by POP3 marks a message as read.")
+@click.option(
+    "--pop3-seen/--no-pop3-seen", default=None, help="Whether fetching by POP3 marks a message as read. [yes]"
+)
+@json_option
 @config_option
-def set_(login: str, config_file: str | None, **options: Any) -> None:
-    """Change an account."""
+def set_(login: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+    """Change an account's name, quota, or POP3 rules."""
     changes = {key: value for key, value in options.items() if value is not None}
     if not changes:
         raise click.UsageError("Say what to change: --name, --quota, --pop3-delete, --pop3-seen.")
@@ -155,74 +159,85 @@ def set_(login: str, config_file: str | None, **options: Any) -> None:
         changes["quota"] = parse_size(changes["quota"])
     site = find_site(config_file)
 
-    async def work() -> None:
+    async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):
-            await people.set_account(login, **changes)
+            return await people.set_account(login, **changes)
 
-    run(work())
-    say("changed")
+    _tell(run(work()), as_json, "changed")
 
 
 @command.command()
 @click.argument("login", metavar="ADDRESS")
 @password_options
+@json_option
 @config_option
-def passwd(login: str, config_file: str | None, **options: Any) -> None:
-    """Set an account's password; sessions that are open stay open."""
+def passwd(login: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+    """Set an account's password. Sessions that are open stay open."""
     site = find_site(config_file)
     password, made = read_password(options)
 
-    async def work() -> None:
+    async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):
-            await people.set_password(login, password)
+            return await people.set_password(login, password)
 
-    run(work())
-    say("the password is set")
-    if made:
+    _tell(run(work()), as_json, "the password is set", **({"password": password} if made else {}))
+    if made and not as_json:
         click.echo(password)
 
 
-def _switch(login: str, config_file: str | None, *, disabled: bool) -> None:
+def _tell(row: AccountRow, as_json: bool, text: str, **more: Any) -> None:
+    if as_json:
+        emit_json(**_plain(row), **more)
+    else:
+        say(text)
+
+
+def _switch(login: str, config_file: str | None, *, disabled: bool) -> AccountRow:
     site = find_site(config_file)
 
-    async def work() -> None:
+    async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):
-            await people.disable(login, disabled)
+            row = await people.account(login)
+            if row.disabled == disabled:
+                raise CommandFailed(Exit.NO_CHANGE, f"{row.login} is {'disabled' if disabled else 'enabled'} already")
+            return await people.disable(login, disabled)
 
-    run(work())
-
-
-@command.command()
-@click.argument("login", metavar="ADDRESS")
-@config_option
-def disable(login: str, config_file: str | None) -> None:
-    """Lock an account: open sessions end, nobody can log in; its mail stays."""
-    _switch(login, config_file, disabled=True)
-    say(f"{login} is disabled. Undo: postroom user enable {login}")
+    return run(work())
 
 
 @command.command()
 @click.argument("login", metavar="ADDRESS")
+@json_option
 @config_option
-def enable(login: str, config_file: str | None) -> None:
+def disable(login: str, as_json: bool, config_file: str | None) -> None:
+    """Lock an account. Nobody can log in, open IMAP sessions end, new mail for it is refused; its mail stays."""
+    row = _switch(login, config_file, disabled=True)
+    _tell(row, as_json, f"{row.login} is disabled. Undo: postroom user enable {row.login}")
+
+
+@command.command()
+@click.argument("login", metavar="ADDRESS")
+@json_option
+@config_option
+def enable(login: str, as_json: bool, config_file: str | None) -> None:
     """Unlock an account."""
-    _switch(login, config_file, disabled=False)
-    say(f"{login} can log in again")
+    row = _switch(login, config_file, disabled=False)
+    _tell(row, as_json, f"{row.login} can log in again")
 
 
 @command.command()
 @click.argument("login", metavar="ADDRESS")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
 @config_option
-def rm(login: str, yes: bool, config_file: str | None) -> None:
+def rm(login: str, yes: bool, as_json: bool, config_file: str | None) -> None:
     """Remove a disabled account with all its mail, for good."""
     site = find_site(config_file)
     found = run(_show(site, login))
     confirm(f"Remove {found['login']} with {found['messages']} messages ({octets(found['used'])}) for good?", yes=yes)
 
-    async def work() -> None:
+    async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):
-            await people.remove_account(login)
+            return (await people.remove_account(login))[0]
 
-    run(work())
-    say(f"{found['login']} is gone")
+    _tell(run(work()), as_json, f"{found['login']} is gone", removed=True)

@@ -154,7 +154,7 @@ class Directory:
         return row
 
     async def disable(self, login: str, disabled: bool = True) -> AccountRow:
-        """Nobody can log in any more; mail is still accepted and kept. False switches it on again."""
+        """Nobody can log in any more and new mail for it is refused; its mail stays. False switches it on again."""
         row = replace(await self.account(login), disabled=disabled)
         await self._directory.put_account(row)
         return row
@@ -195,7 +195,8 @@ class Directory:
         await self.domain(key.domain)
         if await self._directory.alias(key.key) is not None:
             raise AddressTaken(
-                f"there is an alias {key.key} already", f"To add a member: postroom alias add-member {key.key} ADDRESS"
+                f"there is an alias {key.key} already",
+                f"To give it other members: postroom alias set {key.key} MEMBER...",
             )
         if await self._directory.account_by_login(key.key) is not None:
             raise AddressTaken(f"{key.key} is an account", "An address is either an account or an alias.")

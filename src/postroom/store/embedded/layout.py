@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -89,9 +90,13 @@ class Layout:
 
     def make(self) -> None:
         """Make the folders that hold the rest; private to the user the server runs as."""
-        os.makedirs(self.data, exist_ok=True)
+        os.makedirs(self.data, mode=0o700, exist_ok=True)
         for folder in (self.queue, self.queue_bodies, self.queue_tmp, self.accounts, self.run):
             os.makedirs(folder, mode=0o700, exist_ok=True)
+        # Password hashes: not for others, also when the data folder was made by somebody else with a wider mode.
+        # O_EXCL, because closing a file that SQLite has open in this process would drop its locks (fcntl(2)).
+        with suppress(FileExistsError):
+            os.close(os.open(self.directory, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 @dataclass(frozen=True, slots=True)
