@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +63,14 @@ def _tell_json(demo: Demo) -> None:
     )
 
 
+def _command() -> str:
+    """How this program can be called again from here."""
+    found = shutil.which("postroom")
+    if found and Path(found).resolve() == Path(sys.argv[0]).resolve():
+        return "postroom"
+    return os.path.relpath(sys.argv[0]) if sys.argv[0].endswith("postroom") else "python -m postroom.cli.main"
+
+
 def _tell(demo: Demo) -> None:
     first, second = demo.users[:2]
     ports, ca = demo.ports, demo.certificate
@@ -71,15 +82,15 @@ def _tell(demo: Demo) -> None:
     lines += [
         "",
         f"Certificate  {ca}",
-        f"Commands     postroom user list --config {demo.config}",
+        f"Commands     {_command()} user list --config {demo.config}",
         "",
         "Send Ann a mail from outside",
         f"  swaks --server 127.0.0.1 --port {ports['smtp']} --to {first['login']} --from me@example.net",
         "Read her newest mail",
-        f"  curl --cacert {ca} -u {user} 'imaps://localhost:{ports['imaps']}/INBOX;MAILINDEX=1'",
+        f"  curl --cacert {ca} -u {user} 'imaps://localhost:{ports['imaps']}/INBOX;MAILINDEX=*'",
         "Send as Ann",
-        f"  swaks --server localhost --port {ports['submissions']} --tlsc -au {first['login']} "
-        f"-ap '{first['password']}' --from {first['login']} --to {second['login']}",
+        f"  printf 'From: {first['login']}\\r\\nSubject: Hello\\r\\n\\r\\nHi Ben\\r\\n' | curl --cacert {ca} -u {user} "
+        f"smtps://localhost:{ports['submissions']} --mail-from {first['login']} --mail-rcpt {second['login']} -T -",
         "mutt",
         f"  mutt -e 'set ssl_force_tls certificate_file={ca}' -f "
         f"'imaps://{first['login'].replace('@', '%40')}@localhost:{ports['imaps']}/INBOX'",
