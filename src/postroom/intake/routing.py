@@ -54,15 +54,18 @@ def recipients(address: Address, targets: tuple[Target, ...], orcpt: str, notify
     RFC 3461 5.2.1: where an alias changes the address, the sender's own name for it is kept, so that a report
     names what the sender wrote.
     """
-    original = orcpt or f"rfc822;{address}"
+    name = str(address)
+    original = orcpt or f"rfc822;{name}"
     return tuple(
-        NewRecipient(
-            address=target.address,
-            route=REMOTE if target.account is None else LOCAL,
-            orcpt=orcpt if target.address == str(address) else original,
-            notify=notify,
-        )
-        for target in targets
+        [
+            NewRecipient(
+                address=target.address,
+                route=REMOTE if target.account is None else LOCAL,
+                orcpt=orcpt if target.address == name else original,
+                notify=notify,
+            )
+            for target in targets
+        ]
     )
 
 

@@ -83,9 +83,10 @@ class Intake:
         address = rcpt.address or self._postmaster()
         if not envelope.mail.smtputf8 and not address.ascii:  # RFC 6531 3.5
             raise Refusal(553, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter")
-        twin = envelope.index.get(address.key, -1)
+        key = address.key
+        twin = envelope.index.get(key, -1)
         targets = () if twin >= 0 else await self._targets(peer, envelope, address, rcpt)
-        envelope.index.setdefault(address.key, len(envelope.given))
+        envelope.index.setdefault(key, len(envelope.given))
         envelope.given.append(Given(str(address), targets, twin))
 
     async def accept(self, peer: Peer, envelope: Envelope, content: Content) -> Accepted:

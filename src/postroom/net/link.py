@@ -115,6 +115,7 @@ class Link(asyncio.Protocol):
         "_upgrading",
         "_waiter",
         "due",
+        "patience",
         "peer",
         "slot",
         "tls",
@@ -139,6 +140,8 @@ class Link(asyncio.Protocol):
         self._local = local
         self.tls: TlsInfo | None = None
         self.due = self.slot = 0
+        #: seconds that the deadline is put off by whatever the peer sends; 0: the driver sees to it
+        self.patience = 0.0
         self._out: list[Octets] = []
         self._queued = 0
         self._held: list[bytes] | None = None
@@ -237,13 +240,10 @@ class Link(asyncio.Protocol):
         """(Re)arm the deadline: `expired` in `seconds`, give or take the wheel's resolution. 0 disarms."""
         if self._lost:
             return
-        wheel = self._options.wheel
-        if seconds <= 0:
-            wheel.disarm(self)
-        elif 0 < self.slot <= (due := wheel.now + int(seconds / wheel.resolution) + 1):
-            self.due = due  # as the wheel itself would do: this is on the way of every command
+        if seconds > 0:
+            self._options.wheel.arm(self, seconds)
         else:
-            wheel.arm(self, seconds)
+            self._options.wheel.disarm(self)
 
     def pause(self) -> None:
         """Stop reading: `received` is not called until `resume`. What a busy driver does, so that a peer waits."""
@@ -318,6 +318,13 @@ class Link(asyncio.Protocol):
                 self._held = []
             self._held.append(data)
             return
+        if self.patience:
+            wheel = self._options.wheel
+            due = wheel.now + int(self.patience / wheel.resolution) + 1
+            if 0 < self.slot <= due:
+                self.due = due  # as the wheel itself would do: this is on the way of every command
+            else:
+                wheel.arm(self, self.patience)
         self._receiving = True
         try:
             self._driver.received(data)

@@ -40,7 +40,8 @@ class Wheel:
         slot = timed.slot
         if slot and slot <= due:
             return  # looked at in time, and moved on then
-        self._leave(timed, slot)
+        if slot:
+            self._leave(timed, slot)
         self._place(timed, due)
 
     def disarm(self, timed: Timed) -> None:

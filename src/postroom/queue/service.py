@@ -192,7 +192,7 @@ class Queue:
         elif kind is Kind.FAILED:
             name, state, report = "message.failed", RecipientState.BOUNCED, "failed"
         else:
-            name, state, report = f"message.{kind.value}", RecipientState.DELIVERED, kind.value
+            name, state, report = f"message.{kind}", RecipientState.DELIVERED, kind
         attempts = recipient.attempts + 1
         self._event(
             name,

@@ -44,7 +44,7 @@ class Content:
             return Content(
                 size=self.size + len(prefix), path=self.path, prefix=prefix + self.prefix, digest=self.digest
             )
-        return Content.of(prefix + self.data)
+        return Content(self.size + len(prefix), prefix + self.data)
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:
         """Octets start to end (not including end; both clipped to the size). Raises OSError if the file is gone."""

@@ -69,9 +69,13 @@ class LineReader:
         if self._overlong or end + 1 - start > self.limit:
             self._overlong = False
             return LineFault.TOO_LONG
-        if clean and not tainted:
-            return self.buffer[start : end - 1]
-        return LineFault.BARE_LF
+        if not clean or tainted:
+            return LineFault.BARE_LF
+        line = self.buffer[start : end - 1]
+        if end + 1 == len(self.buffer):  # all was read: nothing is held between commands
+            self.buffer = b""
+            self.at = 0
+        return line
 
     def _trim(self) -> None:
         """Let go of what was read, and of all but the last octet of a line that is too long."""

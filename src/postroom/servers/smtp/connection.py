@@ -108,8 +108,10 @@ class SmtpConnection:
             session.turn_away(refusal)
             self._flush()
             return
+        # A user's time for the login runs out however much is said; afterwards only silence ends a session.
         submission = session.options.profile is Profile.SUBMISSION
         self._link.deadline(limits.idle_login if submission else limits.idle_smtp)
+        self._link.patience = 0.0 if submission else limits.idle_smtp
         if limits.greeting_delay and session.options.profile is Profile.MX:
             self._greeting = asyncio.get_running_loop().call_later(limits.greeting_delay, self._greet)
         else:
@@ -130,9 +132,6 @@ class SmtpConnection:
             self._handshake = False
             self._peer = None
             session.secured(self._service.mechanisms(self._link, session.options.profile))
-        # A user's time for the login runs out however much is said; afterwards only silence ends a session.
-        if self._account is not None or session.options.profile is not Profile.SUBMISSION:
-            self._link.deadline(self._service.limits.idle_smtp)
         session.feed(data)
         if self._work is None:
             self._pump()
@@ -192,16 +191,21 @@ class SmtpConnection:
             if event is None:
                 break
             self._decide(event)
+            if not session.reader.buffer:
+                break
+        if self._work is not None and session.ahead:
+            self._pause()
         self._flush()
         if self._paused and self._work is None:
             self._paused = False
             self._link.resume()
 
     def _flush(self) -> None:
-        data = self._session.data_to_send()
+        session = self._session
+        data = session.data_to_send()
         if data:
             self._link.send_now(data)
-        if self._session.closed:
+        if session.closed:
             self._link.close()
         elif self._tls_due:
             self._tls_due = False
@@ -212,20 +216,15 @@ class SmtpConnection:
         if isinstance(event, Body):
             self._body(event)
         elif isinstance(event, Mail):
-            self._start(self._mail(event))
+            self._advance(self._mail(event))
         elif isinstance(event, Rcpt):
-            self._start(self._rcpt(event))
+            self._advance(self._rcpt(event))
         elif isinstance(event, Reset):
             self._drop()
         elif isinstance(event, Authenticate | AuthResponse):
-            self._start(self._authenticate(event))
+            self._advance(self._authenticate(event))
         elif isinstance(event, StartTls):
             self._tls_due = True
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._advance(work)
-        if self._work is not None and self._session.ahead:
-            self._pause()
 
     def _advance(self, work: Coroutine[Any, Any, None]) -> None:
         """Go on with a decision, to its end or until it waits; whatever it raises is a reply."""
@@ -307,15 +306,15 @@ class SmtpConnection:
         self._session.ok()
 
     async def _rcpt(self, event: Rcpt) -> None:
-        assert self._envelope is not None
+        assert self._envelope is not None and self._peer is not None
         options = RcptOptions(address=event.recipient, orcpt=event.orcpt, notify=event.notify)
-        await self._service.rooms.intake.recipient(self._who(), self._envelope, options)
+        await self._service.rooms.intake.recipient(self._peer, self._envelope, options)
         self._session.ok()
 
     def _body(self, event: Body) -> None:
         """Octets of the message: a small one that came whole goes straight to intake, others into the spool."""
         if event.last and self._spool is None and len(event.data) <= _SMALL:
-            self._start(self._accept(Content.of(event.data)))
+            self._advance(self._accept(Content(len(event.data), event.data)))
             return
         try:
             if self._spool is None:
@@ -330,17 +329,17 @@ class SmtpConnection:
                 self._session.discard(refusal)
             return
         if event.last:
-            self._start(self._accept(None))
+            self._advance(self._accept(None))
 
     async def _accept(self, content: Content | None) -> None:
         """The message is complete; content None: it lies in the spool."""
-        spool, envelope = self._spool, self._envelope
-        assert envelope is not None
+        spool, envelope, peer = self._spool, self._envelope, self._peer
+        assert envelope is not None and peer is not None
         try:
             if content is None:
                 assert spool is not None
                 content = await spool.seal()
-            accepted = await self._service.rooms.intake.accept(self._who(), envelope, content)
+            accepted = await self._service.rooms.intake.accept(peer, envelope, content)
         finally:
             self._drop()
         text = f"Queued as {accepted.id}"
@@ -367,7 +366,8 @@ class SmtpConnection:
             return
         self._exchange = self._peer = None
         self._account = step
-        self._link.deadline(self._service.limits.idle_smtp)
+        self._link.patience = self._service.limits.idle_smtp
+        self._link.deadline(self._link.patience)
         self._session.authenticated(step.login)
 
     def _drop(self) -> None:

@@ -53,6 +53,7 @@ class ServerSession:
         "chunked",
         "closed",
         "esmtp",
+        "feed",
         "has",
         "helo",
         "incoming",
@@ -83,6 +84,7 @@ class ServerSession:
         self.recipients = 0  # accepted in this transaction
         self.closed = False
         self.reader = LineReader(options.line)
+        self.feed: Final = self.reader.feed  #: add octets that arrived
         self.out: list[bytes] = []
         self.has: int = IDLE | NO_CHUNKS | (0 if options.profile is Profile.SUBMISSION else LOGIN)
         self.mail: Mail | None = None  # accepted, or waiting for its answer
@@ -114,10 +116,6 @@ class ServerSession:
         else:
             self._leaving = fault
 
-    def feed(self, data: bytes) -> None:
-        """Add octets that arrived."""
-        self.reader.feed(data)
-
     def data_to_send(self) -> bytes:
         """What is to be sent, once."""
         out = self.out
@@ -148,12 +146,7 @@ class ServerSession:
                 event = self._receive(self.incoming, data)
             else:
                 reader = self.reader
-                if reader.at >= len(reader.buffer):
-                    if reader.at:  # all was read: nothing is held between commands
-                        reader.buffer = b""
-                        reader.at = 0
-                    return None
-                line = reader.line()
+                line = reader.line() if reader.buffer else None
                 if line is None:
                     return None
                 event = self._command(line) if isinstance(line, bytes) else self._no_line(line)
@@ -246,34 +239,29 @@ class ServerSession:
     # Lines
 
     def _command(self, line: bytes) -> Event | None:
+        """Look the command up, check that it may be said now, and do it."""
         if self._challenged:
             return self._auth_line(line)
         try:
-            return self._run(line)
+            text = line.decode()
+            if not text.isprintable() and not text.replace("\t", " ").isprintable():
+                raise Refusal(500, "5.5.2", "The command holds control characters")
+            verb, _, rest = text.partition(" ")
+            row = self._table.get(verb) or self._table.get(verb.upper())
+            if row is None:
+                raise self._unknown(verb.upper())
+            if row.needs & ~self.has:
+                raise next(fault for bit, fault in MISSING if bit & row.needs & ~self.has)
+            if row.counted:
+                self._commands += 1
+                if self._commands > self.options.commands:
+                    raise Refusal(421, "4.7.0", "Too many commands without a message; closing")
+            return row.run(self, rest)
+        except UnicodeDecodeError:
+            self._fault(Refusal(500, "5.5.2", "The command is not UTF-8"))
         except Refusal as fault:
             self._fault(fault)
-            return None
-
-    def _run(self, line: bytes) -> Event | None:
-        """Look the command up, check that it may be said now, and do it. Raises Refusal."""
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            raise Refusal(500, "5.5.2", "The command is not UTF-8") from None
-        if not text.isprintable() and not text.replace("\t", " ").isprintable():
-            raise Refusal(500, "5.5.2", "The command holds control characters")
-        verb, _, rest = text.partition(" ")
-        row = self._table.get(verb) or self._table.get(verb.upper())
-        if row is None:
-            raise self._unknown(verb.upper())
-        missing = row.needs & ~self.has
-        if missing:
-            raise next(fault for bit, fault in MISSING if bit & missing)
-        if row.counted:
-            self._commands += 1
-            if self._commands > self.options.commands:
-                raise Refusal(421, "4.7.0", "Too many commands without a message; closing")
-        return row.run(self, rest)
+        return None
 
     def _no_line(self, fault: LineFault) -> Event | None:
         if fault is LineFault.TOO_LONG:  # RFC 5321 4.5.3.1.9
