@@ -393,3 +393,11 @@ def test_no_data_folder(postroom: Any, site: Path) -> None:
 def test_demo_wants_ports_that_exist(postroom: Any) -> None:
     assert postroom("demo", "--port-offset", "70000").code == 2
     assert postroom("demo", "--workers", "0").code == 2
+
+
+def test_serve_refuses_what_config_check_calls_fatal(postroom: Any, site: Path) -> None:
+    path = site / "postroom.toml"
+    path.write_text(path.read_text().replace("#relay_networks = []", 'relay_networks = ["0.0.0.0/0"]'))
+    done = postroom("serve")
+    assert done.code == 78
+    assert "open relay" in done.err

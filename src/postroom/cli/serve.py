@@ -20,9 +20,13 @@ def command(config_file: str | None) -> None:
     from postroom.app.runfolder import AlreadyRunning
     from postroom.app.serve import serve
     from postroom.config import ConfigError
+    from postroom.config import check as look_over
     from postroom.net.listen import ListenError
 
     site = find_site(config_file)
+    fatal = [str(problem) for problem in look_over(site.config) if problem.fatal]
+    if fatal:
+        raise CommandFailed(Exit.BAD_CONFIG, "\n".join(fatal))
     try:
         status = serve(site.config, site.path)
     except ListenError as fault:
