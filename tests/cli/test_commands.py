@@ -401,3 +401,9 @@ def test_serve_refuses_what_config_check_calls_fatal(postroom: Any, site: Path) 
     done = postroom("serve")
     assert done.code == 78
     assert "open relay" in done.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_no_permission_to_read_the_configuration(postroom: Any, site: Path) -> None:
+    (site / "postroom.toml").chmod(0)
+    assert postroom("user", "list").code == 77

@@ -66,7 +66,8 @@ def find_site(config_file: str | None) -> Site:
     try:
         return Site(path, load(path))
     except ConfigError as fault:
-        raise CommandFailed(Exit.BAD_CONFIG, str(fault)) from fault
+        denied = isinstance(fault.__cause__, PermissionError)
+        raise CommandFailed(Exit.NO_PERMISSION if denied else Exit.BAD_CONFIG, str(fault)) from fault
 
 
 @asynccontextmanager
