@@ -165,6 +165,8 @@ class MemoryAccount:
         if any(other.name.startswith(box.name + "/") for other in self._boxes.values()):
             raise MailboxHasChildren(box.name)
         self._expunged.append(_Expunged(self._clock.now(), [item.message for item in box.items]))
+        if box.items:
+            self._next_modseq()  # what was in it is expunged first
         del self._boxes[mailbox]
         self._tell(0, self._next_modseq())
 
