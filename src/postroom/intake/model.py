@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from postroom.store.api import AccountRow, NewRecipient
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
@@ -39,8 +41,7 @@ class Peer:
         return self.service == "submission"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailOptions:
+class MailOptions(Struct, frozen=True, kw_only=True):
     """MAIL FROM. sender None is the null sender <>; size: octets announced (RFC 1870), 0 when none;
     body: 7BIT, 8BITMIME or BINARYMIME; ret: FULL, HDRS or ""; envid: as RFC 3461 4.4 decodes it.
     """
@@ -53,8 +54,7 @@ class MailOptions:
     envid: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RcptOptions:
+class RcptOptions(Struct, frozen=True, kw_only=True):
     """RCPT TO. address None is `<postmaster>` without a domain (RFC 5321 4.5.1).
 
     orcpt: RFC 3461 4.2, as given ("rfc822;a@b"); notify: RFC 3461 4.1 in upper case with commas, "" when absent.
@@ -65,8 +65,7 @@ class RcptOptions:
     notify: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """One RCPT that was answered 250. targets: where that mail goes, after aliases; empty for a repeated RCPT."""
 
     address: str
@@ -88,16 +87,14 @@ class Envelope:
         return self.mail.sender
 
 
-@dataclass(frozen=True, slots=True)
-class RcptResult:
+class RcptResult(Struct, frozen=True):
     """What became of one RCPT after the content arrived; LMTP prints one each (RFC 2033 4.2)."""
 
     address: str
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The mail is ours. id: of the queue entry, for the reply; results: one for each RCPT answered 250, in order."""
 
     id: str

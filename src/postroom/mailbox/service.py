@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
+from msgspec import Struct
+
 from postroom.mailbox import names
 from postroom.mailbox.errors import (
     MessageTooBig,
@@ -64,8 +66,7 @@ class MailboxLimits:
     index: IndexLimits = DEFAULT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
+class Incoming(Struct, frozen=True, kw_only=True):
     """A message to be added. internaldate: Unix seconds, None = now; index: as message.index gave it, None = do it.
 
     index counts offsets with content.prefix in front (its `lead`).

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from postroom.message.envelope import ADDRESS_FIELDS, EMPTY, TEXT_FIELDS, envelope
 from postroom.message.fields import unfold
 from postroom.message.octets import Octets
@@ -48,8 +50,7 @@ class IndexLimits:
 DEFAULT: Final = IndexLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class MessageIndex:
+class MessageIndex(Struct, frozen=True):
     """envelope, structure (BODY), bodystructure: IMAP text with the outer parentheses; parts: see parts.Parts;
 
     header: octets of the message's header with the empty line that ends it.

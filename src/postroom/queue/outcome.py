@@ -5,8 +5,9 @@ Owns: the kinds of outcome. Standards: RFC 3463 (status), RFC 3464 2.3 (what a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from postroom.store.api import Recipient
 
@@ -20,8 +21,7 @@ class Kind(StrEnum):
     FAILED = "failed"  # never
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What came of one recipient.
 
     status: RFC 3463 code ("4.4.1"); reply: one line for people, the peer's own words when it had any;

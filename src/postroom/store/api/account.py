@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from msgspec import Struct
+
 from postroom.store.api.pages import Snapshot
 from postroom.values.content import Content
 
@@ -35,8 +37,7 @@ class MailboxInfo:
     subscribed: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMessage:
+class NewMessage(Struct, frozen=True, kw_only=True):
     """A message to append. What a reader will ask for was rendered by the caller and is opaque here.
 
     guid: 32 hex digits, new for each message; envelope, structure: IMAP text; bodystructure: with extension data;

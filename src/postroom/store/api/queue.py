@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from msgspec import Struct
+
 from postroom.values.content import Content
 
 
@@ -24,8 +26,7 @@ class RecipientState(StrEnum):
     DROPPED = "dropped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRecipient:
+class NewRecipient(Struct, frozen=True, kw_only=True):
     """A recipient as accepted. address: where to deliver; notify: RFC 3461 4.1 set in upper case, "" = default."""
 
     address: str
@@ -34,8 +35,7 @@ class NewRecipient:
     notify: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEntry:
+class NewEntry(Struct, frozen=True, kw_only=True):
     """What intake hands over. sender "" is the null sender; trace: our Received field, put before the content."""
 
     id: str

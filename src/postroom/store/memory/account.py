@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from msgspec import structs
+
 from postroom.store.api import (
     AppendResult,
     CopyResult,
@@ -207,7 +209,7 @@ class MemoryAccount:
             self._delivered.add(delivery)
         modseq, uids = self._next_modseq(), []
         for message, octets in zip(messages, bodies, strict=True):
-            self._messages[self._next_message] = (replace(message, content=Content.of(octets)), octets)
+            self._messages[self._next_message] = (structs.replace(message, content=Content.of(octets)), octets)
             uids.append(box.uidnext)
             names = _known(box, message.keywords)
             box.items.append(
