@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -376,3 +378,33 @@ async def test_check_finds_damaged_files(tmp_path: Path) -> None:
         "not a database",
     ):
         assert what in said
+
+
+def test_threads_may_work_on_their_own_files_at_once(tmp_path: Path) -> None:
+    """In a process of its own: SQLite without its locks damages memory, and the process with it."""
+    done = subprocess.run([sys.executable, "-c", THREADS, str(tmp_path)], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"fine\n"), done.stderr
+
+
+THREADS = """
+import sys, threading
+from postroom.store.embedded.database import OpenOptions, open_database
+
+def work(number):
+    for _ in range(30):
+        db = open_database(f"{sys.argv[1]}/{number}.db", OpenOptions(), cache_kib=64, create=True)
+        db.pragma("synchronous", 0)
+        db.execute("CREATE TABLE IF NOT EXISTS t(x); BEGIN")
+        for _ in range(100):
+            db.execute("INSERT INTO t VALUES (zeroblob(6000))")
+        db.execute("COMMIT; SELECT sum(length(x)) FROM t").fetchall()
+        db.execute("DELETE FROM t")
+        db.close()
+
+threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("fine")
+"""

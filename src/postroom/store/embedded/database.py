@@ -29,6 +29,8 @@ def _save_memory() -> None:
     with contextlib.suppress(apsw.MisuseError):
         apsw.shutdown()
         apsw.config(apsw.SQLITE_CONFIG_LOOKASIDE, *_LOOKASIDE)
+    # SQLite may be built not to do this by itself; without it the page caches of all threads share memory unlocked
+    apsw.initialize()
 
 
 _save_memory()
