@@ -382,7 +382,9 @@ async def test_check_finds_damaged_files(tmp_path: Path) -> None:
 
 def test_threads_may_work_on_their_own_files_at_once(tmp_path: Path) -> None:
     """In a process of its own: SQLite without its locks damages memory, and the process with it."""
-    done = subprocess.run([sys.executable, "-c", THREADS, str(tmp_path)], capture_output=True, check=False, timeout=60)
+    command = [sys.executable, "-c", THREADS, str(tmp_path)]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=paths, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, b"fine\n"), done.stderr
 
 
