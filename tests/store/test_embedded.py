@@ -30,6 +30,7 @@ from postroom.store.api import (
 from postroom.store.embedded import EmbeddedStore
 from postroom.store.embedded.database import OpenOptions
 from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.working import TAIL
 from postroom.testing.store_contract import SettableClock, message, received
 from postroom.testing.store_contract.build import open_account, rows, uids
 from postroom.values.flags import SEEN
@@ -318,7 +319,8 @@ DAMAGE = {
     "UPDATE mailbox SET uidnext = 2 WHERE id = 1": "UIDs lie outside",
     "UPDATE mailbox SET modseq = 99999 WHERE id = 1": "above the account's",
     "UPDATE mailbox SET modseq = 2 WHERE id = 1": "newer than the mailbox",
-    "UPDATE account SET octets = 1": "usage says",
+    "UPDATE mailbox SET account_octets = 1 WHERE id = 1": "usage says",
+    "UPDATE mailbox SET tail = substr(tail, 1, 30) WHERE id = 1": "cannot be read",
     "UPDATE page SET data = substr(data, 1, 30)": "cannot be read",
     "DELETE FROM page WHERE id & 1": "cannot be read",
     "INSERT INTO page VALUES (77 << 32, 1, x'')": "belongs to no mailbox",
@@ -341,6 +343,8 @@ async def test_check_finds_damage(tmp_path: Path, sql: str) -> None:
     async with opened(tmp_path) as store:
         account, inbox = await open_account(store)
         await account.append(inbox.id, [message(b"one"), message(b"two"), message(LARGE)])
+        await account.append(inbox.id, [message(b"more")] * TAIL)  # these and those before them go to a page
+        await account.append(inbox.id, [message(b"last")])
         await account.expunge(inbox.id, [2], only_deleted=False)
     with apsw.Connection(str(mail_db(tmp_path))) as database:
         database.execute(sql)

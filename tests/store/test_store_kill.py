@@ -71,6 +71,8 @@ def store_delivered(data: Path) -> list[str]:
     (path,) = data.glob("accounts/*/acc1/mail.db")
     database = apsw.Connection(str(path))
     rows = database.execute("SELECT queue FROM delivered").fetchall()
+    for (marks,) in database.execute("SELECT marks FROM mailbox WHERE marks <> ''"):
+        rows.extend(mark.split(" ")[:1] for mark in marks.strip("\n").split("\n"))
     for (packed,) in database.execute("SELECT uids FROM expunged"):
         assert len(unpack_uids(packed))
     database.close()

@@ -19,7 +19,7 @@ import apsw
 
 from postroom.store.api.feed import Feed, Hint
 from postroom.store.api.pages import Snapshot
-from postroom.store.embedded.account_read import load_image, page_id, read_counters
+from postroom.store.embedded.account_read import load_image, page_id, read_counters, read_marks, read_totals
 from postroom.store.embedded.codec import pack_fixed, pack_flags
 from postroom.store.embedded.database import ACCOUNT_CHECKPOINT_PAGES, OpenOptions, open_database, rollback
 from postroom.store.embedded.disk import Disk, discard
@@ -30,10 +30,12 @@ from postroom.values.clock import Clock
 _WRITE_PAGE = "REPLACE INTO page VALUES (?, ?, ?)"
 _WRITE_MAILBOX = (
     "UPDATE mailbox SET uidnext = ?, modseq = ?, messages = ?, unseen = ?, deleted = ?, size = ?, next_page = ?,"
-    " history = ?, keywords = ? WHERE id = ?"
+    " history = ?, paged = ?, account_modseq = ?, next_message = ?, account_octets = ?, account_messages = ?,"
+    " keywords = ?, tail = ?, marks = ? WHERE id = ?"
 )
+#: characters of marks a mailbox's row keeps: with a full tail it still fits a page of the file
+_MOST_MARKS: Final = 768
 _LONG_WAL: Final = 512 * 1024
-_READ_ACCOUNT = "SELECT modseq, uidvalidity, next_message, octets, messages FROM account"
 _WRITE_ACCOUNT = "UPDATE account SET modseq = ?, uidvalidity = ?, next_message = ?, octets = ?, messages = ?"
 
 
@@ -50,7 +52,7 @@ class Surroundings:
 class AccountFile:
     """One account's mail.db as the committer sees it."""
 
-    __slots__ = ("_version", "_writer", "around", "id", "images", "layout", "rows", "totals")
+    __slots__ = ("_version", "_writer", "around", "id", "images", "layout", "marks", "rows", "totals")
 
     def __init__(self, account: str, layout: AccountLayout, around: Surroundings) -> None:
         self.id = account
@@ -59,6 +61,7 @@ class AccountFile:
         self.images: dict[int, Image] = {}
         self.rows: dict[int, Counters] = {}  # mailbox rows as our last commit left them
         self.totals: Totals | None = None
+        self.marks: dict[int, str] = {}  # mailbox -> its newest deliveries; read with the totals
         self._version = -1  # of the file after our last commit, while rows and totals are right
         self._writer: apsw.Connection | None = None
 
@@ -102,10 +105,10 @@ class AccountFile:
 
 @dataclass(slots=True)
 class Totals:
-    """The account's row."""
+    """The account's counters."""
 
-    modseq: int
     uidvalidity: int
+    modseq: int
     next_message: int
     octets: int
     messages: int
@@ -132,8 +135,9 @@ class AccountUnit:
         self.connection = connection
         self.now = file.around.clock.now()
         if file.totals is None:
-            row: Any = connection.execute(_READ_ACCOUNT).get
-            file.totals = Totals(*row)
+            uidvalidity: Any = connection.execute("SELECT uidvalidity FROM account").get
+            file.marks = read_marks(connection)
+            file.totals = Totals(uidvalidity, *read_totals(connection))
         self.totals = file.totals
         self._boxes: dict[int, Working] = {}
         self._changes = 0
@@ -182,6 +186,41 @@ class AccountUnit:
         """The mailbox was removed in this transaction: nothing of it is to be written."""
         self._boxes.pop(mailbox, None)
         self.file.rows.pop(mailbox, None)
+        self._store_marks(mailbox)
+
+    def is_delivered(self, delivery: tuple[str, str]) -> bool:
+        """Was this (queue id, recipient) delivered into the account before?"""
+        mark = _mark(delivery)
+        for marks in self.file.marks.values():
+            if mark in marks:
+                return True
+        sql = "SELECT 1 FROM delivered WHERE queue = ? AND recipient = ?"
+        return self.connection.execute(sql, delivery).fetchone() is not None
+
+    def remember(self, mailbox: int, delivery: tuple[str, str]) -> None:
+        """Delivered, in this transaction, into a mailbox that it changes."""
+        marks = f"{self.file.marks.get(mailbox, chr(10))}{_mark(delivery)[1:]}{self.now:.0f}\n"
+        self.file.marks[mailbox] = marks
+        if len(marks) > _MOST_MARKS:
+            self._store_marks(mailbox)
+
+    def forget_deliveries(self, before: float) -> None:
+        """Those before a time cannot be repeated any more."""
+        for mailbox, marks in list(self.file.marks.items()):
+            if float(marks.split("\n", 2)[1].rpartition("\t")[2]) < before:
+                self._store_marks(mailbox)
+                self.connection.execute("UPDATE mailbox SET marks = '' WHERE id = ?", (mailbox,))
+        self.connection.execute("DELETE FROM delivered WHERE time < ?", (before,))
+
+    def _store_marks(self, mailbox: int) -> None:
+        """Move a mailbox's marks to the table."""
+        marks = self.file.marks.pop(mailbox, "").strip("\n")
+        rows = []
+        for mark in marks.split("\n") if marks else ():
+            delivery, _, time = mark.rpartition("\t")
+            rows.append((*delivery.split(" ", 1), float(time)))
+        if rows:
+            self.connection.executemany("INSERT OR IGNORE INTO delivered VALUES (?, ?, ?)", rows)
 
     def snapshot(self, mailbox: int) -> Snapshot:
         """After the commit: the mailbox as this transaction left it."""
@@ -224,26 +263,41 @@ class AccountUnit:
     def _write(self) -> dict[int, Image]:
         """Write pages, mailbox rows and the account's row; gives the new images of changed mailboxes."""
         touched: dict[int, Image] = {}
-        pages: list[tuple[int, int, bytes]] = []
-        rows: list[tuple[object, ...]] = []
+        totals, marks = self.totals, self.file.marks
         for mailbox, box in self._boxes.items():
             if not box.changed:
                 continue
             touched[mailbox] = box.image()
-            pages.extend(_packed(box))
-            rows.append(_counters(box.row))
-            if box.dropped:
-                ids = [(page_id(mailbox, number),) for number in box.dropped]
-                self.connection.executemany("DELETE FROM page WHERE id IN (?1, ?1 | 1)", ids)
-        if pages:
-            self.connection.executemany(_WRITE_PAGE, pages)
-        if rows:
-            self.connection.executemany(_WRITE_MAILBOX, rows)
-        row = self.totals
-        self.connection.execute(
-            _WRITE_ACCOUNT, (row.modseq, row.uidvalidity, row.next_message, row.octets, row.messages)
-        )
+            row = box.row
+            if box.pack_tail():
+                row.paged = row.modseq
+                self._write_pages(box)
+            self.connection.execute(
+                _WRITE_MAILBOX,
+                (
+                    row.uidnext, row.modseq, row.messages, row.unseen, row.deleted, row.size, row.next_page,
+                    row.history, row.paged, totals.modseq, totals.next_message, totals.octets, totals.messages,
+                    row.keywords, row.tail, marks.get(mailbox, ""), mailbox,
+                ),
+            )  # fmt: skip
+        if self._list_changed or not touched:
+            self.connection.execute(
+                _WRITE_ACCOUNT,
+                (totals.modseq, totals.uidvalidity, totals.next_message, totals.octets, totals.messages),
+            )
         return touched
+
+    def _write_pages(self, box: Working) -> None:
+        if box.dropped:
+            ids = [(page_id(box.row.id, number),) for number in box.dropped]
+            self.connection.executemany("DELETE FROM page WHERE id IN (?1, ?1 | 1)", ids)
+        rows = _packed(box)
+        if rows:
+            self.connection.executemany(_WRITE_PAGE, rows)
+
+
+def _mark(delivery: tuple[str, str]) -> str:
+    return f"\n{delivery[0]} {delivery[1]}\t"
 
 
 def _packed(box: Working) -> list[tuple[int, int, bytes]]:
@@ -253,21 +307,6 @@ def _packed(box: Working) -> list[tuple[int, int, bytes]]:
     rows = [(page_id(mailbox, number), version, pack_fixed(pages[at(number)])) for number in box.fixed]
     rows += [(page_id(mailbox, number) | 1, version, pack_flags(pages[at(number)])) for number in box.flags]
     return rows
-
-
-def _counters(row: Counters) -> tuple[object, ...]:
-    return (
-        row.uidnext,
-        row.modseq,
-        row.messages,
-        row.unseen,
-        row.deleted,
-        row.size,
-        row.next_page,
-        row.history,
-        row.keywords,
-        row.id,
-    )
 
 
 def _publish(feed: Feed, hints: list[Hint]) -> None:

@@ -16,9 +16,9 @@ import apsw
 from postroom.store.api.account import MailboxInfo, Rendered, Usage
 from postroom.store.api.errors import NotFound, StoreUnavailable
 from postroom.store.api.pages import Page, Snapshot
-from postroom.store.embedded.codec import unpack_flags, unpack_page, unpack_uids
+from postroom.store.embedded.codec import pack_tail, unpack_flags, unpack_page, unpack_tail, unpack_uids
 from postroom.store.embedded.layout import AccountLayout
-from postroom.store.embedded.working import Counters, Image
+from postroom.store.embedded.working import LAST, Counters, Image
 from postroom.values.content import Content
 
 _INFO: Final = (
@@ -26,8 +26,14 @@ _INFO: Final = (
     " FROM mailbox"
 )
 _COUNTERS: Final = (
-    "SELECT id, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, next_page, history, keywords"
-    " FROM mailbox WHERE id = ?"
+    "SELECT id, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, next_page, history, paged,"
+    " keywords, tail FROM mailbox WHERE id = ?"
+)
+#: bare columns beside max() come from the row that has it (SQLite, "Bare columns in an aggregate query")
+_ACCOUNT: Final = (
+    "SELECT max(modseq), next_message, octets, messages FROM"
+    " (SELECT modseq, next_message, octets, messages FROM account"
+    " UNION ALL SELECT account_modseq, next_message, account_octets, account_messages FROM mailbox)"
 )
 _COLUMNS: Final = frozenset({"envelope", "structure", "bodystructure", "parts"})
 _RANGE: Final = {name: f"SELECT {name} FROM message WHERE id BETWEEN ? AND ?" for name in _COLUMNS}
@@ -107,11 +113,16 @@ def load_image(reader: apsw.Connection, row: Counters, known: Image | None) -> I
     """Pages of a mailbox, reusing those of `known` that are as they were. Inside a transaction."""
     first, last = page_id(row.id, 0), page_id(row.id + 1, 0) - 1
     old = dict(zip(known.numbers, known.snapshot.pages, strict=True)) if known else {}
-    if not old or known is None:
+    tail = old.pop(LAST, None)
+    if known is not None and known.snapshot.modseq >= row.paged:
+        pages = old
+    elif not old or known is None:
         halves = dict(_rows(reader, "SELECT id, data FROM page WHERE id BETWEEN ? AND ?", (first, last)))
         pages = {key >> 1 & 0x7FFFFFFF: unpack_page(halves[key], halves[key | 1]) for key in halves if not key & 1}
     else:
         pages = _refresh(reader, (first, last), old, known.snapshot.modseq)
+    if row.tail:
+        pages[LAST] = tail if tail is not None and pack_tail(tail) == row.tail else unpack_tail(row.tail)
     keywords = tuple(row.keywords.split("\n")) if row.keywords else ()
     snapshot = Snapshot(row.id, row.uidvalidity, row.uidnext, row.modseq, tuple(pages.values()), keywords)
     return Image(snapshot, tuple(pages))
@@ -208,5 +219,16 @@ def read_vanished(reader: apsw.Connection, mailbox: int, since: int) -> Sequence
 
 def read_usage(reader: apsw.Connection) -> Usage:
     """Octets and messages of all mailboxes."""
-    octets, messages = _rows(reader, "SELECT octets, messages FROM account", ())[0]
+    _, _, octets, messages = read_totals(reader)
     return Usage(octets, messages)
+
+
+def read_totals(reader: apsw.Connection) -> tuple[int, int, int, int]:
+    """The account's MODSEQ, next message id, octets and messages."""
+    modseq, next_message, octets, messages = _rows(reader, _ACCOUNT, ())[0]
+    return modseq, next_message, octets, messages
+
+
+def read_marks(reader: apsw.Connection) -> dict[int, str]:
+    """Mailbox -> its newest deliveries: a line feed, then lines of "queue id recipient<tab>time"."""
+    return dict(_rows(reader, "SELECT id, marks FROM mailbox WHERE marks <> ''", ()))

@@ -12,7 +12,7 @@ from functools import reduce
 from hashlib import sha256
 from itertools import compress
 from operator import or_
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -38,6 +38,7 @@ from postroom.store.embedded.working import Working, translate_keywords
 IN_ROW: Final = 64 * 1024
 
 _INSERT_MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_BODY: Final = "INSERT INTO body VALUES (?, ?)"
 _REFER: Final = (
     "INSERT INTO extra SELECT value, 1 FROM carray(?) WHERE true ON CONFLICT (message) DO UPDATE SET count = count + 1"
 )
@@ -54,84 +55,73 @@ class Append:
 
     def __call__(self, unit: AccountUnit) -> Callable[[], AppendResult]:
         box = unit.open(self.mailbox)
-        box.room_for(len(self.messages))
-        octets = sum(message.content.size for message in self.messages)
-        self._check_quota(unit, octets)
+        messages, count = self.messages, len(self.messages)
+        box.room_for(count)
+        octets = sum([message.content.size for message in messages])
+        if self.delivery is not None and unit.is_delivered(self.delivery):
+            raise DeliveredAlready(self.delivery[0])  # before the quota: it is in, and a bounce now would be a lie
+        if self.quota and unit.totals.octets + octets > self.quota:
+            raise OverQuota(f"the account holds {unit.totals.octets} of {self.quota} octets")
         keywords = self._keywords(box)
-        if self.delivery is not None:
-            _remember_delivery(unit, self.delivery)
         modseq = unit.next_modseq()
+        if self.delivery is not None:
+            unit.remember(self.mailbox, self.delivery)
         totals = unit.totals
-        first, count = totals.next_message, len(self.messages)
+        first = totals.next_message
         totals.next_message += count
         totals.octets += octets
         totals.messages += count
-        _insert_messages(unit, first, self.messages)
-        page = Page(
-            array("I"),
-            bytes([message.flags for message in self.messages]),
-            keywords,
-            array("Q"),
-            array("Q", range(first, first + count)),
-            array("I", [message.content.size for message in self.messages]),
-            array("q", [message.internaldate for message in self.messages]),
-        )
-        uids = box.add(page, modseq)
+        uids: Sequence[int]
+        if count == 1 and not keywords:
+            (new,) = messages
+            _insert_message(unit, first, new)
+            uids = (box.add_one(first, octets, new.internaldate, new.flags, modseq),)
+        else:
+            for number, new in enumerate(messages, first):
+                _insert_message(unit, number, new)
+            uids = box.add(_page(messages, first, keywords or repeat("Q", 0, count)), modseq)
         uidvalidity = box.row.uidvalidity
         return lambda: AppendResult(uidvalidity, tuple(uids), unit.snapshot(self.mailbox))
 
-    def _check_quota(self, unit: AccountUnit, octets: int) -> None:
-        if not self.quota or unit.totals.octets + octets <= self.quota:
-            return
-        if self.delivery is not None and _delivered(unit, self.delivery):
-            raise DeliveredAlready(self.delivery[0])  # it is in: a bounce now would be a lie
-        raise OverQuota(f"the account holds {unit.totals.octets} of {self.quota} octets")
-
-    def _keywords(self, box: Working) -> array[int]:
-        names = dict.fromkeys(name for message in self.messages for name in message.keywords)
+    def _keywords(self, box: Working) -> array[int] | None:
+        """The messages' keywords as bits of the mailbox, which learns them; None when there are none."""
+        names: dict[str, None] = {}
+        for message in self.messages:
+            if message.keywords:
+                names.update(dict.fromkeys(message.keywords))
         if not names:
-            return repeat("Q", 0, len(self.messages))
+            return None
         box.keyword_bits(tuple(names), learn=True)
         return array("Q", [box.keyword_bits(message.keywords, learn=False) for message in self.messages])
 
 
-def _delivered(unit: AccountUnit, delivery: tuple[str, str]) -> bool:
-    row = unit.connection.execute("SELECT 1 FROM delivered WHERE queue = ? AND recipient = ?", delivery).fetchone()
-    return row is not None
+def _page(messages: Sequence[NewMessage], first: int, keywords: array[int]) -> Page:
+    """Columns of new messages, without UIDs and MODSEQs."""
+    return Page(
+        array("I"),
+        bytes([message.flags for message in messages]),
+        keywords,
+        array("Q"),
+        array("Q", range(first, first + len(messages))),
+        array("I", [message.content.size for message in messages]),
+        array("q", [message.internaldate for message in messages]),
+    )
 
 
-def _remember_delivery(unit: AccountUnit, delivery: tuple[str, str]) -> None:
-    unit.connection.execute("INSERT OR IGNORE INTO delivered VALUES (?, ?, ?)", (*delivery, unit.now))
-    if not unit.connection.changes():
-        raise DeliveredAlready(delivery[0])
-
-
-def _insert_messages(unit: AccountUnit, first: int, messages: Sequence[NewMessage]) -> None:
-    rows: list[tuple[Any, ...]] = []
-    bodies: list[tuple[int, bytes]] = []
-    for number, new in enumerate(messages, first):
-        content, prefix, digest = new.content, None, new.content.digest
-        if content.path or len(content.data) > IN_ROW:
-            prefix, digest = _place_body(unit, new)
-        else:
-            bodies.append((number, content.data))
-            digest = sha256(content.data).digest()
-        rows.append((
-            number,
-            content.size,
-            new.internaldate,
-            new.header,
-            bytes.fromhex(new.guid),
-            digest,
-            prefix,
-            new.envelope,
-            new.structure,
-            new.bodystructure,
-            new.parts,
-        ))  # fmt: skip
-    unit.connection.executemany(_INSERT_MESSAGE, rows)
-    if bodies:
-        unit.connection.executemany("INSERT INTO body VALUES (?, ?)", bodies)
+def _insert_message(unit: AccountUnit, number: int, new: NewMessage) -> None:
+    content, prefix, execute = new.content, None, unit.connection.execute
+    if content.path or len(content.data) > IN_ROW:
+        prefix, digest = _place_body(unit, new)
+    else:
+        digest = sha256(content.data).digest()
+        execute(_INSERT_BODY, (number, content.data))
+    execute(
+        _INSERT_MESSAGE,
+        (
+            number, content.size, new.internaldate, new.header, bytes.fromhex(new.guid), digest, prefix, new.envelope,
+            new.structure, new.bodystructure, new.parts,
+        ),
+    )  # fmt: skip
 
 
 def _place_body(unit: AccountUnit, new: NewMessage) -> tuple[bytes, bytes]:

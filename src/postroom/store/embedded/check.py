@@ -15,13 +15,13 @@ from typing import Any, Final
 import apsw
 
 from postroom.store.api.store import Finding
-from postroom.store.embedded.account_read import page_id, read_counters
-from postroom.store.embedded.codec import unpack_ids, unpack_page, unpack_uids
+from postroom.store.embedded.account_read import page_id, read_counters, read_totals
+from postroom.store.embedded.codec import unpack_ids, unpack_page, unpack_tail, unpack_uids
 from postroom.store.embedded.columns import deleted, unseen
 from postroom.store.embedded.database import OpenOptions, open_database
 from postroom.store.embedded.layout import AccountLayout
 from postroom.store.embedded.sweep import stray_files
-from postroom.store.embedded.working import Counters
+from postroom.store.embedded.working import LAST, Counters
 
 _READ_AT: Final = 1024 * 1024
 
@@ -63,8 +63,7 @@ class _AccountCheck:
 
     def run(self) -> Iterator[Finding]:
         yield from check_integrity(self._reader, f"{self._place}/mail.db")
-        ((modseq, octets, messages),) = self._rows("SELECT modseq, octets, messages FROM account")
-        self._modseq: int = modseq
+        self._modseq, _, octets, messages = read_totals(self._reader)
         held = Counter[str]()
         for (mailbox,) in self._rows("SELECT id FROM mailbox"):
             row = read_counters(self._reader, mailbox)
@@ -92,13 +91,17 @@ class _AccountCheck:
         halves = {key: data for key, _, data in pages}
         if any(version > row.modseq for _, version, _ in pages):
             yield self._found(f"{place}: a page is newer than the mailbox")
-        for key in sorted({key & ~1 for key in halves}):
+        keys = sorted({key & ~1 for key in halves})
+        if row.tail:
+            keys.append(page_id(row.id, LAST))
+        for key in keys:
             try:
-                page = unpack_page(halves[key], halves[key | 1])
+                page = unpack_page(halves[key], halves[key | 1]) if key in halves else unpack_tail(row.tail)
             except (KeyError, ValueError, IndexError) as fault:
                 yield self._found(f"{place}: page {key} cannot be read: {fault!r}")
                 continue
-            if not len(page) or (key >> 1 & 0x7FFFFFFF) >= row.next_page:
+            number = key >> 1 & 0x7FFFFFFF
+            if not len(page) or (number >= row.next_page and number != LAST):
                 yield self._found(f"{place}: page {key} is empty or not numbered yet")
                 continue
             seen += page.uids

@@ -3,11 +3,13 @@
 All numbers are little-endian. Fixed columns of n messages: uids u32, sizes u32, INTERNALDATE i64, message ids u64,
 one array after the other (24 n octets). Flag columns: one octet of what follows, flags u8, then keywords u64 unless
 all are empty, then modseqs u64, or a single one when all are equal. Sets of UIDs: pairs (first, last) of u32 when that
-is shorter than the list, marked by the first octet.
+is shorter than the list, marked by the first octet. The newest messages of a mailbox lie in its own row instead, one
+record each (41 octets: uid, size, date, id, flags, keywords, modseq), because a delivery then only adds a record.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from collections.abc import Sequence
@@ -22,6 +24,9 @@ _LIST: Final = b"\0"
 _RANGES: Final = b"\1"
 
 FIXED_OCTETS: Final = 24
+
+#: one message of the tail: UID, octets, INTERNALDATE, message id, flags, keywords, MODSEQ
+RECORD: Final = struct.Struct("<IIqQBQQ")
 
 
 def _out(column: array[int]) -> bytes:
@@ -92,6 +97,31 @@ def unpack_flags(data: bytes, count: int) -> tuple[bytes, array[int], array[int]
     if not len(flags) == len(keywords) == len(modseqs) == count:
         raise ValueError("flag columns are damaged")
     return flags, keywords, modseqs
+
+
+def pack_tail(page: Page) -> bytes:
+    """The newest messages of a mailbox, as its row keeps them."""
+    return b"".join(
+        map(
+            RECORD.pack, page.uids, page.sizes, page.dates, page.messages, page.flags, page.keywords, page.modseqs
+        )
+    )  # fmt: skip
+
+
+def unpack_tail(data: bytes) -> Page:
+    """The page again. Raises ValueError."""
+    if len(data) % RECORD.size:
+        raise ValueError("the tail is damaged")
+    uids, sizes, dates, messages, flags, keywords, modseqs = zip(*RECORD.iter_unpack(data), strict=True)
+    return Page(
+        array("I", uids),
+        bytes(flags),
+        array("Q", keywords),
+        array("Q", modseqs),
+        array("Q", messages),
+        array("I", sizes),
+        array("q", dates),
+    )
 
 
 def pack_uids(uids: Sequence[int]) -> bytes:

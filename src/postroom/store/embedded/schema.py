@@ -39,12 +39,17 @@ CREATE INDEX entry_next ON entry(next) WHERE next IS NOT NULL;
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 
-#: account: counters. mailbox: counters as STATUS needs them; next_page: number of the next new page.
+#: account: the account's counters as the last change of the list of mailboxes left them. Every row of mailbox has them
+#:   too (account_*, next_message), as they were when it was written: the row with the highest account_modseq is right.
+#:   So a delivery writes one row for the mailbox and the account.
+#: mailbox: counters as STATUS needs them; next_page: number of the next new page; paged: MODSEQ of the last change of
+#:   rows in `page`; tail: the newest messages, row by row (codec.py), before they move to a page; marks: the newest
+#:   deliveries into it, before they move to `delivered`. What a delivery changes lies in this one row.
 #: message: rendered once, never changed; prefix NULL: the octets are in `body`, else in the file named by guid
 #:   after these octets. extra: references to a message beyond the first (COPY), narrow so that copying a thousand
 #:   messages does not rewrite a thousand wide rows.
 #: page: packed columns (codec.py), id = mailbox << 32 | page << 1 | kind (0 fixed columns, 1 flags), so that a
-#:   mailbox is one range and the two halves of a tail page share a leaf; version: MODSEQ when it was written.
+#:   mailbox is one range and the halves of a small page share a leaf; version: MODSEQ when it was written.
 #: expunged: what left a mailbox at one MODSEQ; messages NULL once the octets are swept (or when it was a move).
 #: No index on MODSEQ anywhere but there: it would make a bulk STORE five times dearer.
 ACCOUNT_VERSION: Final = 1
@@ -58,7 +63,10 @@ CREATE TABLE mailbox(
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
     special_use TEXT NOT NULL, subscribed INTEGER NOT NULL, uidnext INTEGER NOT NULL, modseq INTEGER NOT NULL,
     messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, size INTEGER NOT NULL,
-    next_page INTEGER NOT NULL, history INTEGER NOT NULL, keywords TEXT NOT NULL
+    next_page INTEGER NOT NULL, history INTEGER NOT NULL, paged INTEGER NOT NULL DEFAULT 0,
+    account_modseq INTEGER NOT NULL DEFAULT 0, next_message INTEGER NOT NULL DEFAULT 0,
+    account_octets INTEGER NOT NULL DEFAULT 0, account_messages INTEGER NOT NULL DEFAULT 0,
+    keywords TEXT NOT NULL, tail BLOB NOT NULL DEFAULT x'', marks TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE page(id INTEGER PRIMARY KEY, version INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE message(

@@ -103,7 +103,7 @@ class Tidy:
 
     def __call__(self, unit: AccountUnit) -> Callable[[], None]:
         connection = unit.connection
-        connection.execute("DELETE FROM delivered WHERE time < ?", (self.now - DELIVERED_DAYS * 86_400,))
+        unit.forget_deliveries(self.now - DELIVERED_DAYS * 86_400)
         counts: list[Any] = connection.execute(
             "SELECT e.mailbox, count(*), m.id FROM expunged AS e LEFT JOIN mailbox AS m ON m.id = e.mailbox"
             " WHERE e.messages IS NULL AND e.time < ? GROUP BY e.mailbox",

@@ -1,8 +1,8 @@
 """A mailbox while a transaction changes it: pages and counters in memory, written once when the unit commits.
 
-So a batch of twenty deliveries into one mailbox writes its tail page once. Pages hold up to FULL messages; new ones
-go to a tail page of at most TAIL, which is joined to the page before it when it is full, so that a delivery rewrites
-little. Page numbers only grow; a page keeps its number while it lives.
+So a batch of twenty deliveries into one mailbox writes its tail once. Pages hold up to FULL messages; new ones go to
+a tail of at most TAIL, which lies in the mailbox's row and is joined to the page before it when it is full, so that a
+delivery rewrites little. Page numbers only grow; a page keeps its number while it lives. The tail has the number LAST.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from postroom.store.api.errors import StoreError, TooManyKeywords
 from postroom.store.api.pages import Page, Snapshot
-from postroom.store.embedded.codec import repeat
+from postroom.store.embedded.codec import RECORD, pack_tail, repeat
 from postroom.store.embedded.columns import (
     Bits,
     change_flags,
@@ -26,12 +26,15 @@ from postroom.store.embedded.columns import (
     join,
     unseen,
 )
+from postroom.values.flags import DELETED, SEEN
 
 FULL: Final = 512
-TAIL: Final = 64
+TAIL: Final = 48
+LAST: Final = 2**31 - 1
 _MERGE_BELOW: Final = FULL // 4
 _MAX_UID: Final = 2**32 - 1
 MAX_KEYWORDS: Final = 64
+_NO_KEYWORDS: Final = array("Q", (0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,9 @@ class Counters:
     size: int
     next_page: int
     history: int
+    paged: int  # MODSEQ of the last change of pages outside the tail
     keywords: str  # names joined by line feeds
+    tail: bytes
 
 
 class Working:
@@ -128,19 +133,52 @@ class Working:
         row.modseq = modseq
         return uids
 
+    def add_one(self, message: int, size: int, date: int, flags: int, modseq: int) -> int:
+        """Append a message without keywords; gives its UID. What `add` does, at a third of its price."""
+        row = self.row
+        uid = row.uidnext
+        if self._appended or not self.numbers or self.numbers[-1] != LAST or len(self.pages[-1].flags) >= TAIL:
+            new = Page(
+                array("I"), bytes((flags,)), _NO_KEYWORDS, array("Q"), array("Q", (message,)), array("I", (size,)),
+                array("q", (date,)),
+            )  # fmt: skip
+            self.add(new, modseq)
+            return uid
+        old = self.pages[-1]
+        self.pages[-1] = Page(
+            old.uids + array("I", (uid,)),
+            old.flags + bytes((flags,)),
+            old.keywords + _NO_KEYWORDS,
+            old.modseqs + array("Q", (modseq,)),
+            old.messages + array("Q", (message,)),
+            old.sizes + array("I", (size,)),
+            old.dates + array("q", (date,)),
+        )
+        row.tail += RECORD.pack(uid, size, date, message, flags, 0, modseq)
+        row.uidnext = uid + 1
+        row.messages += 1
+        row.unseen += not flags & SEEN
+        row.deleted += flags & DELETED and 1
+        row.size += size
+        row.modseq = modseq
+        return uid
+
     def settle(self) -> None:
         """Put appended messages into pages."""
         if not self._appended:
             return
         new, self._appended = self._appended, []
-        number = -1
-        if self.pages and len(self.pages[-1]) <= TAIL:
+        if self.numbers and self.numbers[-1] == LAST:
             new.insert(0, self.pages.pop())
-            number = self.numbers.pop()
+            self.numbers.pop()
         tail = join(new)
-        if len(tail) > TAIL and self.pages and len(self.pages[-1]) < FULL:
-            if number >= 0:
-                self.dropped.add(number)
+        self.fixed.add(LAST)
+        if len(tail) <= TAIL:
+            self.pages.append(tail)
+            self.numbers.append(LAST)
+            return
+        number = -1
+        if self.pages and len(self.pages[-1]) < FULL:
             tail = join((self.pages.pop(), tail))
             number = self.numbers.pop()
         for begin in range(0, len(tail), FULL):
@@ -200,6 +238,14 @@ class Working:
                 self._drop(self.numbers.pop(place))
                 self.fixed.add(self.numbers[place - 1])
                 self.flags.add(self.numbers[place - 1])
+
+    def pack_tail(self) -> bool:
+        """Bring the row's tail up to date; are there rows of `page` to write?"""
+        if LAST in self.fixed or LAST in self.flags or LAST in self.dropped:
+            self.row.tail = pack_tail(self.pages[-1]) if self.numbers and self.numbers[-1] == LAST else b""
+            for numbers in (self.fixed, self.flags, self.dropped):
+                numbers.discard(LAST)
+        return bool(self.fixed or self.flags or self.dropped)
 
     def _drop(self, number: int) -> None:
         self.dropped.add(number)
