@@ -86,6 +86,9 @@ class FakeLink:
         self.handshakes += 1
         self.tls = TLS
 
+    def is_stuck(self) -> bool:
+        return self.choke is not None
+
     def deadline(self, seconds: float) -> None:
         self.seconds = seconds
 

@@ -389,6 +389,18 @@ async def test_deadline_in_a_long_answer_sends_no_bye(house: House) -> None:
     assert client.hear() == b""
 
 
+async def test_a_slow_client_may_take_longer_than_the_deadline(house: House) -> None:
+    client = await house.selected()
+    await client.feed(b"a1 APPEND INBOX {5+}\r\nabcde\r\n")
+    client.link.choke = asyncio.Event()
+    await client.say("a2 FETCH 1 BODY.PEEK[]")
+    client.link.is_stuck = lambda: False  # type: ignore[method-assign]  # it takes what is sent, if slowly
+    client.link.seconds = 0.0
+    client.driver.expired()
+    assert client.link.alive
+    assert client.link.seconds == house.limits.idle_imap
+
+
 async def test_a_fault_of_the_machinery_ends_the_connection_and_is_logged(house: House) -> None:
     client = await house.selected()
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+T = TypeVar("T")
 SERVICES = (25, 587, 465, 24, 143, 993, 110, 995)
 
 
@@ -116,3 +121,72 @@ def stop_demo(running: Running, number: int = signal.SIGTERM) -> int:
 def needs(program: str) -> pytest.MarkDecorator:
     """Skip where the system program is missing, and say so."""
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+def serve_again(before: Running) -> Running:
+    """`postroom serve` on the folder of a demo that has stopped; waits until every port answers."""
+    folder = Path(before.data).parent
+    process = subprocess.Popen(
+        [sys.executable, "-m", "postroom.cli.main", "serve", "--config", before.config],
+        stdout=subprocess.PIPE,
+        stderr=(folder / "stderr.log").open("w"),
+        text=True,
+        env=environment(),
+    )
+    for port in before.ports.values():
+        _answers(process, before.host, port)
+    return replace(before, process=process, pids=children(process.pid))
+
+
+def _answers(process: subprocess.Popen[str], host: str, port: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended"
+        try:
+            socket.create_connection((host, port), 5).close()
+        except OSError:
+            continue
+        return
+    raise AssertionError(f"port {port} does not answer")
+
+
+def children(pid: int) -> list[int]:
+    """The processes started by this one, the hashing process first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def named(server: Running, name: str) -> int:
+    """The process id of "hashing" or "worker N"; 0 while it is not there."""
+    for pid in children(server.process.pid):
+        try:
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if title.rstrip(b"\0 ") == f"postroom: {name}".encode():
+            return pid
+    return 0
+
+
+def until(what: Callable[[], T], seconds: float = 15.0) -> T:
+    """The first true answer of `what`, asked again and again."""
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < deadline, f"{what} did not come true in {seconds} s"
+        select.select([], [], [], 0.02)
+    return answer
+
+
+def events(server: Running, name: str) -> list[dict[str, Any]]:
+    """What the log tells under this name."""
+    lines = (Path(server.data).parent / "server.log").read_text().splitlines()
+    return [told for told in map(json.loads, lines) if told["event"] == name]
+
+
+def configure(server: Running, **keys: object) -> None:
+    """Change keys of the configuration file, which names each of them."""
+    path = Path(server.config)
+    text = path.read_text()
+    for key, value in keys.items():
+        text, count = re.subn(rf"(?m)^#? ?{key} = .*$", lambda _, k=key, v=value: f"{k} = {json.dumps(v)}", text)
+        assert count == 1, (key, count)
+    path.write_text(text)

@@ -2,7 +2,8 @@
 
 Every worker listens on a Unix socket. The other workers connect to it and write hints, one line each; commands connect
 to it, write one JSON line and read one JSON line. Hints of one loop turn are merged and leave in one write to each
-peer; they carry no data, so a lost connection costs only latency until it is there again (see store.api.feed).
+peer; they carry no data, so a lost connection costs only latency until it is there again (see store.api.feed): then
+everybody there looks again.
 Trust: whoever may open the socket (mode 0700 folder) is the administrator.
 On failure: a line that cannot be read is answered with {"error": …} and changes nothing.
 """
@@ -24,6 +25,8 @@ Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 LINE_LIMIT = 64 * 1024
 RECONNECT_SECONDS = 0.5
+#: in place of hints that could not be sent
+MISSED = b"M\n"
 
 
 class Mesh:
@@ -36,6 +39,7 @@ class Mesh:
         self._feed = feed
         self._command = command
         self._links: dict[int, asyncio.Transport] = {}
+        self._behind: set[int] = set()  # who was not told everything
         self._pending: dict[tuple[str, int], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole = asyncio.Event()
@@ -77,14 +81,23 @@ class Mesh:
     def _flush(self) -> None:
         lines = "".join(f"H {account} {box} {modseq}\n" for (account, box), modseq in self._pending.items()).encode()
         self._pending.clear()
-        for link in self._links.values():
-            if link.get_write_buffer_size() < LINE_LIMIT:  # a peer that hangs loses hints, never our memory
-                link.write(lines)
+        for peer, link in self._links.items():
+            if link.get_write_buffer_size() >= LINE_LIMIT:
+                self._behind.add(peer)  # a peer that hangs loses hints, never our memory
+                continue
+            if peer in self._behind:
+                self._behind.discard(peer)
+                link.write(MISSED)
+            link.write(lines)
 
     def receive(self, line: bytes) -> None:
         """A hint from another worker."""
         _, account, mailbox, modseq = line.split(b" ")
         self._feed.receive(Hint(account.decode(), int(mailbox), int(modseq)))
+
+    def missed(self) -> None:
+        """Another worker could not tell us everything."""
+        self._feed.missed()
 
     def answer(self, line: bytes, transport: asyncio.Transport) -> None:
         """A command: run it and write its answer."""
@@ -112,6 +125,7 @@ class Mesh:
                 self._links[peer] = transport
                 if len(self._links) == len(self._peers):
                     self._whole.set()
+                transport.write(MISSED)  # nobody knows what there was to tell meanwhile
                 await outgoing.lost
                 self._links.pop(peer, None)
                 self._whole.clear()
@@ -159,5 +173,7 @@ class _Incoming(asyncio.Protocol):
             if line.startswith(b"H "):
                 with contextlib.suppress(ValueError):
                     self._mesh.receive(line)
+            elif line == MISSED[:-1]:
+                self._mesh.missed()
             else:
                 self._mesh.answer(line, self._transport)

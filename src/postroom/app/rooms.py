@@ -86,9 +86,6 @@ class Service(Protocol):
     """What drives the connections of a protocol."""
 
     def driver(self, link: Link, listener: Listener) -> Driver: ...
-    def stop(self) -> None: ...
-    @property
-    def connections(self) -> int: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,13 +95,14 @@ class Services:
     of: dict[Spoken, Service]
     imap: imap.ImapService
     pop3: pop3.Pop3Service
+    smtp: smtp.SmtpService
     relay: Relay
     before: list[Services] = field(default_factory=list)
 
     def sessions(self) -> dict[str, int]:
         """Open connections by protocol."""
         counts = {
-            "smtp": self.of[Spoken.SMTP].connections,
+            "smtp": self.smtp.connections,
             "imap": self.imap.connections,
             "pop3": self.pop3.connections,
         }
@@ -115,23 +113,27 @@ class Services:
 
     async def recheck(self) -> None:
         """The directory changed: sessions of accounts that may no longer log in are ended."""
-        await self.imap.recheck()
-        for older in self.before:
-            await older.imap.recheck()
+        for services in (self, *self.before):
+            await services.imap.recheck()
+            await services.pop3.recheck()
+            await services.smtp.recheck()
 
     def retire(self, newer: Services) -> None:
         """Newer services take over."""
-        newer.before = [older for older in (*self.before, self) if any(older.sessions().values())]
+        newer.before = [older for older in (*self.before, self) if any(older.sessions().values()) or older.relay.busy]
 
     async def stop(self) -> None:
-        """Say goodbye to every client and finish what is being relayed."""
-        for older in self.before:
-            await older.stop()
-        for service in set(self.of.values()):
-            service.stop()
-        await self.imap.settled()
-        await self.pop3.settled()
-        await self.relay.stop()
+        """Say goodbye to every client, wait for what they are in the middle of, and finish what is being relayed."""
+        everything = (self, *self.before)
+        for services in everything:
+            for service in (services.imap, services.pop3, services.smtp):
+                service.stop()
+        for services in everything:
+            await services.smtp.settled()
+            await services.imap.settled()
+            await services.pop3.settled()
+        for services in everything:
+            await services.relay.stop()
 
 
 def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
@@ -185,7 +187,6 @@ def build_services(core: Core, config: Config) -> Services:
     gate = ConnectionGate(config.limits, core.plan.tables, core.slot, rates)
     throttle = LoginThrottle(config.limits, core.plan.tables, core.slot, core.clock)
     relay = Relay(core.queue, config, core.wheel, core.events, password=relay_password(config))
-    core.queue.subscribe("remote", relay.take)
 
     def logins(service: str) -> Logins:
         return Logins(
@@ -237,7 +238,7 @@ def build_services(core: Core, config: Config) -> Services:
         Spoken.IMAP: boxes,
         Spoken.POP3: drops,
     }
-    return Services(of=spoken, imap=boxes, pop3=drops, relay=relay)
+    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay)
 
 
 def relay_password(config: Config) -> str:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import structs
 
 from postroom.app.plan import Plan
 from postroom.app.privileges import become_user
@@ -20,6 +22,7 @@ from postroom.app.runfolder import SUPERVISOR_LOCK, AlreadyRunning, RunFolder
 from postroom.app.supervisor import Role, Supervisor
 from postroom.config import Config, ConfigError, load
 from postroom.net.listen import ListenError, bind_all
+from postroom.net.tls import CertificateError, Certificates
 from postroom.observe.log import Events
 
 START_SECONDS = 30.0
@@ -46,15 +49,16 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
     try:
         become_user(config)
         events = Events(config.log.level, config.log.file, process="supervisor")
-        roles = [Role("hashing", lambda said: hash_passwords(plan, said))] if plan.hashing else []
+        current = Current(plan)
+        roles = [Role("hashing", lambda said: hash_passwords(current.plan, said))] if plan.hashing else []
         roles += [
-            Role(f"worker {slot}", lambda said, slot=slot: run_worker(plan, slot, said), plan.forget(slot))  # type: ignore[misc]
+            Role(f"worker {slot}", lambda said, slot=slot: run_worker(current.plan, slot, said), plan.forget(slot))  # type: ignore[misc]
             for slot in range(plan.workers)
         ]
         supervisor = Supervisor(
             roles,
             config.server.shutdown_seconds,
-            reload=lambda: _reloadable(path, events),
+            reload=lambda: current.reload(events),
             closing=plan.close_sockets,
             report=events,
         )
@@ -91,11 +95,26 @@ def make_plan(config: Config, path: Path) -> Plan:
     return Plan.make(config, path, workers, sockets)
 
 
-def _reloadable(path: Path, events: Events) -> bool:
-    """Whether the configuration on disk can be used; if not, the old one stays in force."""
-    try:
-        load(path)
-    except ConfigError as fault:
-        events("config.refused", reason=str(fault))
-        return False
-    return True
+@dataclass(slots=True)
+class Current:
+    """The plan that a process started from now on gets: with the configuration of the last good reload."""
+
+    plan: Plan
+
+    def reload(self, events: Events) -> bool:
+        """Whether the configuration on disk can be used; if not, the old one stays in force.
+
+        What the running processes are built around stays until a restart: ports, the data folder, the event loop.
+        """
+        old = self.plan.config
+        try:
+            fresh = load(self.plan.path)
+            if fresh.tls.certificate:
+                Certificates(fresh.tls)
+        except (ConfigError, CertificateError) as fault:
+            events("config.refused", reason=str(fault))
+            return False
+        server = structs.replace(fresh.server, data=old.server.data, event_loop=old.server.event_loop)
+        config = structs.replace(fresh, listener=old.listener, server=server)
+        self.plan = replace(self.plan, config=config)
+        return True

@@ -89,6 +89,7 @@ class Worker:
         self._events.wait_with(loop.call_later)
         self._core = build_core(self._plan, self._slot, self._events, self._wheel)
         self._services = build_services(self._core, self._config)
+        self._core.queue.subscribe("remote", self._services.relay.take)
         if self._slot == 0:
             await self._core.store.adopt(self._plan.workers)  # what a time with more workers left in its queues
         folder = RunFolder(self._config.server.data)
@@ -135,12 +136,13 @@ class Worker:
         """SIGHUP: new connections get the new configuration and certificates; a bad one changes nothing."""
         try:
             config = load(self._plan.path)
+            services = build_services(self._core, config)
             if self._certificates is not None:
                 self._certificates.reload(config.tls)
-            services = build_services(self._core, config)
         except (ConfigError, CertificateError, OSError) as fault:
             self._events("config.refused", reason=str(fault))
             return
+        self._core.queue.subscribe("remote", services.relay.take)
         self._services.retire(services)
         self._services = services
         self._events("config.reloaded", slot=self._slot)
@@ -180,12 +182,12 @@ class Worker:
         for server in self._servers:
             server.close()
         keeper.cancel()
-        try:
-            async with asyncio.timeout(self._config.server.shutdown_seconds * 0.8):
-                await self._services.stop()
-                await self._core.stop()
-        except TimeoutError:
-            self._events("session.fault", service="worker", reason="the graceful stop took too long")
+        for work, share in ((self._services.stop(), 0.6), (self._core.stop(), 0.2)):
+            try:
+                async with asyncio.timeout(self._config.server.shutdown_seconds * share):
+                    await work
+            except TimeoutError:  # clients that do not end in time are cut off; what was accepted is in the queue
+                self._events("worker.hurried", slot=self._slot)
         queue.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(queue, keeper, return_exceptions=True)

@@ -27,6 +27,8 @@ Endpoint = tuple[str, int]
 
 _JOIN_UP_TO = 65536  # more than this is handed to the transport at once instead of being collected
 _NOWHERE: Endpoint = ("", 0)
+#: seconds a peer has to take the last words, before it is cut off
+LINGER = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Link(asyncio.Protocol):
         "_loop",
         "_lost",
         "_make_driver",
+        "_moved",
         "_options",
         "_out",
         "_paused",
@@ -147,7 +150,7 @@ class Link(asyncio.Protocol):
         self._held: list[bytes] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._receiving = self._flush_due = self._paused = self._choked = self._upgrading = False
-        self._ended = self._closing = False
+        self._ended = self._closing = self._moved = False
         self._lost = True  # until connected
 
     # what a driver uses
@@ -236,6 +239,12 @@ class Link(asyncio.Protocol):
         self._upgrading = True
         drive(self._handshake())  # its first step is taken at once: no octet can arrive in between
 
+    def is_stuck(self) -> bool:
+        """True when something waits for the peer and it has taken nothing since this was last asked."""
+        stuck = self._choked and not self._moved
+        self._moved = False
+        return stuck
+
     def deadline(self, seconds: float) -> None:
         """(Re)arm the deadline: `expired` in `seconds`, give or take the wheel's resolution. 0 disarms."""
         if self._lost:
@@ -261,7 +270,7 @@ class Link(asyncio.Protocol):
                 self._read_or_wait()
 
     def close(self) -> None:
-        """Write out what was sent, then close. Nothing is received any more."""
+        """Write out what was sent, then close; who does not read is cut off. Nothing is received any more."""
         if self._closing or self._lost:
             return
         if not self._upgrading:
@@ -271,6 +280,9 @@ class Link(asyncio.Protocol):
         else:
             self._transport.abort()  # in a handshake there is nobody to say goodbye to
         self._closing = True
+        wheel = self._options.wheel
+        if not self.due or self.due > wheel.now + LINGER / wheel.resolution:
+            wheel.arm(self, LINGER)
 
     def abort(self) -> None:
         """Close at once; what waits to be written is lost."""
@@ -348,6 +360,7 @@ class Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The loop: the peer has caught up."""
         self._choked = False
+        self._moved = True
         self._wake()
         self._read_or_wait()
 
@@ -367,7 +380,9 @@ class Link(asyncio.Protocol):
 
     def expire(self) -> None:
         """The wheel: the deadline has passed."""
-        if not self._lost:
+        if self._closing:
+            self.abort()
+        elif not self._lost:
             self._driver.expired()
 
     # inside
@@ -431,7 +446,7 @@ class Link(asyncio.Protocol):
                 ssl_handshake_timeout=self._options.handshake,
                 ssl_shutdown_timeout=2.0,
             )
-        except (OSError, asyncio.CancelledError) as fault:  # ssl.SSLError is an OSError
+        except (Exception, asyncio.CancelledError) as fault:  # whatever it is, the driver must hear that it is over
             self._transport.abort()
             self._give_up(fault)
             return
@@ -453,7 +468,7 @@ class Link(asyncio.Protocol):
         self._flush()
 
     def _give_up(self, fault: BaseException) -> None:
-        reason = fault if isinstance(fault, OSError) else None
+        reason = fault if isinstance(fault, Exception) else None  # ssl.SSLError is an OSError
         if reason is not None and not hasattr(self, "_driver") and self._options.failed is not None:
             self._options.failed(self.peer[0], reason)
         self.connection_lost(reason)

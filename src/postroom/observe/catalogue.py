@@ -26,6 +26,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "process.died": Kind("error", "a process ended by itself and is started again", ("name", "status", "restart_in")),
     "worker.started": Kind("info", "a worker serves", ("slot",)),
     "worker.stopped": Kind("info", "a worker finished", ("slot",)),
+    "worker.hurried": Kind("warning", "the stop took too long; what clients had begun was cut off", ("slot",)),
     "config.refused": Kind("error", "the new configuration cannot be used, the old one stays", ("reason",)),
     "config.reloaded": Kind("info", "new connections use the new configuration", ("slot",)),
     "listener.failed": Kind("warning", "a connection never came to stand", ("host", "reason")),

@@ -110,6 +110,11 @@ class Relay:
         if self._pending:  # it came after the courier had looked for more
             self._start()
 
+    @property
+    def busy(self) -> bool:
+        """True while a connection stands or something waits to be sent."""
+        return bool(self._couriers or self._pending)
+
     async def stop(self) -> None:
         """Finish what is being sent; what has not begun stays in the queue."""
         self._stopping = True

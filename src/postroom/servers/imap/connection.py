@@ -89,7 +89,9 @@ class ImapConnection:
 
     def expired(self) -> None:
         """RFC 9051 5.4: autologout. Who does not even read is cut off: a BYE could stand inside a literal."""
-        if self._task is not None or not self._link.alive:
+        if self._task is not None and self.session.account is not None and not self._link.is_stuck():
+            self._link.deadline(self._service.limits.idle_imap)  # a slow client with a long answer
+        elif self._task is not None:
             self._link.abort()
         else:
             self.bye("Autologout; idle for too long" if self.session.account else "Login took too long")

@@ -110,8 +110,10 @@ class Pop3Connection:
     def expired(self) -> None:
         """RFC 1939 3: autologout; nothing is removed."""
         if self._task is not None and self._session.logged_in:
-            # A client that takes its time over a large message; one that takes nothing is found by TCP.
-            self._link.deadline(self._service.limits.idle_pop3)
+            if self._link.is_stuck():
+                self._link.abort()  # in the middle of a message there is no other word
+            else:  # a client that takes its time over a large message
+                self._link.deadline(self._service.limits.idle_pop3)
             return
         self._session.turn_away("Too long without a command; closing, nothing was removed")
         self._flush()

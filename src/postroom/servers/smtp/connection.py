@@ -49,6 +49,9 @@ _NAMES: Final = {profile: profile.value for profile in Profile}
 #: octets of a message that is never written to a spool (values.content: larger ones lie in a file)
 _SMALL: Final = 64 * 1024
 
+#: octets of a message that a peer must send within limits.idle_smtp to go on: 218 a second at the default
+_LEAST: Final = 64 * 1024
+
 #: RFC 4954 6 and RFC 5248 2.4: how a login is refused
 _REFUSED_LOGIN: Final = {
     Kind.WRONG: (535, "5.7.8"),
@@ -77,6 +80,7 @@ class SmtpConnection:
         "_service",
         "_session",
         "_spool",
+        "_still",
         "_tls_due",
         "_work",
     )
@@ -97,6 +101,7 @@ class SmtpConnection:
         self._peer: Peer | None = None
         self._spool: Spool | None = None
         self._work: Coroutine[Any, Any, None] | None = None  # a decision that waits for something
+        self._still = _LEAST  # octets of the message until the deadline moves
 
     # The link's side
 
@@ -108,10 +113,8 @@ class SmtpConnection:
             session.turn_away(refusal)
             self._flush()
             return
-        # A user's time for the login runs out however much is said; afterwards only silence ends a session.
         submission = session.options.profile is Profile.SUBMISSION
         self._link.deadline(limits.idle_login if submission else limits.idle_smtp)
-        self._link.patience = 0.0 if submission else limits.idle_smtp
         if limits.greeting_delay and session.options.profile is Profile.MX:
             self._greeting = asyncio.get_running_loop().call_later(limits.greeting_delay, self._greet)
         else:
@@ -132,11 +135,24 @@ class SmtpConnection:
             self._handshake = False
             self._peer = None
             session.secured(self._service.mechanisms(self._link, session.options.profile))
+        if session.receiving:
+            self._still -= len(data)
+            moves = self._still <= 0
+        else:
+            moves = b"\n" in data  # an octet now and then is no command
+        if moves:
+            self._move_deadline()
         session.feed(data)
         if self._work is None:
             self._pump()
         else:
             self._pause()
+
+    def _move_deadline(self) -> None:
+        """The peer gets on. But a user's time for the login runs out however much is said."""
+        self._still = _LEAST
+        if self._account is not None or self._session.options.profile is not Profile.SUBMISSION:
+            self._link.deadline(self._service.limits.idle_smtp)
 
     def expired(self) -> None:
         """RFC 5321 4.5.3.2.7: a peer that says nothing. Not one that waits for us."""
@@ -156,14 +172,19 @@ class SmtpConnection:
         self._service.forget(self, self._name, self._ip)
         self._log("session.closed", login=self._login, reason=str(reason or ""))
 
-    def leave(self) -> None:
-        """Say 421 when nothing is under way (graceful stop)."""
+    @property
+    def account(self) -> AccountRow | None:
+        """Who has logged in."""
+        return self._account
+
+    def leave(self, fault: Refusal | None = None) -> None:
+        """Say 421 when nothing is under way (graceful stop, account disabled)."""
         if self._greeting is not None:
             self._greeting.cancel()
         if self._handshake:
             self._link.close()
             return
-        self._session.leave()
+        self._session.leave(*([fault] if fault else []))
         if self._work is None:
             self._flush()
 
@@ -342,6 +363,7 @@ class SmtpConnection:
             accepted = await self._service.rooms.intake.accept(peer, envelope, content)
         finally:
             self._drop()
+        self._move_deadline()
         text = f"Queued as {accepted.id}"
         if self._session.options.profile is Profile.LMTP:
             self._session.results([result.refusal or text for result in accepted.results])

@@ -7,6 +7,7 @@ On failure: a connection too many is told so with 421 and closed.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ from postroom.values.refusal import Refusal
 from postroom.wire.smtp import Profile, ServerOptions, ServerSession
 
 _SUBMITTED_LINE: Final = 998  # RFC 5321 4.5.3.1.6: our own users' programs keep to it
+_DISABLED: Final = Refusal(421, "4.7.0", "This account is disabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +40,13 @@ class Rooms:
 class SmtpService:
     """Built once per worker; `driver` is what a listener needs."""
 
-    __slots__ = ("_connections", "_stopping", "limits", "options", "rooms")
+    __slots__ = ("_connections", "_settled", "_stopping", "limits", "options", "rooms")
 
     def __init__(self, rooms: Rooms, config: Config) -> None:
         self.rooms: Final = rooms
         self.limits: Final = config.limits
         self._connections: set[SmtpConnection] = set()
+        self._settled: asyncio.Event | None = None
         self._stopping = False
         limits = config.limits
         self.options: Final[dict[str, ServerOptions]] = {
@@ -99,9 +102,26 @@ class SmtpService:
         if connection in self._connections:
             self._connections.discard(connection)
             self.rooms.gate.release(service, ip)
+            if self._settled is not None and not self._connections:
+                self._settled.set()
 
     def stop(self) -> None:
         """Graceful stop: who is in the middle of a message may finish it, everybody hears 421."""
         self._stopping = True
         for connection in list(self._connections):
             connection.leave()
+
+    async def settled(self) -> None:
+        """Wait until every peer is gone; to be called after `stop`."""
+        if self._connections:
+            self._settled = asyncio.Event()
+            await self._settled.wait()
+
+    async def recheck(self) -> None:
+        """The directory changed: users whose accounts are gone or disabled hear 421 after the message in progress."""
+        for connection in list(self._connections):
+            account = connection.account
+            if account is not None:
+                row = await self.rooms.store.directory.account(account.id)
+                if row is None or row.disabled:
+                    connection.leave(_DISABLED)

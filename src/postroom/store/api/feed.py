@@ -58,6 +58,11 @@ class Feed:
             for callback in list(listeners.values()):
                 callback(hint)
 
+    def missed(self) -> None:
+        """Hints from another process may have been lost: everybody looks again."""
+        for account in list(self._subscribers):
+            self.receive(Hint(account, 0, 0))
+
 
 def _nobody(_hint: Hint) -> None:
     """Where hints go while there is only one process."""

@@ -132,8 +132,17 @@ class ServerSession:
 
     @property
     def synopses(self) -> dict[str, str]:
-        """The commands of this service and how they are written."""
-        return SYNOPSES[self.options.profile]
+        """The commands that may be said here and how they are written."""
+        known = SYNOPSES[self.options.profile]
+        absent = {"AUTH"} if not self.mechanisms else set()
+        if self.secure or not self.starttls:
+            absent.add("STARTTLS")
+        return {name: synopsis for name, synopsis in known.items() if name not in absent}
+
+    @property
+    def receiving(self) -> bool:
+        """True while octets of a message come."""
+        return self.incoming is not None
 
     def next_event(self) -> Event | None:
         """The next thing to decide; None when an answer or more input is needed."""
@@ -211,6 +220,8 @@ class ServerSession:
         self._challenged = True
         self.reader.limit = _AUTH_LINE
         self.out.append(b"334 " + binascii.b2a_base64(data, newline=False) + b"\r\n")
+        if self._leaving:
+            self.turn_away(self._leaving)
 
     def authenticated(self, login: str) -> None:
         """The client is this user."""
