@@ -398,7 +398,7 @@ async def test_a_slow_client_may_take_longer_than_the_deadline(house: House) -> 
     client.link.seconds = 0.0
     client.driver.expired()
     assert client.link.alive
-    assert client.link.seconds == house.limits.idle_imap
+    assert client.link.seconds == house.service.limits.idle_imap
 
 
 async def test_a_fault_of_the_machinery_ends_the_connection_and_is_logged(house: House) -> None:
