@@ -386,3 +386,18 @@ def test_who_is_exempt_still_counts_towards_the_total() -> None:
     handshakes.leave("a")
     assert handshakes.enter("b")
     assert handshakes.under_way == 2
+
+
+async def test_a_peer_that_never_reads_is_cut_off_in_the_end(site: Serve) -> None:
+    here = await site()
+    _, writer = await connect(here.port, limit=1024)
+    driver = await here.driver()
+    driver.link.send(b"x" * 20_000_000)
+    await asyncio.sleep(0)
+    assert driver.link.is_stuck()
+    driver.link.close()
+    here.wheel.turn(29)
+    assert driver.link.standing
+    here.wheel.turn(2)
+    await driver.until("closed")
+    writer.close()

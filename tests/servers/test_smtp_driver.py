@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import smtplib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import aiosmtplib
@@ -333,3 +334,77 @@ async def test_leaving_in_the_handshake(house: House, stop: bool) -> None:
         else:
             wire.writer.write(b"no handshake\r\n")
         await house.nobody_left()
+
+
+async def drip(wire: Wire, octets: bytes) -> bytes:
+    """Send one octet after the other until the server has had enough; what it said."""
+    for octet in octets:
+        wire.writer.write(bytes((octet,)))
+        try:
+            return await asyncio.wait_for(wire.reader.read(200), 0.02)
+        except TimeoutError:
+            continue
+    raise AssertionError("the server still waits")
+
+
+async def test_octets_now_and_then_do_not_keep_a_message_open(house: House) -> None:
+    house.limits(idle_smtp=0.2)
+    async with Wire(await house.serve(Protocol.SMTP)) as wire:
+        await wire.reply()
+        wire.writer.write(ENVELOPE + b"DATA\r\n")
+        for _ in range(4):
+            await wire.reply()
+        assert (await drip(wire, b"x\r\n" * 100)).startswith(b"421 4.4.2 ")
+    await house.nobody_left()
+
+
+async def test_octets_now_and_then_are_no_command(house: House) -> None:
+    house.limits(idle_smtp=0.2)
+    async with Wire(await house.serve(Protocol.SMTP)) as wire:
+        await wire.reply()
+        assert (await drip(wire, b"x" * 300)).startswith(b"421 4.4.2 ")
+
+
+async def test_a_message_that_comes_fast_enough_may_take_its_time(house: House) -> None:
+    """More than 64 KiB within each deadline."""
+    house.limits(idle_smtp=0.3)
+    async with Wire(await house.serve(Protocol.SMTP)) as wire:
+        await wire.reply()
+        wire.writer.write(ENVELOPE + b"DATA\r\nFrom: a@b.test\r\n\r\n")
+        for _ in range(4):
+            await wire.reply()
+        for _ in range(12):
+            wire.writer.write((b"y" * 70 + b"\r\n") * 1000)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(wire.reader.read(100), 0.08)
+        wire.writer.write(b".\r\n")
+        assert (await wire.reply()).startswith(b"250 ")
+
+
+async def test_help_lists_what_may_be_said_here(house: House) -> None:
+    async with Wire(await house.serve(Protocol.SMTP)) as wire:
+        await wire.reply()
+        wire.writer.write(b"HELP\r\n")
+        lines = []
+        while (line := await wire.line())[3:4] == b"-":
+            lines.append(line)
+        names = {line[10:].split(b" ")[0] for line in lines}
+        assert b"AUTH" not in names and b"STARTTLS" in names
+        assert (await wire.ask(b"HELP AUTH")).startswith(b"504 ")
+
+
+async def test_who_loses_the_account_is_sent_away(house: House) -> None:
+    house.loopback = True
+    async with Wire(await house.serve(Protocol.SUBMISSION)) as wire:
+        await wire.reply()
+        await wire.ask(b"EHLO client.test")
+        assert (await wire.ask(b"AUTH PLAIN AGFubkBoZXJlLnRlc3QAc2VjcmV0")).startswith(b"235")
+        assert house.smtp is not None
+        await house.smtp.recheck()
+        assert (await wire.ask(b"NOOP")).startswith(b"250")
+        row = await house.store.directory.account("a1")
+        assert row is not None
+        await house.store.directory.put_account(replace(row, disabled=True))
+        await house.smtp.recheck()
+        assert (await wire.rest()).startswith(b"421 4.7.0 ")
+    await asyncio.wait_for(house.smtp.settled(), 5)

@@ -118,7 +118,6 @@ class Link(asyncio.Protocol):
         "_upgrading",
         "_waiter",
         "due",
-        "patience",
         "peer",
         "slot",
         "tls",
@@ -143,8 +142,6 @@ class Link(asyncio.Protocol):
         self._local = local
         self.tls: TlsInfo | None = None
         self.due = self.slot = 0
-        #: seconds that the deadline is put off by whatever the peer sends; 0: the driver sees to it
-        self.patience = 0.0
         self._out: list[Octets] = []
         self._queued = 0
         self._held: list[bytes] | None = None
@@ -330,13 +327,6 @@ class Link(asyncio.Protocol):
                 self._held = []
             self._held.append(data)
             return
-        if self.patience:
-            wheel = self._options.wheel
-            due = wheel.now + int(self.patience / wheel.resolution) + 1
-            if 0 < self.slot <= due:
-                self.due = due  # as the wheel itself would do: this is on the way of every command
-            else:
-                wheel.arm(self, self.patience)
         self._receiving = True
         try:
             self._driver.received(data)

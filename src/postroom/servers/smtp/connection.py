@@ -388,8 +388,7 @@ class SmtpConnection:
             return
         self._exchange = self._peer = None
         self._account = step
-        self._link.patience = self._service.limits.idle_smtp
-        self._link.deadline(self._link.patience)
+        self._link.deadline(self._service.limits.idle_smtp)
         self._session.authenticated(step.login)
 
     def _drop(self) -> None:
