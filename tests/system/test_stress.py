@@ -216,7 +216,8 @@ def test_all_clients_see_the_same_in_the_end(folder: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert not faults, (seed, faults)
+    log = (folder / "server.log").read_text() + (folder / "stderr.log").read_text()
+    assert not faults, (seed, faults, [line for line in log.splitlines() if '"info"' not in line][-30:])
     for box in BOXES:
         # what is still on its way from the queue arrives: the same answer twice means that it is quiet
         fresh = Client(server, box, 0)
