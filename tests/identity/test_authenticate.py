@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from argon2.exceptions import VerifyMismatchError
 
 from postroom.config import Passwords
 from postroom.identity import AccountDisabled, BadCredentials, Directory, Identity, PasswordsUnavailable
 from postroom.identity.cache import VerdictCache
-from postroom.identity.hashing import LONGEST_PASSWORD, decoy, make_hasher
+from postroom.identity.hashing import LONGEST_PASSWORD, InlineHasher, decoy, make_hasher
 from postroom.store.api import StoreUnavailable
 from postroom.store.memory import MemoryStore
 from postroom.wire.sasl import derive_scram_keys
@@ -157,3 +159,30 @@ def test_digests_tell_texts_apart() -> None:
     assert cache.digest("a\0b") != cache.digest("a", "b")
     assert cache.digest("a") != VerdictCache(b"other", 300, StandingClock()).digest("a")
     assert cache.digest("a,", "b") != cache.digest("a", ",b")
+
+
+class GatedHasher(CountingHasher):
+    """Answers when it is told to."""
+
+    __slots__ = ("gate",)
+
+    async def verify(self, stored: str, password: str) -> bool:
+        self.asked.append((stored, password))
+        await self.gate.wait()
+        return await InlineHasher.verify(self, stored, password)
+
+
+async def test_a_storm_of_one_login_is_hashed_once(
+    store: MemoryStore, directory: Directory, clock: StandingClock
+) -> None:
+    hasher = GatedHasher(CHEAP)
+    hasher.gate = asyncio.Event()
+    identity = Identity(store.directory, hasher, clock, CHEAP)
+    login = "ann@example.com"
+    storm = [asyncio.ensure_future(identity.authenticate(login, "ann's good password")) for _ in range(50)]
+    wrong = [asyncio.ensure_future(identity.authenticate(login, "some wrong password")) for _ in range(5)]
+    await asyncio.sleep(0)
+    hasher.gate.set()
+    assert {row.login for row in await asyncio.gather(*storm)} == {login}
+    assert all(isinstance(one, BadCredentials) for one in await asyncio.gather(*wrong, return_exceptions=True))
+    assert len(hasher.asked) == 2

@@ -33,9 +33,9 @@ class HashingClient:
     __slots__ = ("_limit", "_loop", "_number", "_seconds", "_sock", "_waiting")
 
     def __init__(
-        self, sock: socket.socket, *, limit: int = 64, seconds: float = 15.0, first: int | None = None
+        self, sock: socket.socket, *, limit: int = 256, seconds: float = 30.0, first: int | None = None
     ) -> None:
-        """limit: requests under way (64 of them take two to three seconds); seconds: deadline of each.
+        """limit: requests under way (256 of them take about ten seconds); seconds: deadline of each.
 
         first: number of the first request. Random by default: an answer meant for a worker that died must never fit
         a request of the one that took its place.

@@ -8,6 +8,7 @@ On failure: identity.errors; StoreError when the directory cannot be read.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Final
 
@@ -15,11 +16,11 @@ import msgspec
 
 from postroom.config import Passwords
 from postroom.identity.cache import VerdictCache
-from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.identity.errors import AccountDisabled, BadCredentials, PasswordsUnavailable
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher, decoy
 from postroom.identity.model import Hosted, Resolution
 from postroom.identity.routing import Routing, find_row
-from postroom.store.api import AccountRow, DirectoryStore
+from postroom.store.api import AccountRow, DirectoryStore, StoreError
 from postroom.values.address import Address, BadAddress
 from postroom.values.clock import Clock
 from postroom.wire.sasl import ScramKeys, saslprep
@@ -31,7 +32,17 @@ _REMEMBERED: Final = 10_000
 class Identity:
     """Answers for one worker. postmaster: address for mail to a postmaster nobody has set up, "" the first account."""
 
-    __slots__ = ("_cache", "_decoy", "_directory", "_found", "_generation", "_hasher", "_resolved", "_routing")
+    __slots__ = (
+        "_asked",
+        "_cache",
+        "_decoy",
+        "_directory",
+        "_found",
+        "_generation",
+        "_hasher",
+        "_resolved",
+        "_routing",
+    )
 
     def __init__(
         self,
@@ -46,6 +57,7 @@ class Identity:
         self._directory = directory
         self._hasher = hasher
         self._cache = VerdictCache(secrets.token_bytes(32), passwords.cache_seconds, clock)
+        self._asked: dict[bytes, asyncio.Future[bool]] = {}
         self._decoy = decoy(passwords)
         self._routing = Routing(directory, hostname, postmaster)
         # answers of this generation of the directory, only for addresses that are ours
@@ -161,6 +173,24 @@ class Identity:
         digest = self._cache.digest(login, stored, password)
         verdict = self._cache.get(digest)
         if verdict is None:
-            verdict = await self._hasher.verify(stored, password)
-            self._cache.put(digest, verdict)
+            verdict = await self._asked_once(digest, stored, password)
         return verdict and password != ""
+
+    async def _asked_once(self, digest: bytes, stored: str, password: str) -> bool:
+        """Hash, but a device that opens ten connections at once makes one request, not ten."""
+        under_way = self._asked.get(digest)
+        if under_way is not None:
+            return await asyncio.shield(under_way)
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked[digest] = answer
+        try:
+            verdict = await self._hasher.verify(stored, password)
+        except BaseException as fault:
+            answer.set_exception(fault if isinstance(fault, StoreError) else PasswordsUnavailable("nobody answered"))
+            answer.exception()  # perhaps nobody else waits for it
+            raise
+        finally:
+            del self._asked[digest]
+        self._cache.put(digest, verdict)
+        answer.set_result(verdict)
+        return verdict
