@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from postroom.config import Tls, TlsMode
-from postroom.net import Handshakes
+from postroom.net import Handshakes, Link, LinkOptions, Wheel
 
 from .conftest import Recorder, Serve
 
@@ -401,3 +401,36 @@ async def test_a_peer_that_never_reads_is_cut_off_in_the_end(site: Serve) -> Non
     here.wheel.turn(2)
     await driver.until("closed")
     writer.close()
+
+
+class Forgetful(asyncio.Transport):
+    """A transport whose loop never says that it is gone."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+    def write(self, data: object) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_a_connection_the_loop_forgot_is_over_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postroom.net.link._FORGOTTEN", 0.0)
+    wheel = Wheel()
+    heard: list[Recorder] = []
+
+    def make(link: Link) -> Recorder:
+        heard.append(Recorder(link))
+        return heard[0]
+
+    link = Link(make, LinkOptions(wheel=wheel))
+    link.connection_made(Forgetful())
+    link.close()
+    wheel.turn(60)
+    assert await asyncio.wait_for(heard[0].events.get(), 5) == "connected"
+    assert await asyncio.wait_for(heard[0].events.get(), 5) == "closed"
+    link.connection_lost(None)
+    assert heard[0].events.empty(), "said once"

@@ -27,6 +27,7 @@ Endpoint = tuple[str, int]
 
 _JOIN_UP_TO = 65536  # more than this is handed to the transport at once instead of being collected
 _NOWHERE: Endpoint = ("", 0)
+_FORGOTTEN = 5.0  # seconds after a last abort() until a connection is taken for gone
 #: seconds a peer has to take the last words, before it is cut off
 LINGER = 30.0
 
@@ -372,6 +373,8 @@ class Link(asyncio.Protocol):
         """The wheel: the deadline has passed."""
         if self._closing:
             self.abort()
+            # should the loop have forgotten to tell us that this connection is gone, it is over all the same
+            self._loop.call_later(_FORGOTTEN, self.connection_lost, None)
         elif not self._lost:
             self._driver.expired()
 
