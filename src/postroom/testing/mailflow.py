@@ -14,6 +14,7 @@ from postroom.store.api import (
     Recipient,
     RecipientState,
     StoreUnavailable,
+    new_entry,
 )
 from postroom.values.address import Address
 from postroom.values.content import Content
@@ -69,31 +70,7 @@ class FakeQueueStore:
     async def accept(self, entry: NewEntry) -> Entry:
         self._check()
         content = entry.content.with_prefix(entry.trace)
-        kept = Entry(
-            id=entry.id,
-            slot=0,
-            sender=entry.sender,
-            received=entry.received,
-            size=content.size,
-            content=content,
-            recipients=tuple(
-                Recipient(
-                    index=index,
-                    address=new.address,
-                    route=new.route,
-                    orcpt=new.orcpt,
-                    notify=new.notify,
-                    next_try=entry.received,
-                )
-                for index, new in enumerate(entry.recipients)
-            ),
-            envid=entry.envid,
-            ret=entry.ret,
-            body=entry.body,
-            smtputf8=entry.smtputf8,
-            account=entry.account,
-            peer=entry.peer,
-        )
+        kept = new_entry(entry, 0, content)
         self.kept[entry.id] = kept
         return kept
 

@@ -38,6 +38,7 @@ from postroom.store.api.queue import (
     QueueStore,
     Recipient,
     RecipientState,
+    new_entry,
 )
 from postroom.store.api.store import Finding, Spool, Store
 
@@ -79,4 +80,5 @@ __all__ = [
     "StoreUnavailable",
     "TooManyKeywords",
     "Usage",
+    "new_entry",
 ]

@@ -87,6 +87,36 @@ class Entry:
     peer: str = ""
 
 
+def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
+    """The entry as accepted; content: with the trace in front."""
+    recipients = tuple(
+        Recipient(
+            index=index,
+            address=recipient.address,
+            route=recipient.route,
+            orcpt=recipient.orcpt,
+            notify=recipient.notify,
+            next_try=new.received,
+        )
+        for index, recipient in enumerate(new.recipients)
+    )
+    return Entry(
+        id=new.id,
+        slot=slot,
+        sender=new.sender,
+        received=new.received,
+        size=content.size,
+        content=content,
+        recipients=recipients,
+        envid=new.envid,
+        ret=new.ret,
+        body=new.body,
+        smtputf8=new.smtputf8,
+        account=new.account,
+        peer=new.peer,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFilter:
     """Which entries a command means; empty fields match everything, text matches as substring."""

@@ -17,13 +17,13 @@ from typing import Final, TypeVar
 import apsw
 
 from postroom.store.api.errors import StoreError
-from postroom.store.api.queue import Entry, NewEntry, QueueFilter, Recipient, RecipientState
+from postroom.store.api.queue import Entry, NewEntry, QueueFilter, Recipient, RecipientState, new_entry
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.disk import Disk, keep_file, keep_octets
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.queue_file import QueueFile, QueueUnit, due_rows, open_slot, select, with_octets
-from postroom.store.embedded.queue_rows import chosen, is_over, new_entry, next_try, pack, settle
+from postroom.store.embedded.queue_rows import chosen, is_over, next_try, pack, settle
 from postroom.values.content import Content
 
 T = TypeVar("T")

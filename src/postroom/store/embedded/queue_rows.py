@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from postroom.store.api.queue import Entry, NewEntry, QueueFilter, Recipient, RecipientState
+from postroom.store.api.queue import Entry, QueueFilter, Recipient, RecipientState
 from postroom.values.content import Content
 
 TERMINAL: Final = frozenset({RecipientState.DELIVERED, RecipientState.BOUNCED, RecipientState.DROPPED})
@@ -49,36 +49,6 @@ class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(PackedEntry).decode
-
-
-def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
-    """The entry as accepted; content: with the trace in front."""
-    recipients = tuple(
-        Recipient(
-            index=index,
-            address=recipient.address,
-            route=recipient.route,
-            orcpt=recipient.orcpt,
-            notify=recipient.notify,
-            next_try=new.received,
-        )
-        for index, recipient in enumerate(new.recipients)
-    )
-    return Entry(
-        id=new.id,
-        slot=slot,
-        sender=new.sender,
-        received=new.received,
-        size=content.size,
-        content=content,
-        recipients=recipients,
-        envid=new.envid,
-        ret=new.ret,
-        body=new.body,
-        smtputf8=new.smtputf8,
-        account=new.account,
-        peer=new.peer,
-    )
 
 
 def pack(entry: Entry) -> bytes:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from postroom.store.api import Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError
+from postroom.store.api import Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError, new_entry
 from postroom.values.content import Content
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -24,32 +24,7 @@ class MemoryQueue:
         if not _SAFE_ID.fullmatch(entry.id) or entry.id in self._entries:
             raise StoreError(f"queue id {entry.id!r} is unfit or in use")
         content = Content.of(entry.trace + entry.content.read())
-        recipients = tuple(
-            Recipient(
-                index=index,
-                address=item.address,
-                route=item.route,
-                orcpt=item.orcpt,
-                notify=item.notify,
-                next_try=entry.received,
-            )
-            for index, item in enumerate(entry.recipients)
-        )
-        kept = Entry(
-            id=entry.id,
-            slot=self._slot,
-            sender=entry.sender,
-            received=entry.received,
-            size=content.size,
-            content=content,
-            recipients=recipients,
-            envid=entry.envid,
-            ret=entry.ret,
-            body=entry.body,
-            smtputf8=entry.smtputf8,
-            account=entry.account,
-            peer=entry.peer,
-        )
+        kept = new_entry(entry, self._slot, content)
         self._entries[entry.id] = kept
         return kept
 
