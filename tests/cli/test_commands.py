@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import click
 import pytest
 
 from postroom.cli.main import COMMANDS, main, root
+from postroom.store.embedded import EmbeddedStore
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -407,3 +409,17 @@ def test_serve_refuses_what_config_check_calls_fatal(postroom: Any, site: Path) 
 def test_no_permission_to_read_the_configuration(postroom: Any, site: Path) -> None:
     (site / "postroom.toml").chmod(0)
     assert postroom("user", "list").code == 77
+
+
+def test_check_looks_at_each_account_once(tmp_path: Path) -> None:
+    looked: list[tuple[int, int]] = []
+
+    async def work() -> None:
+        store = EmbeddedStore(str(tmp_path / "data"), None)
+        for account in ("one", "two"):
+            await store.create_account(account, [("INBOX", "")])
+        assert [finding async for finding in store.check(progress=lambda *step: looked.append(step))] == []
+        await store.close()
+
+    asyncio.run(work())
+    assert looked == [(1, 2), (2, 2)]

@@ -40,13 +40,13 @@ async def _check(site: Site, login: str, *, quiet: bool) -> list[Finding]:
             if not rows:
                 raise CommandFailed(Exit.NOT_FOUND, f"there is no account {login}")
             return [finding async for finding in store.check(rows[0].id)]
-        findings = []
         show = sys.stderr.isatty() and not quiet
-        for number, row in enumerate(rows, 1):
+
+        def progress(number: int, of: int) -> None:
             if show:
-                click.echo(f"\r\x1b[K{number} of {len(rows)}  {row.login}", nl=False, err=True)
-            findings += [finding async for finding in store.check(row.id)]
+                click.echo(f"\r\x1b[Kaccount {number} of {of}", nl=False, err=True)
+
+        findings = [finding async for finding in store.check(progress=progress)]
         if show:
             click.echo("\r\x1b[K", nl=False, err=True)
-        findings += [finding async for finding in store.check() if not rows or "accounts/" not in finding.place]
         return findings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,12 @@ from postroom.store.api.directory import DirectoryStore
 from postroom.store.api.feed import Feed
 from postroom.store.api.queue import QueueStore
 from postroom.values.content import Content
+
+Progress = Callable[[int, int], None]
+
+
+def unheard(_number: int, _of: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,11 @@ class Store(Protocol):
         """Drop what was expunged more than keep_expunged seconds before now; gives the number of messages removed."""
         ...
 
-    def check(self, account: str | None = None) -> AsyncIterator[Finding]:
-        """Every broken invariant (docs/architecture.md, invariants); nothing when all is well."""
+    def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:
+        """Every broken invariant (docs/store.md, invariants); nothing when all is well.
+
+        progress: told the number of the account that is looked at, and of how many.
+        """
         ...
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 
 from postroom.store.api.queue import Entry
-from postroom.store.api.store import Finding
+from postroom.store.api.store import Finding, Progress
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import sweep_account_folders
 from postroom.store.embedded.check import check_account, check_integrity
@@ -65,10 +65,13 @@ class Caretaker:
         await asyncio.to_thread(sweep_strays, self._around.disk, file.layout.bodies, named.__contains__, self._grace)
         return removed
 
-    async def check(self, account: str | None, directory: EmbeddedDirectory) -> AsyncIterator[Finding]:
+    async def check(
+        self, account: str | None, directory: EmbeddedDirectory, progress: Progress
+    ) -> AsyncIterator[Finding]:
         """Broken invariants of one account, or of everything."""
         accounts = [account] if account is not None else await asyncio.to_thread(self._account_ids)
-        for one in accounts:
+        for number, one in enumerate(accounts, 1):
+            progress(number, len(accounts))
             for finding in await asyncio.to_thread(_checked, self._check_account, one):
                 yield finding
         if account is not None:

@@ -18,7 +18,7 @@ import apsw
 
 from postroom.store.api.errors import NotFound, StoreError
 from postroom.store.api.feed import Feed
-from postroom.store.api.store import Finding
+from postroom.store.api.store import Finding, Progress, unheard
 from postroom.store.embedded.account import EmbeddedAccount, Pool
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import make_account_folder, remove_account_folder
@@ -161,8 +161,8 @@ class EmbeddedStore:
     async def sweep(self, now: float, keep_expunged: float) -> int:
         return await self._care.sweep(now, keep_expunged)
 
-    def check(self, account: str | None = None) -> AsyncIterator[Finding]:
-        return self._care.check(account, self._directory)
+    def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:
+        return self._care.check(account, self._directory, progress)
 
     async def adopt(self, workers: int) -> int:
         """Take over the queue of slots from `workers` on, left by a time with more workers; how many entries."""

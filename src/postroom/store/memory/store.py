@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from postroom.store.api import Feed, Finding, NotFound
+from postroom.store.api.store import Progress, unheard
 from postroom.store.memory.account import MemoryAccount
 from postroom.store.memory.directory import MemoryDirectory
 from postroom.store.memory.queue import MemoryQueue
@@ -77,7 +78,7 @@ class MemoryStore:
     async def sweep(self, now: float, keep_expunged: float) -> int:
         return sum(account.sweep(now - keep_expunged) for account in self._accounts.values())
 
-    async def check(self, account: str | None = None) -> AsyncIterator[Finding]:
+    async def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:
         nothing: tuple[Finding, ...] = ()
         for finding in nothing:
             yield finding
