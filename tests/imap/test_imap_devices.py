@@ -399,6 +399,29 @@ async def test_seen_by_reading_reaches_the_other_device(house: House) -> None:
     )
 
 
+async def test_seen_by_reading_when_another_was_quicker(house: House) -> None:
+    r"""The other device's change is committed, but its hint has not come yet: the reader must hear of all flags."""
+    devices = await two(house, 2)
+    await devices["1"].do("STORE 2 +FLAGS.SILENT (\\Seen \\Flagged $new)")
+    devices["2"].driver.session.news = False
+    await play(
+        devices,
+        """
+        C2: b1 FETCH 1:2 BODY[TEXT]
+        S2: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $new)
+        S2: * 1 FETCH (BODY[TEXT] {7}
+        S2: Hello
+        S2:  FLAGS (\\Seen))
+        S2: * 2 FETCH (BODY[TEXT] {7}
+        S2: Hello
+        S2:  FLAGS (\\Flagged \\Seen $new))
+        S2: b1 OK ...
+        C2: b2 NOOP
+        S2: b2 OK ...
+        """,
+    )
+
+
 async def test_append_is_seen_by_the_other_device(house: House) -> None:
     devices = await two(house, 0)
     data = message(1)

@@ -101,9 +101,10 @@ def _without_gone(
 
 
 async def _mark_seen(session: Session, selection: Selection) -> frozenset[int]:
-    r"""Set \Seen where it is missing (RFC 9051 6.4.5: BODY[…]); the UIDs whose rows must show it.
+    r"""Set \Seen where the client believes it missing (RFC 9051 6.4.5: BODY[…]); the UIDs whose rows must show flags.
 
-    A store that cannot write now does not keep the message from being read.
+    Those are all of them, not only what this changed: another client may have been quicker, and `stored` takes the
+    client to know the flags from now on. A store that cannot write now does not keep the message from being read.
     """
     uids: list[int] = []
     for _, page, begin, end in selection.runs():
@@ -119,5 +120,7 @@ async def _mark_seen(session: Session, selection: Selection) -> frozenset[int]:
         result = await session.me.store_flags(box.id, uids, change)
     except StoreError:
         return frozenset()
-    box.view.stored(result, uids, change, silent=False)
-    return frozenset(result.changed)
+    stored = box.view.stored(result, uids, change, silent=False)
+    if stored.keywords is not None:  # somebody else's, come with this commit
+        updates.send_flags(session, stored.keywords)
+    return frozenset(uids)
