@@ -17,7 +17,14 @@ from postroom.store.api.account import (
     StoreFlagsResult,
     Usage,
 )
-from postroom.store.api.directory import AccountRow, AliasRow, DirectoryStore, DomainRow
+from postroom.store.api.directory import (
+    AccountRow,
+    AliasRow,
+    DirectoryStore,
+    DomainRow,
+    KeyState,
+    SigningKeyRow,
+)
 from postroom.store.api.errors import (
     DeliveredAlready,
     MailboxExists,
@@ -58,6 +65,7 @@ __all__ = [
     "FlagChange",
     "FlagOp",
     "Hint",
+    "KeyState",
     "MailboxExists",
     "MailboxHasChildren",
     "MailboxInfo",
@@ -72,6 +80,7 @@ __all__ = [
     "Recipient",
     "RecipientState",
     "Rendered",
+    "SigningKeyRow",
     "Snapshot",
     "Spool",
     "Store",

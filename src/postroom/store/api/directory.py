@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -43,6 +45,28 @@ class AliasRow:
     disabled: bool = False
 
 
+class KeyState(StrEnum):
+    """Where a DKIM key stands in its life (RFC 5863 5.1)."""
+
+    NEXT = "next"  # to be published; signs once the DNS shows it
+    ACTIVE = "active"  # signs
+    RETIRED = "retired"  # signs no more; stays published while mail it signed may still be verified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeyRow:
+    """A DKIM key of a hosted domain. algorithm: "rsa-sha256" or "ed25519-sha256"; private: PKCS #8 in PEM;
+    since: when it came into its state, in Unix seconds.
+    """
+
+    domain: str
+    selector: str
+    algorithm: str
+    private: str = field(repr=False)
+    state: KeyState = KeyState.NEXT
+    since: float = 0.0
+
+
 class DirectoryStore(Protocol):
     """Look-ups are answered from a cache that is checked against the file at each call.
 
@@ -56,7 +80,7 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_domain(self, name: str) -> None:
-        """Raises NotFound; StoreError while accounts or aliases of it exist."""
+        """Its signing keys go with it. Raises NotFound; StoreError while accounts or aliases of it exist."""
         ...
 
     async def account(self, account: str) -> AccountRow | None: ...
@@ -75,6 +99,18 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_alias(self, address: str) -> None: ...
+
+    async def signing_keys(self, domain: str) -> tuple[SigningKeyRow, ...]:
+        """The domain's DKIM keys, oldest first (by time, then selector)."""
+        ...
+
+    async def put_signing_keys(self, rows: Sequence[SigningKeyRow]) -> None:
+        """Insert or replace by (domain, selector), all in one transaction. Raises NotFound without the domain."""
+        ...
+
+    async def remove_signing_key(self, domain: str, selector: str) -> None:
+        """Raises NotFound."""
+        ...
 
     async def version(self) -> int:
         """A number that changes with every change, whoever made it; cheap."""

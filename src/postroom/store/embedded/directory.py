@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import apsw
 
-from postroom.store.api.directory import AccountRow, AliasRow, DomainRow
+from postroom.store.api.directory import AccountRow, AliasRow, DomainRow, KeyState, SigningKeyRow
 from postroom.store.api.errors import NotFound, StoreError
 from postroom.store.embedded import schema
 from postroom.store.embedded.committer import Committer
@@ -167,6 +167,7 @@ class EmbeddedDirectory:
                 if db.execute(f"SELECT 1 FROM {table} WHERE domain = ?", (name,)).fetchone():
                     raise StoreError(f"the domain still has an {table}")
             _delete_one(db, "domain", "name", name)
+            db.execute("DELETE FROM signing_key WHERE domain = ?", (name,))
 
         await self._change(remove)
 
@@ -227,6 +228,38 @@ class EmbeddedDirectory:
     async def remove_alias(self, address: str) -> None:
         await self._change(lambda db: _delete_one(db, "alias", "address", address))
 
+    # signing keys
+
+    async def signing_keys(self, domain: str) -> tuple[SigningKeyRow, ...]:
+        return self._cached("keys", domain, self._load_keys)
+
+    def _load_keys(self, domain: str) -> tuple[SigningKeyRow, ...]:
+        rows = self._rows(
+            "SELECT domain, selector, algorithm, private, state, since FROM signing_key WHERE domain = ?"
+            " ORDER BY since, selector",
+            domain,
+        )
+        return tuple(map(_signing_key, rows))
+
+    async def put_signing_keys(self, rows: Sequence[SigningKeyRow]) -> None:
+        def put(db: apsw.Connection) -> None:
+            for name in {row.domain for row in rows}:
+                if not db.execute("SELECT 1 FROM domain WHERE name = ?", (name,)).fetchone():
+                    raise NotFound(f"no domain {name}")
+            for row in rows:
+                values = (row.domain, row.selector, row.algorithm, row.private, row.state.value, row.since)
+                db.execute("REPLACE INTO signing_key VALUES (?, ?, ?, ?, ?, ?)", values)
+
+        await self._change(put)
+
+    async def remove_signing_key(self, domain: str, selector: str) -> None:
+        def remove(db: apsw.Connection) -> None:
+            db.execute("DELETE FROM signing_key WHERE domain = ? AND selector = ?", (domain, selector))
+            if not db.changes():
+                raise NotFound(f"no key {selector} of {domain}")
+
+        await self._change(remove)
+
 
 def void(_: object) -> None:
     """Drop a value where only the effect counts."""
@@ -245,6 +278,13 @@ def _domain_of(address: str) -> str:
 def _domain(row: Any) -> DomainRow:
     name, created, disabled, catch_all = row
     return DomainRow(name=name, created=created, disabled=bool(disabled), catch_all=catch_all)
+
+
+def _signing_key(row: Any) -> SigningKeyRow:
+    domain, selector, algorithm, private, state, since = row
+    return SigningKeyRow(
+        domain=domain, selector=selector, algorithm=algorithm, private=private, state=KeyState(state), since=since
+    )
 
 
 def _account(row: Any) -> AccountRow:

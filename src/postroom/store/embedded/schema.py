@@ -25,6 +25,10 @@ CREATE TABLE alias(
     disabled INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX alias_domain ON alias(domain);
+CREATE TABLE signing_key(
+    domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm TEXT NOT NULL, private TEXT NOT NULL,
+    state TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (domain, selector)
+) WITHOUT ROWID;
 """
 
 #: entry: everything but the octets, packed in `envelope`, so that a retry rewrites a few hundred octets only;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, StoreError
+from collections.abc import Sequence
+
+from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, SigningKeyRow, StoreError
 
 
 class MemoryDirectory:
@@ -12,6 +14,7 @@ class MemoryDirectory:
         self._domains: dict[str, DomainRow] = {}
         self._accounts: dict[str, AccountRow] = {}
         self._aliases: dict[str, AliasRow] = {}
+        self._keys: dict[tuple[str, str], SigningKeyRow] = {}
         self._version = 1
 
     async def version(self) -> int:
@@ -35,6 +38,7 @@ class MemoryDirectory:
             raise StoreError("the domain still has accounts or aliases")
         if self._domains.pop(name, None) is None:
             raise NotFound(f"no domain {name}")
+        self._keys = {at: row for at, row in self._keys.items() if at[0] != name}
         self._version += 1
 
     async def account(self, account: str) -> AccountRow | None:
@@ -77,6 +81,22 @@ class MemoryDirectory:
     async def remove_alias(self, address: str) -> None:
         if self._aliases.pop(address, None) is None:
             raise NotFound(f"no alias {address}")
+        self._version += 1
+
+    async def signing_keys(self, domain: str) -> tuple[SigningKeyRow, ...]:
+        rows = [row for row in self._keys.values() if row.domain == domain]
+        return tuple(sorted(rows, key=lambda row: (row.since, row.selector)))
+
+    async def put_signing_keys(self, rows: Sequence[SigningKeyRow]) -> None:
+        for row in rows:
+            if row.domain not in self._domains:
+                raise NotFound(f"no domain {row.domain}")
+        self._keys.update({(row.domain, row.selector): row for row in rows})
+        self._version += 1
+
+    async def remove_signing_key(self, domain: str, selector: str) -> None:
+        if self._keys.pop((domain, selector), None) is None:
+            raise NotFound(f"no key {selector} of {domain}")
         self._version += 1
 
 

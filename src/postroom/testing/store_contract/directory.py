@@ -6,10 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, Store, StoreError
+from postroom.store.api import (
+    AccountRow,
+    AliasRow,
+    DomainRow,
+    KeyState,
+    NotFound,
+    SigningKeyRow,
+    Store,
+    StoreError,
+)
 
 DOMAIN = DomainRow(name="x.test", created=1.5)
 ACCOUNT = AccountRow(id="id1", login="ann@x.test", created=2.5)
+KEY = SigningKeyRow(domain="x.test", selector="b", algorithm="rsa-sha256", private="PEM", since=2.0)
 ALIAS = AliasRow(address="all@x.test", members=("ann@x.test", "out@y.test"), created=3.5)
 
 
@@ -85,6 +95,32 @@ class DirectoryContract:
         assert await directory.alias("all@x.test") is None
         with pytest.raises(NotFound):
             await directory.remove_alias("all@x.test")
+
+    async def test_signing_keys(self, store: Store) -> None:
+        directory = store.directory
+        assert await directory.signing_keys("x.test") == ()
+        with pytest.raises(NotFound):
+            await directory.put_signing_keys([KEY])
+        await directory.put_domain(DOMAIN)
+        await directory.put_domain(DomainRow(name="y.test", created=0.0))
+        older = replace(KEY, selector="a", algorithm="ed25519-sha256", state=KeyState.ACTIVE, since=1.0)
+        other = replace(KEY, domain="y.test")
+        before = directory.generation()
+        await directory.put_signing_keys([KEY, older, other])
+        assert directory.generation() != before
+        assert await directory.signing_keys("x.test") == (older, KEY)
+        retired = replace(older, state=KeyState.RETIRED, since=3.0)
+        with pytest.raises(NotFound):  # all or none
+            await directory.put_signing_keys([retired, replace(KEY, domain="z.test")])
+        assert await directory.signing_keys("x.test") == (older, KEY)
+        await directory.put_signing_keys([retired])
+        assert await directory.signing_keys("x.test") == (KEY, retired)
+        await directory.remove_signing_key("x.test", "a")
+        with pytest.raises(NotFound):
+            await directory.remove_signing_key("x.test", "a")
+        await directory.remove_domain("x.test")
+        assert await directory.signing_keys("x.test") == ()
+        assert await directory.signing_keys("y.test") == (other,)
 
     async def test_one_name_means_one_thing(self, store: Store) -> None:
         directory = store.directory
