@@ -23,6 +23,7 @@ class RecordType(StrEnum):
     CNAME = "CNAME"
     TLSA = "TLSA"
     NS = "NS"
+    SRV = "SRV"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Lookup:
     Each record is, by type: A, AAAA: the address as text. TXT: bytes, the character-strings of one record joined
     with nothing between (RFC 7208 3.3, RFC 6376 3.6.2.2). MX: (preference, host); a null MX has the host ""
     (RFC 7505). PTR, CNAME, NS: the name. TLSA: (usage, selector, matching type, data) (RFC 6698 2.1).
+    SRV: (priority, weight, port, target) (RFC 2782).
     Names are lower case without the trailing dot.
     secure: DNSSEC vouches for it, and the path to whoever checked it is trusted.
     """
