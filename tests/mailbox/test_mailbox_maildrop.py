@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
-from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NoSuchMessage, response_code
+from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NeedsUtf8, NoSuchMessage, response_code
 from postroom.mailbox.maildrop import DropPolicy, Maildrop
 from postroom.mailbox.service import Account, Incoming
 from postroom.mailbox.view import View
+from postroom.message.surrogate import MAX_HEADER
 from postroom.store.api import FlagChange, FlagOp, Store
 from postroom.values.clock import Clock
 from postroom.values.content import Content
@@ -62,31 +65,100 @@ async def test_what_a_reader_sees(account: Account, login: Reader) -> None:
     assert list(drop.sizes()) == list(enumerate(sizes, 1))
     assert drop.size(2) == sizes[1]
     assert (await drop.content(3)).read() == mail(3)
-    assert await drop.top(3, 2) == b"Subject: 3\r\n\r\nline 1\r\nline 2\r\n"
-    assert await drop.top(3, 0) == b"Subject: 3\r\n\r\n"
-    assert await drop.top(3, 99) == mail(3)
     for number in (0, 4, -1):
         with pytest.raises(NoSuchMessage):
             drop.size(number)
     await drop.close()
 
 
-async def test_top_of_a_header_without_end(account: Account, login: Reader) -> None:
-    box = await account.find("INBOX")
-    texts = [b"Subject: x", b"Subject: x\r\n", b"\r\nbody", b""]
-    await account.append(box.id, [Incoming(content=Content.of(text)) for text in texts])
-    drop = await login()
-    tops = [await drop.top(number, 5) for number in range(1, 5)]
-    assert tops == [b"Subject: x\r\n\r\n", b"Subject: x\r\n\r\n", b"\r\nbody", b"\r\n"]
+JOSE = "José".encode()
+RAW = b"".join(
+    [
+        b'From: "' + JOSE + b'" <jose@example.org>\r\nTo: ' + JOSE + b"@example.org\r\nX-Note: " + JOSE,
+        b"\r\nSubject: caf\xc3\xa9\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n",
+        b"--b\r\n\r\n8-bit text: " + JOSE + b"\r\n",
+        b'--b\r\nContent-Disposition: attachment; filename="' + JOSE + b'.pdf"\r\n\r\npdf\r\n--b--\r\n',
+    ]
+)
+SHOWN = b"".join(
+    [
+        b"From: =?utf-8?B?Sm9zw6k=?=\r\n <jose@example.org>\r\nTo: =?utf-8?B?Sm9zw6lAZXhhbXBsZS5vcmc=?=",
+        b"\r\n <invalid@internationalized-address.invalid>\r\nSubject: =?utf-8?B?Y2Fmw6k=?=\r\n",
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n8-bit text: " + JOSE + b"\r\n",
+        b"--b\r\nContent-Disposition: attachment;\r\n filename*=utf-8''Jos%C3%A9.pdf\r\n\r\npdf\r\n--b--\r\n",
+    ]
+)
+
+
+async def test_a_reader_without_utf8_gets_surrogates(account: Account, login: Reader) -> None:
+    """RFC 6856 2.1: what is announced is what is sent."""
+    await fill(account, 1)
+    more = b"x" * 70_000
+    await account.deliver(Content.of(RAW), queue_id="q1", recipient="r")
+    await account.deliver(Content.of(RAW + more), queue_id="q2", recipient="r")
+    sizes = [len(mail(1)), len(SHOWN), len(SHOWN + more)]
+    for _ in range(2):  # the second time sizes are known
+        drop = await login()
+        assert ([size for _, size in drop.sizes()], drop.octets) == (sizes, sum(sizes))
+        for number, data in enumerate((mail(1), SHOWN, SHOWN + more), 1):
+            content = await drop.content(number)
+            assert (content.read(), content.size) == (data, len(data))
+        names = await drop.uidls()
+        drop.mark(2)
+        assert drop.octets == sizes[0] + sizes[2]
+        await drop.close()
+    drop = await login(DropPolicy(utf8=True))
+    assert [size for _, size in drop.sizes()] == [len(mail(1)), len(RAW), len(RAW + more)]
+    assert [(await drop.content(number)).read() for number in (2, 3)] == [RAW, RAW + more]
+    assert await drop.uidls() == names
     await drop.close()
 
 
-async def test_top_reads_long_bodies_piece_by_piece(account: Account, login: Reader) -> None:
-    data = b"Subject: x\r\n\r\n" + b"".join(b"%06d\r\n" % number for number in range(20_000))
+async def test_the_mark_of_8_bit_headers_stays(account: Account, login: Reader) -> None:
+    """Whatever an IMAP client does with the message."""
+    await account.deliver(Content.of(RAW), queue_id="q1", recipient="r")
+    inbox, trash = await account.find("INBOX"), await account.find("Trash")
+    await account.store_flags(inbox.id, [1], FlagChange(op=FlagOp.REPLACE, bits=SEEN))
+    await account.move(inbox.id, [1], trash.id)
+    await account.copy(trash.id, [1], inbox.id)
+    await fill(account, 1)
+    drop = await login()
+    assert [size for _, size in drop.sizes()] == [len(SHOWN), len(mail(1))]
+    drop.mark(1)
+    await drop.close()
+    await login.setting(pop3_delete="keep")
+    drop = await login()
+    drop.mark(2)
+    await drop.commit()
+    await account.deliver(Content.of(RAW), queue_id="q2", recipient="r")
+    drop = await login()
+    assert [size for _, size in drop.sizes()] == [len(SHOWN), len(SHOWN)]
+    await drop.close()
+
+
+async def test_trace_fields_may_be_the_only_8_bit_ones(account: Account, login: Reader, tmp_path: Path) -> None:
+    (tmp_path / "mail").write_bytes(mail(1))
+    trace = b"Return-Path: <" + JOSE + b"@example.org>\r\n"
+    lying = Content(size=len(mail(1)), path=str(tmp_path / "mail"), digest=sha256(mail(1)).digest())
+    for number, content in enumerate((Content.of(mail(1)), lying)):
+        await account.deliver(content.with_prefix(trace), queue_id=f"q{number}", recipient="r")
+    drop = await login()
+    for number in (1, 2):
+        data = (await drop.content(number)).read()
+        assert data.isascii()
+        assert data.endswith(mail(1))
+        assert len(data) == drop.size(number)
+    await drop.close()
+
+
+async def test_a_header_too_large_to_convert(account: Account, login: Reader) -> None:
+    data = b"Subject: " + JOSE + b"\r\nX: " + b"x" * MAX_HEADER + b"\r\n\r\nbody\r\n"
     await account.deliver(Content.of(data), queue_id="q", recipient="r")
     drop = await login()
-    for lines in (1, 2047, 2048, 2049, 15_000, 20_000, 20_001):
-        assert await drop.top(1, lines) == data[: 14 + 8 * lines]
+    assert drop.size(1) == len(data)
+    with pytest.raises(NeedsUtf8) as caught:
+        await drop.content(1)
+    assert response_code(caught.value) == b"UTF8"
     await drop.close()
 
 
@@ -228,7 +300,7 @@ async def test_retrieved_is_seen_if_the_account_wants_it(account: Account, login
     drop = await login()
     await drop.content(1)
     await drop.content(3)
-    await drop.top(2, 1)
+    await drop.content(2, seen=False)
     await drop.commit()
     assert await flags(account) == ([SEEN, 0, SEEN] if seen else [0, 0, 0])
 

@@ -73,11 +73,32 @@ async def test_reading_and_deleting(house: House) -> None:
     assert await sizes(house) == 2
 
 
-async def log_in(wire: Wire) -> bytes:
-    await wire.line()
+async def log_in(wire: Wire, *, greeted: bool = False) -> bytes:
+    if not greeted:
+        await wire.line()
     wire.writer.write(b"USER ann@here.test\r\nPASS secret\r\n")
     await wire.line()
     return await wire.line()
+
+
+async def test_clients_without_utf8(house: House) -> None:
+    """RFC 6856 2.1: the size announced is the size sent, in both modes."""
+    house.loopback = True
+    raw = "Subject: Grüße\r\nX-Note: ü\r\n\r\nbody\r\nmore\r\n".encode()
+    shown = b"Subject: =?utf-8?B?R3LDvMOfZQ==?=\r\n\r\nbody\r\nmore\r\n"
+    await house.add(raw)
+    port = await house.serve(Protocol.POP3)
+    for data, utf8 in ((shown, False), (raw, True)):
+        async with Wire(port) as wire:
+            await wire.line()
+            if utf8:
+                wire.writer.write(b"UTF8\r\n")
+                await wire.line()
+            await log_in(wire, greeted=True)
+            wire.writer.write(b"STAT\r\nLIST 1\r\nRETR 1\r\nTOP 1 1\r\nQUIT\r\n")
+            size = b"%d" % len(data)
+            expected = b"+OK 1 %b\r\n+OK 1 %b\r\n+OK %b octets\r\n%b.\r\n" % (size, size, size, data)
+            assert expected + b"+OK Top of the message follows\r\n%b.\r\n" % data[:-6] in await wire.rest()
 
 
 async def test_one_session_at_a_time(house: House) -> None:

@@ -59,6 +59,10 @@ class MaildropTaken(MailboxError):
     """Another POP3 session holds the maildrop ([IN-USE], RFC 2449 8.1.1)."""
 
 
+class NeedsUtf8(MailboxError):
+    """A POP3 client without UTF8 asks for a message that has no surrogate (-ERR [UTF8], RFC 6856 5)."""
+
+
 class LoginTooSoon(MailboxError):
     """The account's last POP3 login was less than the login delay ago ([LOGIN-DELAY], RFC 2449 8.1.1)."""
 
@@ -74,6 +78,7 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (UndecodablePart, b"UNKNOWN-CTE"),
     (MaildropTaken, b"IN-USE"),
     (LoginTooSoon, b"LOGIN-DELAY"),
+    (NeedsUtf8, b"UTF8"),
     (api.MailboxExists, b"ALREADYEXISTS"),
     (api.MailboxHasChildren, b"HASCHILDREN"),
     (api.OverQuota, b"OVERQUOTA"),

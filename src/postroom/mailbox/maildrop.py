@@ -2,9 +2,10 @@
 
 Messages are numbered once, at login; what arrives or goes meanwhile does not change the numbers, and what was
 expunged by an IMAP client meanwhile can still be retrieved. Nothing is removed before `commit`.
+A client that has not said UTF8 is given surrogates of messages with 8-bit header fields, sizes included.
 Owns: the maildrop lock between `open` and `commit` or `close`.
-Standards: RFC 1939 4 (exclusive access), 6 (UPDATE), 7 (TOP, UIDL), RFC 2449 6.5 and 8.1.1.
-On failure: MaildropTaken, LoginTooSoon, NoSuchMessage; errors of store.api.
+Standards: RFC 1939 4 (exclusive access), 6 (UPDATE), 7 (UIDL), RFC 2449 6.5 and 8.1.1, RFC 6856 2.1 and 5.
+On failure: MaildropTaken, LoginTooSoon, NoSuchMessage, NeedsUtf8; errors of store.api.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NoSuchMessage
+from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NeedsUtf8, NoSuchMessage
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.service import Account
+from postroom.message.surrogate import TooMuchHeader, patches
 from postroom.store.api import AccountRow, DirectoryStore, FlagChange, FlagOp, NotFound, Snapshot
 from postroom.values.clock import Clock
-from postroom.values.content import Content
-from postroom.values.flags import POP3_HIDDEN, SEEN
+from postroom.values.content import Content, Patched
+from postroom.values.flags import EIGHT_BIT, POP3_HIDDEN, SEEN
 
-#: octets of a body read at once while looking for the lines TOP asks for
-_TOP_SLICE: Final = 16 * 1024
 #: messages whose UIDLs are read at once
 _UIDL_BATCH: Final = 500
+#: surrogates whose sizes an account keeps in memory
+_SIZES_KEPT: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +36,12 @@ class DropPolicy:
     """login_delay: least seconds between two logins, 0 = any (RFC 2449 6.5).
 
     lease: seconds a silent holder keeps the lock; longer than the server lets a session idle.
+    utf8: the client takes messages as they are (RFC 6856 2.1).
     """
 
     login_delay: int = 0
     lease: float = 900.0
+    utf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Maildrop:
         "_account",
         "_clock",
         "_dele",
+        "_eight_bit",
         "_guids",
         "_holder",
         "_inbox",
@@ -76,7 +81,7 @@ class Maildrop:
         self._holder = holder
         self._clock = clock
         self._policy = DropPolicy()
-        self._uids, self._messages, self._sizes = _columns(snapshot)
+        self._uids, self._messages, self._sizes, self._eight_bit = _columns(snapshot)
         self._octets = sum(self._sizes)
         self._dele: set[int] = set()  # places, from 0
         self._seen: set[int] = set()
@@ -101,6 +106,10 @@ class Maildrop:
             inbox = await account.find(INBOX)
             drop = cls(account, await account.snapshot(inbox.id), row, holder, clock)
             drop._policy = policy
+            if policy.utf8:
+                drop._eight_bit = frozenset()
+            elif drop._eight_bit:
+                await drop._count_surrogates()
             if policy.login_delay:
                 await directory.put_account(replace(row, pop3_last_login=now))
         except BaseException:
@@ -162,24 +171,49 @@ class Maildrop:
 
     # --- reading
 
-    async def content(self, number: int) -> Content:
-        """The octets of a message (RETR). Raises NoSuchMessage, NotFound when it was swept meanwhile."""
+    async def content(self, number: int, *, seen: bool = True) -> Content | Patched:
+        """The octets of a message (RETR; TOP with seen=False), or of its surrogate.
+
+        Raises NoSuchMessage, NotFound when it was swept meanwhile, NeedsUtf8.
+        """
         place = self._place(number)
-        found = await self._account.store.content(self._messages[place])
-        self._seen.add(place)
+        message = self._messages[place]
+        found: Content | Patched
+        if place in self._eight_bit:
+            found = await self._surrogate(message)
+        else:
+            found = await self._account.store.content(message)
+        if seen:
+            self._seen.add(place)
         return found
 
-    async def top(self, number: int, lines: int) -> bytes:
-        """The header, the empty line, and the first `lines` lines of the body (TOP). Raises as `content`."""
-        message = self._messages[self._place(number)]
+    async def _surrogate(self, message: int) -> Patched:
+        """The message with its headers in ASCII (RFC 6856 2.1). Raises NeedsUtf8, NotFound."""
         rendered = await self._account.store.rendered([message])
         if not rendered:
             raise NotFound(str(message))
-        content, header = await self._account.store.content(message), rendered[0].header
-        head = content.read(0, header)
-        if not head.endswith((b"\n\r\n", b"\n\n")) and head not in (b"\r\n", b"\n"):
-            head += b"\r\n" if head.endswith(b"\n") or not head else b"\r\n\r\n"
-        return head + _first_lines(content, header, lines)
+        content = await self._account.store.content(message)
+        try:
+            return Patched(content, patches(rendered[0].parts, content.read))
+        except TooMuchHeader:
+            raise NeedsUtf8("This message can only be shown to programs that say UTF8 before the login") from None
+
+    async def _count_surrogates(self) -> None:
+        """LIST and STAT tell what RETR will send (RFC 6856 2.1); counted once while the account is in use."""
+        known = self._account.surrogate_sizes
+        for place in self._eight_bit:
+            message = self._messages[place]
+            size = known.get(message)
+            if size is None:
+                try:
+                    size = (await self._surrogate(message)).size
+                except (NeedsUtf8, NotFound):
+                    size = self._sizes[place]
+                if len(known) < _SIZES_KEPT:
+                    known[message] = size
+                await asyncio.sleep(0)
+            self._sizes[place] = size
+        self._octets = sum(self._sizes)
 
     # --- changing
 
@@ -258,11 +292,16 @@ class Maildrop:
         return number - 1
 
 
-def _columns(snapshot: Snapshot) -> tuple[array[int], array[int], array[int]]:
-    """UIDs, message ids and sizes of what POP3 may see."""
+def _columns(snapshot: Snapshot) -> tuple[array[int], array[int], array[int], frozenset[int]]:
+    """UIDs, message ids and sizes of what POP3 may see, and the places of those with 8-bit headers."""
     uids, messages, sizes = array("I"), array("Q"), array("I")
+    eight_bit: list[int] = []
     for page in snapshot.pages:
-        if not any(octet & POP3_HIDDEN for octet in set(page.flags)):
+        kinds = set(page.flags)
+        if any(octet & EIGHT_BIT for octet in kinds):
+            shown = [octet for octet in page.flags if not octet & POP3_HIDDEN]
+            eight_bit += [len(uids) + place for place, octet in enumerate(shown) if octet & EIGHT_BIT]
+        if not any(octet & POP3_HIDDEN for octet in kinds):
             uids += page.uids
             messages += page.messages
             sizes += page.sizes
@@ -272,20 +311,4 @@ def _columns(snapshot: Snapshot) -> tuple[array[int], array[int], array[int]]:
                 uids.append(page.uids[place])
                 messages.append(page.messages[place])
                 sizes.append(page.sizes[place])
-    return uids, messages, sizes
-
-
-def _first_lines(content: Content, start: int, lines: int) -> bytes:
-    """Octets from `start` up to the end of the line number `lines`."""
-    found: list[bytes] = []
-    while lines > 0 and start < content.size:
-        data = content.read(start, start + _TOP_SLICE)
-        if not data:
-            break
-        start += len(data)
-        count = data.count(b"\n")
-        if count >= lines:
-            data = b"\n".join(data.split(b"\n", lines)[:lines]) + b"\n"
-        lines -= count
-        found.append(data)
-    return b"".join(found)
+    return uids, messages, sizes, frozenset(eight_bit)

@@ -46,7 +46,7 @@ from postroom.store.api import (
 )
 from postroom.values.clock import Clock
 from postroom.values.content import Content
-from postroom.values.flags import VISIBLE
+from postroom.values.flags import EIGHT_BIT, VISIBLE
 
 #: RFC 6154 2, those that are real mailboxes here; \\All and \\Flagged would be virtual ones
 SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
@@ -143,6 +143,7 @@ class Account:
         "_quota",
         "row",
         "store",
+        "surrogate_sizes",
     )
 
     def __init__(
@@ -163,6 +164,7 @@ class Account:
         self._generation = -1  # of the directory that `_quota` was read from
         self._quota = 0
         self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
+        self.surrogate_sizes: dict[int, int] = {}  # by message id, for POP3; a message never changes
 
     @property
     def id(self) -> str:
@@ -314,6 +316,8 @@ class Account:
             raise MessageTooBig(f"Messages may have at most {self._limits.message_size} octets")
         found = message.index if message.index is not None else await _index(content, self._limits.index)
         date = message.internaldate
+        lead = content.prefix if content.path else content.data[: found.header]  # the trace fields were not indexed
+        eight_bit = found.eight_bit or not lead.isascii()
         return NewMessage(
             content=content,
             guid=self._new_guid(),
@@ -323,7 +327,7 @@ class Account:
             bodystructure=found.bodystructure,
             parts=found.parts,
             header=found.header,
-            flags=message.flags & VISIBLE,
+            flags=message.flags & VISIBLE | (EIGHT_BIT if eight_bit else 0),
             keywords=message.keywords,
         )
 

@@ -53,7 +53,8 @@ DEFAULT: Final = IndexLimits()
 class MessageIndex(Struct, frozen=True):
     """envelope, structure (BODY), bodystructure: IMAP text with the outer parentheses; parts: see parts.Parts;
 
-    header: octets of the message's header with the empty line that ends it.
+    header: octets of the message's header with the empty line that ends it;
+    eight_bit: a header, the message's or a part's, is not ASCII, or too long to tell.
     """
 
     envelope: bytes
@@ -61,6 +62,7 @@ class MessageIndex(Struct, frozen=True):
     bodystructure: bytes
     parts: bytes
     header: int
+    eight_bit: bool = False
 
 
 _Fields = dict[bytes, bytes]
@@ -81,7 +83,18 @@ def index(source: Source, lead: int = 0, *, limits: IndexLimits = DEFAULT) -> Me
 class _Scanner:
     """One message on its way to a MessageIndex."""
 
-    __slots__ = ("_budget", "_ext", "_header_budget", "_labels", "_lead", "_limits", "_octets", "_plain", "_rows")
+    __slots__ = (
+        "_budget",
+        "_eight_bit",
+        "_ext",
+        "_header_budget",
+        "_labels",
+        "_lead",
+        "_limits",
+        "_octets",
+        "_plain",
+        "_rows",
+    )
 
     def __init__(self, source: Source, lead: int, limits: IndexLimits) -> None:
         self._octets = Octets(source, limits.false_boundaries)
@@ -89,6 +102,7 @@ class _Scanner:
         self._limits = limits
         self._header_budget = limits.header
         self._budget = limits.passes * self._octets.size + 1024 * 1024
+        self._eight_bit = False
         self._rows: list[list[int]] = []
         self._labels: list[bytes] = []
         self._plain: list[bytes] = []  # BODY in pieces
@@ -98,7 +112,9 @@ class _Scanner:
         """Do all the work."""
         size = self._octets.size
         body = self._octets.header_end(0, size)
-        fields = _wanted(self._octets.slice(0, min(body, self._limits.header)))
+        raw = self._octets.slice(0, min(body, self._limits.header))
+        fields = _wanted(raw)
+        self._eight_bit = not raw.isascii() or len(raw) < body
         self._entity(fields, 0, body, size, TEXT_TYPE)
         self._rows[0][1] = 0
         return MessageIndex(
@@ -107,6 +123,7 @@ class _Scanner:
             b"".join(self._ext),
             pack(self._rows, self._labels),
             self._lead + body,
+            self._eight_bit,
         )
 
     def _row(self, kind: int, start: int, body: int, end: int, label: bytes) -> list[int]:
@@ -186,10 +203,13 @@ class _Scanner:
     def _header(self, start: int, body: int) -> _Fields:
         """The fields of a part's header, while there is budget for headers of parts."""
         size = min(body - start, self._header_budget)
+        raw = self._octets.slice(start, start + size)
+        if not raw.isascii() or size < body - start:
+            self._eight_bit = True
         if size <= 2:
             return {}
         self._header_budget -= size
-        return _wanted(self._octets.slice(start, start + size))
+        return _wanted(raw)
 
 
 def _wanted(raw: bytes) -> _Fields:

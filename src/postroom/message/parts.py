@@ -132,6 +132,10 @@ class Parts:
         """The message inside a part of type message/rfc822 or message/global."""
         return self._part(part.index + 1, part.depth + 1) if part.kind == MESSAGE else None
 
+    def headers(self) -> Iterator[tuple[int, int]]:
+        """(start, end) of every header there is, the message's own first, ascending; empty ones are left out."""
+        return ((start, body) for _, start, body, _, _ in self._rows if start < body)
+
     def find(self, numbers: Sequence[int]) -> Part | None:
         """The part that a section number such as (1, 2) names; () is the message itself.
 

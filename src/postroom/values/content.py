@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import mmap
 import os
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,3 +69,41 @@ class Content:
             return self.data
         with open(self.path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class Patched:
+    """A Content read as if some of its ranges held other octets; the Content itself stays as it is."""
+
+    __slots__ = ("_original", "_pieces", "_starts", "size")
+
+    def __init__(self, original: Content, patches: Sequence[tuple[int, int, bytes]]) -> None:
+        """patches: (start, end, octets instead), ascending, not overlapping."""
+        self._original = original
+        self._pieces: list[tuple[int, bytes | None]] = []  # (start in the original, octets instead)
+        self._starts: list[int] = []
+        at = here = 0
+        for start, end, octets in (*patches, (original.size, original.size, b"")):
+            for begin, instead, length in ((at, None, start - at), (start, octets, len(octets))):
+                if length:
+                    self._pieces.append((begin, instead))
+                    self._starts.append(here)
+                    here += length
+            at = end
+        self.size = here
+
+    def read(self, start: int = 0, end: int | None = None) -> bytes:
+        """As Content.read."""
+        stop = self.size if end is None else min(end, self.size)
+        found: list[bytes] = []
+        number = bisect_right(self._starts, start) - 1
+        while start < stop:
+            begin, instead = self._pieces[number]
+            first = self._starts[number]
+            number += 1
+            last = min(stop, self._starts[number] if number < len(self._starts) else self.size)
+            if instead is not None:
+                found.append(instead[start - first : last - first])
+            else:
+                found.append(self._original.read(begin + start - first, begin + last - first))
+            start = last
+        return b"".join(found)

@@ -1,6 +1,6 @@
 """System flags of a message as bits of one octet, and their IMAP names.
 
-Bits 0 to 4 are the flags of RFC 9051 2.3.2 in the order clients usually print them; bit 5 is our own
+Bits 0 to 4 are the flags of RFC 9051 2.3.2 in the order clients usually print them; bits 5 and 6 are our own
 and never shown over IMAP. The octet is what the store packs, so the numbers never change.
 """
 
@@ -14,6 +14,7 @@ FLAGGED: Final = 4
 DELETED: Final = 8
 DRAFT: Final = 16
 POP3_HIDDEN: Final = 32  # taken by a POP3 client that "deletes"; IMAP never shows it
+EIGHT_BIT: Final = 64  # a header of the message may hold 8-bit octets; set once, when it is added
 
 VISIBLE: Final = SEEN | ANSWERED | FLAGGED | DELETED | DRAFT
 

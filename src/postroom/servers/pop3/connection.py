@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from postroom.mailbox.errors import LoginTooSoon, MaildropTaken
+from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NeedsUtf8
 from postroom.mailbox.maildrop import Maildrop
 from postroom.net.link import Link
 from postroom.servers.eager import run_eagerly
@@ -233,6 +233,8 @@ class Pop3Connection:
             session.refuse(str(fault), "IN-USE")  # RFC 2449 8.1.1
         elif isinstance(fault, LoginTooSoon):
             session.refuse(str(fault), "LOGIN-DELAY")  # RFC 2449 8.1.1
+        elif isinstance(fault, NeedsUtf8):
+            session.refuse(str(fault), "UTF8")  # RFC 6856 5
         else:
             self._log_fault(fault)
             reached = isinstance(fault, StoreError | OSError)
@@ -284,7 +286,7 @@ class Pop3Connection:
             await self._open(step)
 
     async def _open(self, row: AccountRow) -> None:
-        drop = await self._service.open(row)
+        drop = await self._service.open(row, utf8=self._session.utf8)
         self._drop = drop
         self.account = row
         self._renewed = self._service.rooms.clock.monotonic()
@@ -299,7 +301,7 @@ class Pop3Connection:
         """The message in slices; a slow client holds one slice in memory."""
         assert self._drop is not None
         session, link = self._session, self._link
-        content = await self._drop.content(event.index + 1)
+        content = await self._drop.content(event.index + 1, seen=not event.top)
         step = _TOP_SLICE if event.top else _SLICE
         first = content.read(0, step)
         session.begin(content.size)

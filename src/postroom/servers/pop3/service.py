@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from postroom.config import Config, Listener, TlsMode
@@ -71,11 +71,12 @@ class Pop3Service:
         )
         return Pop3Connection(self, link, session)
 
-    async def open(self, row: AccountRow) -> Maildrop:
-        """The account's maildrop, ours alone. Raises MaildropTaken, LoginTooSoon, StoreError."""
+    async def open(self, row: AccountRow, *, utf8: bool) -> Maildrop:
+        """The account's maildrop, ours alone; utf8: the client said so. Raises MaildropTaken, LoginTooSoon, StoreError."""
         rooms = self.rooms
         account = await rooms.mailboxes.open(row)
-        return await Maildrop.open(account, rooms.directory, rooms.clock, rooms.holder(), self._policy)
+        policy = replace(self._policy, utf8=True) if utf8 else self._policy
+        return await Maildrop.open(account, rooms.directory, rooms.clock, rooms.holder(), policy)
 
     @property
     def connections(self) -> int:

@@ -66,7 +66,7 @@ def stls(session: Pop3Session, text: str) -> Event:
 
 
 def utf8(session: Pop3Session, text: str) -> None:
-    """UTF8 (RFC 6856 2.1): messages are UTF-8 or ASCII as they are, so there is nothing to convert."""
+    """UTF8 (RFC 6856 2.1): messages are given as they are from now on, and not as surrogates."""
     _nothing(text, "UTF8")
     session.utf8 = True
     session.ok("UTF-8 it is")
