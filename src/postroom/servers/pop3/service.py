@@ -72,7 +72,10 @@ class Pop3Service:
         return Pop3Connection(self, link, session)
 
     async def open(self, row: AccountRow, *, utf8: bool) -> Maildrop:
-        """The account's maildrop, ours alone; utf8: the client said so. Raises MaildropTaken, LoginTooSoon, StoreError."""
+        """The account's maildrop, ours alone; utf8: the client said so.
+
+        Raises MaildropTaken, LoginTooSoon, StoreError.
+        """
         rooms = self.rooms
         account = await rooms.mailboxes.open(row)
         policy = replace(self._policy, utf8=True) if utf8 else self._policy
