@@ -7,6 +7,7 @@ from postroom.testing.store_contract import (
     DirectoryContract,
     FlagContract,
     FolderContract,
+    LimitsContract,
     QueueContract,
     SpoolContract,
 )
@@ -25,6 +26,10 @@ class TestFolders(FolderContract):
 
 
 class TestDirectory(DirectoryContract):
+    pass
+
+
+class TestLimits(LimitsContract):
     pass
 
 

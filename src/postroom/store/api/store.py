@@ -9,6 +9,7 @@ from typing import Protocol
 from postroom.store.api.account import AccountStore
 from postroom.store.api.directory import DirectoryStore
 from postroom.store.api.feed import Feed
+from postroom.store.api.limits import LimitsStore
 from postroom.store.api.queue import QueueStore
 from postroom.values.content import Content
 
@@ -63,6 +64,9 @@ class Store(Protocol):
     def queue(self) -> QueueStore: ...
 
     @property
+    def limits(self) -> LimitsStore: ...
+
+    @property
     def feed(self) -> Feed: ...
 
     async def account(self, account: str) -> AccountStore:
@@ -74,7 +78,7 @@ class Store(Protocol):
         ...
 
     async def remove_account(self, account: str) -> None:
-        """Take the account's folder away for good. The directory row is not touched."""
+        """Take the account's folder away for good, and what was counted of it. The directory row is not touched."""
         ...
 
     def spool(self) -> Spool:

@@ -49,6 +49,16 @@ class Layout:
         return f"{self.data}/run/directory.stamp"
 
     @property
+    def policy(self) -> str:
+        """Counts of limits, bans, freezes."""
+        return f"{self.data}/policy.db"
+
+    @property
+    def policy_stamp(self) -> str:
+        """Changes with bans, freezes and lifts; means nothing when no process runs."""
+        return f"{self.data}/run/policy.stamp"
+
+    @property
     def run(self) -> str:
         return f"{self.data}/run"
 
@@ -95,8 +105,9 @@ class Layout:
             os.makedirs(folder, mode=0o700, exist_ok=True)
         # Password hashes: not for others, also when the data folder was made by somebody else with a wider mode.
         # O_EXCL, because closing a file that SQLite has open in this process would drop its locks (fcntl(2)).
-        with suppress(FileExistsError):
-            os.close(os.open(self.directory, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        for path in (self.directory, self.policy):
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The tables of the three kinds of SQLite file, and why they are cut this way. See docs/store.md.
+"""The tables of the kinds of SQLite file, and why they are cut this way. See docs/store.md.
 
 Version numbers are SQLite's user_version; a file of a newer version is refused, never guessed at.
 """
@@ -87,4 +87,35 @@ CREATE TABLE expunged(
 CREATE TABLE delivered(
     queue TEXT NOT NULL, recipient TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (queue, recipient)
 ) WITHOUT ROWID;
+"""
+
+#: used: counts by slot (store.api.limits); correspondent: who was written to, by account; place: networks of log-ins;
+#: version: grows with every change of bans, freezes and lifts, and is the serial of a ban changed with it
+POLICY_VERSION: Final = 1
+POLICY: Final = """
+CREATE TABLE version(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+INSERT INTO version VALUES (1, 1);
+CREATE TABLE used(
+    name TEXT NOT NULL, kind TEXT NOT NULL, slot INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (name, kind, slot)
+) WITHOUT ROWID;
+CREATE TABLE warned(
+    name TEXT NOT NULL, kind TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (name, kind)
+) WITHOUT ROWID;
+CREATE TABLE correspondent(
+    account TEXT NOT NULL, address TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (account, address)
+) WITHOUT ROWID;
+CREATE TABLE place(
+    account TEXT NOT NULL, network TEXT NOT NULL, first REAL NOT NULL, last REAL NOT NULL,
+    PRIMARY KEY (account, network)
+) WITHOUT ROWID;
+CREATE TABLE ban(
+    network TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, times INTEGER NOT NULL,
+    author TEXT NOT NULL, serial INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX ban_serial ON ban(serial);
+CREATE TABLE frozen(
+    account TEXT PRIMARY KEY, since REAL NOT NULL, score INTEGER NOT NULL, reasons TEXT NOT NULL, author TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE lift(name TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, author TEXT NOT NULL) WITHOUT ROWID;
 """

@@ -29,6 +29,7 @@ from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
 from postroom.store.embedded.disk import Disk, OsDisk
 from postroom.store.embedded.layout import AccountLayout, Layout
+from postroom.store.embedded.limits import EmbeddedLimits
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.spool import FileSpool, sweep_spools
@@ -79,8 +80,10 @@ class EmbeddedStore:
             self._own_slot(slot)
             self._mail_committers = [Committer("postroom-mail") for _ in range(self._options.mail_committers)]
             self._queue_committer = Committer("postroom-queue")
+            self._limits_committer = Committer("postroom-limits")
             self._directory = EmbeddedDirectory(self._layout, database, self._mail_committers[0], self._around.clock)
             self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
+            self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
             raise unavailable(fault) from fault
@@ -109,6 +112,10 @@ class EmbeddedStore:
     @property
     def queue(self) -> EmbeddedQueue:
         return self._queue
+
+    @property
+    def limits(self) -> EmbeddedLimits:
+        return self._limits
 
     @property
     def feed(self) -> Feed:
@@ -152,6 +159,7 @@ class EmbeddedStore:
             await asyncio.to_thread(remove_account_folder, layout, self._disk)
         except OSError as fault:
             raise unavailable(fault) from fault
+        await self._limits.forget(account)
 
     def spool(self) -> FileSpool:
         self._spools += 1
@@ -159,6 +167,7 @@ class EmbeddedStore:
         return FileSpool(self._disk, f"{self._layout.queue_tmp}/{name}")
 
     async def sweep(self, now: float, keep_expunged: float) -> int:
+        await self._limits.sweep(now)
         return await self._care.sweep(now, keep_expunged)
 
     def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:
@@ -170,6 +179,7 @@ class EmbeddedStore:
 
     async def close(self) -> None:
         await self._queue_committer.close()
+        await self._limits_committer.close()
         for committer in self._mail_committers:
             await committer.close()
         for account in list(self._accounts.values()):
@@ -177,4 +187,5 @@ class EmbeddedStore:
         self._pool.close()
         self._directory.close()
         self._queue.close()
+        self._limits.close()
         self._give_up_slot()

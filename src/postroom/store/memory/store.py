@@ -8,6 +8,7 @@ from postroom.store.api import Feed, Finding, NotFound
 from postroom.store.api.store import Progress, unheard
 from postroom.store.memory.account import MemoryAccount
 from postroom.store.memory.directory import MemoryDirectory
+from postroom.store.memory.limits import MemoryLimits
 from postroom.store.memory.queue import MemoryQueue
 from postroom.values.clock import Clock, SystemClock
 from postroom.values.content import Content
@@ -41,6 +42,7 @@ class MemoryStore:
         self._feed = Feed()
         self._directory = MemoryDirectory()
         self._queue = MemoryQueue(slot)
+        self._limits = MemoryLimits()
         self._accounts: dict[str, MemoryAccount] = {}
 
     @property
@@ -50,6 +52,10 @@ class MemoryStore:
     @property
     def queue(self) -> MemoryQueue:
         return self._queue
+
+    @property
+    def limits(self) -> MemoryLimits:
+        return self._limits
 
     @property
     def feed(self) -> Feed:
@@ -71,11 +77,13 @@ class MemoryStore:
 
     async def remove_account(self, account: str) -> None:
         self._accounts.pop(account, None)
+        await self._limits.forget(account)
 
     def spool(self) -> MemorySpool:
         return MemorySpool()
 
     async def sweep(self, now: float, keep_expunged: float) -> int:
+        await self._limits.sweep(now)
         return sum(account.sweep(now - keep_expunged) for account in self._accounts.values())
 
     async def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:

@@ -9,6 +9,7 @@ from postroom.testing.store_contract.build import SettableClock, message, receiv
 from postroom.testing.store_contract.directory import DirectoryContract
 from postroom.testing.store_contract.flags import FlagContract
 from postroom.testing.store_contract.folders import FolderContract
+from postroom.testing.store_contract.limits import LimitsContract
 from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.spool import SpoolContract
 
@@ -17,6 +18,7 @@ __all__ = [
     "DirectoryContract",
     "FlagContract",
     "FolderContract",
+    "LimitsContract",
     "QueueContract",
     "SettableClock",
     "SpoolContract",
