@@ -25,6 +25,8 @@ $(VENV)/.run: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.run
 	@echo "Installing what the tests need …"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip download -q --disable-pip-version-check -c constraints.txt --no-deps --no-binary :all: \
+		-d $(VENV)/vectors pyspf || echo "The source archives with public test vectors could not be fetched; their tests skip." >&2
 	@touch $@
 
 demo: $(VENV)/.run
