@@ -286,8 +286,15 @@ def test_accounts(postroom: Any, ann: str) -> None:
     assert postroom("user", "set", ann, "--quota", "2G", "--pop3-delete", "trash", "--json").json["quota"] == 2 << 30
     for size in ("5Q", "inf", "-1"):
         assert postroom("user", "set", ann, "--quota", size).code == 2
+    postroom("user", "set", ann, "--imap-without", "idle", "--imap-without", "QRESYNC", "--quota-messages", "10")
+    assert postroom("user", "set", ann, "--quota-messages", "x").code == 2
+    assert "Did you mean QRESYNC?" in postroom("user", "set", ann, "--imap-without", "QRESINC").err
     shown = postroom("user", "show", ann, "--json").json
     assert (shown["pop3_delete"], shown["messages"]) == ("trash", 0)
+    assert (shown["quota_messages"], shown["imap_without"]) == (10, ["IDLE", "QRESYNC"])
+    assert "0 of 10 messages" in postroom("user", "show", ann).out
+    cleared = postroom("user", "set", ann, "--imap-without", "none", "--quota-messages", "none", "--json").json
+    assert (cleared["quota_messages"], cleared["imap_without"]) == (0, [])
     assert {box["name"] for box in shown["mailboxes"]} == {"INBOX", "Drafts", "Sent", "Trash", "Junk", "Archive"}
     assert [row["login"] for row in postroom("user", "list", "--json").json["users"]] == [ann]
     assert postroom("user", "list", "--domain", "example.com").code == 3

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from msgspec.structs import replace
 
-from postroom.config import Config, Limits, Listener, Log, Passwords, Protocol, Relay, Server, Tls, TlsMode, check
+from postroom.config import Config, Imap, Limits, Listener, Log, Passwords, Protocol, Relay, Server, Tls, TlsMode, check
 from postroom.net.tls import write_self_signed
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -127,6 +127,14 @@ def test_keys(good: Config, tmp_path: Path) -> None:
     assert "locked with a password" in str(check(good, NOW)[0])
     (tmp_path / "key.pem").write_text("junk")
     assert "do not go together" in str(check(good, NOW)[0])
+
+
+def test_capabilities_to_disable_are_known_ones(good: Config) -> None:
+    config = replace(good, imap=Imap(disable=("idle", "IDEL")))
+    assert said(config) == []
+    [problem] = check(config, NOW, {"IDLE"})
+    assert (problem.key, problem.fatal) == ("imap.disable", False)
+    assert "'IDEL'" in problem.cause
 
 
 def test_the_defaults_with_a_folder_lack_only_listeners(tmp_path: Path) -> None:

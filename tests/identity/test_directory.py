@@ -60,6 +60,9 @@ Step = Callable[[Directory], Awaitable[object]]
         (lambda d: d.set_account("ann@example.com", pop3_delete="maybe"), BadValue, "delete, trash, keep"),
         (lambda d: d.set_account("ann@example.com", pop3_seen="yes"), BadValue, "true or false"),
         (lambda d: d.set_account("ann@example.com", login="x"), BadValue, "quota"),
+        (lambda d: d.set_account("ann@example.com", quota_messages=-1), BadValue, "messages"),
+        (lambda d: d.set_account("ann@example.com", imap_without=["QRESINC"]), BadValue, "QRESYNC"),
+        (lambda d: d.set_account("ann@example.com", imap_without=["IMAP4rev1"]), BadValue, ""),
         (lambda d: d.set_password("ann@example.com", ""), BadValue, ""),
         (lambda d: d.remove_account("ann@example.com"), StillInUse, "postroom user disable ann@example.com"),
         (lambda d: d.add_alias("ann@example.com", ["ben@example.com"]), AddressTaken, ""),
@@ -89,6 +92,9 @@ async def test_settings(directory: Directory) -> None:
     )
     assert (row.name, row.quota, row.pop3_delete, row.pop3_seen) == ("Ann Bakker", 1 << 30, "keep", False)
     assert await directory.account("ann@example.com") == row
+    row = await directory.set_account("ann@example.com", quota_messages=7, imap_without=["qresync", "Idle", "IDLE"])
+    assert (row.quota_messages, row.imap_without) == (7, ("IDLE", "QRESYNC"))
+    assert (await directory.set_account("ann@example.com", imap_without=())).imap_without == ()
 
 
 async def test_removing_takes_the_account_out_of_aliases(

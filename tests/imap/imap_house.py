@@ -9,7 +9,7 @@ from collections.abc import Callable
 from textwrap import dedent
 from typing import Any
 
-from postroom.config import Limits, Listener, Protocol, TlsMode
+from postroom.config import Imap, Limits, Listener, Protocol, TlsMode
 from postroom.identity.errors import AccountDisabled, BadCredentials
 from postroom.mailbox.service import Account, Incoming, Mailboxes, MailboxLimits
 from postroom.net.link import TlsInfo
@@ -241,6 +241,7 @@ class House:
         plaintext_on_loopback: bool = False,
         size: int = 1 << 20,
         store: Any = None,
+        options: Imap | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.store: Any = store or MemoryStore(clock=self.clock)
@@ -264,7 +265,7 @@ class House:
         rooms = Rooms(
             store=self.store, mailboxes=self.mailboxes, logins=logins, gate=self.gate, clock=self.clock, log=self.log
         )
-        self.service = ImapService(rooms, limits or Limits(), "mail.example.org")
+        self.service = ImapService(rooms, limits or Limits(), "mail.example.org", options)
 
     def log(self, name: str, **fields: Any) -> None:
         self.events.append((name, fields))

@@ -6,11 +6,12 @@ import asyncio
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 
 import pytest
 from imap_house import Client, House, play, settle
 
-from postroom.config import Limits
+from postroom.config import Imap, Limits
 
 
 def b64(data: bytes) -> str:
@@ -27,7 +28,7 @@ async def test_greeting_login_logout(house: House) -> None:
         C: a2 SELECT INBOX
         S: a2 BAD ...
         C: a3 LOGIN ann@example.org secret
-        S: a3 OK [CAPABILITY IMAP4rev2 IMAP4rev1 ... QUOTA=RES-STORAGE] Logged in
+        S: a3 OK [CAPABILITY IMAP4rev2 IMAP4rev1 ... QUOTA=RES-MESSAGE] Logged in
         C: a4 LOGIN ann@example.org secret
         S: a4 BAD ...
         C: a5 LOGOUT
@@ -48,11 +49,37 @@ async def test_capability_names_what_is_needed_and_nothing_twice(house: House) -
     wanted = (  # noqa: SIM905
         "IMAP4rev1 IMAP4rev2 IDLE LITERAL+ SASL-IR ENABLE ID NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE "
         "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH SEARCHRES CONDSTORE QRESYNC MULTIAPPEND "
-        "APPENDLIMIT=1048576 UTF8=ACCEPT BINARY WITHIN QUOTA QUOTA=RES-STORAGE"
+        "APPENDLIMIT=1048576 UTF8=ACCEPT BINARY WITHIN QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE"
     ).split()
     assert set(wanted) <= set(words)
-    assert "QUOTA=RES-MESSAGE" not in words
     assert not [word for word in words if word.startswith("AUTH=")]
+
+
+async def test_capabilities_switched_off_for_everybody() -> None:
+    house = House(options=Imap(disable=("idle", "CONDSTORE", "NOSUCH"), literal_minus=True))
+    await house.add_account("ann@example.org")
+    client = house.connect()
+    greeting = client.hear().decode().replace("]", " ").split()
+    assert "LITERAL-" in greeting
+    assert not {"IDLE", "LITERAL+"} & set(greeting)
+    words = (await client.tagged("LOGIN ann@example.org secret")).replace("]", " ").split()
+    assert "LITERAL-" in words
+    assert not {"IDLE", "CONDSTORE", "QRESYNC", "LITERAL+"} & set(words)
+    assert await client.do("ENABLE QRESYNC UTF8=ACCEPT") == ["* ENABLED UTF8=ACCEPT"]
+
+
+async def test_capabilities_switched_off_for_an_account(house: House) -> None:
+    """From its next login on."""
+    ben = await house.add_account("ben@example.org", imap_without=("IDLE", "LITERAL+"))
+    for gone, there in (({"IDLE", "LITERAL+"}, "MOVE"), ({"MOVE"}, "IDLE")):
+        client = house.connect()
+        assert {"IDLE", "LITERAL+"} <= set(client.hear().decode().split())
+        words = (await client.tagged("LOGIN ben@example.org secret")).replace("]", " ").split()
+        assert there in words
+        assert not gone & set(words)
+        await house.store.directory.put_account(replace(ben.row, imap_without=("MOVE",)))
+        [line] = await client.do("CAPABILITY")
+        assert gone.isdisjoint(line.split())
 
 
 async def test_no_password_without_tls(house: House) -> None:

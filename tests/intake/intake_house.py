@@ -65,6 +65,7 @@ class FakeAccounts:
 
     folder: Path
     octets: dict[str, int] = field(default_factory=dict)
+    most_messages: dict[str, int] = field(default_factory=dict)  # quota_messages of accounts that hold one each
     broken: set[str] = field(default_factory=set)
     spools: list[FileSpool] = field(default_factory=list)
     disk_full: bool = False
@@ -87,6 +88,7 @@ class _Both:
         self.accounts = accounts
         self.id = row.id
         self.quota = row.quota
+        self.quota_messages = accounts.most_messages.get(row.id, 0)
         self.disabled = row.disabled
 
     async def usage(self) -> Usage:

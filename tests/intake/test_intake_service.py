@@ -185,6 +185,14 @@ async def test_full_mailbox(house: House) -> None:
     await house.rcpt(STRANGER, await house.open(STRANGER), "alice@here.test")
 
 
+async def test_full_of_messages(house: House) -> None:
+    house.store.most_messages[ALICE.id] = 2
+    await house.rcpt(STRANGER, await house.open(STRANGER), "alice@here.test")
+    house.store.most_messages[ALICE.id] = 1
+    with Refused(452, "4.2.2", "The mailbox of <alice@here.test> is full"):
+        await house.rcpt(STRANGER, await house.open(STRANGER), "alice@here.test")
+
+
 async def test_disabled_account(house: House) -> None:
     with Refused(550, "5.2.1", "The mailbox of <carol@here.test> is disabled"):
         await house.rcpt(STRANGER, await house.open(STRANGER), "carol@here.test")

@@ -230,6 +230,7 @@ def build_services(core: Core, config: Config) -> Services:
         ),
         config.limits,
         config.server.hostname,
+        config.imap,
     )
     spoken: dict[Spoken, Service] = {
         Spoken.SMTP: mail,

@@ -28,9 +28,10 @@ def check(as_json: bool, config_file: str | None) -> None:
     Exit code 78 when the server would not start; warnings alone end with 0.
     """
     from postroom.config import check as look_over
+    from postroom.wire.imap.capability import OPTIONAL
 
     site = find_site(config_file)
-    problems = look_over(site.config)
+    problems = look_over(site.config, capabilities=OPTIONAL)
     if as_json:
         emit_json(
             file=str(site.path),

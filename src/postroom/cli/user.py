@@ -27,6 +27,8 @@ def _plain(row: AccountRow, used: int | None = None, messages: int | None = None
         "disabled": row.disabled,
         "has_password": bool(row.password),
         "quota": row.quota,
+        "quota_messages": row.quota_messages,
+        "imap_without": list(row.imap_without),
         "pop3_delete": row.pop3_delete,
         "pop3_seen": row.pop3_seen,
         "pop3_last_login": row.pop3_last_login,
@@ -117,13 +119,15 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
         emit_json(**found)
         return
     limit = f" of {octets(found['quota'])}" if found["quota"] else ""
+    most = f" of {found['quota_messages']}" if found["quota_messages"] else ""
     record([
         ("address", found["login"]),
         ("name", found["name"] or "-"),
         ("state", "disabled" if found["disabled"] else "on" if found["has_password"] else "no password"),
-        ("holds", f"{octets(found['used'])}{limit} in {found['messages']} messages"),
+        ("holds", f"{octets(found['used'])}{limit} in {found['messages']}{most} messages"),
         ("POP3 delete", found["pop3_delete"]),
         ("POP3 marks as read", "yes" if found["pop3_seen"] else "no"),
+        ("IMAP without", " ".join(found["imap_without"]) or "-"),
         ("last POP3 log-in", moment(found["pop3_last_login"])),
         ("since", moment(found["created"])),
         ("id", found["id"]),
@@ -139,6 +143,7 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
 @click.argument("login", metavar="ADDRESS")
 @click.option("--name", default=None, help="The person's name.")
 @click.option("--quota", default=None, metavar="SIZE", help="Most it may hold: 500M, 2G, none.")
+@click.option("--quota-messages", default=None, metavar="COUNT", help="Most messages it may hold: 10000, none.")
 @click.option(
     "--pop3-delete",
     type=click.Choice(["delete", "trash", "keep"]),
@@ -148,15 +153,26 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
 @click.option(
     "--pop3-seen/--no-pop3-seen", default=None, help="Whether fetching by POP3 marks a message as read. [yes]"
 )
+@click.option(
+    "--imap-without",
+    multiple=True,
+    metavar="NAME",
+    help="IMAP capability its programs are not offered from the next log-in on, such as QRESYNC; may be repeated."
+    " These replace those set before; none offers all.",
+)
 @json_option
 @config_option
 def set_(login: str, as_json: bool, config_file: str | None, **options: Any) -> None:
-    """Change an account's name, quota, or POP3 rules."""
-    changes = {key: value for key, value in options.items() if value is not None}
+    """Change an account's name, quotas, or rules."""
+    changes = {key: value for key, value in options.items() if value not in (None, ())}
     if not changes:
-        raise click.UsageError("Say what to change: --name, --quota, --pop3-delete, --pop3-seen.")
+        raise click.UsageError("Say what to change: one of the options that --help shows.")
     if "quota" in changes:
         changes["quota"] = parse_size(changes["quota"])
+    if "quota_messages" in changes:
+        changes["quota_messages"] = _count(changes["quota_messages"])
+    if changes.get("imap_without") == ("none",):
+        changes["imap_without"] = ()
     site = find_site(config_file)
 
     async def work() -> AccountRow:
@@ -183,6 +199,15 @@ def passwd(login: str, as_json: bool, config_file: str | None, **options: Any) -
     _tell(run(work()), as_json, "the password is set", **({"password": password} if made else {}))
     if made and not as_json:
         click.echo(password)
+
+
+def _count(text: str) -> int:
+    """Raises click.BadParameter."""
+    if text.lower() in {"none", "unlimited"}:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise click.BadParameter(f"{text!r} is no number of messages; write 10000, or none")
+    return int(text)
 
 
 def _tell(row: AccountRow, as_json: bool, text: str, **more: Any) -> None:

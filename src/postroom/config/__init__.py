@@ -9,6 +9,7 @@ from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
     Config,
+    Imap,
     Limits,
     Listener,
     Log,
@@ -26,6 +27,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Described",
+    "Imap",
     "Limits",
     "Listener",
     "Log",

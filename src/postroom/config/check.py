@@ -7,7 +7,7 @@ Owns: nothing. A problem that is not fatal does not keep the server from startin
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -33,14 +33,18 @@ class Problem:
         return f"{self.key}: {self.cause}. {self.fix}"
 
 
-def check(config: Config, now: datetime | None = None) -> list[Problem]:
-    """All problems, in the order of the file's sections. now: for certificates, by default the present."""
+def check(config: Config, now: datetime | None = None, capabilities: Collection[str] = ()) -> list[Problem]:
+    """All problems, in the order of the file's sections. now: for certificates, by default the present.
+
+    capabilities: what imap.disable may name, in upper case; without any it is not looked at.
+    """
     return [
         *_server(config),
         *_listeners(config),
         *_certificate(config, now or datetime.now(UTC)),
         *_networks(config),
         *_relay(config),
+        *_imap(config, capabilities),
         *_log(config),
     ]
 
@@ -230,7 +234,7 @@ def _everybody(key: str, text: str) -> Problem:
     return Problem(key, cause, "Name the load balancers only")
 
 
-# [relay], [log]
+# [relay], [imap], [log]
 
 
 def _relay(config: Config) -> Iterator[Problem]:
@@ -250,6 +254,12 @@ def _relay(config: Config) -> Iterator[Problem]:
         yield Problem("relay.retry_first", "it is longer than relay.retry_longest", "Make it the shorter one", False)
     if relay.warn_after >= relay.lifetime:
         yield Problem("relay.warn_after", "mail bounces before its sender hears of a delay", "Make it shorter", False)
+
+
+def _imap(config: Config, capabilities: Collection[str]) -> Iterator[Problem]:
+    for name in config.imap.disable if capabilities else ():
+        if name.upper() not in capabilities:
+            yield Problem("imap.disable", f"there is no capability {name!r} to disable", "See docs/protocols.md", False)
 
 
 def _log(config: Config) -> Iterator[Problem]:

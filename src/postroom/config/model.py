@@ -137,6 +137,17 @@ class Passwords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = False
 
 
+class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """IMAP."""
+
+    disable: Annotated[
+        tuple[str, ...], Meta(description="Capabilities that are not announced, such as QRESYNC, for broken clients.")
+    ] = ()
+    literal_minus: Annotated[
+        bool, Meta(description="Announce LITERAL- instead of LITERAL+: large literals must be asked for (RFC 7888).")
+    ] = False
+
+
 class Pop3(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """POP3."""
 
@@ -168,6 +179,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     relay: Relay = field(default_factory=Relay)
     passwords: Passwords = field(default_factory=Passwords)
+    imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
     retention: Retention = field(default_factory=Retention)
     log: Log = field(default_factory=Log)

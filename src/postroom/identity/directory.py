@@ -23,6 +23,7 @@ from postroom.identity.routing import find_row
 from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, Store
 from postroom.values.address import Address, BadAddress, parse_domain
 from postroom.values.clock import Clock
+from postroom.wire.imap.capability import OPTIONAL
 from postroom.wire.sasl import derive_scram_keys, saslprep
 
 #: what every account begins with, and its special use (RFC 6154 2); INBOX has none
@@ -37,7 +38,7 @@ MAILBOXES = [
 POP3_DELETE = ("delete", "trash", "keep")
 LEAST_PASSWORD = 8
 #: what `set_account` may change
-SETTABLE = frozenset({"name", "quota", "pop3_delete", "pop3_seen"})
+SETTABLE = frozenset({"name", "quota", "quota_messages", "pop3_delete", "pop3_seen", "imap_without"})
 
 
 class Directory:
@@ -140,7 +141,7 @@ class Directory:
         return row
 
     async def set_account(self, login: str, /, **changes: Any) -> AccountRow:
-        """Change name, quota, pop3_delete, pop3_seen. Raises NoSuchAccount, BadValue."""
+        """Change what SETTABLE names. Raises NoSuchAccount, BadValue."""
         row = await self.account(login)
         for key, value in changes.items():
             row = replace(row, **{key: _setting(key, value)})
@@ -278,8 +279,10 @@ def check_password(password: str, login: str = "") -> str:
 def _setting(key: str, value: Any) -> Any:
     if key not in SETTABLE:
         raise BadValue(f"{key} cannot be set", f"What can: {', '.join(sorted(SETTABLE))}.")
-    if key == "quota":
+    if key in ("quota", "quota_messages"):
         return _quota(value)
+    if key == "imap_without":
+        return _capabilities(value)
     if key == "pop3_delete" and value not in POP3_DELETE:
         raise BadValue(f"pop3_delete cannot be {value!r}", f"It is one of: {', '.join(POP3_DELETE)}.")
     if key == "pop3_seen" and not isinstance(value, bool):
@@ -289,8 +292,18 @@ def _setting(key: str, value: Any) -> Any:
 
 def _quota(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
-        raise BadValue(f"a quota cannot be {value!r}", "It is a number of octets; 0 is no limit.")
+        raise BadValue(f"a quota cannot be {value!r}", "It is a number of octets or messages; 0 is no limit.")
     return value
+
+
+def _capabilities(names: Sequence[str]) -> tuple[str, ...]:
+    """As they are printed, in the order of the CAPABILITY response."""
+    for name in names:
+        if name.upper() not in OPTIONAL:
+            advice = _guess(name.upper(), OPTIONAL) or f"What can: {', '.join(OPTIONAL.values())}."
+            raise BadValue(f"{name} is no capability that can be switched off", advice)
+    wanted = {name.upper() for name in names}
+    return tuple(name for key, name in OPTIONAL.items() if key in wanted)
 
 
 def _name(text: str) -> str:

@@ -216,14 +216,15 @@ class Intake:
                 return
             if row.disabled:
                 raise Refusal(550, "5.2.1", f"The mailbox of <{_ascii(address)}> is disabled")
-            if not row.quota:
+            if not (row.quota or row.quota_messages):
                 return
             usage = await (await self._store.account(account)).usage()
         except NotFound:
             return  # its folder is made at the first delivery
         except StoreError as fault:
             raise Refusal(450, "4.2.0", f"The mailbox of <{_ascii(address)}> is out of order", reason=str(fault))
-        if usage.octets + size >= row.quota:
+        full = row.quota_messages and usage.messages >= row.quota_messages
+        if full or (row.quota and usage.octets + size >= row.quota):
             raise Refusal(452, "4.2.2", f"The mailbox of <{_ascii(address)}> is full")
 
     # content

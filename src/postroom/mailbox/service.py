@@ -81,11 +81,17 @@ class Incoming(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Octets the account holds and may hold (0 = no limit), and messages it holds (RFC 9208 5)."""
+    """Octets and messages the account holds and may hold (0 = no limit; RFC 9208 5)."""
 
     used: int
     limit: int
     messages: int
+    message_limit: int = 0
+
+    def has_room(self, octets: int, messages: int) -> bool:
+        """May the account hold so much more?"""
+        fits = not self.limit or self.used + octets <= self.limit
+        return fits and (not self.message_limit or self.messages + messages <= self.message_limit)
 
 
 class Mailboxes:
@@ -162,7 +168,7 @@ class Account:
         self._new_guid = new_guid
         self._limits = limits
         self._generation = -1  # of the directory that `_quota` was read from
-        self._quota = 0
+        self._quota = (0, 0)
         self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
         self.surrogate_sizes: dict[int, int] = {}  # by message id, for POP3; a message never changes
 
@@ -275,7 +281,8 @@ class Account:
     async def append(self, mailbox: int, messages: Sequence[Incoming]) -> AppendResult:
         """Add messages, all or none (RFC 3502). Raises MessageTooBig, OverQuota, TooManyKeywords, NotFound."""
         new = [await self._indexed(message) for message in messages]
-        return await self.store.append(mailbox, new, quota=await self._limit())
+        octets, count = await self._limit()
+        return await self.store.append(mailbox, new, quota=octets, quota_messages=count)
 
     async def deliver(  # noqa: PLR0913 - everything about a message that arrives
         self,
@@ -304,8 +311,11 @@ class Account:
             Incoming(content=content, internaldate=internaldate, flags=flags, keywords=keywords, index=index),
             limited=False,
         )
+        octets, count = await self._limit()
         try:
-            return await self.store.append(box, [new], quota=await self._limit(), delivery=(queue_id, recipient))
+            return await self.store.append(
+                box, [new], quota=octets, quota_messages=count, delivery=(queue_id, recipient)
+            )
         except DeliveredAlready:
             return None
 
@@ -337,7 +347,8 @@ class Account:
 
     async def copy(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
         """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
-        return await self.store.copy(source, uids, target, quota=await self._limit())
+        octets, count = await self._limit()
+        return await self.store.copy(source, uids, target, quota=octets, quota_messages=count)
 
     async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
         """Move messages in one transaction (RFC 6851). Raises TooManyKeywords, NotFound."""
@@ -352,14 +363,16 @@ class Account:
     async def quota(self) -> Quota:
         """What the account holds and may hold; the limit as it is now, not as it was at login."""
         usage: Usage = await self.store.usage()
-        return Quota(used=usage.octets, limit=await self._limit(), messages=usage.messages)
+        octets, count = await self._limit()
+        return Quota(used=usage.octets, limit=octets, messages=usage.messages, message_limit=count)
 
-    async def _limit(self) -> int:
+    async def _limit(self) -> tuple[int, int]:
+        """Octets and messages the account may hold."""
         directory = self._all.directory
         generation = directory.generation()
         if generation != self._generation:
-            row = await directory.account(self.id)
-            self._quota = self.row.quota if row is None else row.quota
+            row = await directory.account(self.id) or self.row
+            self._quota = row.quota, row.quota_messages
             self._generation = generation
         return self._quota
 

@@ -51,7 +51,7 @@ async def start(session: Session, event: AppendStart) -> None:
         appending = session.appending
         assert appending is not None
         appending.total += event.message.size
-        await _check(session, event.message, appending.total)
+        await _check(session, event.message, appending.total, event.index + 1)
         appending.announced.append(event.message)
         appending.spools.append(session.service.store.spool())
     except Exception as fault:
@@ -63,15 +63,15 @@ async def start(session: Session, event: AppendStart) -> None:
     session.send(session.wire.accept())
 
 
-async def _check(session: Session, message: AppendMessage, total: int) -> None:
-    """What is known before the octets come."""
+async def _check(session: Session, message: AppendMessage, total: int, count: int) -> None:
+    """What is known before the octets come. total, count: octets and messages of this APPEND so far."""
     if not message.size:
         raise Refused(no("An empty message cannot be appended"))  # RFC 3502 6.3.11: and ends a MULTIAPPEND
     limit = session.me.append_limit
     if message.size > limit:
         raise Refused(no(f"Messages may have at most {limit} octets", b"TOOBIG"))
     quota = await session.me.quota()
-    if quota.limit and quota.used + total > quota.limit:
+    if not quota.has_room(total, count):
         raise Refused(no("There is not enough room left for this (quota)", b"OVERQUOTA"))
 
 

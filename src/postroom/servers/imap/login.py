@@ -15,6 +15,7 @@ from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.store.api import AccountRow
 from postroom.wire import sasl
 from postroom.wire.imap import response
+from postroom.wire.imap.capability import switched_off
 from postroom.wire.imap.commands import Authenticate, Command, Login
 
 _CODES: Final = {
@@ -85,6 +86,6 @@ def _refused(session: Session, fault: LoginRefused) -> Reply:
 async def _enter(session: Session, row: AccountRow) -> Reply:
     """The client is who it says: open its mailboxes."""
     session.account = await session.service.mailboxes.open(row)
-    session.wire.logged_in()
+    session.wire.logged_in(switched_off(row.imap_without))
     session.service.entered(session, row)
     return ok("Logged in", response.capability_code(session.wire.capabilities()))

@@ -1,7 +1,7 @@
 """GETQUOTA, GETQUOTAROOT, SETQUOTA: one quota root "" for the whole account (RFC 9208).
 
-STORAGE counts units of 1024 octets (RFC 9208 5.1); without a limit the root has no resources (RFC 9208 4.2.1: a root
-may have none), which clients show as unlimited.
+STORAGE counts units of 1024 octets (RFC 9208 5.1), MESSAGE messages (RFC 9208 5.2). A resource without a limit is not
+shown, and a root may have none (RFC 9208 4.2.1), which clients show as unlimited.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from postroom.wire.imap.commands import Command, GetQuota, Mailbox
 async def _send_quota(session: Session) -> None:
     quota = await session.me.quota()
     resources = [("STORAGE", -(-quota.used // 1024), quota.limit // 1024)] if quota.limit else []
+    if quota.message_limit:
+        resources.append(("MESSAGE", quota.messages, quota.message_limit))
     session.send(response.quota("", resources))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postroom import __version__
-from postroom.config import Limits, Listener, TlsMode
+from postroom.config import Imap, Limits, Listener, TlsMode
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
 from postroom.servers.imap.connection import ImapConnection
@@ -25,13 +25,11 @@ from postroom.servers.login import Logins
 from postroom.servers.ports import Gate, Log
 from postroom.store.api import AccountRow, Store
 from postroom.values.clock import Clock
-from postroom.wire.imap.capability import Offer
+from postroom.wire.imap.capability import Offer, switched_off
 from postroom.wire.imap.session import SessionLimits
 
 _SERVICE: Final = "imap"
 _STOPPING: Final = "[UNAVAILABLE] The server is stopping; please come back in a moment"
-#: there is no limit on the number of messages, so no such resource
-NOT_ANNOUNCED: Final = frozenset(("QUOTA=RES-MESSAGE",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +47,23 @@ class Rooms:
 class ImapService:
     """Built once per worker."""
 
-    __slots__ = ("_connections", "_rooms", "_settled", "_stopping", "greeting", "limits", "version", "wire_limits")
+    __slots__ = (
+        "_connections",
+        "_literal_minus",
+        "_rooms",
+        "_settled",
+        "_stopping",
+        "_without",
+        "greeting",
+        "limits",
+        "version",
+        "wire_limits",
+    )
 
-    def __init__(self, rooms: Rooms, limits: Limits, hostname: str) -> None:
+    def __init__(self, rooms: Rooms, limits: Limits, hostname: str, options: Imap | None = None) -> None:
+        options = options or Imap()
+        self._without = switched_off(options.disable)
+        self._literal_minus = options.literal_minus
         self._rooms = rooms
         self._connections: dict[ImapConnection, str] = {}  # and the account id of each, "" before login
         self._settled: asyncio.Event | None = None
@@ -95,7 +107,8 @@ class ImapService:
             login="PLAIN" in mechanisms,
             mechanisms=mechanisms,
             append_limit=self._rooms.mailboxes.limits.message_size,
-            without=NOT_ANNOUNCED,
+            literal_minus=self._literal_minus,
+            without=self._without,
         )
 
     def entered(self, session: Session, row: AccountRow) -> None:

@@ -178,9 +178,11 @@ class AccountStore(Protocol):
         messages: Sequence[NewMessage],
         *,
         quota: int = 0,
+        quota_messages: int = 0,
         delivery: tuple[str, str] | None = None,
     ) -> AppendResult:
-        """Add messages, all or none (RFC 3502). quota: octets the account may hold, 0 = any; else OverQuota.
+        """Add messages, all or none (RFC 3502). quota, quota_messages: octets and messages the account may hold,
+        0 = any; else OverQuota.
 
         delivery: (queue id, recipient) makes it idempotent: the second time raises DeliveredAlready.
         Files of large contents are linked or moved in, never read. Raises TooManyKeywords.
@@ -191,7 +193,9 @@ class AccountStore(Protocol):
         """Change flags of the messages with these UIDs (ascending). Raises TooManyKeywords."""
         ...
 
-    async def copy(self, source: int, uids: Sequence[int], target: int, *, quota: int = 0) -> CopyResult:
+    async def copy(
+        self, source: int, uids: Sequence[int], target: int, *, quota: int = 0, quota_messages: int = 0
+    ) -> CopyResult:
         """Copy messages with flags and INTERNALDATE; UIDs not there are left out. Raises OverQuota."""
         ...
 

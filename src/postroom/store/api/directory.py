@@ -30,6 +30,8 @@ class AccountRow:
     scram: bytes = b""  # msgpack: salt, iterations, stored key, server key (SHA-256)
     disabled: bool = False
     quota: int = 0  # octets; 0 = no limit
+    quota_messages: int = 0  # messages in all mailboxes; 0 = no limit
+    imap_without: tuple[str, ...] = ()  # IMAP capabilities its clients are not offered
     pop3_delete: str = "delete"  # delete | trash | keep
     pop3_seen: bool = True  # RETR sets \Seen
     pop3_last_login: float = 0.0

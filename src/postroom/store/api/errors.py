@@ -22,7 +22,7 @@ class MailboxHasChildren(StoreError):
 
 
 class OverQuota(StoreError):
-    """The account's storage limit would be passed ([OVERQUOTA], 452 4.2.2)."""
+    """One of the account's limits, octets or messages, would be passed ([OVERQUOTA], 452 4.2.2)."""
 
 
 class TooManyKeywords(StoreError):

@@ -159,16 +159,19 @@ class EmbeddedAccount:
         messages: Sequence[NewMessage],
         *,
         quota: int = 0,
+        quota_messages: int = 0,
         delivery: tuple[str, str] | None = None,
     ) -> AppendResult:
         octets = sum(len(message.content.data) for message in messages)
-        return await self._write(Append(mailbox, messages, quota, delivery), octets)
+        return await self._write(Append(mailbox, messages, (quota, quota_messages), delivery), octets)
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         return await self._write(StoreFlags(mailbox, uids, change))
 
-    async def copy(self, source: int, uids: Sequence[int], target: int, *, quota: int = 0) -> CopyResult:
-        return await self._write(Copy(source, uids, target, quota))
+    async def copy(
+        self, source: int, uids: Sequence[int], target: int, *, quota: int = 0, quota_messages: int = 0
+    ) -> CopyResult:
+        return await self._write(Copy(source, uids, target, (quota, quota_messages)))
 
     async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
         return await self._write(Move(source, uids, target))

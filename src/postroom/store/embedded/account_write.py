@@ -27,7 +27,7 @@ from postroom.store.api.account import (
 )
 from postroom.store.api.errors import DeliveredAlready, OverQuota
 from postroom.store.api.pages import Page
-from postroom.store.embedded.account_file import AccountUnit
+from postroom.store.embedded.account_file import AccountUnit, Totals
 from postroom.store.embedded.account_read import signed
 from postroom.store.embedded.codec import pack_gone, pack_ids, pack_uids, repeat
 from postroom.store.embedded.columns import IS_DELETED, Bits, both, choose, join, mask_of
@@ -50,7 +50,7 @@ class Append:
 
     mailbox: int
     messages: Sequence[NewMessage]
-    quota: int = 0
+    quota: tuple[int, int] = (0, 0)  # octets and messages, 0 = no limit
     delivery: tuple[str, str] | None = None
 
     def __call__(self, unit: AccountUnit) -> Callable[[], AppendResult]:
@@ -60,8 +60,7 @@ class Append:
         octets = sum([message.content.size for message in messages])
         if self.delivery is not None and unit.is_delivered(self.delivery):
             raise DeliveredAlready(self.delivery[0])  # before the quota: it is in, and a bounce now would be a lie
-        if self.quota and unit.totals.octets + octets > self.quota:
-            raise OverQuota(f"the account holds {unit.totals.octets} of {self.quota} octets")
+        check_quota(unit.totals, octets, count, self.quota)
         keywords = self._keywords(box)
         modseq = unit.next_modseq()
         if self.delivery is not None:
@@ -93,6 +92,15 @@ class Append:
             return None
         box.keyword_bits(tuple(names), learn=True)
         return array("Q", [box.keyword_bits(message.keywords, learn=False) for message in self.messages])
+
+
+def check_quota(held: Totals, octets: int, messages: int, quota: tuple[int, int]) -> None:
+    """Raises OverQuota when the account may not hold so much more."""
+    most_octets, most_messages = quota
+    if most_octets and held.octets + octets > most_octets:
+        raise OverQuota(f"the account holds {held.octets} of {most_octets} octets")
+    if most_messages and held.messages + messages > most_messages:
+        raise OverQuota(f"the account holds {held.messages} of {most_messages} messages")
 
 
 def _page(messages: Sequence[NewMessage], first: int, keywords: array[int]) -> Page:
@@ -199,15 +207,15 @@ class Copy:
     source: int
     uids: Sequence[int]
     target: int
-    quota: int = 0
+    quota: tuple[int, int] = (0, 0)
 
     def __call__(self, unit: AccountUnit) -> Callable[[], CopyResult]:
         source, target = unit.open(self.source), unit.open(self.target)
         taken = join(_chosen(source, as_uids(self.uids)))
         octets, count = sum(taken.sizes), len(taken)
         totals = unit.totals
-        if self.quota and count and totals.octets + octets > self.quota:
-            raise OverQuota(f"the account holds {totals.octets} of {self.quota} octets")
+        if count:
+            check_quota(totals, octets, count, self.quota)
         placed = _place(unit, taken, source, target) if count else array("I")
         if count:
             totals.octets += octets

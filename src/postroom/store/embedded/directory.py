@@ -27,7 +27,10 @@ T = TypeVar("T")
 _CACHED_ROWS: Final = 10_000
 #: how long the stamp alone is believed: a process may die between its commit and the stamp
 _ASK_SECONDS: Final = 1.0
-_ACCOUNT: Final = "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login"
+_ACCOUNT: Final = (
+    "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login,"
+    " quota_messages, imap_without"
+)
 
 
 class DirectoryUnit:
@@ -194,7 +197,7 @@ class EmbeddedDirectory:
                 raise StoreError(f"{row.login} belongs to another account")
             if db.execute("SELECT 1 FROM alias WHERE address = ?", (row.login,)).fetchone():
                 raise StoreError(f"{row.login} is an alias")
-            db.execute("REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _account_values(row))
+            db.execute("REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _account_values(row))
 
         await self._change(put)
 
@@ -288,7 +291,8 @@ def _signing_key(row: Any) -> SigningKeyRow:
 
 
 def _account(row: Any) -> AccountRow:
-    number, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login = row
+    number, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login = row[:11]
+    quota_messages, imap_without = row[11:]
     return AccountRow(
         id=number,
         login=login,
@@ -301,6 +305,8 @@ def _account(row: Any) -> AccountRow:
         pop3_delete=pop3_delete,
         pop3_seen=bool(pop3_seen),
         pop3_last_login=pop3_last_login,
+        quota_messages=quota_messages,
+        imap_without=tuple(imap_without.split()),
     )
 
 
@@ -318,6 +324,8 @@ def _account_values(row: AccountRow) -> tuple[Any, ...]:
         row.pop3_delete,
         int(row.pop3_seen),
         row.pop3_last_login,
+        row.quota_messages,
+        " ".join(row.imap_without),
     )
 
 

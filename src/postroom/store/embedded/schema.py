@@ -17,7 +17,8 @@ CREATE TABLE domain(
 CREATE TABLE account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, created REAL NOT NULL, name TEXT NOT NULL,
     password TEXT NOT NULL, scram BLOB NOT NULL, disabled INTEGER NOT NULL, quota INTEGER NOT NULL,
-    pop3_delete TEXT NOT NULL, pop3_seen INTEGER NOT NULL, pop3_last_login REAL NOT NULL
+    pop3_delete TEXT NOT NULL, pop3_seen INTEGER NOT NULL, pop3_last_login REAL NOT NULL,
+    quota_messages INTEGER NOT NULL, imap_without TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX account_domain ON account(domain);
 CREATE TABLE alias(

@@ -197,12 +197,13 @@ class MemoryAccount:
         messages: Sequence[NewMessage],
         *,
         quota: int = 0,
+        quota_messages: int = 0,
         delivery: tuple[str, str] | None = None,
     ) -> AppendResult:
         box = self._box(mailbox)
         if delivery is not None and delivery in self._delivered:
             raise DeliveredAlready(delivery[0])
-        self._check_quota(quota, sum(message.content.size for message in messages))
+        self._check_quota((quota, quota_messages), [message.content.size for message in messages])
         bodies = [_octets(message) for message in messages]
         box.keywords = _learn(box, [name for message in messages for name in message.keywords])
         if delivery is not None:
@@ -221,10 +222,11 @@ class MemoryAccount:
         self._tell(box.id, modseq)
         return AppendResult(box.uidvalidity, tuple(uids), self._snapshot(box))
 
-    def _check_quota(self, quota: int, octets: int) -> None:
-        held = sum(item.size for box in self._boxes.values() for item in box.items)
-        if quota and held + octets > quota:
-            raise OverQuota(f"the account holds {held} of {quota} octets")
+    def _check_quota(self, quota: tuple[int, int], sizes: list[int]) -> None:
+        held = [item.size for box in self._boxes.values() for item in box.items]
+        for most, there, more in zip(quota, (sum(held), len(held)), (sum(sizes), len(sizes)), strict=True):
+            if most and there + more > most:
+                raise OverQuota(f"the account holds {there} of {most} octets or messages")
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         box = self._box(mailbox)
@@ -250,12 +252,14 @@ class MemoryAccount:
             self._tell(box.id, modseq)
         return StoreFlagsResult(self._snapshot(box), tuple(changed), tuple(modified), tuple(missing))
 
-    async def copy(self, source: int, uids: Sequence[int], target: int, *, quota: int = 0) -> CopyResult:
+    async def copy(
+        self, source: int, uids: Sequence[int], target: int, *, quota: int = 0, quota_messages: int = 0
+    ) -> CopyResult:
         from_box, to_box = self._box(source), self._box(target)
         wanted = set(uids)
         taken = [item for item in from_box.items if item.uid in wanted]
         if taken:
-            self._check_quota(quota, sum(item.size for item in taken))
+            self._check_quota((quota, quota_messages), [item.size for item in taken])
         placed = self._put(to_box, taken)
         return self._copied(from_box, to_box, taken, placed)
 

@@ -109,6 +109,16 @@ class AccountContract:
             await account.copy(inbox.id, [1], inbox.id, quota=100)
         await account.copy(inbox.id, [1], inbox.id, quota=160)
         assert (await account.usage()).octets == 160
+        with pytest.raises(OverQuota):
+            await account.append(inbox.id, [message(), message()], quota_messages=4, delivery=("q3", "r"))
+        await account.append(inbox.id, [message()], quota_messages=4)
+        with pytest.raises(OverQuota):
+            await account.copy(inbox.id, [1, 2], inbox.id, quota_messages=5)
+        with pytest.raises(DeliveredAlready):
+            await account.append(inbox.id, [message()], quota_messages=4, delivery=("q", "r"))
+        await account.copy(inbox.id, [9], inbox.id, quota_messages=4)  # nothing to copy
+        assert (await account.copy(inbox.id, [1], inbox.id, quota_messages=5)).target == (5,)
+        assert (await account.usage()).messages == 5
 
     async def test_columns_come_in_the_order_asked(self, store: Store) -> None:
         account, inbox = await open_account(store)

@@ -66,6 +66,8 @@ class DirectoryContract:
             pop3_delete="trash",
             pop3_seen=False,
             pop3_last_login=7.25,
+            quota_messages=5000,
+            imap_without=("IDLE", "QRESYNC"),
         )
         await directory.put_account(ACCOUNT)
         assert await directory.account("id1") == await directory.account_by_login("ann@x.test") == ACCOUNT

@@ -1,11 +1,13 @@
 """What we can do, said once: the CAPABILITY line of every state, ENABLE, and the documentation's table.
 
 Purpose: each extension is one row with its RFC; nothing announces what has no row.
+What is switched off for broken clients is not announced; a client that uses it all the same is served.
 Standards: RFC 9051 6.1.1 and 7.2.2, RFC 7888 (LITERAL+ or LITERAL-, never both), RFC 7889, RFC 9208 3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -61,6 +63,16 @@ EXTENSIONS: Final = (
 )
 #: names that ENABLE knows, in upper case, as they are printed
 ENABLED: Final = {row.name.upper(): row.name for row in EXTENSIONS if row.enable}
+#: names that may be switched off, in upper case, as they are printed; IMAP4rev1 is what is left when all else is gone
+OPTIONAL: Final = {row.name.upper(): row.name for row in EXTENSIONS if row.name != "IMAP4rev1"}
+#: what makes no sense without another one
+_BUILT_ON: Final = {
+    "CONDSTORE": ("QRESYNC",),  # RFC 7162 3.2.3
+    "ESEARCH": ("SEARCHRES",),  # RFC 5182 2.1: it is asked for by RETURN
+    "LIST-EXTENDED": ("LIST-STATUS",),  # RFC 5819 2: by RETURN, too
+    "QUOTA": ("QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE"),
+    "SPECIAL-USE": ("CREATE-SPECIAL-USE",),
+}
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -77,6 +89,12 @@ class Offer(Struct, frozen=True, kw_only=True):
     append_limit: int = 0
     literal_minus: bool = False
     without: frozenset[str] = frozenset()
+
+
+def switched_off(names: Iterable[str]) -> frozenset[str]:
+    """Offer.without for these names in any case, and for what is built on them; unknown ones mean nothing."""
+    known = [OPTIONAL[name.upper()] for name in names if name.upper() in OPTIONAL]
+    return frozenset(known).union(*[_BUILT_ON.get(name, ()) for name in known])
 
 
 @lru_cache(maxsize=64)

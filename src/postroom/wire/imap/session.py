@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from postroom.wire.imap.capability import ENABLED, Offer, capabilities
 from postroom.wire.imap.commands import Attribute, Command, Fetch, Search, Select, Status, Store
@@ -111,9 +112,11 @@ class Session:
         self.framer.drop_input()
         self.offer = offer
 
-    def logged_in(self) -> None:
-        """The client is authenticated."""
+    def logged_in(self, without: frozenset[str] = frozenset()) -> None:
+        """The client is authenticated. without: what this account's clients are not offered, besides."""
         self.state = State.AUTHENTICATED
+        if not without <= self.offer.without:
+            self.offer = replace(self.offer, without=self.offer.without | without)
         self.framer.limits = self._frame_limits(self.limits.literal)
 
     def selected(self) -> None:
