@@ -10,7 +10,24 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from msgspec.structs import replace
 
+<<<<<<< HEAD
 from postroom.config import Config, Imap, Limits, Listener, Log, Passwords, Protocol, Relay, Server, Tls, TlsMode, check
+=======
+from postroom.config import (
+    Config,
+    Limits,
+    Listener,
+    Log,
+    Passwords,
+    Protocol,
+    Relay,
+    Server,
+    Tls,
+    TlsMode,
+    check,
+    parse_dns_server,
+)
+>>>>>>> 4f3de24 (A resolver of our own: cache, stale answers, single flight, TCP, health of servers; 460 us of dnspython for a look-up become 50)
 from postroom.net.tls import write_self_signed
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -72,6 +89,28 @@ def test_one_thing_wrong(
     assert (problem.key, problem.fatal) == (key, fatal)
     assert word in str(problem)
     assert len({one.key for one in check(bad, NOW)}) == 1 or section == "tls" or "hostname" in value
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.0.2.1", ("192.0.2.1", 53)),
+        ("192.0.2.1:5353", ("192.0.2.1", 5353)),
+        ("2001:db8::1", ("2001:db8::1", 53)),
+        ("[2001:db8::1]", ("2001:db8::1", 53)),
+        ("[::1]:54", ("::1", 54)),
+    ],
+)
+def test_addresses_of_servers(text: str, address: tuple[str, int]) -> None:
+    assert parse_dns_server(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "dns.example", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:x", "[::1", "[::1]54", "::1:70000:x"]
+)
+def test_what_is_no_server(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_dns_server(text)
 
 
 @pytest.mark.parametrize("dns", ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53"])

@@ -5,6 +5,7 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 """
 
 from postroom.config.check import Problem, check
+from postroom.config.endpoints import parse_dns_server
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
@@ -44,5 +45,6 @@ __all__ = [
     "describe",
     "load",
     "parse",
+    "parse_dns_server",
     "sample",
 ]

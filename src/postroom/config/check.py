@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+from postroom.config.endpoints import parse_dns_server
 from postroom.config.model import Config, Listener, Protocol, TlsMode
 from postroom.values.address import Address, BadAddress, parse_domain
 
@@ -59,7 +60,7 @@ def _server(config: Config) -> Iterator[Problem]:
     if server.postmaster and not _parses(Address.parse, server.postmaster):
         yield Problem("server.postmaster", f"{server.postmaster!r} is no mail address", "Write it like ann@example.com")
     for text in server.dns:
-        if not _is_dns_server(text):
+        if not _parses(parse_dns_server, text):
             yield Problem(
                 "server.dns",
                 f"{text!r} is no DNS server",
@@ -78,16 +79,6 @@ def _folder(data: str) -> Iterator[Problem]:
         yield Problem("server.data", f"{path} is no folder", "Name a folder of its own")
     elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         yield Problem("server.data", f"{path} cannot be written to", "Give it to the server's user (chown)")
-
-
-def _is_dns_server(text: str) -> bool:
-    host, port = text, "53"
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":") or "53"
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    return _parses(ip_address, host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536
 
 
 def _is_user(name: str) -> bool:

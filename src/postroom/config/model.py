@@ -46,7 +46,8 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     workers: Annotated[int, Meta(ge=0, le=256, description="Worker processes; 0 is one per core.")] = 0
     user: Annotated[str, Meta(description="System user to become after the ports are bound; empty stays.")] = ""
     dns: Annotated[
-        tuple[str, ...], Meta(description="DNS servers (address or address:port). Not used in this version.")
+        tuple[str, ...],
+        Meta(description="DNS servers that resolve and validate (address or address:port); empty: /etc/resolv.conf."),
     ] = ()
     event_loop: Annotated[str, Meta(pattern="^(uvloop|asyncio)$", description="uvloop, or asyncio without it.")] = (
         "uvloop"
