@@ -10,11 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from msgspec.structs import replace
 
-<<<<<<< HEAD
-from postroom.config import Config, Imap, Limits, Listener, Log, Passwords, Protocol, Relay, Server, Tls, TlsMode, check
-=======
 from postroom.config import (
     Config,
+    Imap,
     Limits,
     Listener,
     Log,
@@ -27,7 +25,6 @@ from postroom.config import (
     check,
     parse_dns_server,
 )
->>>>>>> 4f3de24 (A resolver of our own: cache, stale answers, single flight, TCP, health of servers; 460 us of dnspython for a look-up become 50)
 from postroom.net.tls import write_self_signed
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
