@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from .vectors import archive_member
 
 from postroom.mailauth.spf import SpfResult, check
 from postroom.mailauth.zone import ZoneData, finished
+
+from .vectors import archive_member
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is missing")
 
