@@ -25,6 +25,7 @@ from postroom.intake.service import Intake
 from postroom.mailbox.service import Mailboxes, MailboxLimits
 from postroom.message.index import IndexLimits
 from postroom.net.link import Driver, Link
+from postroom.net.resolver import Resolver
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
 from postroom.policy import ConnectionGate, LoginThrottle, Rates
@@ -97,6 +98,7 @@ class Services:
     pop3: pop3.Pop3Service
     smtp: smtp.SmtpService
     relay: Relay
+    resolver: Resolver
     before: list[Services] = field(default_factory=list)
 
     def sessions(self) -> dict[str, int]:
@@ -134,6 +136,7 @@ class Services:
             await services.pop3.settled()
         for services in everything:
             await services.relay.stop()
+            services.resolver.close()
 
 
 def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
@@ -186,6 +189,7 @@ def build_services(core: Core, config: Config) -> Services:
     rates = Rates(config.limits, core.plan.tables, core.slot, core.clock)
     gate = ConnectionGate(config.limits, core.plan.tables, core.slot, rates)
     throttle = LoginThrottle(config.limits, core.plan.tables, core.slot, core.clock)
+    resolver = Resolver(config.server.dns, core.clock)
     relay = Relay(core.queue, config, core.wheel, core.events, password=relay_password(config))
 
     def logins(service: str) -> Logins:
@@ -239,7 +243,7 @@ def build_services(core: Core, config: Config) -> Services:
         Spoken.IMAP: boxes,
         Spoken.POP3: drops,
     }
-    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay)
+    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver)
 
 
 def relay_password(config: Config) -> str:
