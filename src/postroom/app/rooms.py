@@ -20,6 +20,7 @@ from postroom.config import Protocol as Spoken
 from postroom.delivery.service import Delivery
 from postroom.identity.client import HashingClient
 from postroom.identity.service import Identity
+from postroom.intake.notices import Notices
 from postroom.intake.routing import Routes
 from postroom.intake.service import Intake
 from postroom.mailbox.service import Mailboxes, MailboxLimits
@@ -28,7 +29,7 @@ from postroom.net.link import Driver, Link
 from postroom.net.resolver import Resolver
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
-from postroom.policy import ConnectionGate, LoginThrottle, Rates
+from postroom.policy import ConnectionGate, LoginThrottle, Outgoing, Rates
 from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
 from postroom.queue.schedule import Schedule
@@ -74,10 +75,12 @@ class Core:
     mailboxes: Mailboxes
     queue: Queue
     delivery: Delivery
+    notices: Notices
     secret: bytes
 
     async def stop(self) -> None:
         """Finish what is being delivered."""
+        await self.notices.settled()
         await self.delivery.stop()
         await self.queue.stop()
         self.hasher.close()
@@ -161,7 +164,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         lifetime=relay.lifetime,
         warn_after=relay.warn_after,
     )
-    reports = SenderReports(config.server.hostname, Routes(identity), clock)
+    routes = Routes(identity)
+    reports = SenderReports(config.server.hostname, routes, clock)
     queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), schedule, clock, reports, events)
     limits = IndexLimits(
         depth=config.limits.mime_depth, parts=config.limits.mime_parts, header=config.limits.header_size
@@ -180,6 +184,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         mailboxes=mailboxes,
         queue=queue,
         delivery=delivery,
+        notices=Notices(queue, routes, config.server.postmaster, clock, events),
         secret=RunFolder(config.server.data).secret(),
     )
 
@@ -204,7 +209,7 @@ def build_services(core: Core, config: Config) -> Services:
             plaintext_on_loopback=config.passwords.plaintext_on_loopback,
         )
 
-    intake = Intake(core.store, core.queue, core.identity, config, core.clock)
+    intake = _intake(core, config)
     mail = smtp.SmtpService(
         smtp.Rooms(
             store=core.store, intake=intake, logins=logins("submission"), gate=gate, log=core.events, rates=rates
@@ -244,6 +249,13 @@ def build_services(core: Core, config: Config) -> Services:
         Spoken.POP3: drops,
     }
     return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver)
+
+
+def _intake(core: Core, config: Config) -> Intake:
+    """What decides on mail, with the limits on what leaves."""
+    stores = (core.store.limits, core.store.directory)
+    outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices)
+    return Intake(core.store, core.queue, core.identity, config, core.clock, outgoing)
 
 
 def relay_password(config: Config) -> str:

@@ -126,6 +126,26 @@ class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warn_after: Annotated[float, Meta(gt=0, description="Seconds after which the sender hears of a delay.")] = 14400
 
 
+class Sending(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What our own people may send to other domains. A domain or an account may have limits of its own."""
+
+    domain_messages_per_hour: Annotated[
+        int, Meta(ge=0, description="Messages an hour from all addresses of one hosted domain; 0 is no limit.")
+    ] = 500
+    account_messages_per_day: Annotated[
+        int, Meta(ge=0, description="Messages a day from one account; 0 is no limit.")
+    ] = 1000
+    account_recipients_per_day: Annotated[
+        int, Meta(ge=0, description="Recipients a day of one account, each message's counted; 0 is no limit.")
+    ] = 5000
+    account_new_recipients_per_day: Annotated[
+        int, Meta(ge=0, description="Recipients a day that the account has never written to; 0 is no limit.")
+    ] = 200
+    warn_percent: Annotated[
+        int, Meta(ge=1, le=100, description="Share of a limit at which user and administrator are told.")
+    ] = 80
+
+
 class Passwords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How passwords are kept: argon2id."""
 
@@ -179,6 +199,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tls: Tls = field(default_factory=Tls)
     limits: Limits = field(default_factory=Limits)
     relay: Relay = field(default_factory=Relay)
+    sending: Sending = field(default_factory=Sending)
     passwords: Passwords = field(default_factory=Passwords)
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)

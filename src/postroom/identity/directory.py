@@ -38,7 +38,19 @@ MAILBOXES = [
 POP3_DELETE = ("delete", "trash", "keep")
 LEAST_PASSWORD = 8
 #: what `set_account` may change
-SETTABLE = frozenset({"name", "quota", "quota_messages", "pop3_delete", "pop3_seen", "imap_without"})
+SETTABLE = frozenset({
+    "name",
+    "quota",
+    "quota_messages",
+    "pop3_delete",
+    "pop3_seen",
+    "imap_without",
+    "daily_messages",
+    "daily_recipients",
+    "daily_new",
+})  # fmt: skip
+#: what limits on sending may be: -1 is the configured one, 0 none
+_LIMITS = range(-1, 1 << 40)
 
 
 class Directory:
@@ -81,13 +93,22 @@ class Directory:
             )
         return row
 
-    async def set_domain(self, name: str, *, catch_all: str | None = None, disabled: bool | None = None) -> DomainRow:
+    async def set_domain(
+        self,
+        name: str,
+        *,
+        catch_all: str | None = None,
+        disabled: bool | None = None,
+        hourly_messages: int | None = None,
+    ) -> DomainRow:
         """Change what is given. Raises NoSuchDomain, BadValue."""
         row = await self.domain(name)
         if catch_all is not None:
             row = replace(row, catch_all=_address(catch_all).key if catch_all else "")
         if disabled is not None:
             row = replace(row, disabled=disabled)
+        if hourly_messages is not None:
+            row = replace(row, hourly_messages=_limit(hourly_messages))
         await self._directory.put_domain(row)
         return row
 
@@ -283,6 +304,8 @@ def _setting(key: str, value: Any) -> Any:
         return _quota(value)
     if key == "imap_without":
         return _capabilities(value)
+    if key.startswith("daily_"):
+        return _limit(value)
     if key == "pop3_delete" and value not in POP3_DELETE:
         raise BadValue(f"pop3_delete cannot be {value!r}", f"It is one of: {', '.join(POP3_DELETE)}.")
     if key == "pop3_seen" and not isinstance(value, bool):
@@ -304,6 +327,12 @@ def _capabilities(names: Sequence[str]) -> tuple[str, ...]:
             raise BadValue(f"{name} is no capability that can be switched off", advice)
     wanted = {name.upper() for name in names}
     return tuple(name for key, name in OPTIONAL.items() if key in wanted)
+
+
+def _limit(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in _LIMITS:
+        raise BadValue(f"a limit cannot be {value!r}", "It is a number; 0 is no limit, -1 the configured one.")
+    return value
 
 
 def _name(text: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from postroom.policy.outgoing import Draft
 from postroom.store.api import AccountRow, NewRecipient
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
@@ -75,11 +76,15 @@ class Given(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Envelope:
-    """A mail transaction in progress (RFC 5321 3.3): made by `Intake.sender`, filled by `Intake.recipient`."""
+    """A mail transaction in progress (RFC 5321 3.3): made by `Intake.sender`, filled by `Intake.recipient`.
+
+    draft: of mail whose sending is limited.
+    """
 
     mail: MailOptions
     given: list[Given] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)  # Address.key -> place in `given`
+    draft: Draft | None = None
 
     @property
     def sender(self) -> Address | None:

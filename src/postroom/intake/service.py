@@ -16,6 +16,7 @@ from typing import Protocol
 from postroom.config import Config
 from postroom.intake import header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
+from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
     Entry,
     NewEntry,
@@ -44,8 +45,18 @@ class Queue(Protocol):
 class Intake:
     """Answers MAIL, RCPT and the content of every mail transaction of this worker."""
 
-    def __init__(self, store: Store, queue: Queue, identity: routing.Identity, config: Config, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        identity: routing.Identity,
+        config: Config,
+        clock: Clock,
+        outgoing: Outgoing | None = None,
+    ) -> None:
+        """outgoing: limits what our own people send; None limits nothing."""
         self._store = store
+        self._outgoing = outgoing
         self._queue = queue
         self._identity = identity
         self._limits = config.limits
@@ -60,7 +71,7 @@ class Intake:
         """MAIL FROM: the transaction it opens. The null sender is always fine (RFC 5321 4.5.5).
 
         Raises Refusal 552 5.3.4 (announced too big), 550 5.6.7 (UTF-8 without SMTPUTF8), 530 5.7.0 (no login),
-        553 5.7.1 (not the login's address), 451 4.3.0.
+        553 5.7.1 (not the login's address), 550 5.7.1 (the account is frozen), 451 4.3.0.
         """
         limit = self._limits.message_size
         if mail.size > limit:  # RFC 1870 6.1
@@ -70,13 +81,16 @@ class Intake:
             raise Refusal(550, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter")
         if peer.submitting:
             await self._check_own(peer, sender)
+            if self._outgoing is not None and peer.account is not None:
+                self._outgoing.check(peer.account)
         return Envelope(mail)
 
     async def recipient(self, peer: Peer, envelope: Envelope, rcpt: RcptOptions) -> None:
         """RCPT TO: add the recipient to the envelope, aliases expanded; a repeated one costs nothing.
 
         Raises Refusal 452 4.5.3 (too many), 550 5.1.1 (unknown here), 550 5.2.1 (disabled), 550 5.7.1 (not ours),
-        553 5.6.7 (UTF-8 without SMTPUTF8), 452 4.2.2 (over quota), 450 4.2.0 (mailbox out of order), 451 4.3.0.
+        553 5.6.7 (UTF-8 without SMTPUTF8), 452 4.2.2 (over quota), 450 4.2.0 (mailbox out of order),
+        450 4.7.1 (a sending limit is reached), 451 4.3.0.
         """
         if len(envelope.given) >= self._limits.recipients:  # RFC 5321 4.5.3.1.10
             raise Refusal(452, "4.5.3", f"Too many recipients, {self._limits.recipients} are allowed in one message")
@@ -86,6 +100,8 @@ class Intake:
         key = address.key
         twin = envelope.index.get(key, -1)
         targets = () if twin >= 0 else await self._targets(peer, envelope, address, rcpt)
+        if self._outgoing is not None:
+            await self._limit(self._outgoing, peer, envelope, targets)
         envelope.index.setdefault(key, len(envelope.given))
         envelope.given.append(Given(str(address), targets, twin))
 
@@ -95,7 +111,7 @@ class Intake:
         The content's file, if any, belongs to the queue afterwards; when this raises it is still the caller's.
         LMTP: a recipient can fail alone, see `Accepted.results`; if all fail, id is "".
         Raises Refusal 552 5.3.4, 554 5.4.6 (loop), 550 5.6.0 and 550 5.7.1 (From, on submission),
-        554 5.5.1 (no recipients), 452 4.3.1 (store full), 451 4.3.0.
+        554 5.5.1 (no recipients), 450 4.7.1 (a sending limit is reached), 452 4.3.1 (store full), 451 4.3.0.
         """
         if not envelope.given:
             raise Refusal(554, "5.5.1", "No valid recipients")
@@ -123,7 +139,7 @@ class Intake:
                     content, spool = await self._rewritten(content, missing, head, found)
             else:
                 added += header.separator(head)
-            await self._queue.accept(self._entry(peer, envelope, (entry, now, added), content, targets))
+            await self._keep(envelope, self._entry(peer, envelope, (entry, now, added), content, targets))
         except StoreUnavailable as fault:
             raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
         except StoreError as fault:
@@ -132,6 +148,18 @@ class Intake:
             if spool is not None:
                 spool.close()
         return Accepted(entry, results)
+
+    async def _keep(self, envelope: Envelope, entry: NewEntry) -> None:
+        """Into the queue; what leaves for other domains is counted, and given back when it is not kept."""
+        taken = None
+        if self._outgoing is not None and envelope.draft is not None:
+            taken = await self._outgoing.take(envelope.draft)
+        try:
+            await self._queue.accept(entry)
+        except BaseException:
+            if self._outgoing is not None and taken is not None:
+                await self._outgoing.give_back(taken)
+            raise
 
     def _entry(
         self,
@@ -178,6 +206,22 @@ class Intake:
             raise Refusal(451, "4.3.0", "Addresses cannot be looked up now, try again later", reason=str(fault))
 
     # RCPT
+
+    async def _limit(
+        self, outgoing: Outgoing, peer: Peer, envelope: Envelope, targets: tuple[NewRecipient, ...]
+    ) -> None:
+        """What leaves for other domains on behalf of our own people is limited. Raises Refusal 450 4.7.1."""
+        outside = [_key(target.address) for target in targets if target.route == routing.REMOTE]
+        if not outside or not (peer.submitting or self._may_relay(peer.ip)):
+            return
+        if envelope.draft is None:
+            login = peer.account.login if peer.account is not None else ""
+            sender = envelope.sender.domain if envelope.sender is not None else login.rpartition("@")[2]
+            envelope.draft = Draft(peer.account, sender)
+        try:
+            await outgoing.add(envelope.draft, outside)
+        except StoreError as fault:
+            raise Refusal(451, "4.3.0", "Limits cannot be looked up now, try again later", reason=str(fault)) from fault
 
     def _postmaster(self) -> Address:
         """RFC 5321 4.5.1: `<postmaster>` without a domain is this machine's."""

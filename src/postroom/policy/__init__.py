@@ -4,7 +4,8 @@ from postroom.policy.connections import ConnectionGate
 from postroom.policy.decision import ADMITTED, Admission
 from postroom.policy.logins import LoginThrottle
 from postroom.policy.networks import Networks
+from postroom.policy.outgoing import Outgoing
 from postroom.policy.rates import Rates
 from postroom.policy.tables import Tables
 
-__all__ = ["ADMITTED", "Admission", "ConnectionGate", "LoginThrottle", "Networks", "Rates", "Tables"]
+__all__ = ["ADMITTED", "Admission", "ConnectionGate", "LoginThrottle", "Networks", "Outgoing", "Rates", "Tables"]

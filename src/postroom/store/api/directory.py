@@ -10,17 +10,25 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainRow:
-    """A hosted domain. name: A-labels, lower case."""
+    """A hosted domain. name: A-labels, lower case.
+
+    hourly_messages: limit on what its people send to other domains; -1: as configured, 0: no limit.
+    """
 
     name: str
     created: float
     disabled: bool = False
     catch_all: str = ""  # address that takes mail for unknown local parts; "" refuses it
+    hourly_messages: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
-    """A person (or role) with mailboxes. id: opaque, never reused, names the folder; login: Address.key."""
+    """A person (or role) with mailboxes. id: opaque, never reused, names the folder; login: Address.key.
+
+    daily_messages, daily_recipients, daily_new: limits on what it sends to other domains: messages, recipients, and
+    recipients that it has never written to; -1: as configured, 0: no limit.
+    """
 
     id: str
     login: str
@@ -35,6 +43,9 @@ class AccountRow:
     pop3_delete: str = "delete"  # delete | trash | keep
     pop3_seen: bool = True  # RETR sets \Seen
     pop3_last_login: float = 0.0
+    daily_messages: int = -1
+    daily_recipients: int = -1
+    daily_new: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

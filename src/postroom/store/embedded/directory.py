@@ -27,10 +27,13 @@ T = TypeVar("T")
 _CACHED_ROWS: Final = 10_000
 #: how long the stamp alone is believed: a process may die between its commit and the stamp
 _ASK_SECONDS: Final = 1.0
+_DOMAIN: Final = "name, created, disabled, catch_all, hourly_messages"
 _ACCOUNT: Final = (
     "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login,"
-    " quota_messages, imap_without"
+    " quota_messages, imap_without, daily_messages, daily_recipients, daily_new"
 )
+#: a ? for each column of the table account: those above and the domain
+_MARKS: Final = ", ".join("?" * (_ACCOUNT.count(",") + 2))
 
 
 class DirectoryUnit:
@@ -153,16 +156,16 @@ class EmbeddedDirectory:
         return self._cached("domain", name, self._load_domain)
 
     def _load_domain(self, name: str) -> DomainRow | None:
-        rows = self._rows("SELECT name, created, disabled, catch_all FROM domain WHERE name = ?", name)
+        rows = self._rows(f"SELECT {_DOMAIN} FROM domain WHERE name = ?", name)
         return _domain(rows[0]) if rows else None
 
     async def domains(self) -> list[DomainRow]:
-        rows = self._rows("SELECT name, created, disabled, catch_all FROM domain ORDER BY name")
+        rows = self._rows(f"SELECT {_DOMAIN} FROM domain ORDER BY name")
         return [_domain(row) for row in rows]
 
     async def put_domain(self, row: DomainRow) -> None:
-        values = (row.name, row.created, int(row.disabled), row.catch_all)
-        await self._change(lambda db: void(db.execute("REPLACE INTO domain VALUES (?, ?, ?, ?)", values)))
+        values = (row.name, row.created, int(row.disabled), row.catch_all, row.hourly_messages)
+        await self._change(lambda db: void(db.execute("REPLACE INTO domain VALUES (?, ?, ?, ?, ?)", values)))
 
     async def remove_domain(self, name: str) -> None:
         def remove(db: apsw.Connection) -> None:
@@ -197,7 +200,7 @@ class EmbeddedDirectory:
                 raise StoreError(f"{row.login} belongs to another account")
             if db.execute("SELECT 1 FROM alias WHERE address = ?", (row.login,)).fetchone():
                 raise StoreError(f"{row.login} is an alias")
-            db.execute("REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _account_values(row))
+            db.execute(f"REPLACE INTO account VALUES ({_MARKS})", _account_values(row))
 
         await self._change(put)
 
@@ -279,8 +282,8 @@ def _domain_of(address: str) -> str:
 
 
 def _domain(row: Any) -> DomainRow:
-    name, created, disabled, catch_all = row
-    return DomainRow(name=name, created=created, disabled=bool(disabled), catch_all=catch_all)
+    name, created, disabled, catch_all, hourly = row
+    return DomainRow(name=name, created=created, disabled=bool(disabled), catch_all=catch_all, hourly_messages=hourly)
 
 
 def _signing_key(row: Any) -> SigningKeyRow:
@@ -292,7 +295,7 @@ def _signing_key(row: Any) -> SigningKeyRow:
 
 def _account(row: Any) -> AccountRow:
     number, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login = row[:11]
-    quota_messages, imap_without = row[11:]
+    quota_messages, imap_without, messages, recipients, new = row[11:]
     return AccountRow(
         id=number,
         login=login,
@@ -307,6 +310,9 @@ def _account(row: Any) -> AccountRow:
         pop3_last_login=pop3_last_login,
         quota_messages=quota_messages,
         imap_without=tuple(imap_without.split()),
+        daily_messages=messages,
+        daily_recipients=recipients,
+        daily_new=new,
     )
 
 
@@ -326,6 +332,9 @@ def _account_values(row: AccountRow) -> tuple[Any, ...]:
         row.pop3_last_login,
         row.quota_messages,
         " ".join(row.imap_without),
+        row.daily_messages,
+        row.daily_recipients,
+        row.daily_new,
     )
 
 

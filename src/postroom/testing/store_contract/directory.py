@@ -31,7 +31,7 @@ class DirectoryContract:
         assert await directory.domain("x.test") is None
         await directory.put_domain(DOMAIN)
         assert await directory.domain("x.test") == DOMAIN
-        changed = replace(DOMAIN, disabled=True, catch_all="ann@x.test")
+        changed = replace(DOMAIN, disabled=True, catch_all="ann@x.test", hourly_messages=7)
         await directory.put_domain(changed)
         assert await directory.domain("x.test") == changed
         await directory.put_domain(DomainRow(name="a.test", created=0.0))
@@ -68,6 +68,9 @@ class DirectoryContract:
             pop3_last_login=7.25,
             quota_messages=5000,
             imap_without=("IDLE", "QRESYNC"),
+            daily_messages=1,
+            daily_recipients=0,
+            daily_new=3,
         )
         await directory.put_account(ACCOUNT)
         assert await directory.account("id1") == await directory.account_by_login("ann@x.test") == ACCOUNT
