@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from postroom.config import Config
+from postroom.config import Relay as RelayConfig
 from postroom.delivery.service import Delivery
 from postroom.identity.model import Hosted, NotHosted, Target, Unknown
 from postroom.intake.model import MailOptions, Peer, RcptOptions
@@ -23,6 +24,7 @@ from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
 from postroom.queue.schedule import Schedule
 from postroom.queue.service import Queue
+from postroom.relay.dial import Means
 from postroom.relay.service import Relay
 from postroom.store.api import AccountRow, QueueFilter, Recipient, Store, StoreUnavailable
 from postroom.store.embedded.store import EmbeddedStore
@@ -67,7 +69,8 @@ class House:
         self.mailboxes = Mailboxes(store, clock, lambda: next(guids))
         self.find_fault: Exception | None = None
         self.delivery = Delivery(self.queue, self.mailboxes, self.find, self.events)
-        self.relay = Relay(self.queue, Config(), Wheel(), self.events)
+        means = Means(wheel=Wheel(), event=self.events, clock=clock, random=lambda: 0.5)
+        self.relay = Relay(self.queue, Config(relay=RelayConfig(direct=False)), means)
         self.queue.subscribe("local", self.delivery.take)
         self.queue.subscribe("remote", self.relay.take)
         self.intake = Intake(store, self.queue, Identity(), Config(), clock)
@@ -269,7 +272,7 @@ async def test_without_a_smart_host_remote_mail_waits_with_a_reason_and_local_ma
     assert len(await house.inbox("bob")) == 1
     waiting = [each for each in await house.waiting() if each.route == "remote"]
     assert [each.last_reply for each in waiting] == [
-        "no route to far.test: no smart host is configured (relay.host); direct delivery is not part of this version"
+        "no route to far.test: there is no smart host (relay.host), and delivery by MX is off (relay.direct)"
     ]
     assert waiting[0].next_try == house.clock.now() + 300
     for _ in range(20):

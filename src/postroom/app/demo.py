@@ -22,7 +22,7 @@ from pathlib import Path
 
 from postroom.app.samples import samples, stamped
 from postroom.app.serve import Served, serve
-from postroom.config import Config, Limits, Listener, Log, Protocol, Server, Tls, TlsMode, sample
+from postroom.config import Config, Limits, Listener, Log, Protocol, Relay, Server, Tls, TlsMode, sample
 from postroom.identity.directory import Directory
 from postroom.identity.hashing import InlineHasher
 from postroom.mailbox.service import Incoming, Mailboxes
@@ -89,6 +89,7 @@ def _config(folder: Path, port_offset: int, workers: int) -> Config:
         listener=listeners,
         tls=Tls(certificate=str(folder / "certificate.pem"), key=str(folder / "key.pem")),
         limits=Limits(),
+        relay=Relay(direct=False),  # a demo never touches the network: mail for other domains waits
         log=Log(file=str(folder / "server.log")),
     )
 

@@ -34,6 +34,7 @@ from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
 from postroom.queue.schedule import Schedule
 from postroom.queue.service import Queue
+from postroom.relay.dial import Means
 from postroom.relay.service import Relay
 from postroom.servers.imap import service as imap
 from postroom.servers.login import Logins
@@ -41,6 +42,7 @@ from postroom.servers.pop3 import service as pop3
 from postroom.servers.smtp import service as smtp
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.clock import Clock, SystemClock
+from postroom.values.dns import Dns
 
 
 class Guids:
@@ -195,7 +197,7 @@ def build_services(core: Core, config: Config) -> Services:
     gate = ConnectionGate(config.limits, core.plan.tables, core.slot, rates)
     throttle = LoginThrottle(config.limits, core.plan.tables, core.slot, core.clock)
     resolver = Resolver(config.server.dns, core.clock)
-    relay = Relay(core.queue, config, core.wheel, core.events, password=relay_password(config))
+    relay = Relay(core.queue, config, relay_means(core, config, resolver))
 
     def logins(service: str) -> Logins:
         return Logins(
@@ -258,8 +260,20 @@ def _intake(core: Core, config: Config) -> Intake:
     return Intake(core.store, core.queue, core.identity, config, core.clock, outgoing)
 
 
-def relay_password(config: Config) -> str:
-    """The first line of relay.password_file. Raises OSError."""
-    if not config.relay.password_file:
-        return ""
-    return (Path(config.relay.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
+def relay_means(core: Core, config: Config, dns: Dns) -> Means:
+    """What the relay works with. Raises OSError when a password cannot be read."""
+    files = {config.relay.password_file, *(route.password_file for route in config.route)} - {""}
+    return Means(
+        wheel=core.wheel,
+        event=core.events,
+        clock=core.clock,
+        random=random.random,
+        dns=dns,
+        passwords={path: first_line(path) for path in files},
+        listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Spoken.SMTP),
+    )
+
+
+def first_line(path: str) -> str:
+    """The password in a file. Raises OSError."""
+    return (Path(path).read_text(encoding="utf-8").splitlines() or [""])[0]

@@ -153,6 +153,7 @@ class Worker:
             case "status":
                 return await self._status()
             case "queue":
+                self._services.relay.retry_now()
                 self._core.queue.poke()
             case "directory":
                 await self._services.recheck()

@@ -60,11 +60,12 @@ def show(as_json: bool, config_file: str | None) -> None:
         return
     for one in describe():
         section, name = one.key.split(".", 1)
-        if section != "listener":
+        if not isinstance(getattr(site.config, section), tuple):
             click.echo(f"{one.key} = {toml(getattr(getattr(site.config, section), name))}")
-    for number, listener in enumerate(site.config.listener):
-        values = " ".join(f"{key}={toml(value)}" for key, value in msgspec.structs.asdict(listener).items())
-        click.echo(f"listener[{number}] {values}")
+    for section in ("listener", "route", "source"):
+        for number, table in enumerate(getattr(site.config, section)):
+            values = " ".join(f"{key}={toml(value)}" for key, value in msgspec.structs.asdict(table).items())
+            click.echo(f"{section}[{number}] {values}")
 
 
 @command.command()

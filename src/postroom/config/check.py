@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from postroom.config.endpoints import parse_dns_server
-from postroom.config.model import Config, Listener, Protocol, TlsMode
+from postroom.config.model import Config, Listener, OutgoingTls, Protocol, TlsMode
 from postroom.values.address import Address, BadAddress, parse_domain
 
 _EVERY = {"::", "0.0.0.0"}  # noqa: S104 - compared with, not bound
@@ -230,21 +230,41 @@ def _everybody(key: str, text: str) -> Problem:
 
 def _relay(config: Config) -> Iterator[Problem]:
     relay = config.relay
-    if relay.user and not relay.password_file:
-        yield Problem("relay.user", "a login without a password", "Set relay.password_file")
-    if relay.password_file:
-        if not _readable(relay.password_file):
-            yield Problem(
-                "relay.password_file", f"{relay.password_file} cannot be read", "Check the path and its permissions"
-            )
-        elif not Path(relay.password_file).read_bytes().split(b"\n", 1)[0].strip():
-            yield Problem("relay.password_file", "its first line is empty", "Write the password there")
-    if relay.user and relay.tls is TlsMode.NONE:
-        yield Problem("relay.tls", "the password would travel in the clear", 'Set it to "starttls"', fatal=False)
+    yield from _login("relay", relay.user, relay.password_file, relay.tls)
     if relay.retry_first > relay.retry_longest:
         yield Problem("relay.retry_first", "it is longer than relay.retry_longest", "Make it the shorter one", False)
     if relay.warn_after >= relay.lifetime:
         yield Problem("relay.warn_after", "mail bounces before its sender hears of a delay", "Make it shorter", False)
+    for number, route in enumerate(config.route):
+        key = f"route[{number}]"
+        if not _parses(parse_domain, route.domain.removeprefix(".")):
+            yield Problem(
+                key, f"{route.domain!r} is no domain", "Write it like example.org, or .example.org for all below"
+            )
+        yield from _login(key, route.user, route.password_file, route.tls)
+    for number, source in enumerate(config.source):
+        key = f"source[{number}]"
+        if source.domain and not _parses(parse_domain, source.domain):
+            yield Problem(key, f"{source.domain!r} is no domain", "Write the sender's domain, like example.org")
+        for text in source.addresses:
+            if not _parses(ip_address, text):
+                yield Problem(key, f"{text!r} is no IP address", "Write addresses of this machine")
+
+
+def _login(key: str, user: str, password_file: str, tls: OutgoingTls) -> Iterator[Problem]:
+    """A login at another server."""
+    if user and not password_file:
+        yield Problem(f"{key}.user", "a login without a password", f"Set {key}.password_file")
+    if password_file:
+        if not _readable(password_file):
+            yield Problem(
+                f"{key}.password_file", f"{password_file} cannot be read", "Check the path and its permissions"
+            )
+        elif not Path(password_file).read_bytes().split(b"\n", 1)[0].strip():
+            yield Problem(f"{key}.password_file", "its first line is empty", "Write the password there")
+    if user and tls in {OutgoingTls.NONE, OutgoingTls.OPPORTUNISTIC}:
+        cause = "the password would travel in the clear"
+        yield Problem(f"{key}.tls", cause, 'Set it to "starttls"', fatal=False)
 
 
 def _imap(config: Config, capabilities: Collection[str]) -> Iterator[Problem]:

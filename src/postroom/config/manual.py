@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
-from postroom.config.model import Config, Listener
+from postroom.config.model import Config, Listener, Route, Source
 
 _WIDTH = 100
+#: tables that may stand several times in the file
+_LISTS: Final[dict[str, type[Struct]]] = {"listener": Listener, "route": Route, "source": Source}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def section_of(key: str) -> type[Struct] | None:
         return Config
     for field in fields(Config):
         if field.name == name:
-            return Listener if name == "listener" else field.type
+            return _LISTS.get(name) or field.type
     return None
 
 
@@ -110,14 +112,18 @@ def sample(config: Config | None = None) -> str:
     ]
     for field in fields(Config):
         value = getattr(config, field.name)
-        if field.name == "listener":
+        if field.name in _LISTS:
             continue
         lines += ["", f"[{field.name}]"]
         if field.type.__doc__:
             lines += _comment(field.type.__doc__.strip().splitlines()[0])
         lines += _options(type(value), value)
-    for listener in config.listener:
-        lines += ["", "[[listener]]", *_options(Listener, listener, brief=True)]
+    for name, section in _LISTS.items():
+        for value in getattr(config, name):
+            lines += ["", f"[[{name}]]", *_options(section, value, brief=True)]
+        if not getattr(config, name):
+            lines += ["", f"#[[{name}]]", *_comment((section.__doc__ or "").strip().splitlines()[0])]
+            lines += [f"#{one.name} = {one.default or '...'}" for one in describe_section(section)]
     return "\n".join(lines) + "\n"
 
 

@@ -26,6 +26,15 @@ class TlsMode(StrEnum):
     IMPLICIT = "implicit"
 
 
+class OutgoingTls(StrEnum):
+    """How a connection that we make does TLS."""
+
+    NONE = "none"
+    OPPORTUNISTIC = "opportunistic"  # when the server offers it, any certificate
+    STARTTLS = "starttls"  # or no mail
+    IMPLICIT = "implicit"
+
+
 class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One address and port."""
 
@@ -113,13 +122,36 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How mail for other domains leaves."""
 
-    host: Annotated[str, Meta(description="Smart host; empty leaves such mail waiting in the queue.")] = ""
-    port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 587
-    tls: Annotated[TlsMode, Meta(description="none, starttls or implicit.")] = TlsMode.STARTTLS
-    verify: Annotated[bool, Meta(description="Check its certificate against the system's authorities.")] = True
-    user: Annotated[str, Meta(description="Login there; empty sends without one.")] = ""
+    host: Annotated[str, Meta(description="Smart host for everything no [[route]] names; empty uses none.")] = ""
+    direct: Annotated[
+        bool,
+        Meta(description="Without a smart host, deliver to each domain's own servers (MX); false leaves it waiting."),
+    ] = True
+    port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="Port of the smart host, else of other domains' servers; 0 is 587, else 25."),
+    ] = 0
+    tls: Annotated[OutgoingTls, Meta(description="To the smart host: none, opportunistic, starttls or implicit.")] = (
+        OutgoingTls.STARTTLS
+    )
+    verify: Annotated[
+        bool, Meta(description="Check the smart host's certificate against the system's authorities.")
+    ] = True
+    user: Annotated[str, Meta(description="Login at the smart host; empty sends without one.")] = ""
     password_file: Annotated[str, Meta(description="File whose first line is the password.")] = ""
-    connections: Annotated[int, Meta(ge=1, description="Connections to it at once.")] = 5
+    ip: Annotated[
+        str,
+        Meta(
+            pattern="^(prefer_ipv4|prefer_ipv6|ipv4|ipv6)$",
+            description="Addresses of other servers: prefer_ipv4 (many servers judge IPv6 senders more harshly), "
+            "prefer_ipv6, or ipv4 or ipv6 alone.",
+        ),
+    ] = "prefer_ipv4"
+    connections: Annotated[int, Meta(ge=1, description="Outgoing connections of one worker at once.")] = 100
+    per_destination: Annotated[
+        int, Meta(ge=1, description="The most of them to one destination; it starts with 5 and follows success.")
+    ] = 20
+    messages_per_connection: Annotated[int, Meta(ge=1, description="Messages before a connection is closed.")] = 100
     retry_first: Annotated[float, Meta(gt=0, description="Seconds until the first retry.")] = 300
     retry_longest: Annotated[float, Meta(gt=0, description="Seconds the doubling retry interval grows to.")] = 14400
     lifetime: Annotated[float, Meta(gt=0, description="Seconds after which undelivered mail bounces.")] = 432000
@@ -144,6 +176,33 @@ class Sending(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warn_percent: Annotated[
         int, Meta(ge=1, le=100, description="Share of a limit at which user and administrator are told.")
     ] = 80
+
+
+class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where mail for one domain goes, instead of the general way."""
+
+    domain: Annotated[str, Meta(description="The domain; .example.org is every domain below example.org.")]
+    host: Annotated[str, Meta(description='Server that takes it; "mx" is the domain\'s own servers.')] = "mx"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Its port; 0 is 25, or 587 with a login.")] = 0
+    tls: Annotated[OutgoingTls, Meta(description="none, opportunistic, starttls (or no mail) or implicit.")] = (
+        OutgoingTls.OPPORTUNISTIC
+    )
+    verify: Annotated[bool, Meta(description="With starttls and implicit: check the server's certificate.")] = True
+    user: Annotated[str, Meta(description="Login there; empty sends without one.")] = ""
+    password_file: Annotated[str, Meta(description="File whose first line is the password.")] = ""
+    connections: Annotated[int, Meta(ge=0, description="Connections at once; 0 is relay.per_destination.")] = 0
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From which addresses of this machine mail of a sender's domain leaves."""
+
+    domain: Annotated[
+        str, Meta(description="Domain of the sender; empty is every domain without a table of its own.")
+    ] = ""
+    addresses: Annotated[
+        tuple[str, ...], Meta(description="IPv4 and IPv6 addresses of this machine; of several, each is used in turn.")
+    ] = ()
+    hostname: Annotated[str, Meta(description="Name said in EHLO from there; empty is server.hostname.")] = ""
 
 
 class Passwords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -200,6 +259,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     relay: Relay = field(default_factory=Relay)
     sending: Sending = field(default_factory=Sending)
+    route: tuple[Route, ...] = ()
+    source: tuple[Source, ...] = ()
     passwords: Passwords = field(default_factory=Passwords)
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)

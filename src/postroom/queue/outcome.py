@@ -26,6 +26,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     status: RFC 3463 code ("4.4.1"); reply: one line for people, the peer's own words when it had any;
     remote: name of the peer that said so, "" when it was us; reported: the peer itself sees to reports (RFC 3461 5.2).
+    via: address, port and TLS of the connection, for people.
     """
 
     recipient: Recipient
@@ -34,3 +35,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     reply: str
     remote: str = ""
     reported: bool = False
+    via: str = ""

@@ -194,6 +194,7 @@ class Queue:
         else:
             name, state, report = f"message.{kind}", RecipientState.DELIVERED, kind
         attempts = recipient.attempts + 1
+        via = {"via": outcome.via} if outcome.via else {}
         self._event(
             name,
             queue_id=entry.id,
@@ -201,6 +202,7 @@ class Queue:
             status=outcome.status,
             reply=line,
             attempts=attempts,
+            **via,
         )
         done = Recipient(  # not `replace`, which takes ten times as long
             index=recipient.index,
@@ -227,6 +229,7 @@ class Queue:
             reply=line,
             attempts=attempts,
             next_try=at,
+            **({"via": outcome.via} if outcome.via else {}),
         )
         self._at(at)
         late = not recipient.delay_told and schedule.late(now, entry.received)

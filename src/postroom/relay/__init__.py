@@ -1,1 +1,1 @@
-"""Remote recipients of the queue: each message to the smart host, and its answers back to the queue."""
+"""Remote recipients of the queue: routes, connections, transactions, and what each server answered."""

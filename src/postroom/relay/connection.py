@@ -1,6 +1,7 @@
-"""One connection to the smart host: octets between a link and the client's end of SMTP.
+"""One connection to a server: octets between a link and the client's end of SMTP.
 
-Owns: the connection, from the greeting to QUIT, and its deadlines. One task uses it at a time.
+Owns: the connection, from the greeting to QUIT, and its deadlines. One task uses it at a time; between two messages
+it may lie idle, and says so when it ends by itself.
 Trusts: nothing of the server; replies are bounded by `wire.smtp.client`.
 Standards: RFC 5321 4.5.3.2 (how long to wait), RFC 3207.
 On failure: events of `wire.smtp.client` with a reply made here; nothing raises.
@@ -10,29 +11,55 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+
+from msgspec import Struct
 
 from postroom.net.link import Link
 from postroom.values.content import Content
 from postroom.wire.smtp.client import ClientEvent, ClientSession
-from postroom.wire.smtp.client_types import Failed, Finished, Outgoing, SendBody
+from postroom.wire.smtp.client_types import Failed, Finished, Outgoing, Reply, SendBody
 from postroom.wire.smtp.events import StartTls
 
 #: RFC 5321 4.5.3.2: seconds for the greeting, for MAIL and RCPT, for a block of the text, and for the last reply
 GREETING, ENVELOPE, BLOCK, END = 300.0, 300.0, 180.0, 600.0
+#: seconds in which all replies before the text must have come, however many recipients there are
+_ALL_OF_ENVELOPE = 3600.0
 _CHUNK = 64 * 1024
 
 
-class Connection:
-    """The driver of one outgoing link."""
+class Endpoint(Struct, frozen=True):
+    """What a connection was made to and how: mail that asks for the same may use it.
 
-    def __init__(self, link: Link, session: ClientSession) -> None:
+    level: as TlsLevel; source: our own address, "" for any; login: at the server.
+    """
+
+    host: str
+    address: str
+    port: int
+    level: int
+    source: str = ""
+    login: str = ""
+
+
+class Connection:
+    """The driver of one outgoing link. born: monotonic seconds; messages: sent, or begun, here."""
+
+    def __init__(self, link: Link, session: ClientSession, endpoint: Endpoint, born: float) -> None:
         self._link = link
         self._session = session
         self._events: deque[ClientEvent] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._late = "the server did not greet in time"
         self._sending = False  # the text is under way
-        self.messages = 0  # sent, or begun, on this connection
+        self._patience = 0.0  # seconds for the next reply of the envelope
+        self._envelope_ends = 0.0
+        self._heard = 0
+        self._gone: Callable[[Connection], None] | None = None  # while idle
+        self.endpoint = endpoint
+        self.born = born
+        self.messages = 0
+        self.handshake_failed = ""  # why the TLS handshake failed
 
     # what the courier uses
 
@@ -46,20 +73,34 @@ class Connection:
         """What the server offered."""
         return self._session.capabilities
 
+    @property
+    def tls(self) -> str:
+        """The TLS version, "" in the clear."""
+        return self._link.tls.version if self._link.tls is not None else ""
+
+    @property
+    def most_messages(self) -> int:
+        """Messages the server takes on one connection (RFC 9422 MAILMAX); 0 when it does not say."""
+        return self._session.limit("MAILMAX")
+
     async def opened(self) -> Failed | None:
         """Wait for the session to be open; the reason when it cannot be."""
         event = await self._next()
+        self._link.deadline(0)
         return event if isinstance(event, Failed) else None
 
     async def send(self, message: Outgoing, content: Content) -> Finished:
         """Send one message. Raises OSError when the content cannot be read; the connection is aborted then."""
         self.messages += 1
         self._late = "the server did not answer in time"
+        self._envelope_ends = asyncio.get_running_loop().time() + _ALL_OF_ENVELOPE
+        self._patience = ENVELOPE
         self._link.deadline(ENVELOPE)
         event: ClientEvent | None = self._session.send(message)
         self._push()
         if event is None:
             event = await self._next()
+        self._patience = 0.0
         if isinstance(event, SendBody):
             self._sending = True
             await self._send_body(content)
@@ -95,12 +136,28 @@ class Connection:
             session.end_body()
             self._push()
 
+    def rest(self, seconds: float, gone: Callable[[Connection], None]) -> None:
+        """Nothing to send for now. gone: called once if the connection ends, or `seconds` pass, before `wake`."""
+        self._gone = gone
+        self._link.deadline(seconds)
+
+    def wake(self) -> None:
+        """There is something to send again."""
+        self._gone = None
+        self._link.deadline(0)
+
     def close(self) -> None:
         """Say goodbye."""
+        self._gone = None
         if not self._session.closed:
             self._session.quit()
             self._push()
         self._link.close()
+
+    def abort(self) -> None:
+        """End it at once."""
+        self._gone = None
+        self._link.abort()
 
     async def _next(self) -> ClientEvent:
         while not self._events:
@@ -130,15 +187,37 @@ class Connection:
             self._link.abort()  # the server has answered before the end: what is left of the text is not wanted
         elif session.closed:
             self._link.close()
+            self._leave()
+        elif self._patience and session.heard != self._heard:
+            self._heard = session.heard
+            left = self._envelope_ends - asyncio.get_running_loop().time()
+            if left > 0:
+                self._link.deadline(min(self._patience, left))
 
     def expired(self) -> None:
-        """The server kept us waiting."""
+        """The server kept us waiting, or we have nothing for it."""
+        if self._gone is not None:
+            self._session.quit()
+            self._push()
+            self._link.close()
+            self._leave()
+            return
         self._lost(self._late)
         self._link.abort()
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone."""
-        self._lost(f"the connection was lost ({reason})" if reason else "the server closed the connection")
+        if self._session.secure and self._link.tls is None:
+            self.handshake_failed = str(reason) if reason else "the server closed the connection"
+            self._lost(f"the TLS handshake failed ({self.handshake_failed})")
+        else:
+            self._lost(f"the connection was lost ({reason})" if reason else "the server closed the connection")
+        self._leave()
+
+    def _leave(self) -> None:
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone(self)
 
     def _lost(self, text: str) -> None:
         if not self._session.closed:
@@ -153,3 +232,8 @@ class Connection:
         data = self._session.data_to_send()
         if data:
             self._link.send(data)
+
+
+def unheard(reply: Reply, stage: str) -> bool:
+    """True when the connection was lost before the text was complete, so that the message can be sent again."""
+    return reply.code == 421 and stage != "end"

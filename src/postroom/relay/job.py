@@ -26,6 +26,11 @@ class Job:
     entry: Entry
     recipients: tuple[Recipient, ...]
 
+    @property
+    def lane(self) -> str:
+        """Whose mail it is: each sender's waits in a lane of its own."""
+        return self.entry.account or self.entry.sender
+
 
 def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recipient, ...]]:
     """The message for a server with these capabilities, and the recipients it cannot take.
@@ -55,7 +60,10 @@ def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recip
 
 def refused_for_utf8(recipients: Sequence[Recipient]) -> list[Outcome]:
     """Outcomes of the recipients that `outgoing` left out."""
-    return [outcome(each, _NO_UTF8, "RCPT", "", reports=False) for each in recipients]
+    return [
+        outcome(each, Result(OutgoingRecipient(each.address), _NO_UTF8, "RCPT"), "", reports=False)
+        for each in recipients
+    ]
 
 
 def _body(entry: Entry, offered: bool) -> str:
@@ -82,8 +90,9 @@ def _header_is_ascii(content: Content) -> bool:
     return True
 
 
-def outcome(recipient: Recipient, reply: Reply, stage: str, server: str, *, reports: bool) -> Outcome:
+def outcome(recipient: Recipient, result: Result, server: str, *, reports: bool, via: str = "") -> Outcome:
     """What a reply means for a recipient. reports: the server sees to reports itself (it offered DSN)."""
+    reply, stage = result.reply, result.stage
     if reply.ok:
         kind = Kind.RELAYED
     elif reply.temporary or too_many(reply, stage):
@@ -97,18 +106,28 @@ def outcome(recipient: Recipient, reply: Reply, stage: str, server: str, *, repo
         reply=reply.text if reply.local else str(reply),
         remote="" if reply.local else server,
         reported=reports and kind is Kind.RELAYED,
+        via=via,
     )
 
 
-def deferred(recipients: Sequence[Recipient], reply: Reply, server: str) -> list[Outcome]:
-    """The session could not be opened: whatever the code, the fault is the server's or the configuration's.
+def unopened(recipients: Sequence[Recipient], reply: Reply, server: str) -> list[Outcome]:
+    """No session could be opened. Only where we know ourselves that no try can help, the mail fails.
 
-    Mail does not bounce for that before its time.
+    Whatever a server's code says there, the fault is the server's or the configuration's: mail does not bounce for
+    that before its time.
     """
-    status = f"4{reply.enhanced[1:]}" if reply.enhanced else "4.4.1"
+    gone = reply.local and reply.code >= 500
+    enhanced = reply.enhanced or "4.4.1"
     words, remote = (reply.text, "") if reply.local else (str(reply), server)
     return [
-        Outcome(recipient=each, kind=Kind.DEFERRED, status=status, reply=words, remote=remote) for each in recipients
+        Outcome(
+            recipient=each,
+            kind=Kind.FAILED if gone else Kind.DEFERRED,
+            status=enhanced if gone else f"4{enhanced[1:]}",
+            reply=words,
+            remote=remote,
+        )
+        for each in recipients
     ]
 
 

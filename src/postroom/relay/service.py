@@ -1,35 +1,40 @@
-"""Relay: what the queue holds for other domains goes to the configured smart host.
+"""Relay: what the queue holds for other domains goes out, and the answers go back to the queue.
 
-Owns: the connections to it, at most `relay.connections`, each used for message after message and closed when there is
-nothing to do. Results go back to the queue by recipient; the schedule is the queue's.
-Trusts: the queue's envelopes. The smart host may be hostile, slow or gone.
-Standards: RFC 5321 3.6.2, 4.5.3.2, 4.5.4; RFC 6409 (the smart host is usually a submission server).
-On failure: Outcomes, always. A smart host that cannot be used defers what waits for it, and
-never makes mail bounce early.
+Owns: the outgoing connections, at most `relay.connections`; who works on which destination. Each destination has as
+many connections as its pace allows, each used for message after message; destinations take turns, and within one the
+senders do. The schedule of retries is the queue's.
+Trusts: the queue's envelopes. Every server may be hostile, slow or gone.
+Standards: RFC 5321 3.6.2, 4.5.3.2, 4.5.4, 5.1.
+On failure: Outcomes, always. A server that cannot be used defers what waits for it, without trying each message.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from postroom.config import Config, TlsMode
-from postroom.net.link import Link, LinkOptions
-from postroom.net.tls import ClientTls, client_context
-from postroom.net.wheel import Wheel
+from postroom.config import Config
 from postroom.queue.outcome import Kind, Outcome
 from postroom.relay import job as jobs
-from postroom.relay.connection import Connection
+from postroom.relay.connection import Connection, unheard
+from postroom.relay.destination import Destination
+from postroom.relay.dial import Dialer, Means, Unopened
 from postroom.relay.job import Job
+from postroom.relay.pool import Pool
+from postroom.relay.routes import Routes
+from postroom.relay.sources import Sources
 from postroom.store.api import Entry, Recipient
-from postroom.wire.smtp.client import ClientSession
-from postroom.wire.smtp.client_types import ClientOptions, Finished, Reply
+from postroom.wire.smtp.client_types import Finished, Reply
 
-_CONNECT = 60.0  # seconds for the connection to stand
-_IDLE = 10.0  # seconds a connection waits for another message
+#: recipients of one transaction towards a server that does not say how many it takes (RFC 5321 4.5.3.1.8)
+MOST_RECIPIENTS = 100
+#: messages a courier sends before it makes room for another destination that waits for a connection
+STINT = 20
+#: seconds after which a connection is closed between two messages, however busy it is
+LONGEST = 300.0
+_MOST_KNOWN = 10_000  # destinations remembered
 
 
 class Queue(Protocol):
@@ -39,236 +44,246 @@ class Queue(Protocol):
     def give_back(self, entry: Entry, recipients: Sequence[Recipient]) -> None: ...
 
 
-class Event(Protocol):
-    """Where lives of messages are told."""
-
-    def __call__(self, name: str, /, **fields: object) -> None: ...
-
-
 class Relay:
     """Sends this worker's remote mail. Give `take` to the queue as the consumer of the remote route."""
 
-    def __init__(  # noqa: PLR0913
-        self,
-        queue: Queue,
-        config: Config,
-        wheel: Wheel,
-        event: Event,
-        *,
-        password: str = "",
-        authorities: str | None = None,
-        idle: float = _IDLE,
-    ) -> None:
-        """password: of relay.user; authorities: PEM file to verify the smart host by, None for the system's."""
+    def __init__(self, queue: Queue, config: Config, means: Means) -> None:
         self._queue = queue
-        self._event = event
+        self._event = means.event
+        self._clock = means.clock
         self._relay = config.relay
-        self._idle_seconds = idle
-        relay = config.relay
-        tls = None
-        if relay.host and relay.tls is not TlsMode.NONE:
-            tls = ClientTls(client_context(relay.verify, authorities), relay.host)
-        self._tls = tls
-        self._link_options = LinkOptions(wheel=wheel, tls=tls)
-        self._client_options = ClientOptions(
-            hostname=config.server.hostname,
-            starttls="required" if relay.tls is TlsMode.STARTTLS else "never",
-            login=relay.user,
-            password=password,
-            plaintext_auth=relay.tls is TlsMode.NONE,
-        )
-        self._pending: deque[Job] = deque()
+        self._routes = Routes(config, means.passwords)
+        self._sources = Sources(config)
+        self._pool = Pool(config.relay.connections, means.idle, self._worn)
+        self._dialer = Dialer(means, config, self._pool)
+        self._known: dict[str, Destination] = {}
+        self._ready: deque[Destination] = deque()
         self._couriers: set[asyncio.Task[None]] = set()
-        self._idle: deque[asyncio.Future[Job | None]] = deque()
         self._stopping = False
+
+    # what comes in
 
     def take(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
         """Recipients of an entry to send now."""
-        self._add(Job(entry, tuple(recipients)))
-
-    def _add(self, job: Job) -> None:
         if self._stopping:
-            self._queue.give_back(job.entry, job.recipients)
+            self._queue.give_back(entry, recipients)
             return
-        while self._idle:
-            waiting = self._idle.popleft()
-            if not waiting.done():
-                waiting.set_result(job)
-                return
-        self._pending.append(job)
-        if len(self._couriers) < self._relay.connections:
-            self._start()
+        groups: dict[str, list[Recipient]] = {}
+        for recipient in recipients:
+            groups.setdefault(recipient.address.rpartition("@")[2].lower(), []).append(recipient)
+        origin = self._sources.of(entry.sender)
+        together: dict[str, tuple[Destination, list[Recipient]]] = {}
+        for domain, some in groups.items():
+            hop = self._routes.find(domain)
+            if hop is None:
+                self._run(self._without_route(entry, some))
+                continue
+            key = f"{hop.key} {origin.ipv4} {origin.ipv6} {origin.hostname}"
+            destination = self._known.get(key)
+            if destination is None:
+                self._forget_some()
+                destination = self._known[key] = Destination(key, hop, origin, "")
+            together.setdefault(key, (destination, []))[1].extend(some)
+        for destination, some in together.values():
+            for start in range(0, len(some), MOST_RECIPIENTS):
+                self._add(destination, Job(entry, tuple(some[start : start + MOST_RECIPIENTS])))
 
-    def _start(self) -> None:
-        courier = self._courier() if self._relay.host else self._without_route()
-        task = asyncio.get_running_loop().create_task(courier)
+    def _add(self, destination: Destination, job: Job) -> None:
+        destination.lanes.add(job.lane, job)
+        self._list(destination)
+        self._dispatch()
+
+    def _list(self, destination: Destination) -> None:
+        """Let the destination wait for a courier, if there is work for one."""
+        if not destination.listed and destination.wants_courier:
+            destination.listed = True
+            self._ready.append(destination)
+
+    def _dispatch(self) -> None:
+        """Start couriers while there are connections to be had; destinations take turns."""
+        while self._ready and len(self._couriers) < self._relay.connections:
+            destination = self._ready.popleft()
+            destination.listed = False
+            if destination.wants_courier:
+                destination.couriers += 1
+                self._run(self._courier(destination, destination.lanes.take()))
+                self._list(destination)
+
+    def _run(self, work: asyncio._CoroutineLike[None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._couriers.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._couriers.discard(task)
-        if self._pending:  # it came after the courier had looked for more
-            self._start()
+        if not self._stopping:
+            self._dispatch()
+
+    def _forget_some(self) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known = {key: one for key, one in self._known.items() if not one.idle}
+
+    def retry_now(self) -> None:
+        """Somebody asked for mail to be tried: destinations that are left alone are tried too."""
+        for destination in self._known.values():
+            destination.pace.forgive()
 
     @property
     def busy(self) -> bool:
-        """True while a connection stands or something waits to be sent."""
-        return bool(self._couriers or self._pending)
+        """True while something is sent or waits to be sent."""
+        return bool(self._couriers or self._ready)
 
     async def stop(self) -> None:
         """Finish what is being sent; what has not begun stays in the queue."""
         self._stopping = True
-        while self._pending:
-            job = self._pending.popleft()
-            self._queue.give_back(job.entry, job.recipients)
-        while self._idle:
-            waiting = self._idle.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
+        self._ready.clear()
+        self._give_back()
         await asyncio.gather(*self._couriers, return_exceptions=True)
+        self._give_back()  # what a courier could not finish
+        self._pool.close()
 
-    async def _without_route(self) -> None:
-        """No smart host: the mail waits, and says why."""
-        while self._pending:
-            job = self._pending.popleft()
-            outcomes = [
-                Outcome(
-                    recipient=each,
-                    kind=Kind.DEFERRED,
-                    status="4.4.4",
-                    reply=f"no route to {each.address.rpartition('@')[2]}: no smart host is configured (relay.host); "
-                    "direct delivery is not part of this version",
-                )
-                for each in job.recipients
-            ]
-            await self._queue.settle(job.entry, outcomes)
+    def _give_back(self) -> None:
+        for destination in self._known.values():
+            for job in destination.lanes.drain():
+                self._queue.give_back(job.entry, job.recipients)
 
-    # one connection
+    async def _without_route(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
+        """No way out: the mail waits, and says why."""
+        outcomes = [
+            Outcome(
+                recipient=each,
+                kind=Kind.DEFERRED,
+                status="4.4.4",
+                reply=f"no route to {each.address.rpartition('@')[2]}: there is no smart host (relay.host), "
+                "and delivery by MX is off (relay.direct)",
+            )
+            for each in recipients
+        ]
+        await self._queue.settle(entry, outcomes)
 
-    async def _courier(self) -> None:
-        """Send job after job over one connection, opened when there is one."""
+    # a courier: one destination, one connection, message after message
+
+    async def _courier(self, destination: Destination, job: Job | None) -> None:
         connection: Connection | None = None
+        sent = 0
         try:
-            while (job := await self._next_job(connection)) is not None:
+            while job is not None:
                 try:
-                    connection = await self._handle(job, connection)
+                    connection = await self._handle(destination, job, connection)
                 except Exception as fault:  # accepted mail is never lost for a fault of ours
+                    connection = None
                     self._event("relay.fault", queue_id=job.entry.id, reason=repr(fault))
                     reply = Reply(451, "4.3.0", "Sending failed for a reason of our own", local=True)
-                    await self._queue.settle(job.entry, jobs.deferred(job.recipients, reply, ""))
+                    await self._queue.settle(job.entry, jobs.unopened(job.recipients, reply, ""))
+                sent += 1
+                job = self._next(destination, sent)
         finally:
+            destination.couriers -= 1
             if connection is not None:
-                connection.close()
+                self._put_away(destination, connection)
+            if not self._stopping:
+                self._list(destination)
 
-    async def _next_job(self, connection: Connection | None) -> Job | None:
-        """The next job; None when there was none for a while."""
-        if self._pending:
-            return self._pending.popleft()
-        if connection is None or not connection.usable or self._stopping:
+    def _next(self, destination: Destination, sent: int) -> Job | None:
+        """The next job of this courier; None when it is to end."""
+        if self._stopping or not destination.lanes or destination.couriers > destination.pace.window:
             return None
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[Job | None] = loop.create_future()
-        self._idle.append(waiting)
-        timer = loop.call_later(self._idle_seconds, _give_up, waiting)
-        try:
-            return await waiting
-        finally:
-            timer.cancel()
-            if waiting in self._idle:
-                self._idle.remove(waiting)
+        if sent >= STINT and self._ready and len(self._couriers) >= self._relay.connections:
+            return None  # others wait for a connection
+        return destination.lanes.take()
 
-    async def _handle(self, job: Job, connection: Connection | None) -> Connection | None:
+    def _put_away(self, destination: Destination, connection: Connection) -> None:
+        if self._stopping:
+            connection.close()
+        else:
+            self._pool.put(destination.key, connection)
+
+    def _worn(self, connection: Connection) -> bool:
+        """True when a connection has done its share."""
+        most = min(self._relay.messages_per_connection, connection.most_messages or 1_000_000)
+        return (
+            not connection.usable or connection.messages >= most or self._clock.monotonic() - connection.born > LONGEST
+        )
+
+    async def _handle(self, destination: Destination, job: Job, connection: Connection | None) -> Connection | None:
         """Send one job; the connection to go on with."""
-        if connection is not None and not connection.usable:
+        if connection is not None and self._worn(connection):
             connection.close()
             connection = None
         if connection is None:
-            opened = await self._open()
-            if isinstance(opened, Reply):
-                await self._defer_all(job, opened)
+            opened = await self._open(destination)
+            if isinstance(opened, Unopened):
+                await self._unopened(destination, job, opened)
                 return None
             connection = opened
+        destination.standing += 1
         try:
-            return await self._send(job, connection)
+            finished = await self._send(destination, job, connection)
         except BaseException:
-            connection.close()
+            connection.abort()
             raise
+        finally:
+            destination.standing -= 1
+        if finished is None:  # it had gone away; nothing of the message was taken
+            connection.close()
+            return await self._handle(destination, job, None)
+        return connection
 
-    async def _send(self, job: Job, connection: Connection) -> Connection | None:
+    async def _open(self, destination: Destination) -> Connection | Unopened:
+        if destination.failure is not None and destination.pace.until > self._clock.monotonic():
+            return destination.failure
+        known = self._pool.for_destination(destination.key)
+        if known is not None:
+            return known
+        if len(self._couriers) + len(self._pool) > self._relay.connections:
+            self._pool.drop_oldest()
+        return await self._dialer.open(destination.hop, destination.origin, destination.need)
+
+    async def _unopened(self, destination: Destination, job: Job, why: Unopened) -> None:
+        """No connection: what waits there now need not find out one by one."""
+        now = self._clock.monotonic()
+        hopeless = why.reply.local and why.reply.code >= 500
+        if destination.couriers > 1 and not hopeless:  # others are there, or may get there: it lets no more in
+            destination.pace.crowded(destination.standing)
+            destination.lanes.put_back(job.lane, job)
+            return
+        if destination.pace.until <= now and not hopeless:
+            destination.failure = why
+            pause = destination.pace.failed(now)
+            host = why.host or destination.hop.place
+            self._event("relay.unusable", host=host, reply=str(why.reply), pause=pause)
+        for each in (job, *destination.lanes.drain()):
+            await self._queue.settle(each.entry, jobs.unopened(each.recipients, why.reply, why.host))
+
+    async def _send(self, destination: Destination, job: Job, connection: Connection) -> Finished | None:
+        """Send and settle; None when the connection was gone before anything was said."""
         fresh = connection.messages == 0
         message, unfit = jobs.outgoing(job, connection.capabilities)
         if unfit:
             await self._queue.settle(job.entry, jobs.refused_for_utf8(unfit))
             job = Job(job.entry, tuple(each for each in job.recipients if each.address.isascii()))
             if not job.recipients:
-                return connection
+                return Finished(())
         finished = await connection.send(message, job.entry.content)
-        if not fresh and not connection.usable and _unheard(finished):
-            # a connection that was kept open had gone away meanwhile; nothing of the message was taken
-            connection.close()
-            return await self._handle(job, None)
-        await self._settle(job, finished, "DSN" in connection.capabilities)
-        return connection
+        if not connection.usable:
+            if not fresh and all(unheard(each.reply, each.stage) for each in finished.results):
+                return None
+            destination.pace.hindered()
+        else:
+            destination.pace.succeeded()
+            if destination.lanes:
+                self._list(destination)
+                self._dispatch()
+        await self._settle(destination, job, connection, finished)
+        return finished
 
-    async def _settle(self, job: Job, finished: Finished, reports: bool) -> None:
+    async def _settle(self, destination: Destination, job: Job, connection: Connection, finished: Finished) -> None:
         pairs, again = jobs.split(job, finished.results)
-        host = self._relay.host
-        outcomes = [jobs.outcome(each, result.reply, result.stage, host, reports=reports) for each, result in pairs]
-        await self._queue.settle(job.entry, outcomes)
+        at = connection.endpoint
+        reports = "DSN" in connection.capabilities
+        via = f"[{at.address}]:{at.port} {connection.tls or 'in the clear'}"
+        outcomes = [jobs.outcome(each, result, at.host, reports=reports, via=via) for each, result in pairs]
         if again:
-            self._add(Job(job.entry, again))
-
-    async def _defer_all(self, job: Job, reply: Reply) -> None:
-        """The smart host cannot be used: what waits for it now need not find out one by one."""
-        host = self._relay.host
-        self._event("relay.unusable", host=host, reply=str(reply))
-        waiting = [job, *self._pending]
-        self._pending.clear()
-        for each in waiting:
-            await self._queue.settle(each.entry, jobs.deferred(each.recipients, reply, host))
-
-    async def _open(self) -> Connection | Reply:
-        """A session that is ready for mail, or why there is none."""
-        relay, tls = self._relay, self._tls
-        implicit = relay.tls is TlsMode.IMPLICIT
-        session = ClientSession(self._client_options, secure=implicit)
-        made: list[Connection] = []
-
-        def driver(link: Link) -> Connection:
-            made.append(Connection(link, session))
-            return made[0]
-
-        try:
-            async with asyncio.timeout(_CONNECT):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: Link(driver, self._link_options),
-                    relay.host,
-                    relay.port,
-                    ssl=tls.context() if implicit and tls else None,
-                    server_hostname=relay.host if implicit else None,
-                )
-        except socket.gaierror as fault:
-            return _local("4.4.3", f"{relay.host} cannot be found: {fault.strerror}")
-        except TimeoutError:
-            return _local("4.4.1", f"{relay.host} port {relay.port} does not answer")
-        except OSError as fault:
-            return _local("4.4.1", f"{relay.host} port {relay.port} cannot be reached: {fault.strerror or fault}")
-        failed = await made[0].opened()
-        if failed is None:
-            return made[0]
-        made[0].close()
-        return failed.reply
-
-
-def _local(enhanced: str, text: str) -> Reply:
-    return Reply(451, enhanced, text, local=True)
-
-
-def _give_up(waiting: asyncio.Future[Job | None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)
-
-
-def _unheard(finished: Finished) -> bool:
-    """True when the connection was lost before the text was complete, so that the message can be sent again."""
-    return all(result.reply.code == 421 and result.stage != "end" for result in finished.results)
+            rest = Job(job.entry, again)
+            destination.lanes.put_back(rest.lane, rest)
+        await self._queue.settle(job.entry, outcomes)

@@ -61,6 +61,7 @@ class ClientSession:
         "_texts",
         "capabilities",
         "closed",
+        "heard",
         "secure",
     )
 
@@ -69,6 +70,7 @@ class ClientSession:
         self.capabilities: dict[str, str] = {}  # EHLO keywords in upper case and their parameters
         self.secure = secure
         self.closed = False
+        self.heard = 0  # replies that have come
         self._options = options
         self._reader = LineReader(_LINE)
         self._out: list[bytes] = []
@@ -170,6 +172,7 @@ class ClientSession:
         if match[2] == b"-":
             return None
         texts, self._texts = self._texts, []
+        self.heard += 1
         if self._stage == "EHLO" and self._code == 250:
             self._learn(texts[1:])
         return read_reply(self._code, texts)
@@ -232,7 +235,7 @@ class ClientSession:
             self._out.append(b"STARTTLS\r\n")
             return None
         if mode == "required":
-            fault = Reply(454, "4.7.0", "TLS is required and the server does not offer STARTTLS", local=True)
+            fault = Reply(454, "4.7.4", "TLS is required and the server does not offer STARTTLS", local=True)
             return self._failed("STARTTLS", fault)
         return self._log_in()
 
@@ -291,10 +294,24 @@ class ClientSession:
             return Reply(552, "5.3.4", f"The message is larger than the {limit} octets the server takes", local=True)
         return None
 
+    def limit(self, name: str) -> int:
+        """A limit the server announced (RFC 9422 3): RCPTMAX, MAILMAX, RCPTDOMAINMAX; 0 when it did not."""
+        match = re.search(rf"(?:^|\s){name}=(\d{{1,9}})(?:\s|$)", self.capabilities.get("LIMITS", ""))
+        return max(int(match[1]), 1) if match else 0
+
     def _within_limit(self, message: Outgoing) -> tuple[OutgoingRecipient, ...]:
-        """RFC 9422: the recipients the server takes in one message; the others get a 452 here."""
-        match = re.search(r"\bRCPTMAX=(\d{1,9})\b", self.capabilities.get("LIMITS", ""))
-        return message.recipients[: max(int(match[1]), 1)] if match else message.recipients
+        """RFC 9422 4: the recipients the server takes in one message; the others get a 452 here."""
+        within = message.recipients
+        if "LIMITS" not in self.capabilities:
+            return within
+        within = within[: self.limit("RCPTMAX") or None]
+        most = self.limit("RCPTDOMAINMAX")
+        domains: set[str] = set()
+        for index, one in enumerate(within):
+            domains.add(one.address.rpartition("@")[2].lower())
+            if most and len(domains) > most:
+                return within[:index]
+        return within
 
     def _mail_line(self, message: Outgoing) -> bytes:
         line = [f"MAIL FROM:<{message.sender}>"]

@@ -1,4 +1,9 @@
-"""A smart host that does as it is told, on a real socket."""
+"""An SMTP server that does as it is told, on a real socket: any reply, silence or end at any stage.
+
+Owns: its socket and connections, until `stop`. Ports are shared by giving peers addresses of their own on loopback
+(127.0.0.2, 127.0.0.3 …), as the servers of different domains have.
+On failure: what a test asked for; a connection that ends early is closed.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,16 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+Say = Callable[[str, bytes | None], bytes]
 
-class Hang(Exception):
+
+class HangUp(Exception):
     """The script ends the connection here."""
 
 
 @dataclass
 class Taken:
-    """A message the host took, or was being given."""
+    """A message the peer took, or was being given."""
 
     mail: str = ""
     rcpts: list[str] = field(default_factory=list)
@@ -23,61 +30,78 @@ class Taken:
 
 
 @dataclass
-class ScriptedHost:
+class ScriptedPeer:
     """replies: what to say to a verb (or "greeting", "end", or "RCPT x@y"), b"" says nothing, None hangs up.
 
-    A list is used up, one reply each time. features: what EHLO offers. drop_in_data: hang up after this many octets.
+    A list is used up, one reply each time. features: what EHLO offers; secure_features: after TLS, if they differ.
+    drop_in_data: hang up after this many octets; refuse_in_data: said after 1,000 octets of the text.
+    gate: the end of a message waits for it. most_open: connections that are let in at once, others get a 421.
     """
 
     features: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 1000000")
+    secure_features: tuple[str, ...] | None = None
     replies: dict[str, object] = field(default_factory=dict)
     drop_in_data: int = 0
-    refuse_in_data: bytes = b""  # said after 1,000 octets of the text
+    refuse_in_data: bytes = b""
     tls: ssl.SSLContext | None = None
     implicit: bool = False
+    name: str = "peer.test"
+    gate: asyncio.Event | None = None
+    most_open: int = 1_000_000
     messages: list[Taken] = field(default_factory=list)
     lines: list[list[str]] = field(default_factory=list)  # of each connection
+    clients: list[str] = field(default_factory=list)  # address of each connection
     open: int = 0
     most: int = 0
-    gate: asyncio.Event | None = None  # the end of a message waits for it
     port: int = 0
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _server: asyncio.Server | None = None
 
-    async def start(self) -> None:
-        self.server = await asyncio.start_server(
-            self._serve, "127.0.0.1", 0, ssl=self.tls if self.implicit else None, limit=2**20
-        )
-        self.port = self.server.sockets[0].getsockname()[1]
+    async def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen."""
+        tls = self.tls if self.implicit else None
+        self._server = await asyncio.start_server(self._serve, address, port, ssl=tls, limit=2**20)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        self.server.close()
+        """End everything at once."""
+        assert self._server is not None
+        self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
-        await self.server.wait_closed()
-
-    def __post_init__(self) -> None:
-        self._writers: set[asyncio.StreamWriter] = set()
+        await self._server.wait_closed()
 
     def verbs(self, connection: int = 0) -> list[str]:
+        """The commands of a connection."""
         return [line.split(" ")[0] for line in self.lines[connection]]
+
+    @property
+    def whole(self) -> list[Taken]:
+        """Messages that were given to their end."""
+        return [each for each in self.messages if each.complete]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         self.open += 1
         self.most = max(self.most, self.open)
+        self.clients.append(writer.get_extra_info("peername")[0])
         lines: list[str] = []
         self.lines.append(lines)
         try:
-            await self._dialog(reader, writer, lines)
-        except (Hang, ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            if self.open > self.most_open:
+                writer.write(b"421 4.7.0 too many connections\r\n")
+            else:
+                await self._dialog(reader, writer, lines)
+        except (HangUp, OSError, asyncio.IncompleteReadError):  # ssl.SSLError is an OSError
             pass
         finally:
             self.open -= 1
             self._writers.discard(writer)
             writer.close()
 
-    async def _dialog(self, reader, writer, lines: list[str]) -> None:
+    async def _dialog(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lines: list[str]) -> None:
         say = self._sayer(writer)
-        say("greeting", b"220 smart.test ESMTP\r\n")
+        say("greeting", f"220 {self.name} ESMTP\r\n".encode())
         taken = Taken()
         while line := await reader.readline():
             text = line.decode().rstrip("\r\n")
@@ -97,30 +121,34 @@ class ScriptedHost:
             else:
                 await self._session(verb, say, writer)
 
-    async def _session(self, verb: str, say: Callable[[str, bytes | None], bytes], writer) -> None:
+    async def _session(self, verb: str, say: Say, writer: asyncio.StreamWriter) -> None:
         if verb == "EHLO":
-            offers = ("smart.test", *self.features)
+            secure = writer.get_extra_info("ssl_object") is not None
+            features = self.features if self.secure_features is None or not secure else self.secure_features
+            offers = (self.name, *features)
             last = len(offers) - 1
             say("EHLO", b"".join(f"250{' -'[n < last]}{o}\r\n".encode() for n, o in enumerate(offers)))
         elif verb == "STARTTLS":
-            say("STARTTLS", b"220 go ahead\r\n")
-            await writer.start_tls(self.tls)
+            if say("STARTTLS", b"220 go ahead\r\n").startswith(b"2"):
+                if self.tls is None:
+                    raise HangUp
+                await writer.start_tls(self.tls)
         elif verb == "AUTH":
             say("AUTH", b"235 2.7.0 welcome\r\n")
         elif verb == "QUIT":
             say("QUIT", b"221 2.0.0 bye\r\n")
-            raise Hang
+            raise HangUp
         else:
             say(verb, b"250 2.0.0 ok\r\n")
 
-    def _sayer(self, writer) -> Callable[[str, bytes | None], bytes]:
+    def _sayer(self, writer: asyncio.StreamWriter) -> Say:
         def say(what: str, usual: bytes | None) -> bytes:
             reply = self.replies.get(what, usual)
             if isinstance(reply, list):
                 reply = reply.pop(0) if reply else usual
             if reply is None:
                 if what in self.replies:
-                    raise Hang
+                    raise HangUp
                 return b""
             if isinstance(reply, str):
                 reply = reply.encode() + b"\r\n"
@@ -130,19 +158,19 @@ class ScriptedHost:
 
         return say
 
-    async def _data(self, reader, writer, taken: Taken) -> None:
+    async def _data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, taken: Taken) -> None:
         self.messages.append(taken)
         if self.refuse_in_data:
             await reader.readexactly(1000)
             writer.write(self.refuse_in_data)
             await reader.read(2**30)
-            raise Hang
+            raise HangUp
         if self.drop_in_data:
             await reader.readexactly(self.drop_in_data)
-            raise Hang
+            raise HangUp
         while (line := await reader.readline()) != b".\r\n":
             if not line:
-                raise Hang
+                raise HangUp
             taken.data += line.removeprefix(b".")
         taken.complete = True
         if self.gate:

@@ -1,0 +1,44 @@
+"""One destination: what waits for it, how many connections work on it, and how it fares.
+
+Owns: values of one worker's relay, in memory only. On failure: nothing raises.
+"""
+
+from __future__ import annotations
+
+from postroom.relay.dial import Unopened
+from postroom.relay.job import Job
+from postroom.relay.lanes import Lanes
+from postroom.relay.pace import Pace
+from postroom.relay.routes import Nexthop
+from postroom.relay.sources import Origin
+
+
+class Destination:
+    """Where some mail goes, from where, and under which demand of TLS ("", "required", "optional").
+
+    couriers: tasks at work; standing: those of them that have a connection; failure: why it is left alone.
+    """
+
+    __slots__ = ("couriers", "failure", "hop", "key", "lanes", "listed", "need", "origin", "pace", "standing")
+
+    def __init__(self, key: str, hop: Nexthop, origin: Origin, need: str) -> None:
+        self.key = key
+        self.hop = hop
+        self.origin = origin
+        self.need = need
+        self.lanes: Lanes[Job] = Lanes()
+        self.pace = Pace(hop.limit)
+        self.couriers = 0
+        self.standing = 0
+        self.listed = False
+        self.failure: Unopened | None = None
+
+    @property
+    def wants_courier(self) -> bool:
+        """True when there is work for one more."""
+        return bool(self.lanes) and self.couriers < self.pace.window
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing would be forgotten with it but its pace."""
+        return not (self.lanes or self.couriers or self.pace.until)
