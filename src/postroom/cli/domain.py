@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, moment, record, say, table
+from postroom.cli.output import confirm, emit_json, json_option, limit, moment, parse_limit, record, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.store.api import DomainRow
@@ -24,6 +24,7 @@ def _plain(row: DomainRow, accounts: int, aliases: int) -> dict[str, Any]:
         "created": row.created,
         "disabled": row.disabled,
         "catch_all": row.catch_all,
+        "hourly_messages": row.hourly_messages,
         "accounts": accounts,
         "aliases": aliases,
     }
@@ -94,27 +95,45 @@ def show(name: str, as_json: bool, config_file: str | None) -> None:
             ("domain", row["name"]),
             ("state", "off" if row["disabled"] else "on"),
             ("catch-all", row["catch_all"] or "-"),
+            ("limit on sending", _sending(row["hourly_messages"])),
             ("accounts", row["accounts"]),
             ("aliases", row["aliases"]),
             ("since", moment(row["created"])),
         ])  # fmt: skip
 
 
+def _sending(hourly: int) -> str:
+    return limit(hourly) if hourly < 0 else f"{limit(hourly)} messages an hour"
+
+
 @command.command("set")
 @click.argument("name")
 @click.option("--catch-all", default=None, help='Address that takes mail for unknown people; "" refuses such mail.')
 @click.option("--on/--off", "enabled", default=None, help="Receive mail for the domain, or refuse it.")
+@click.option(
+    "--hourly-messages",
+    "hourly",
+    default=None,
+    metavar="LIMIT",
+    help="Messages an hour its people may send to other domains: a number, none, or default.",
+)
 @json_option
 @config_option
-def set_(name: str, catch_all: str | None, enabled: bool | None, as_json: bool, config_file: str | None) -> None:
+def set_(name: str, as_json: bool, config_file: str | None, **options: Any) -> None:
     """Change a domain."""
-    if catch_all is None and enabled is None:
-        raise click.UsageError("Say what to change: --catch-all, --on, --off.")
+    if all(value is None for value in options.values()):
+        raise click.UsageError("Say what to change: --catch-all, --on, --off, --hourly-messages.")
     site = find_site(config_file)
+    enabled, hourly = options["enabled"], options["hourly"]
 
     async def work() -> None:
         async with directory(site, changes=True) as (people, _):
-            await people.set_domain(name, catch_all=catch_all, disabled=None if enabled is None else not enabled)
+            await people.set_domain(
+                name,
+                catch_all=options["catch_all"],
+                disabled=None if enabled is None else not enabled,
+                hourly_messages=None if hourly is None else parse_limit(hourly),
+            )
 
     run(work())
     if as_json:

@@ -29,6 +29,7 @@ COMMANDS = {
     "domain": ("domain", "Hosted domains: add, list, show, set, rm."),
     "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm."),
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
+    "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
 }
 

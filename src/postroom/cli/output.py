@@ -6,6 +6,8 @@ can be cut and sorted. Times are local and to the second for people, Unix second
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -74,6 +76,43 @@ def parse_size(text: str) -> int:
         return int(float(number) * scale)
     except (ValueError, OverflowError):
         raise click.BadParameter(f"{text!r} is no size; write 500M, 2G, or none") from None
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_span(text: str) -> float:
+    """Seconds of "30m", "1h", "2d" or "0". Raises click.BadParameter."""
+    try:
+        seconds = 0.0 if text == "0" else float(text[:-1]) * _UNITS[text[-1:].lower()]
+    except (KeyError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < 1e12:
+        raise click.BadParameter(f"{text!r} is no length of time; write 30m, 1h or 2d")
+    return seconds
+
+
+def parse_limit(text: str) -> int:
+    """A limit: a number, "none" (0), or "default" (-1). Raises click.BadParameter."""
+    words = {"none": 0, "unlimited": 0, "default": -1}
+    if text.lower() in words:
+        return words[text.lower()]
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 40):
+        raise click.BadParameter(f"{text!r} is no limit; write a number, none, or default")
+    return int(text)
+
+
+def limit(value: int) -> str:
+    """A limit for people."""
+    return "as configured" if value < 0 else str(value) if value else "any number of"
+
+
+def operator() -> str:
+    """Who gives the command, for the record: behind sudo the person who called it."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # no name for this user id
+        return str(os.getuid())
 
 
 def confirm(question: str, *, yes: bool) -> None:

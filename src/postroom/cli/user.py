@@ -7,10 +7,24 @@ from typing import Any
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, moment, octets, parse_size, record, say, table
+from postroom.cli.output import (
+    confirm,
+    emit_json,
+    json_option,
+    limit,
+    moment,
+    octets,
+    parse_limit,
+    parse_size,
+    record,
+    say,
+    table,
+)
 from postroom.cli.people import directory, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.store.api import AccountRow
+
+_LIMIT_HELP = "A day: a number, none, or default."
 
 
 @click.group(short_help="Accounts.")
@@ -32,6 +46,9 @@ def _plain(row: AccountRow, used: int | None = None, messages: int | None = None
         "pop3_delete": row.pop3_delete,
         "pop3_seen": row.pop3_seen,
         "pop3_last_login": row.pop3_last_login,
+        "daily_messages": row.daily_messages,
+        "daily_recipients": row.daily_recipients,
+        "daily_new": row.daily_new,
     }
     return plain if used is None else {**plain, "used": used, "messages": messages}
 
@@ -105,7 +122,21 @@ async def _show(site: Site, login: str) -> dict[str, Any]:
             {"name": box.name, "messages": box.messages, "unseen": box.unseen, "size": box.size}
             for box in await account.mailboxes()
         ]
-        return {**_plain(row, usage.octets, usage.messages), "mailboxes": boxes}
+        frozen = store.limits.rules().frozen.get(row.id)
+        return {
+            **_plain(row, usage.octets, usage.messages),
+            "frozen": list(frozen.reasons) if frozen is not None else None,
+            "mailboxes": boxes,
+        }
+
+
+def _sending(found: dict[str, Any]) -> str:
+    """May it send, and how much?"""
+    if found["frozen"] is not None:
+        return f"stopped: {'; '.join(found['frozen'])} (see: postroom limit show {found['login']})"
+    kinds = (("daily_messages", "messages"), ("daily_recipients", "recipients"), ("daily_new", "new recipients"))
+    own = [f"{limit(found[key])} {what}" for key, what in kinds if found[key] >= 0]
+    return f"{', '.join(own)} a day" if own else "as configured"
 
 
 @command.command()
@@ -118,13 +149,14 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(**found)
         return
-    limit = f" of {octets(found['quota'])}" if found["quota"] else ""
+    room = f" of {octets(found['quota'])}" if found["quota"] else ""
     most = f" of {found['quota_messages']}" if found["quota_messages"] else ""
     record([
         ("address", found["login"]),
         ("name", found["name"] or "-"),
         ("state", "disabled" if found["disabled"] else "on" if found["has_password"] else "no password"),
-        ("holds", f"{octets(found['used'])}{limit} in {found['messages']}{most} messages"),
+        ("holds", f"{octets(found['used'])}{room} in {found['messages']}{most} messages"),
+        ("limits on sending", _sending(found)),
         ("POP3 delete", found["pop3_delete"]),
         ("POP3 marks as read", "yes" if found["pop3_seen"] else "no"),
         ("IMAP without", " ".join(found["imap_without"]) or "-"),
@@ -160,6 +192,9 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
     help="IMAP capability its programs are not offered from the next log-in on, such as QRESYNC; may be repeated."
     " These replace those set before; none offers all.",
 )
+@click.option("--daily-messages", default=None, metavar="LIMIT", help=f"Messages it may send outside. {_LIMIT_HELP}")
+@click.option("--daily-recipients", default=None, metavar="LIMIT", help=f"Recipients outside. {_LIMIT_HELP}")
+@click.option("--daily-new", default=None, metavar="LIMIT", help=f"Recipients outside never written to. {_LIMIT_HELP}")
 @json_option
 @config_option
 def set_(login: str, as_json: bool, config_file: str | None, **options: Any) -> None:
@@ -169,6 +204,9 @@ def set_(login: str, as_json: bool, config_file: str | None, **options: Any) -> 
         raise click.UsageError("Say what to change: one of the options that --help shows.")
     if "quota" in changes:
         changes["quota"] = parse_size(changes["quota"])
+    for key in ("daily_messages", "daily_recipients", "daily_new"):
+        if key in changes:
+            changes[key] = parse_limit(changes[key])
     if "quota_messages" in changes:
         changes["quota_messages"] = _count(changes["quota_messages"])
     if changes.get("imap_without") == ("none",):
