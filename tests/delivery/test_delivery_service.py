@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,7 +71,7 @@ class FakeAccount:
             return None
         boxes.seen.add(key)
         boxes.delivered.append((self.row.login, content, options))
-        return object()
+        return SimpleNamespace(uids=(7,), snapshot=SimpleNamespace(pages=[SimpleNamespace(messages=[12])]))
 
 
 class FakeQueue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from postroom.testing.store_contract import (
     AccountContract,
     DirectoryContract,
+    EventContract,
     FlagContract,
     FolderContract,
     LimitsContract,
@@ -14,6 +15,10 @@ from postroom.testing.store_contract import (
 
 
 class TestAccounts(AccountContract):
+    pass
+
+
+class TestEvents(EventContract):
     pass
 
 

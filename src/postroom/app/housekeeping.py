@@ -1,4 +1,4 @@
-"""Work of one worker for all: dropping what was expunged long ago.
+"""Work of one worker for all: dropping what was expunged long ago, and events of long ago.
 
 Whoever holds the lock does it; when that worker dies another takes over at its next look.
 On failure: told as an event, tried again at the next turn.
@@ -28,6 +28,7 @@ class Housekeeping:
         self._store = store
         self._lock = folder.lock(SWEEPER_LOCK)
         self._keep = retention.expunged_days * DAY
+        self._keep_events = retention.events_days * DAY
         self._events = events
         self._clock = clock or SystemClock()
 
@@ -46,7 +47,9 @@ class Housekeeping:
     async def turn(self) -> None:
         """Sweep once."""
         try:
-            gone = await self._store.sweep(self._clock.now(), self._keep)
+            now = self._clock.now()
+            gone = await self._store.sweep(now, self._keep)
+            await self._store.events.sweep(now - self._keep_events)
         except StoreError as fault:
             self._events("sweep.failed", reason=str(fault))
         else:

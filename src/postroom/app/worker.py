@@ -88,6 +88,8 @@ class Worker:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._events.wait_with(loop.call_later)
         self._core = build_core(self._plan, self._slot, self._events, self._wheel)
+        self._core.store.events.lost = lambda count, reason: self._events("events.lost", count=count, reason=reason)
+        self._events.keep_with(self._core.store.events.add)
         self._services = build_services(self._core, self._config)
         self._core.queue.subscribe("remote", self._services.relay.take)
         if self._slot == 0:
@@ -159,6 +161,8 @@ class Worker:
                 await self._services.recheck()
             case "reload":
                 self._reload()
+            case "flush":
+                await self._core.store.events.flush()
             case other:
                 return {"error": f"unknown command {other!r}"}
         return {"ok": True}
@@ -193,6 +197,7 @@ class Worker:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(queue, keeper, return_exceptions=True)
         await self._mesh.stop()
+        self._events.keep_with(None)
         await self._core.store.close()
         self._wheel.stop()
         self._events.wait_with(None)

@@ -30,6 +30,7 @@ COMMANDS = {
     "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm."),
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
+    "trace": ("trace", "Say what became of a message."),
     "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
 }
 

@@ -236,9 +236,12 @@ class Pop3(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long removed things can be brought back."""
+    """How long removed things can be brought back, and events be read."""
 
     expunged_days: Annotated[float, Meta(ge=0, description="Days that expunged messages stay recoverable.")] = 30
+    events_days: Annotated[
+        float, Meta(ge=1, description="Days that the events of messages are kept for `postroom trace`.")
+    ] = 30
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

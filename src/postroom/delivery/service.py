@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from postroom.mailbox.names import INBOX
 from postroom.mailbox.service import Account, Mailboxes
 from postroom.message.index import IndexLimits, MessageIndex
 from postroom.message.index import index as index_message
@@ -183,8 +184,17 @@ class Delivery:
             internaldate=int(entry.received),
             index=found,
         )
-        reply = "Delivered" if result is not None else "Delivered before"
-        return _outcome(recipient, Kind.DELIVERED, _DELIVERED, reply)
+        if result is None:
+            return _outcome(recipient, Kind.DELIVERED, _DELIVERED, "Delivered before")
+        return Outcome(
+            recipient=recipient,
+            kind=Kind.DELIVERED,
+            status=_DELIVERED,
+            reply="Delivered",
+            mailbox=INBOX,
+            uid=result.uids[0],
+            message=result.snapshot.pages[-1].messages[-1],
+        )
 
 
 class _Job:

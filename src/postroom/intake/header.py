@@ -26,6 +26,7 @@ _ATOM = rb"[^\s\"(),:;<>@\\]+@[^\s\"(),:;<>@\\]+"
 _PLAIN_FROM = re.compile(rb"(?:(?:[^\"(),:;<>@\[\]\\]|\"[^\"\\<>]*\")*<(" + _ATOM + rb")>|(" + _ATOM + rb"))")
 _LONGEST_FROM = 16 * 1024
 _FIRST_LOOK = 64 * 1024
+_SHOWN = 250  # octets of a field that its events hold
 #: fields that leave a submitted message: blind copies stay blind, and Return-Path is for the last server
 _REMOVED = frozenset((b"bcc", b"resent-bcc", b"return-path"))
 
@@ -54,6 +55,38 @@ def header_of(content: Content, limit: int) -> bytes:
             return block
     # RFC 3463 X.3.4: message too big for the system, here its header
     raise Refusal(552, "5.3.4", f"The message header is longer than {limit} octets")
+
+
+def named(header: bytes) -> dict[str, str]:
+    """What people know the message by, for its events: message_id without brackets, and the address in From.
+
+    Only what is there; nothing is refused for it. Cut to 250 octets.
+    """
+    low = header.lower()
+    found: dict[str, str] = {}
+    identity = _first(header, low, b"message-id:").strip(b"<>")
+    if identity:
+        found["message_id"] = identity[:_SHOWN].decode("utf-8", "replace")
+    author = _first(header, low, b"from:")
+    plain = _PLAIN_FROM.fullmatch(author[:_LONGEST_FROM])
+    if plain:
+        author = plain[1] or plain[2]
+    if author:
+        found["from"] = author[:_SHOWN].decode("utf-8", "replace")
+    return found
+
+
+def _first(header: bytes, low: bytes, name: bytes) -> bytes:
+    """The value of the first field of this name, unfolded; low: the header in lower case."""
+    start = 0 if low.startswith(name) else low.find(b"\n" + name) + 1
+    if not start and not low.startswith(name):
+        return b""
+    start += len(name)
+    end = header.find(b"\n", start)
+    while end >= 0 and header[end + 1 : end + 2] in (b" ", b"\t"):
+        end = header.find(b"\n", end + 1)
+    value = header[start:end] if end >= 0 else header[start:]
+    return value.replace(b"\r\n", b"").strip()
 
 
 def separator(header: bytes) -> bytes:

@@ -79,12 +79,14 @@ class Envelope:
     """A mail transaction in progress (RFC 5321 3.3): made by `Intake.sender`, filled by `Intake.recipient`.
 
     draft: of mail whose sending is limited.
+    id: in every event of the transaction, and of the queue entry that comes of it.
     """
 
     mail: MailOptions
     given: list[Given] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)  # Address.key -> place in `given`
     draft: Draft | None = None
+    id: str = ""
 
     @property
     def sender(self) -> Address | None:

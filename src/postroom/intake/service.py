@@ -83,7 +83,7 @@ class Intake:
             await self._check_own(peer, sender)
             if self._outgoing is not None and peer.account is not None:
                 self._outgoing.check(peer.account)
-        return Envelope(mail)
+        return Envelope(mail, id=self._queue.new_id())
 
     async def recipient(self, peer: Peer, envelope: Envelope, rcpt: RcptOptions) -> None:
         """RCPT TO: add the recipient to the envelope, aliases expanded; a repeated one costs nothing.
@@ -123,7 +123,7 @@ class Intake:
         targets = _merge(envelope, results)
         if not targets:
             return Accepted("", results)
-        entry = self._queue.new_id()
+        entry = envelope.id or self._queue.new_id()
         now = self._clock.now()
         date = self._date_time(now)
         added = trace.received(peer, envelope, self._hostname, entry, date)
@@ -139,7 +139,9 @@ class Intake:
                     content, spool = await self._rewritten(content, missing, head, found)
             else:
                 added += header.separator(head)
-            await self._keep(envelope, self._entry(peer, envelope, (entry, now, added), content, targets))
+            told = _told(peer, envelope, head, f"{entry}@{self._hostname}")
+            new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
+            await self._keep(envelope, new)
         except StoreUnavailable as fault:
             raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
         except StoreError as fault:
@@ -165,7 +167,7 @@ class Intake:
         self,
         peer: Peer,
         envelope: Envelope,
-        stamp: tuple[str, float, bytes],
+        stamp: tuple[str, float, bytes, dict[str, object]],
         content: Content,
         targets: tuple[NewRecipient, ...],
     ) -> NewEntry:
@@ -183,7 +185,12 @@ class Intake:
             smtputf8=mail.smtputf8,
             account=peer.account.id if peer.account else "",
             peer=peer.ip,
+            told=stamp[3],
         )
+
+    def new_id(self) -> str:
+        """An id for a transaction that is refused before it begins."""
+        return self._queue.new_id()
 
     # MAIL
 
@@ -338,6 +345,27 @@ class Intake:
         if int(now) != self._second:
             self._second, self._date = int(now), trace.date_time(now)
         return self._date
+
+
+def _told(peer: Peer, envelope: Envelope, head: bytes, missing: str) -> dict[str, object]:
+    """What the event of acceptance says beyond what the queue knows; message texts and subjects are not in it.
+
+    missing: the Message-ID a submitted message gets that has none.
+    """
+    told: dict[str, object] = {"service": peer.service, "to": [given.address for given in envelope.given]}
+    if peer.helo:
+        told["helo"] = peer.helo[:255]
+    if peer.tls:
+        told["tls"] = peer.tls
+    if peer.account is not None:
+        told["login"] = peer.account.login
+    told.update(header.named(head))
+    if peer.submitting:
+        told.setdefault("message_id", missing)
+    sender = envelope.sender
+    if sender is not None and told.get("from") == str(sender):
+        del told["from"]
+    return told
 
 
 def _merge(envelope: Envelope, results: tuple[RcptResult, ...]) -> tuple[NewRecipient, ...]:

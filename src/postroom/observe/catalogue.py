@@ -1,6 +1,8 @@
 """Every event there is: its level, what it means, and the fields that belong to it.
 
-An event of a message carries its `queue_id` from acceptance to the end, so that its life can be read.
+An event of a message carries its `queue_id` from MAIL FROM to the end, so that its life can be read: it is kept in the
+events files (store.api.events) for `retention.events_days`, found there by its addresses, ids and IP address, and
+printed by `postroom trace`. So is every event of this table that has the field `queue_id`, and those marked as kept.
 A name that is not here cannot be logged; a test compares this table with the code.
 """
 
@@ -10,14 +12,16 @@ from typing import Final, NamedTuple
 
 
 class Kind(NamedTuple):
-    """An event's level (debug, info, warning, error), meaning, and fields."""
+    """An event's level (debug, info, warning, error), meaning, and fields. kept: also without a queue_id."""
 
     level: str
     meaning: str
     fields: tuple[str, ...] = ()
+    kept: bool = False
 
 
-_MESSAGE = ("queue_id", "recipient", "reply")
+_MESSAGE = ("queue_id", "recipient", "status", "reply", "attempts", "remote")
+_PEER = ("service", "ip", "helo", "tls", "login")
 
 CATALOGUE: Final[dict[str, Kind]] = {
     "server.started": Kind("info", "all processes serve", ("workers", "pid")),
@@ -33,16 +37,34 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "session.opened": Kind("debug", "a client connected", ("service", "ip")),
     "session.closed": Kind("debug", "a session ended", ("service", "ip", "login", "reason")),
     "session.fault": Kind("error", "a fault of ours in a session", ("service", "ip", "login", "reason")),
-    "connection.refused": Kind("info", "too many connections from one address", ("service", "ip", "reason")),
+    "connection.refused": Kind("info", "too many connections from one address", ("service", "ip", "reason"), True),
     "login.succeeded": Kind("info", "a client logged in", ("service", "ip", "login", "mechanism")),
-    "login.failed": Kind("warning", "wrong name or password", ("service", "ip", "login", "mechanism", "reason")),
+    "login.failed": Kind(
+        "warning", "wrong name or password", ("service", "ip", "login", "mechanism", "reason"), kept=True
+    ),
     "client.named": Kind("debug", "a client said what it is (IMAP ID)", ("service", "ip", "login", "client")),
     "login.unavailable": Kind("error", "log-ins cannot be checked now", ("service", "reason")),
     "maildrop.fault": Kind("error", "a POP3 maildrop could not be closed or kept", ("service", "reason")),
-    "mail.early_talker": Kind("info", "a peer spoke before the greeting", ("service", "ip")),
-    "mail.refused": Kind("info", "a command or message was refused", ("service", "ip", "code", "reason")),
-    "message.accepted": Kind("info", "mail is ours", ("queue_id", "sender", "recipients", "size", "peer")),
-    "message.delivered": Kind("info", "it lies in the mailbox", _MESSAGE),
+    "mail.early_talker": Kind("info", "a peer spoke before the greeting", ("service", "ip"), True),
+    "mail.refused": Kind(
+        "info",
+        "a command, a recipient or a message was refused",
+        (*_PEER, "stage", "code", "text", "reason", "queue_id", "sender", "recipient", "to"),
+    ),
+    "mail.abandoned": Kind(
+        "info", "a peer gave up a message between its recipients and its end", (*_PEER, "queue_id", "sender", "to")
+    ),
+    "mail.checked": Kind(
+        "info",
+        "what was found out about who sent it",
+        ("queue_id", "spf", "dkim", "dmarc", "arc", "verdict", "reason"),
+    ),
+    "message.accepted": Kind(
+        "info",
+        "mail is ours",
+        ("queue_id", "sender", "to", "recipients", "size", "peer", *_PEER, "message_id", "from"),
+    ),
+    "message.delivered": Kind("info", "it lies in the mailbox", (*_MESSAGE, "mailbox", "uid", "message")),
     "message.relayed": Kind("info", "another server took it", (*_MESSAGE, "via")),
     "message.deferred": Kind("info", "it is tried again later", (*_MESSAGE, "next_try", "via")),
     "message.failed": Kind("warning", "it cannot be delivered", (*_MESSAGE, "via")),
@@ -56,8 +78,19 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "warning", "a server cannot be used, its mail waits", ("host", "reply", "pause")
     ),
     "queue.unwritten": Kind("error", "a result could not be written, it is tried again", ("queue_id", "reason")),
+    "queue.changed": Kind(
+        "info", "an administrator held, released, retried or dropped it", ("queue_id", "recipient", "state", "who")
+    ),
     "queue.unreadable": Kind("error", "the queue could not be read, it is tried again", ("reason",)),
+    "report.sent": Kind(
+        "info", "the sender is told, by mail of ours", ("queue_id", "recipient", "kind", "report")
+    ),
     "report.dropped": Kind("warning", "a report to a sender could not be made or sent", ("queue_id", "reason")),
+    "events.omitted": Kind("info", "events of a flood that were counted but not kept", ("ip", "count"), True),
+    "events.lost": Kind("error", "events could not be kept; no mail is lost for that", ("count", "reason")),
     "sweep.done": Kind("info", "what was expunged long ago is gone", ("messages",)),
     "sweep.failed": Kind("error", "sweeping failed, it is tried again", ("reason",)),
 }  # fmt: skip
+
+#: names of the events that are kept in the events files
+KEPT: Final = frozenset(name for name, kind in CATALOGUE.items() if kind.kept or "queue_id" in kind.fields)

@@ -1,8 +1,9 @@
-"""The log: one JSON line an event, and a count of each kind since the start.
+"""The log: one JSON line an event, a count of each kind since the start, and the way into the events files.
 
 Owns: the log file's descriptor. Fields are plain values; passwords and message texts never are among them.
-Cost: under 1 us for an event whose level is off, about 3 us for one that is written. In a worker, lines of level info
-and below wait up to a quarter of a second, so that a busy server writes many at once; warnings and errors never wait.
+Cost: under 1 us for an event whose level is off, about 3 us for one that is written, half a us to have it kept. In a
+worker, lines of level info and below wait up to a quarter of a second, so that a busy server writes many at once;
+warnings and errors never wait.
 On failure: a line that cannot be written is dropped; the log never stops the mail.
 """
 
@@ -12,18 +13,20 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from postroom.observe.catalogue import CATALOGUE
+from postroom.observe.catalogue import CATALOGUE, KEPT
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _DELAY: Final = 0.25
 _MOST: Final = 256  # lines that wait
 
 Later = Callable[[float, Callable[[], None]], Any]
+#: takes the time, name and fields of an event that is to be kept (store.api.events.EventStore.add)
+Keep = Callable[[float, str, Mapping[str, Any]], None]
 
 
 class Events:
@@ -47,6 +50,7 @@ class Events:
         self._later: Later | None = None
         self._second = -1
         self._stamp = b""
+        self._keep: Keep | None = None
 
     def wait_with(self, later: Later | None) -> None:
         """Lines of level info may wait from now on: later is a loop's call_later. None: nothing waits any more."""
@@ -54,9 +58,15 @@ class Events:
         if later is None:
             self.flush()
 
+    def keep_with(self, keep: Keep | None) -> None:
+        """Have the events that are to be kept (catalogue.KEPT) kept from now on. None: no more."""
+        self._keep = keep
+
     def __call__(self, name: str, /, **fields: object) -> None:
         """Tell an event of the catalogue."""
         self.counts[name] += 1
+        if self._keep is not None and name in KEPT:
+            self._keep(time.time(), name, fields)
         head = self._heads.get(name)
         if head is None:
             if name in CATALOGUE:

@@ -25,8 +25,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """What came of one recipient.
 
     status: RFC 3463 code ("4.4.1"); reply: one line for people, the peer's own words when it had any;
-    remote: name of the peer that said so, "" when it was us; reported: the peer itself sees to reports (RFC 3461 5.2).
-    via: address, port and TLS of the connection, for people.
+    remote: name of the peer that said so, "" when it was us; reported: the peer itself sees to reports (RFC 3461 5.2);
+    via: address, port and TLS of the connection, for people;
+    mailbox, uid, message: where it lies when it was delivered here (message: its number in the account); 0 is unknown.
     """
 
     recipient: Recipient
@@ -36,3 +37,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
     remote: str = ""
     reported: bool = False
     via: str = ""
+    mailbox: str = ""
+    uid: int = 0
+    message: int = 0

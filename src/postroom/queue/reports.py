@@ -79,6 +79,7 @@ class SenderReports:
             received=self._clock.now(),
             body="7BIT" if ascii_only else "8BITMIME",
             smtputf8=entry.smtputf8 and not (ascii_only and entry.sender.isascii()),
+            told={"to": [entry.sender], "message_id": f"{new_id}@{self._hostname}", "about": entry.id},
         )
 
     def _written(self, new_id: str, entry: Entry, kind: Kind, outcomes: Sequence[Outcome], until: float) -> Report:

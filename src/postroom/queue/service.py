@@ -111,6 +111,7 @@ class Queue:
             recipients=len(entry.recipients),
             size=kept.size,
             peer=entry.peer,
+            **(entry.told or {}),
         )
         self._dispatch(kept, None)
         return kept
@@ -194,7 +195,6 @@ class Queue:
         else:
             name, state, report = f"message.{kind}", RecipientState.DELIVERED, kind
         attempts = recipient.attempts + 1
-        via = {"via": outcome.via} if outcome.via else {}
         self._event(
             name,
             queue_id=entry.id,
@@ -202,7 +202,7 @@ class Queue:
             status=outcome.status,
             reply=line,
             attempts=attempts,
-            **via,
+            **_place(outcome),
         )
         done = Recipient(  # not `replace`, which takes ten times as long
             index=recipient.index,
@@ -229,7 +229,7 @@ class Queue:
             reply=line,
             attempts=attempts,
             next_try=at,
-            **({"via": outcome.via} if outcome.via else {}),
+            **_place(outcome),
         )
         self._at(at)
         late = not recipient.delay_told and schedule.late(now, entry.received)
@@ -256,6 +256,7 @@ class Queue:
                 self._event("report.dropped", queue_id=entry.id, reason=f"{kind}, but the sender is unknown here")
             else:
                 await self.accept(report)
+                self._event("report.sent", queue_id=entry.id, recipient=entry.sender, kind=kind, report=report.id)
 
     # work to be done
 
@@ -359,6 +360,16 @@ class Queue:
         self._stopping = True
         self._wake.set()
         await self._idle.wait()
+
+
+def _place(outcome: Outcome) -> dict[str, object]:
+    """Where it went, for its event."""
+    if outcome.uid:
+        return {"mailbox": outcome.mailbox, "uid": outcome.uid, "message": outcome.message}
+    told: dict[str, object] = {"remote": outcome.remote} if outcome.remote else {}
+    if outcome.via:
+        told["via"] = outcome.via
+    return told
 
 
 def _mask(recipients: Sequence[Recipient], route: str) -> int:

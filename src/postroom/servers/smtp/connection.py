@@ -33,6 +33,7 @@ from postroom.wire.smtp import (
     Reset,
     ServerSession,
     StartTls,
+    Wait,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ _SMALL: Final = 64 * 1024
 
 #: octets of a message that a peer must send within limits.idle_smtp to go on: 218 a second at the default
 _LEAST: Final = 64 * 1024
+
+#: where in the dialog a refusal was said, for its event
+_STAGES: Final = {Wait.MAIL: "mail", Wait.RCPT: "rcpt", Wait.BODY: "data", Wait.AUTH: "auth"}
 
 #: RFC 4954 6 and RFC 5248 2.4: how a login is refused
 _REFUSED_LOGIN: Final = {
@@ -168,7 +172,7 @@ class SmtpConnection:
         if self._greeting is not None:
             self._greeting.cancel()
         if self._work is None:
-            self._drop()
+            self._abandon()
         self._service.forget(self, self._name, self._ip)
         self._log("session.closed", login=self._login, reason=str(reason or ""))
 
@@ -209,6 +213,8 @@ class SmtpConnection:
         session = self._session
         while self._work is None:
             event = session.next_event()
+            if session.faults:
+                self._tell_faults()
             if event is None:
                 break
             self._decide(event)
@@ -241,7 +247,7 @@ class SmtpConnection:
         elif isinstance(event, Rcpt):
             self._advance(self._rcpt(event))
         elif isinstance(event, Reset):
-            self._drop()
+            self._abandon()
         elif isinstance(event, Authenticate | AuthResponse):
             self._advance(self._authenticate(event))
         elif isinstance(event, StartTls):
@@ -257,7 +263,7 @@ class SmtpConnection:
         except Refusal as fault:
             self._refuse(fault)
         except StoreError as fault:
-            self._refuse(Refusal(451, "4.3.0", _BUG.public, reason=str(fault)))
+            self._refuse(_out_of_order(fault))
         except Exception as fault:
             self._log("session.fault", login=self._login, reason="".join(traceback.format_exception(fault)))
             self._refuse(_BUG)
@@ -272,12 +278,46 @@ class SmtpConnection:
     def _log(self, event: str, **fields: object) -> None:
         self._service.rooms.log(event, service=self._name, ip=self._ip, **fields)
 
-    def _log_refusal(self, fault: Refusal) -> None:
-        self._log("mail.refused", code=f"{fault.code} {fault.enhanced}", reason=fault.reason)
+    def _tell_faults(self) -> None:
+        """What the session refused by itself."""
+        for fault in self._session.faults:
+            who: dict[str, object] = {}
+            if fault.stage == "mail":
+                who = {"queue_id": self._service.rooms.intake.new_id(), "sender": fault.path}
+            elif fault.stage == "rcpt":
+                who = {"recipient": fault.path}
+            self._log_refusal(fault.refusal, fault.stage, **who)
+            if fault.stage == "data":  # nothing more comes of this message
+                self._drop()
+        self._session.faults.clear()
 
-    def _refuse(self, fault: Refusal) -> None:
-        self._log_refusal(fault)
-        self._session.refuse(fault)
+    def _log_refusal(self, fault: Refusal, stage: str, **fields: object) -> None:
+        told = self._transaction(whole=stage == "data") | fields
+        if fault.reason != fault.public:
+            told["reason"] = fault.reason
+        self._log("mail.refused", stage=stage, code=f"{fault.code} {fault.enhanced}", text=fault.public, **told)
+
+    def _transaction(self, *, whole: bool = True) -> dict[str, object]:
+        """What is known of the peer and of the mail it is about to send; whole: with the recipients so far."""
+        envelope, tls = self._envelope, self._link.tls
+        told: dict[str, object] = {}
+        if self._session.helo:
+            told["helo"] = self._session.helo[:255]
+        if tls is not None:
+            told["tls"] = f"{tls.version} {tls.cipher}"
+        if self._account is not None:
+            told["login"] = self._account.login
+        if envelope is not None:
+            told["queue_id"] = envelope.id
+            told["sender"] = "" if envelope.sender is None else str(envelope.sender)
+            if whole and envelope.given:
+                told["to"] = [given.address for given in envelope.given]
+        return told
+
+    def _refuse(self, fault: Refusal, **fields: object) -> None:
+        session = self._session
+        self._log_refusal(fault, _STAGES.get(session.wait, "command") if session.wait else "command", **fields)
+        session.refuse(fault)
 
     def _resumed(self, _done: object) -> None:
         """What a decision waited for is there: go on."""
@@ -310,11 +350,6 @@ class SmtpConnection:
         return peer
 
     async def _mail(self, event: Mail) -> None:
-        rates = self._service.rooms.rates
-        if rates is not None and self._session.options.profile is Profile.MX:
-            admission = rates.message(self._ip)
-            if not admission.ok:
-                raise Refusal(450, "4.7.1", admission.text)
         options = MailOptions(
             sender=event.sender,
             size=event.size,
@@ -323,14 +358,31 @@ class SmtpConnection:
             ret=event.ret,
             envid=event.envid,
         )
-        self._envelope = await self._service.rooms.intake.sender(self._who(), options)
-        self._session.ok()
+        try:
+            self._check_rate()
+            self._envelope = await self._service.rooms.intake.sender(self._who(), options)
+        except Refusal as fault:
+            sender = "" if event.sender is None else str(event.sender)
+            self._refuse(fault, queue_id=self._service.rooms.intake.new_id(), sender=sender)
+        else:
+            self._session.ok()
+
+    def _check_rate(self) -> None:
+        rates = self._service.rooms.rates
+        if rates is not None and self._session.options.profile is Profile.MX:
+            admission = rates.message(self._ip)
+            if not admission.ok:
+                raise Refusal(450, "4.7.1", admission.text)
 
     async def _rcpt(self, event: Rcpt) -> None:
         assert self._envelope is not None and self._peer is not None
         options = RcptOptions(address=event.recipient, orcpt=event.orcpt, notify=event.notify)
-        await self._service.rooms.intake.recipient(self._peer, self._envelope, options)
-        self._session.ok()
+        try:
+            await self._service.rooms.intake.recipient(self._peer, self._envelope, options)
+        except Refusal as fault:
+            self._refuse(fault, recipient=str(event.recipient or "postmaster"))
+        else:
+            self._session.ok()
 
     def _body(self, event: Body) -> None:
         """Octets of the message: a small one that came whole goes straight to intake, others into the spool."""
@@ -347,7 +399,9 @@ class SmtpConnection:
             if event.last:
                 self._refuse(refusal)
             else:
+                self._log_refusal(refusal, "data")
                 self._session.discard(refusal)
+                self._drop()
             return
         if event.last:
             self._advance(self._accept(None))
@@ -361,11 +415,21 @@ class SmtpConnection:
                 assert spool is not None
                 content = await spool.seal()
             accepted = await self._service.rooms.intake.accept(peer, envelope, content)
+        except Refusal as fault:
+            self._refuse(fault)
+            return
+        except StoreError as fault:
+            self._refuse(_out_of_order(fault))
+            return
         finally:
             self._drop()
         self._move_deadline()
         text = f"Queued as {accepted.id}"
         if self._session.options.profile is Profile.LMTP:
+            for result in accepted.results:
+                if result.refusal is not None:
+                    who = {"queue_id": envelope.id, "recipient": result.address}
+                    self._log_refusal(result.refusal, "data", **who)
             self._session.results([result.refusal or text for result in accepted.results])
         else:
             self._session.accept(text)
@@ -391,6 +455,12 @@ class SmtpConnection:
         self._link.deadline(self._service.limits.idle_smtp)
         self._session.authenticated(step.login)
 
+    def _abandon(self) -> None:
+        """The peer gives up what it began."""
+        if self._envelope is not None and self._envelope.given:
+            self._log("mail.abandoned", **self._transaction())
+        self._drop()
+
     def _drop(self) -> None:
         """The transaction is over."""
         self._envelope = None
@@ -400,3 +470,7 @@ class SmtpConnection:
         spool, self._spool = self._spool, None
         if spool is not None:
             spool.close()
+
+
+def _out_of_order(fault: StoreError) -> Refusal:
+    return Refusal(451, "4.3.0", _BUG.public, reason=str(fault))

@@ -35,6 +35,7 @@ from postroom.store.api.errors import (
     StoreUnavailable,
     TooManyKeywords,
 )
+from postroom.store.api.events import EventQuery, EventStore, Life
 from postroom.store.api.feed import Feed, Hint
 from postroom.store.api.limits import (
     Ban,
@@ -75,6 +76,8 @@ __all__ = [
     "DirectoryStore",
     "DomainRow",
     "Entry",
+    "EventQuery",
+    "EventStore",
     "ExpungeResult",
     "Feed",
     "Finding",
@@ -83,6 +86,7 @@ __all__ = [
     "Freeze",
     "Hint",
     "KeyState",
+    "Life",
     "Lift",
     "LimitsStore",
     "MailboxExists",

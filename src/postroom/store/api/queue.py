@@ -6,10 +6,10 @@ that outcome is itself durable. Only the room `queue` calls this.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -50,6 +50,7 @@ class NewEntry(Struct, frozen=True, kw_only=True):
     smtputf8: bool = False
     account: str = ""  # the submitting account's id, "" for mail from outside
     peer: str = ""  # address of the peer, for the trace
+    told: Mapping[str, Any] | None = None  # more fields for the event message.accepted; not kept with the entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from postroom.store.api.account import AccountStore
 from postroom.store.api.directory import DirectoryStore
+from postroom.store.api.events import EventStore
 from postroom.store.api.feed import Feed
 from postroom.store.api.limits import LimitsStore
 from postroom.store.api.queue import QueueStore
@@ -68,6 +69,9 @@ class Store(Protocol):
 
     @property
     def feed(self) -> Feed: ...
+
+    @property
+    def events(self) -> EventStore: ...
 
     async def account(self, account: str) -> AccountStore:
         """The mailboxes of an account, opened at first use and kept for the next. Raises NotFound, StoreUnavailable."""

@@ -15,6 +15,7 @@ from hashlib import sha256
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _SLOT_FILE = re.compile(r"(\d{1,6})\.db")
+_EVENTS_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.([a-z0-9]{1,16})\.db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,26 @@ class Layout:
     def run(self) -> str:
         return f"{self.data}/run"
 
+    @property
+    def events(self) -> str:
+        return f"{self.data}/events"
+
+    def events_file(self, day: str, writer: str) -> str:
+        """The events that one writer (a slot, or "command") told on a day (UTC, YYYY-MM-DD)."""
+        return f"{self.data}/events/{day}.{writer}.db"
+
+    def events_days(self) -> dict[str, list[str]]:
+        """The files of each day that has any, the newest day first."""
+        try:
+            names = sorted(os.listdir(self.events), reverse=True)
+        except FileNotFoundError:
+            return {}
+        days: dict[str, list[str]] = {}
+        for name in names:
+            if match := _EVENTS_FILE.fullmatch(name):
+                days.setdefault(match[1], []).append(f"{self.events}/{name}")
+        return days
+
     def slot(self, slot: int) -> str:
         """The queue file of one worker slot."""
         return f"{self.data}/queue/{slot}.db"
@@ -101,7 +122,7 @@ class Layout:
     def make(self) -> None:
         """Make the folders that hold the rest; private to the user the server runs as."""
         os.makedirs(self.data, mode=0o700, exist_ok=True)
-        for folder in (self.queue, self.queue_bodies, self.queue_tmp, self.accounts, self.run):
+        for folder in (self.queue, self.queue_bodies, self.queue_tmp, self.accounts, self.events, self.run):
             os.makedirs(folder, mode=0o700, exist_ok=True)
         # Password hashes: not for others, also when the data folder was made by somebody else with a wider mode.
         # O_EXCL, because closing a file that SQLite has open in this process would drop its locks (fcntl(2)).

@@ -46,6 +46,16 @@ CREATE INDEX entry_next ON entry(next) WHERE next IS NOT NULL;
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 
+#: block: what one flush brought, or several that were merged (events_file.py). keys: for choosing blocks, 32 bits for
+#:   each value an event is found by, stored before the data, so that looking through the keys does not read the data.
+EVENTS_VERSION: Final = 1
+EVENTS: Final = """
+CREATE TABLE block(
+    id INTEGER PRIMARY KEY, level INTEGER NOT NULL, count INTEGER NOT NULL, first REAL NOT NULL, last REAL NOT NULL,
+    keys BLOB NOT NULL, data BLOB NOT NULL
+);
+"""
+
 #: account: the account's counters as the last change of the list of mailboxes left them. Every row of mailbox has them
 #:   too (account_*, next_message), as they were when it was written: the row with the highest account_modseq is right.
 #:   So a delivery writes one row for the mailbox and the account.

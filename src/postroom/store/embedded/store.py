@@ -28,6 +28,7 @@ from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
 from postroom.store.embedded.disk import Disk, OsDisk
+from postroom.store.embedded.events import EmbeddedEvents
 from postroom.store.embedded.layout import AccountLayout, Layout
 from postroom.store.embedded.limits import EmbeddedLimits
 from postroom.store.embedded.locks import FileLock
@@ -84,6 +85,7 @@ class EmbeddedStore:
             self._directory = EmbeddedDirectory(self._layout, database, self._mail_committers[0], self._around.clock)
             self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
             self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
+            self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
             raise unavailable(fault) from fault
@@ -116,6 +118,10 @@ class EmbeddedStore:
     @property
     def limits(self) -> EmbeddedLimits:
         return self._limits
+
+    @property
+    def events(self) -> EmbeddedEvents:
+        return self._events
 
     @property
     def feed(self) -> Feed:
@@ -178,6 +184,7 @@ class EmbeddedStore:
         return await self._care.adopt(self._queue, workers)
 
     async def close(self) -> None:
+        await self._events.close()
         await self._queue_committer.close()
         await self._limits_committer.close()
         for committer in self._mail_committers:

@@ -8,6 +8,7 @@ from postroom.store.api import Feed, Finding, NotFound
 from postroom.store.api.store import Progress, unheard
 from postroom.store.memory.account import MemoryAccount
 from postroom.store.memory.directory import MemoryDirectory
+from postroom.store.memory.events import MemoryEvents
 from postroom.store.memory.limits import MemoryLimits
 from postroom.store.memory.queue import MemoryQueue
 from postroom.values.clock import Clock, SystemClock
@@ -43,6 +44,7 @@ class MemoryStore:
         self._directory = MemoryDirectory()
         self._queue = MemoryQueue(slot)
         self._limits = MemoryLimits()
+        self._events = MemoryEvents()
         self._accounts: dict[str, MemoryAccount] = {}
 
     @property
@@ -56,6 +58,10 @@ class MemoryStore:
     @property
     def limits(self) -> MemoryLimits:
         return self._limits
+
+    @property
+    def events(self) -> MemoryEvents:
+        return self._events
 
     @property
     def feed(self) -> Feed:

@@ -7,6 +7,7 @@ derives a class from each contract here. Tests that need a disk or several proce
 from postroom.testing.store_contract.accounts import AccountContract
 from postroom.testing.store_contract.build import SettableClock, message, received
 from postroom.testing.store_contract.directory import DirectoryContract
+from postroom.testing.store_contract.events import EventContract
 from postroom.testing.store_contract.flags import FlagContract
 from postroom.testing.store_contract.folders import FolderContract
 from postroom.testing.store_contract.limits import LimitsContract
@@ -16,6 +17,7 @@ from postroom.testing.store_contract.spool import SpoolContract
 __all__ = [
     "AccountContract",
     "DirectoryContract",
+    "EventContract",
     "FlagContract",
     "FolderContract",
     "LimitsContract",

@@ -19,6 +19,7 @@ from postroom.wire.smtp.events import (
     AuthResponse,
     Body,
     Event,
+    Fault,
     Mail,
     Rcpt,
     Reset,
@@ -26,7 +27,7 @@ from postroom.wire.smtp.events import (
 )
 from postroom.wire.smtp.options import ServerOptions
 from postroom.wire.smtp.server import ServerSession
-from postroom.wire.smtp.state import Profile
+from postroom.wire.smtp.state import Profile, Wait
 
 __all__ = [
     "COMMANDS",
@@ -40,6 +41,7 @@ __all__ = [
     "Command",
     "Event",
     "Failed",
+    "Fault",
     "Finished",
     "Mail",
     "Outgoing",
@@ -54,4 +56,5 @@ __all__ = [
     "ServerOptions",
     "ServerSession",
     "StartTls",
+    "Wait",
 ]

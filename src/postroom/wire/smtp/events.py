@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from postroom.values.address import Address
+from postroom.values.refusal import Refusal
 
 
 class Mail(Struct, frozen=True):
@@ -64,6 +65,17 @@ class AuthCancelled(Struct, frozen=True):
 
 class StartTls(Struct, frozen=True):
     """220 is in the output: send it, do the handshake, then call `secured`."""
+
+
+class Fault(Struct, frozen=True):
+    """Something that was refused without asking the driver, for its log.
+
+    stage: "mail", "rcpt", "data" or "command"; path: what stood between the angle brackets of MAIL or RCPT.
+    """
+
+    stage: str
+    refusal: Refusal
+    path: str = ""
 
 
 Event = Mail | Rcpt | Body | Reset | Authenticate | AuthResponse | AuthCancelled | StartTls

@@ -24,14 +24,17 @@ from postroom.wire.sasl.server import SaslFault, decode_base64
 from postroom.wire.smtp import replies
 from postroom.wire.smtp.body import Incoming
 from postroom.wire.smtp.commands import BY_NAME, FOREIGN, NOT_IMPLEMENTED, SYNOPSES
-from postroom.wire.smtp.events import AuthCancelled, AuthResponse, Body, Event, Mail, Reset
+from postroom.wire.smtp.events import AuthCancelled, AuthResponse, Body, Event, Fault, Mail, Reset
 from postroom.wire.smtp.options import ServerOptions
 from postroom.wire.smtp.state import HELLO, IDLE, LOGIN, MAIL, MISSING, NO_CHUNKS, RECIPIENT, Profile, Wait
 
 _AUTH_LINE: Final = 12290  # RFC 4954 4: 12288 octets for a line of the exchange, and CR LF
+_PATHS: Final = {"MAIL": "mail", "RCPT": "rcpt"}
+_PATH: Final = 320  # octets of a path that are told: RFC 5321 4.5.3.1.3 allows 256
 _RCPT_WEIGHT, _ERROR_WEIGHT = 1, 5
 _MAIL_OK: Final = b"250 2.1.0 Sender accepted\r\n"
 _RCPT_OK: Final = b"250 2.1.5 Recipient accepted\r\n"
+_TOO_MANY: Final = Refusal(421, "4.7.0", "Too many errors; closing")
 _STOPPING: Final = Refusal(421, "4.3.2", "This server is stopping; please come back in a moment")
 
 
@@ -53,6 +56,7 @@ class ServerSession:
         "chunked",
         "closed",
         "esmtp",
+        "faults",
         "feed",
         "has",
         "helo",
@@ -86,6 +90,7 @@ class ServerSession:
         self.reader = LineReader(options.line)
         self.feed: Final = self.reader.feed  #: add octets that arrived
         self.out: list[bytes] = []
+        self.faults: list[Fault] = []  #: what was refused here without asking the driver, who takes it from the list
         self.has: int = IDLE | NO_CHUNKS | (0 if options.profile is Profile.SUBMISSION else LOGIN)
         self.mail: Mail | None = None  # accepted, or waiting for its answer
         self.incoming: Incoming | None = None  # while octets of a message (or of a BDAT to be swallowed) come
@@ -271,7 +276,7 @@ class ServerSession:
         except UnicodeDecodeError:
             self._fault(Refusal(500, "5.5.2", "The command is not UTF-8"))
         except Refusal as fault:
-            self._fault(fault)
+            self._fault(fault, text)
         return None
 
     def _no_line(self, fault: LineFault) -> Event | None:
@@ -311,8 +316,11 @@ class ServerSession:
         self._challenged = False
         self.reader.limit = self.options.line
 
-    def _fault(self, fault: Refusal) -> None:
+    def _fault(self, fault: Refusal, line: str = "") -> None:
         """A command that is refused here."""
+        stage = _PATHS.get(line[:4].upper(), "command")
+        path = line.partition("<")[2].partition(">")[0][:_PATH] if stage != "command" else ""
+        self.faults.append(Fault(stage, fault, path))
         self.out.append(replies.refusal(fault))
         if fault.code == 421:
             self.closed = True
@@ -322,7 +330,8 @@ class ServerSession:
     def _count_error(self, weight: int) -> None:
         self._errors += weight
         if self._errors > self.options.errors * _ERROR_WEIGHT and not self.closed:
-            self.turn_away(Refusal(421, "4.7.0", "Too many errors; closing"))
+            self.faults.append(Fault("command", _TOO_MANY))
+            self.turn_away(_TOO_MANY)
 
     # The message
 
@@ -350,6 +359,7 @@ class ServerSession:
         if incoming.fault is None or incoming.told:
             return None
         incoming.told = True
+        self.faults.append(Fault("data", incoming.fault))
         return Reset()
 
     def _failed(self, incoming: Incoming, fault: Refusal) -> Event | None:

@@ -1,0 +1,164 @@
+"""Each event as a sentence for somebody who is no mail expert.
+
+An event without a sentence of its own is told by its meaning in the catalogue and its fields, so that nothing is left
+out for a word. Fields come from the events files: any of them may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from postroom.observe.catalogue import CATALOGUE
+from postroom.values.told import Told
+
+Fields = Mapping[str, Any]
+
+_STAGES: Final = {
+    "mail": "at MAIL FROM",
+    "rcpt": "at RCPT TO",
+    "data": "after the message",
+    "auth": "at the log-in",
+    "command": "at a command",
+}
+_SERVICES: Final = {"smtp": "SMTP", "submission": "submission", "lmtp": "LMTP", "imap": "IMAP", "pop3": "POP3"}
+_SHOWN_RECIPIENTS: Final = 5
+
+
+def sentence(told: Told, moment: Callable[[float], str]) -> str:
+    """What happened. moment: prints a time."""
+    special = _SENTENCES.get(told.name)
+    if special is not None:
+        return special(told.fields, moment)
+    kind = CATALOGUE.get(told.name)
+    meaning = kind.meaning if kind is not None else told.name
+    fields = {name: value for name, value in told.fields.items() if name not in ("queue_id", "service")}
+    return f"{meaning}: {', '.join(f'{name} {value}' for name, value in fields.items())}" if fields else meaning
+
+
+def people(addresses: object) -> str:
+    """Addresses in a sentence, not too many."""
+    known = [str(one) for one in addresses] if isinstance(addresses, list) else []
+    if len(known) > _SHOWN_RECIPIENTS:
+        return f"{', '.join(known[:_SHOWN_RECIPIENTS])} and {len(known) - _SHOWN_RECIPIENTS} more"
+    return ", ".join(known)
+
+
+def sender(fields: Fields) -> str:
+    """The envelope sender; the empty one by what it means."""
+    return str(fields.get("sender") or "the mail system (empty sender)")
+
+
+def peer(fields: Fields) -> str:
+    """Who was at the other end."""
+    ip = fields.get("ip") or fields.get("peer")
+    login = fields.get("login")
+    helo = fields.get("helo", "")
+    place = f"{helo} [{ip}]" if helo and ip and helo != f"[{ip}]" else f"[{ip}]" if ip else "this server itself"
+    return f"{login} at {place}" if login else place
+
+
+def _way(fields: Fields) -> str:
+    service = _SERVICES.get(str(fields.get("service", "")), "")
+    tls = str(fields.get("tls", "")).partition(" ")[0]
+    if not service:
+        return ""
+    return f" by {service} over {tls}" if tls else f" by {service} without encryption"
+
+
+def _accepted(fields: Fields, _: Callable[[float], str]) -> str:
+    size = fields.get("size", 0)
+    octets = f"{size} octets" if size < 10_000 else f"{size / 1024:.0f} KiB"
+    text = f"accepted from {peer(fields)}{_way(fields)}, {octets}"
+    if fields.get("about"):
+        return f"{text}, a report on {fields['about']}"
+    return f"{text}, Message-ID <{fields['message_id']}>" if fields.get("message_id") else text
+
+
+def _refused(fields: Fields, _: Callable[[float], str]) -> str:
+    stage = _STAGES.get(str(fields.get("stage")), "")
+    who = fields.get("recipient")
+    reason = f" ({fields['reason']})" if fields.get("reason") and fields.get("reason") != fields.get("text") else ""
+    text = f"{peer(fields)} was refused{f' {stage}' if stage else ''}{f' for {who}' if who else ''}"
+    return f"{text}: {fields.get('code', '')} {fields.get('text', '')}{reason}"
+
+
+def _abandoned(fields: Fields, _: Callable[[float], str]) -> str:
+    return f"{peer(fields)} gave up before the end of the message"
+
+
+def _checked(fields: Fields, _: Callable[[float], str]) -> str:
+    found = [f"{name.upper()} {fields[name]}" for name in ("spf", "dkim", "dmarc", "arc") if fields.get(name)]
+    text = f"who sent it was checked: {', '.join(found) or 'nothing to check'}"
+    verdict = f"; verdict: {fields['verdict']}" if fields.get("verdict") else ""
+    reason = f" ({fields['reason']})" if fields.get("reason") else ""
+    return f"{text}{verdict}{reason}"
+
+
+def _delivered(fields: Fields, _: Callable[[float], str]) -> str:
+    who = fields.get("recipient", "")
+    if fields.get("uid"):
+        return f"delivered to {fields.get('mailbox')} of {who}, UID {fields['uid']}"
+    return f"delivered to {who}{' before' if fields.get('reply') == 'Delivered before' else ''}"
+
+
+def _relayed(fields: Fields, _: Callable[[float], str]) -> str:
+    return f"handed over for {fields.get('recipient', '')}{_via(fields)}: {fields.get('reply', '')}"
+
+
+def _via(fields: Fields) -> str:
+    return f" ({fields['via']})" if fields.get("via") else ""
+
+
+def _deferred(fields: Fields, moment: Callable[[float], str]) -> str:
+    at = fields.get("next_try")
+    text = f"not delivered to {fields.get('recipient', '')} yet{_try(fields)}{_via(fields)}: {fields.get('reply', '')}"
+    return f"{text}; next try {moment(at)}" if at else text
+
+
+def _try(fields: Fields) -> str:
+    return f" (try {fields['attempts']})" if fields.get("attempts") else ""
+
+
+def _failed(fields: Fields, _: Callable[[float], str]) -> str:
+    return f"given up for {fields.get('recipient', '')}{_try(fields)}: {fields.get('reply', '')}"
+
+
+def _expired(fields: Fields, _: Callable[[float], str]) -> str:
+    return f"given up for {fields.get('recipient', '')}, its time is over{_try(fields)}: {fields.get('reply', '')}"
+
+
+def _report(fields: Fields, _: Callable[[float], str]) -> str:
+    what = {"failed": "that it failed", "delayed": "that it is late", "delivered": "that it arrived"}
+    kind = str(fields.get("kind"))
+    text = what.get(kind, "that it went on")
+    return f"told {fields.get('recipient', '')} {text}, with report {fields.get('report', '')}"
+
+
+def _changed(fields: Fields, _: Callable[[float], str]) -> str:
+    what = {"held": "held it", "waiting": "let it be tried again", "dropped": "removed it, nobody is told"}
+    text = what.get(str(fields.get("state")), "changed it")
+    who = f"an administrator ({fields['who']})" if fields.get("who") else "an administrator"
+    return f"{who} {text}"
+
+
+def _login_failed(fields: Fields, _: Callable[[float], str]) -> str:
+    service = _SERVICES.get(str(fields.get("service", "")), "")
+    name = fields.get("login", "")
+    return f"a log-in as {name!r} from [{fields.get('ip', '')}] to {service} failed: {fields.get('reason', '')}"
+
+
+_SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = {
+    "message.accepted": _accepted,
+    "mail.refused": _refused,
+    "mail.abandoned": _abandoned,
+    "mail.checked": _checked,
+    "message.delivered": _delivered,
+    "message.relayed": _relayed,
+    "message.deferred": _deferred,
+    "message.failed": _failed,
+    "message.expired": _expired,
+    "report.sent": _report,
+    "queue.changed": _changed,
+    "login.failed": _login_failed,
+}

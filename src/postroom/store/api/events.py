@@ -1,0 +1,80 @@
+"""Events of messages' lives, kept for some weeks so that anybody can be told what became of a message.
+
+Unlike everything else here they are not durable when `add` returns: they are written within a second, and the last
+second is lost when the process dies. No mail depends on them. `flush` makes what was added readable for everyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from postroom.values.told import Told
+
+#: fields by whose value an event is found
+KEYS: Final = frozenset({"queue_id", "sender", "recipient", "message_id", "from", "login", "ip", "peer", "original"})
+#: fields that are lists of such values
+KEY_LISTS: Final = frozenset({"to"})
+
+
+def key(text: str) -> str:
+    """The form in which values are compared: without angle brackets and spaces around, in one case."""
+    return text.strip("<> \t\r\n").casefold()
+
+
+def keys_of(fields: Mapping[str, Any]) -> set[str]:
+    """Everything an event is found by."""
+    found = {key(value) for name, value in fields.items() if name in KEYS and isinstance(value, str)}
+    for name in KEY_LISTS:
+        found.update(key(value) for value in fields.get(name, ()) if isinstance(value, str))
+    found.discard("")
+    return found
+
+
+class EventQuery(Struct, frozen=True, kw_only=True):
+    """What to look for. word: an id, address, Message-ID or IP address, whole, in any case; "" is everything.
+
+    since, until: Unix seconds; a life counts when one of its events that has the word lies between them.
+    limit: how many lives at most, the newest. alone: also events that belong to no transaction.
+    """
+
+    word: str = ""
+    since: float = 0.0
+    until: float = 1e18
+    limit: int = 20
+    alone: bool = True
+
+
+class Life(Struct, frozen=True):
+    """What became of one mail transaction. id: "" for an event that belongs to none, which is alone then.
+
+    events: all that are kept of it, in the order of their times.
+    """
+
+    id: str
+    events: tuple[Told, ...]
+
+
+class EventStore(Protocol):
+    """The events of this process are added; those of all processes are found."""
+
+    def add(self, time: float, name: str, fields: Mapping[str, Any]) -> None:
+        """Keep an event, within a second. Costs half a microsecond and never raises. On the event loop's thread.
+
+        fields: must not be changed any more.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """What was added can be found when this returns. Raises StoreUnavailable when it could not be written."""
+        ...
+
+    async def find(self, query: EventQuery) -> list[Life]:
+        """Lives with an event that has the word, newest first. Raises StoreUnavailable."""
+        ...
+
+    async def sweep(self, before: float) -> int:
+        """Forget what is older than this, by whole days (UTC); how many files or days went."""
+        ...
