@@ -1,0 +1,22 @@
+"""DKIM: verifying and signing (RFC 6376, 8301, 8463, 8616).
+
+DkimVerifier(header).body(chunk) … await .results(dns, now); sign(header, body digest, keys, now); SigningKey and
+generate_key for keys. The rest of the package is their inside.
+"""
+
+from postroom.mailauth.dkim.keys import BadPrivateKey, SigningKey, character_strings, generate_key
+from postroom.mailauth.dkim.sign import BODY_FORM, CannotSign, sign
+from postroom.mailauth.dkim.verify import MAX_SIGNATURES, DkimResult, DkimVerifier
+
+__all__ = [
+    "BODY_FORM",
+    "MAX_SIGNATURES",
+    "BadPrivateKey",
+    "CannotSign",
+    "DkimResult",
+    "DkimVerifier",
+    "SigningKey",
+    "character_strings",
+    "generate_key",
+    "sign",
+]
