@@ -3,7 +3,7 @@
 Made once for a message and shared by all its signatures, so that a field is canonicalised once. Bounded by what it
 is given: intake limits the header. Names are compared in lower case.
 Standards: RFC 6376 3.4.1 and 3.4.2 (canonical forms), 5.4.2 (repeated fields are taken from the bottom).
-On failure: never; what is no field is left out, and `bare` tells of line ends that other software may see elsewhere.
+On failure: never; what is no field is left out, and `fault` tells of what other software may read differently.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _WSP_RUN = re.compile(rb"[ \t]+")
 _HEADER_END = b"\r\n\r\n"
+#: what a mailbox file puts before the header
+_MBOX = (b"From ", b">From ")
 
 
 class Canonical(StrEnum):
@@ -51,24 +53,26 @@ def network_form(message: bytes) -> bytes:
 class HeaderFields:
     """The fields of one header block. `header` may end with the empty line or without it."""
 
-    __slots__ = ("_names", "_positions", "_relaxed", "bare", "raw")
+    __slots__ = ("_positions", "_relaxed", "fault", "raw")
 
     def __init__(self, header: bytes) -> None:
         block = header[: header.find(_HEADER_END) + 2] if _HEADER_END in header else header
-        #: a CR or LF that is no part of a CRLF stands in the header
-        self.bare = block.count(b"\r\n") != block.count(b"\r") or block.count(b"\r\n") != block.count(b"\n")
+        #: what makes programs disagree about this header, in plain words; "" for a sound one (RFC 6376 3.8, 8.15)
+        self.fault = ""
+        ends = block.count(b"\r\n")
+        if ends != block.count(b"\r") or ends != block.count(b"\n"):
+            self.fault = "the header has a CR or LF alone, so programs disagree about where its lines end"
         #: each field with its line end, from the top
         self.raw: list[bytes] = []
-        self._names: list[bytes] = []
         self._positions: dict[bytes, list[int]] = {}
         self._relaxed: dict[int, bytes] = {}
-        for piece in _FIELD_END.split(block):
+        for index, piece in enumerate(_FIELD_END.split(block)):
             name = _NAME.match(piece)
             if name:
-                key = name[1].lower()
-                self._positions.setdefault(key, []).append(len(self.raw))
-                self._names.append(key)
+                self._positions.setdefault(name[1].lower(), []).append(len(self.raw))
                 self.raw.append(piece + b"\r\n")
+            elif piece and not (index == 0 and piece.startswith(_MBOX)):
+                self.fault = self.fault or "the header has a line that is no field, so programs disagree where it ends"
 
     def at(self, name: bytes) -> list[int]:
         """The places of all fields of this lower-case name, from the top."""
@@ -77,10 +81,6 @@ class HeaderFields:
     def count(self, name: bytes) -> int:
         """How often a field of this lower-case name stands there."""
         return len(self.at(name))
-
-    def names(self) -> Iterable[bytes]:
-        """The names that occur, lower case, each once, in order of their first place."""
-        return self._positions
 
     def value(self, place: int) -> bytes:
         """What follows the colon, folding included, without the last line end."""

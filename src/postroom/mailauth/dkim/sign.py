@@ -89,8 +89,8 @@ def digest_tag(body: BodyDigest) -> str:
 
 def check_header(fields: HeaderFields) -> None:
     """Raises CannotSign for a header that verifiers would read differently."""
-    if fields.bare:
-        raise CannotSign("the header has a CR or LF alone")
+    if fields.fault:
+        raise CannotSign(fields.fault)
     if fields.count(b"from") != 1:
         raise CannotSign("the message has no From field, or several")
 

@@ -25,6 +25,7 @@ from postroom.mailauth.dkim.check import KeyRing, Outcome, check
 from postroom.mailauth.dkim.keyrecord import key_name
 from postroom.mailauth.dkim.signature import BadSignature, Signature, check_clock, name_value, read_signature
 from postroom.mailauth.header import HeaderFields
+from postroom.mailauth.names import shown
 from postroom.mailauth.tags import BadTags, parse_tags
 from postroom.values.dns import Dns
 
@@ -102,7 +103,7 @@ def _name_if_any(tags: dict[str, bytes], tag: str) -> str:
 
 
 def _mark(tags: dict[str, bytes]) -> str:
-    return b"".join(tags.get("b", b"").split())[:12].decode("ascii", "replace")
+    return shown(b"".join(tags.get("b", b"").split())[:12].decode("latin-1"))
 
 
 def _unread(claim: _Claim, problem: str) -> DkimResult:
@@ -112,7 +113,7 @@ def _unread(claim: _Claim, problem: str) -> DkimResult:
         problem,
         domain=_name_if_any(claim.tags, "d"),
         selector=_name_if_any(claim.tags, "s"),
-        algorithm=claim.tags.get("a", b"").decode("latin-1").lower(),
+        algorithm=shown(claim.tags.get("a", b"").decode("latin-1").lower(), 40),
         mark=_mark(claim.tags),
         steps=(problem,),
     )
@@ -161,8 +162,8 @@ class DkimVerifier:
 
     async def _result(self, claim: _Claim, ring: KeyRing, now: int) -> DkimResult:
         signature = claim.signature
-        if self._fields.bare:
-            return _unread(claim, "the header has a CR or LF alone, so programs disagree about what was signed")
+        if self._fields.fault:
+            return _unread(claim, self._fields.fault)
         if signature is None:
             return _unread(claim, claim.problem)
         try:
