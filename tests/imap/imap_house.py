@@ -300,16 +300,20 @@ def message(number: int, body: str = "Hello\r\n") -> bytes:
     ).encode()
 
 
-async def fill(account: Account, mailbox: str, count: int, *, flags: int = 0, first: int = 1) -> None:
-    """Append messages in one go."""
+async def fill(
+    account: Account, mailbox: str, count: int, *, flags: int = 0, first: int = 1, recent: bool = False
+) -> None:
+    """Append messages in one go; some session has been told of them unless they are to be recent."""
     info = await account.find(mailbox)
-    await account.append(
+    added = await account.append(
         info.id,
         [
             Incoming(content=Content.of(message(number)), internaldate=NOW + number, flags=flags)
             for number in range(first, first + count)
         ],
     )
+    if added.uids and not recent:
+        await account.store.recent(info.id, added.uids[-1] + 1, claim=True)
 
 
 def matches(expected: str, line: str) -> bool:

@@ -160,6 +160,7 @@ async def test_idle_hears_at_once(house: House) -> None:
         S2: * 1 EXPUNGE
         C1: a3 COPY 1 INBOX
         S1: * 2 EXISTS
+        S1: * 1 RECENT
         S1: a3 OK ...
         S2: * 2 EXISTS
         C2: DONE
@@ -243,12 +244,14 @@ async def test_move_between_devices(house: House) -> None:
         S1: * 2 EXPUNGE
         S1: a1 OK ...
         S3: * 1 EXISTS
+        S3: * 1 RECENT
         C2: b1 COPY 2:3 Archive
         S2: * 2 EXPUNGE
         S2: b1 NO [EXPUNGEISSUED] ...; nothing was copied
         C2: b2 UID COPY 2:3 Archive
         S2: b2 OK [COPYUID ... 3 2] ...
         S3: * 2 EXISTS
+        S3: * 2 RECENT
         """,
     )
 
@@ -497,3 +500,82 @@ async def test_copy_over_quota(house: House) -> None:
     assert (await client.tagged("COPY 1:2 Archive")).startswith("NO [OVERQUOTA]")
     assert (await client.tagged("MOVE 1:2 Archive")).startswith("OK")
     assert await client.do("STATUS Archive (MESSAGES)") == ['* STATUS "Archive" (MESSAGES 2)']
+
+
+async def test_recent_is_the_first_session_s(house: House) -> None:
+    """RFC 3501 2.3.2, 6.3.10, 7.3.2."""
+    await fill(await ann(house), "INBOX", 1)
+    await fill(await ann(house), "INBOX", 2, first=2, recent=True)
+    one, two, three = [await house.login() for _ in range(3)]
+    await three.do("ENABLE IMAP4rev2")
+    assert await one.do("STATUS INBOX (RECENT)") == ['* STATUS "INBOX" (RECENT 2)']
+    for _ in range(2):  # looking at it read-only changes nothing
+        assert "* 2 RECENT" in await two.do("EXAMINE INBOX")
+        assert await two.do("FETCH 2 FLAGS") == ["* 2 FETCH (FLAGS (\\Recent))"]
+    assert "* 2 RECENT" in await one.do("SELECT INBOX")
+    assert "* 0 RECENT" in await two.do("SELECT INBOX")
+    assert await two.do("STATUS INBOX (RECENT)") == ['* STATUS "INBOX" (RECENT 0)']
+    assert not [line for line in await three.do("SELECT INBOX") if "RECENT" in line]
+    await fill(await ann(house), "INBOX", 1, first=4, recent=True)
+    await play(
+        {"1": one, "2": two, "3": three},
+        """
+        C1: a1 NOOP
+        S1: * 4 EXISTS
+        S1: * 3 RECENT
+        S1: a1 OK ...
+        C2: b1 NOOP
+        S2: * 4 EXISTS
+        S2: b1 OK ...
+        C1: a2 SEARCH RECENT
+        S1: * SEARCH 2 3 4
+        S1: a2 OK ...
+        C1: a3 STORE 3 FLAGS (\\Seen $x)
+        S1: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $x)
+        S1: * 3 FETCH (UID 3 FLAGS (\\Seen \\Recent $x))
+        S1: a3 OK ...
+        C1: a4 SEARCH NEW
+        S1: * SEARCH 2 4
+        S1: a4 OK ...
+        C1: a5 SEARCH OLD
+        S1: * SEARCH 1
+        S1: a5 OK ...
+        C1: a6 FETCH 4 (FLAGS BODY[TEXT])
+        S1: * 4 FETCH (FLAGS (\\Seen \\Recent) BODY[TEXT] {7}
+        S1: Hello
+        S1: )
+        S1: a6 OK ...
+        C2: b2 SEARCH RECENT
+        S2: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $x)
+        S2: * 3 FETCH (UID 3 FLAGS (\\Seen $x))
+        S2: * 4 FETCH (UID 4 FLAGS (\\Seen))
+        S2: * SEARCH
+        S2: b2 OK ...
+        C2: b3 APPEND INBOX {1+}
+        C2: x
+        S2: * 5 EXISTS
+        S2: * 1 RECENT
+        S2: b3 OK ...
+        C3: c1 FETCH 1:* FLAGS
+        S3: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $x)
+        S3: * 5 EXISTS
+        S3: * 3 FETCH (UID 3 FLAGS (\\Seen $x))
+        S3: * 1 FETCH (FLAGS ())
+        S3: * 2 FETCH (FLAGS ())
+        S3: * 3 FETCH (FLAGS (\\Seen $x))
+        S3: * 4 FETCH (FLAGS (\\Seen))
+        S3: * 5 FETCH (FLAGS ())
+        S3: c1 OK ...
+        C1: a7 SELECT INBOX
+        S1: * OK [CLOSED] ...
+        S1: * FLAGS ...
+        S1: * OK [PERMANENTFLAGS ...
+        S1: * 5 EXISTS
+        S1: * 0 RECENT
+        S1: * OK [UNSEEN ...
+        S1: * OK [UIDVALIDITY ...
+        S1: * OK [UIDNEXT ...
+        S1: * OK [HIGHESTMODSEQ ...
+        S1: a7 OK ...
+        """,
+    )

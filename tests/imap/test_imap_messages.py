@@ -32,6 +32,7 @@ async def with_message(house: House, data: bytes) -> Client:
     account = await ann(house)
     info = await account.find("INBOX")  # type: ignore[attr-defined]
     await account.append(info.id, [Incoming(content=Content.of(data), internaldate=NOW)])  # type: ignore[attr-defined]
+    await account.store.recent(info.id, 2, claim=True)  # type: ignore[attr-defined]
     return await house.selected()
 
 
@@ -337,11 +338,11 @@ async def test_append(house: House) -> None:
     heard = await client.feed(data + b"\r\n")
     validity = (await client.driver.session.me.find("INBOX")).uidvalidity
     assert heard == (
-        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $x)\r\n* 1 EXISTS\r\n"
+        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $x)\r\n* 1 EXISTS\r\n* 1 RECENT\r\n"
         b"a1 OK [APPENDUID %d 1] Append completed\r\n" % validity
     )
     assert await client.do("FETCH 1 (FLAGS INTERNALDATE)") == [
-        '* 1 FETCH (FLAGS (\\Seen $x) INTERNALDATE " 1-Feb-2020 09:20:30 +0000")'
+        '* 1 FETCH (FLAGS (\\Seen \\Recent $x) INTERNALDATE " 1-Feb-2020 09:20:30 +0000")'
     ]
     one, two = message(2), message(3)
     heard = await client.feed(b"a2 APPEND Sent {%d+}\r\n%b (\\Draft) {%d+}\r\n%b\r\n" % (len(one), one, len(two), two))
@@ -486,6 +487,7 @@ async def test_copy_and_move(house: House) -> None:
         S: a7 OK ...
         C: a8 COPY 1 INBOX
         S: * 3 EXISTS
+        S: * 1 RECENT
         S: a8 OK [COPYUID ... 2 5] Copy completed
         """,
     )

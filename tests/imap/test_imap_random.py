@@ -18,6 +18,8 @@ from postroom.mailbox.service import Account
 FLAGS = ["\\Seen", "\\Flagged", "\\Deleted", "\\Answered", "$Work", "$Later"]
 ROW = re.compile(r"\* (\d+) FETCH \((.*)\)")
 UID = re.compile(r"UID (\d+)")
+#: a flag of the session, which nobody else believes in
+RECENT = frozenset(("\\Recent",))
 FLAG_LIST = re.compile(r"FLAGS \(([^)]*)\)")
 MODSEQ = re.compile(r"MODSEQ \((\d+)\)")
 HIGHEST = re.compile(r"\[HIGHESTMODSEQ (\d+)\]")
@@ -74,7 +76,7 @@ class Device:
                 for uid in numbers(line.split()[3]):
                     known.pop(uid, None)
             elif row := ROW.fullmatch(line):
-                told[int(UID.search(row[2])[1])] = frozenset(FLAG_LIST.search(row[2])[1].split())  # type: ignore[index]
+                told[int(UID.search(row[2])[1])] = frozenset(FLAG_LIST.search(row[2])[1].split()) - RECENT  # type: ignore[index]
             elif found := HIGHEST.search(line):
                 self.highest = int(found[1])
         known.update(told)
@@ -146,7 +148,7 @@ class Device:
             assert known == sorted(set(known)), (self.uids, self.log[-30:])
         uid = self.uids[seq - 1]
         if uid and (flags := FLAG_LIST.search(items)):
-            self.flags[uid] = frozenset(flags[1].split())
+            self.flags[uid] = frozenset(flags[1].split()) - RECENT
         modseq = MODSEQ.search(items)
         return int(modseq[1]) if modseq else 0
 

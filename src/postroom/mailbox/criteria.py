@@ -10,27 +10,31 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from postroom.mailbox.recent import Recent
 from postroom.mailbox.selection import resolve
 from postroom.store.api import Page, Snapshot
+from postroom.values.flags import SEEN
 from postroom.wire.imap.commands import Key, SearchKey
 
 #: a page and the sequence number of its first row to a mask
 Test = Callable[[Page, int], int]
 
 _DAY: Final = 86_400
+_UNSEEN: Final = bytes(not octet & SEEN for octet in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What keys are about: the mailbox, the UIDs of "$", and the time now in Unix seconds."""
+    """What keys are about: the mailbox, the UIDs of "$", the time now in Unix seconds, and what is \\Recent."""
 
     snapshot: Snapshot
     saved: Sequence[int]
     now: float
+    recent: Recent = field(default_factory=Recent)
 
 
 @lru_cache(maxsize=4096)
@@ -73,6 +77,32 @@ def _flags(key: SearchKey, _scene: Scene) -> Test:
 def _unflags(key: SearchKey, _scene: Scene) -> Test:
     table = bytes(not octet & key.bits for octet in range(256))
     return lambda page, start: int.from_bytes(page.flags.translate(table), "little")
+
+
+def _recent(_key: SearchKey, scene: Scene) -> Test:
+    recent = scene.recent
+    if not recent:
+        return nothing
+
+    def test(page: Page, _start: int) -> int:
+        found = bytearray(len(page))
+        for begin, end in recent.places(page.uids):
+            found[begin:end] = b"\1" * (end - begin)
+        return int.from_bytes(found, "little")
+
+    return test
+
+
+def _new(key: SearchKey, scene: Scene) -> Test:
+    # RFC 3501 6.4.4: RECENT UNSEEN
+    recent = _recent(key, scene)
+    return lambda page, start: recent(page, start) & int.from_bytes(page.flags.translate(_UNSEEN), "little")
+
+
+def _old(key: SearchKey, scene: Scene) -> Test:
+    # RFC 3501 6.4.4: NOT RECENT
+    recent = _recent(key, scene)
+    return lambda page, start: ones(len(page)) ^ recent(page, start)
 
 
 def _keyword(key: SearchKey, scene: Scene) -> Test:
@@ -163,10 +193,9 @@ _MAKERS: Final[dict[Key, Callable[[SearchKey, Scene], Test]]] = {
     Key.UNFLAGS: _unflags,
     Key.KEYWORD: _keyword,
     Key.UNKEYWORD: _unkeyword,
-    # RFC 9051 has no \Recent; towards IMAP4rev1 clients no message ever has it (RFC 3501 2.3.2 allows that)
-    Key.RECENT: lambda key, scene: nothing,
-    Key.NEW: lambda key, scene: nothing,
-    Key.OLD: lambda key, scene: everything,
+    Key.RECENT: _recent,
+    Key.NEW: _new,
+    Key.OLD: _old,
     Key.BEFORE: _before,
     Key.SINCE: _since,
     Key.ON: _on,

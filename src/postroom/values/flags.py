@@ -15,6 +15,7 @@ DELETED: Final = 8
 DRAFT: Final = 16
 POP3_HIDDEN: Final = 32  # taken by a POP3 client that "deletes"; IMAP never shows it
 EIGHT_BIT: Final = 64  # a header of the message may hold 8-bit octets; set once, when it is added
+RECENT: Final = 128  # a session's own (RFC 3501 2.3.2), never stored: put in where flags are printed
 
 VISIBLE: Final = SEEN | ANSWERED | FLAGGED | DELETED | DRAFT
 
@@ -31,5 +32,5 @@ BITS: Final[dict[bytes, int]] = {name.lower(): bit for bit, name in NAMES.items(
 
 #: every octet of visible flags, printed: PRINTED[SEEN | FLAGGED] == b"\\Flagged \\Seen"
 PRINTED: Final[tuple[bytes, ...]] = tuple(
-    b" ".join(name for bit, name in NAMES.items() if octet & bit) for octet in range(256)
+    b" ".join(name for bit, name in {**NAMES, RECENT: b"\\Recent"}.items() if octet & bit) for octet in range(256)
 )

@@ -106,7 +106,7 @@ class _Reader:
             if attribute in RENDERED:
                 columns[attribute] = await store.columns(self._messages, RENDERED[attribute])
             else:
-                columns[attribute] = held(attribute, runs, texts)
+                columns[attribute] = held(attribute, runs, texts, self._session.recent)
         self._columns = columns
         self.uids = columns[Attribute.UID]  # type: ignore[assignment]  # UIDs are numbers
         if self._needs_layout:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from postroom.mailbox.recent import Recent
 from postroom.mailbox.selection import Selection
 from postroom.store.api import Page
 from postroom.wire.imap.commands import Attribute
@@ -58,17 +59,24 @@ def sequence_numbers(runs: Sequence[Run]) -> Sequence[int]:
     return [number for seq, _, begin, end in runs for number in range(seq, seq + end - begin)]
 
 
+def uids_of(runs: Sequence[Run]) -> Sequence[int]:
+    """The UIDs of runs."""
+    return _joined([page.uids[begin:end] for _, page, begin, end in runs])
+
+
 def messages_of(runs: Sequence[Run]) -> Sequence[int]:
     """The message ids of runs."""
     return _joined([page.messages[begin:end] for _, page, begin, end in runs])
 
 
-def held(attribute: Attribute, runs: Sequence[Run], texts: FlagTexts) -> Sequence[object]:
-    """Values of an attribute that pages hold, as wire.imap.rows wants them."""
+def held(attribute: Attribute, runs: Sequence[Run], texts: FlagTexts, recent: Recent) -> Sequence[object]:
+    """Values of an attribute that pages hold, as wire.imap.rows wants them; recent: see Session.recent."""
     if attribute is Attribute.UID:
-        return _joined([page.uids[begin:end] for _, page, begin, end in runs])
+        return uids_of(runs)
     if attribute is Attribute.FLAGS:
         flags = b"".join([page.flags[begin:end] for _, page, begin, end in runs])
+        if recent:
+            flags = recent.marked(uids_of(runs), flags)
         return list(texts.column(flags, _joined([page.keywords[begin:end] for _, page, begin, end in runs])))
     if attribute is Attribute.SIZE:
         return _joined([page.sizes[begin:end] for _, page, begin, end in runs])

@@ -77,7 +77,7 @@ async def _send_rows(session: Session, selection: Selection, form: RowFormat) ->
             if attribute in RENDERED:
                 columns.append(await session.me.store.columns(messages, RENDERED[attribute]))
             else:
-                columns.append(held(attribute, runs, texts))
+                columns.append(held(attribute, runs, texts, session.recent))
         if rendered and _has_gone(form, columns):
             seqs, columns = _without_gone(form, seqs, columns)
             complete = False

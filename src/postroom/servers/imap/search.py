@@ -29,7 +29,7 @@ async def search(session: Session, command: Command) -> Reply:
     if session.news:
         await updates.tell(session, expunge_ok=False)
     session.note_condstore(command)
-    scene = Scene(snapshot=view.snapshot, saved=view.saved, now=session.service.clock.now())
+    scene = Scene(snapshot=view.snapshot, saved=view.saved, now=session.service.clock.now(), recent=session.recent)
     try:
         found = await mailbox_search.search(
             args.key, scene, session.me.store, mailbox_search.Pace(session.service.clock)

@@ -1,8 +1,8 @@
 """SELECT, EXAMINE, CLOSE, UNSELECT.
 
-There is no \\Recent here: RFC 9051 dropped it, keeping it would make every SELECT a write, and no client of today
-depends on it. rev1 clients hear `* 0 RECENT`, which RFC 9051 6.3.2 provides for.
-Standards: RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2; RFC 7162 3.1.8 and 3.2.5 (QRESYNC); RFC 2180 3.
+Clients of IMAP4rev1 see \\Recent; the mark it needs is kept without a sync, so that no SELECT waits for the disk.
+Standards: RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2; RFC 3501 2.3.2 and 6.3.1 (RECENT);
+RFC 7162 3.1.8 and 3.2.5 (QRESYNC); RFC 2180 3.
 On failure: a SELECT that fails leaves no mailbox selected (RFC 9051 6.3.2).
 """
 
@@ -44,7 +44,9 @@ async def select(session: Session, command: Command) -> Reply:
     read_only = command.name == "EXAMINE"
     snapshot = await session.me.snapshot(info.id)
     view = View(snapshot, condstore=session.wire.condstore)
-    session.select(Selected(info, view, read_only=read_only))
+    selected = Selected(info, view, read_only=read_only)
+    await selected.claim_recent(session.me)
+    session.select(selected)
     _send_state(session, snapshot, read_only=read_only)
     if session.wire.rev2:
         await _send_name(session, args.mailbox, info.name)
@@ -65,7 +67,8 @@ def _send_state(session: Session, snapshot: Snapshot, *, read_only: bool) -> Non
         response.exists(len(snapshot)),
     ]
     if not session.wire.rev2:
-        lines.append(response.recent(0))
+        session.box.recent_told = session.recent.count(snapshot)
+        lines.append(response.recent(session.box.recent_told))
         unseen = first_unseen(snapshot)
         if unseen:
             lines.append(response.ok(b"*", "First unseen", b"UNSEEN %d" % unseen))

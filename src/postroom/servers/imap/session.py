@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from postroom.mailbox.recent import Recent
 from postroom.servers.imap.replies import Refused, Reply, bad
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: takes a line that is no command (SASL response, DONE) and gives the command's reply, or None to wait for more
 LineTaker = Callable[["Session", bytes], "Awaitable[Reply | None] | Reply | None"]
+
+_NONE_RECENT: Final = Recent()
 
 
 class Session:
@@ -71,6 +74,11 @@ class Session:
         """The selected mailbox; the command table lets only clients come here that have one."""
         assert self.selected is not None
         return self.selected
+
+    @property
+    def recent(self) -> Recent:
+        """The messages that are shown as \\Recent: none to a client of IMAP4rev2 (RFC 9051 Appendix E)."""
+        return _NONE_RECENT if self.wire.rev2 else self.box.recent
 
     @property
     def idling(self) -> bool:

@@ -15,7 +15,6 @@ from postroom.wire.imap.commands import Command, Status
 #: what the store keeps ready
 _READY: Final[dict[str, Callable[[MailboxInfo], int]]] = {
     "MESSAGES": lambda info: info.messages,
-    "RECENT": lambda info: 0,  # see select.py
     "UIDNEXT": lambda info: info.uidnext,
     "UIDVALIDITY": lambda info: info.uidvalidity,
     "UNSEEN": lambda info: info.unseen,
@@ -42,10 +41,21 @@ async def status_line(session: Session, info: MailboxInfo, items: Sequence[str])
             value = _READY[item](info)
         elif item == "APPENDLIMIT":
             value = session.me.append_limit
+        elif item == "RECENT":
+            value = await _recent(session, info)
         else:  # DELETED-STORAGE
             value = deleted_octets(await session.me.snapshot(info.id))
         values.append((item, value))
     return response.status(info.name, values, session.wire.utf8)
+
+
+async def _recent(session: Session, info: MailboxInfo) -> int:
+    """Messages that no session was told of (RFC 3501 6.3.10); to ask changes nothing."""
+    first = await session.me.store.recent(info.id, info.uidnext, claim=False)
+    if first >= info.uidnext:
+        return 0
+    snapshot = await session.me.snapshot(info.id)
+    return len(snapshot) + 1 - snapshot.seq_at_or_after(first)
 
 
 def deleted_octets(snapshot: Snapshot) -> int:

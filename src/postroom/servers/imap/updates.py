@@ -36,7 +36,10 @@ async def tell(session: Session, *, expunge_ok: bool) -> Changes:
     """Send what the client does not know yet. Raises NotFound when its mailbox is gone, StoreUnavailable."""
     box = session.box
     session.news = False
+    known = box.view.snapshot.uidnext
     changes = box.view.changes(await session.me.snapshot(box.id), expunge_ok=expunge_ok)
+    if changes.exists is not None:
+        await box.claim_recent(session.me, known)
     if changes:
         await send_changes(session, changes)
     return changes
@@ -53,6 +56,10 @@ async def send_changes(session: Session, changes: Changes) -> None:
         send_flags(session, changes.keywords)
     if changes.exists is not None:
         session.send(response.exists(changes.exists))
+        recent = session.recent.count(session.box.view.snapshot)
+        if recent != session.box.recent_told and not session.wire.rev2:  # RFC 3501 7.3.2
+            session.box.recent_told = recent
+            session.send(response.recent(recent))
     if changes.flags:
         await send_rows(session, changes.flags)
 
@@ -89,7 +96,10 @@ def _send_some(session: Session, rows: Rows, begin: int, end: int, *, flags: boo
     columns: list[Iterable[object]] = [rows.uids[begin:end]]
     if flags:
         texts = session.box.flag_texts(session.box.view.snapshot)
-        columns.append(texts.column(bytes(rows.flags[begin:end]), rows.keywords[begin:end]))
+        octets = bytes(rows.flags[begin:end])
+        if session.recent:
+            octets = session.recent.marked(rows.uids[begin:end], octets)
+        columns.append(texts.column(octets, rows.keywords[begin:end]))
     if modseq:
         columns.append(rows.modseqs[begin:end])
     session.send(_FORMATS[flags, modseq].rows(seqs, columns, len(seqs)))

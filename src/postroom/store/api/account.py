@@ -226,6 +226,13 @@ class AccountStore(Protocol):
         """UIDs expunged after MODSEQ `since`, ascending; None when history does not reach back that far."""
         ...
 
+    async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:
+        """The first UID below `uidnext` that was told to no session yet, `uidnext` when there is none.
+
+        claim: they are told now. Not durable, and not an error when it cannot be kept (RFC 3501 2.3.2).
+        """
+        ...
+
     async def usage(self) -> Usage: ...
 
     async def pop3_lock(self, holder: str, now: float, lifetime: float) -> bool:

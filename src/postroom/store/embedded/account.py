@@ -35,6 +35,7 @@ from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, S
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import open_database, unavailable
 from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.recent import RecentMarks
 from postroom.store.embedded.working import Image
 from postroom.values.content import Content
 
@@ -70,7 +71,7 @@ class Pool:
 class EmbeddedAccount:
     """One account. See postroom.store.api.AccountStore."""
 
-    __slots__ = ("__weakref__", "_committer", "_file", "_pool", "_pop3", "_reader")
+    __slots__ = ("__weakref__", "_committer", "_file", "_pool", "_pop3", "_reader", "_recent")
 
     def __init__(self, file: AccountFile, committer: Committer, pool: Pool) -> None:
         self._file = file
@@ -78,6 +79,7 @@ class EmbeddedAccount:
         self._pool = pool
         self._reader: apsw.Connection | None = None
         self._pop3 = FileLock(file.layout.pop3_lock)
+        self._recent = RecentMarks(file.layout.recent)
 
     @property
     def id(self) -> str:
@@ -133,6 +135,9 @@ class EmbeddedAccount:
 
     async def usage(self) -> Usage:
         return self._read(read.read_usage)
+
+    async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:
+        return self._recent.take(mailbox, uidnext, claim=claim)
 
     # changing
 

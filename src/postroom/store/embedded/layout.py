@@ -149,6 +149,10 @@ class AccountLayout:
     def pop3_lock(self) -> str:
         return f"{self.folder}/pop3.lock"
 
+    @property
+    def recent(self) -> str:
+        return f"{self.folder}/recent"
+
     def body(self, guid: str) -> str:
         """The file of a large message; the GUID is new for each message, so a name is never used twice."""
         return f"{self.folder}/bodies/{guid}"

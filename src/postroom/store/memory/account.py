@@ -97,6 +97,7 @@ class MemoryAccount:
         self._next_box = 1
         self._next_message = 1
         self._pop3: tuple[str, float] | None = None
+        self._told: dict[int, int] = {}
 
     @property
     def id(self) -> str:
@@ -354,6 +355,12 @@ class MemoryAccount:
     async def vanished(self, mailbox: int, since: int) -> Sequence[int] | None:
         box = self._box(mailbox)
         return sorted(uid for modseq, uids in box.gone if modseq > since for uid in uids)
+
+    async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:
+        told = self._told.get(mailbox, 0)
+        if claim:
+            self._told[mailbox] = max(told, uidnext)
+        return min(told, uidnext)
 
     async def usage(self) -> Usage:
         items = [item for box in self._boxes.values() for item in box.items]

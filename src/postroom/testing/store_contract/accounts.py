@@ -284,6 +284,19 @@ class AccountContract:
         await account.pop3_unlock("two")
         assert await account.pop3_lock("one", 172.0, 60.0)
 
+    async def test_recent(self, store: Store) -> None:
+        account, inbox = await open_account(store)
+        trash = await named(account, "Trash")
+        assert await account.recent(inbox.id, 1, claim=True) <= 1
+        assert await account.recent(inbox.id, 5, claim=False) == 1
+        assert await account.recent(inbox.id, 5, claim=True) == 1
+        assert await account.recent(inbox.id, 9, claim=True) == 5
+        assert await account.recent(inbox.id, 9, claim=True) == 9
+        assert await account.recent(inbox.id, 4, claim=True) == 4  # an older view of the mailbox
+        assert await account.recent(inbox.id, 2**32, claim=True) == 9
+        assert await account.recent(inbox.id, 2**32, claim=True) >= 2**32 - 1
+        assert await account.recent(trash.id, 9, claim=True) <= 1
+
     async def test_a_failing_request_fails_alone(self, store: Store) -> None:
         account, inbox = await open_account(store)
         calls = [account.append(inbox.id, [message(), *_broken(number % 5 == 3)]) for number in range(20)]
