@@ -23,7 +23,7 @@ from postroom.config import Config
 from postroom.delivery.service import Delivery
 from postroom.identity.model import Hosted, NotHosted, Target
 from postroom.intake.model import MailOptions, Peer, RcptOptions
-from postroom.intake.service import Intake
+from postroom.intake.service import Intake, Rooms
 from postroom.mailbox.service import Mailboxes
 from postroom.queue.ids import Ids
 from postroom.queue.schedule import Schedule
@@ -181,7 +181,10 @@ async def without_store(kind: str, count: int) -> float:
     if kind == "delivery":
         delivery = Delivery(queue, nothing, find, silent)  # type: ignore[arg-type]
         queue.subscribe("local", delivery.take)  # type: ignore[attr-defined]
-    intake = Intake(nothing, queue, BenchIdentity(), Config(), SystemClock())  # type: ignore[arg-type]
+    intake = Intake(
+        Rooms(store=nothing, queue=queue, identity=BenchIdentity(), clock=SystemClock()),  # type: ignore[arg-type]
+        Config(),
+    )
     spent = await run(intake, USER if kind == "submission" else STRANGER, count)
     if delivery:
         await delivery.stop()
@@ -198,7 +201,7 @@ async def on_disk(count: int, senders: int) -> float:
         queue = queue_over(store.queue)
         delivery = Delivery(queue, Mailboxes(store, SystemClock(), lambda: uuid.uuid4().hex), find, silent)
         queue.subscribe("local", delivery.take)
-        intake = Intake(store, queue, BenchIdentity(), Config(), SystemClock())
+        intake = Intake(Rooms(store=store, queue=queue, identity=BenchIdentity(), clock=SystemClock()), Config())
         await run(intake, STRANGER, 100, senders)
         before, start = time.process_time(), time.perf_counter()
         await run(intake, STRANGER, count, senders)

@@ -16,7 +16,7 @@ from postroom.delivery.service import Delivery
 from postroom.identity.model import Hosted, NotHosted, Target, Unknown
 from postroom.intake.model import MailOptions, Peer, RcptOptions
 from postroom.intake.routing import Routes
-from postroom.intake.service import Intake
+from postroom.intake.service import Intake, Rooms
 from postroom.mailbox.service import Mailboxes
 from postroom.net.wheel import Wheel
 from postroom.queue.administration import Administration
@@ -73,7 +73,7 @@ class House:
         self.relay = Relay(self.queue, Config(relay=RelayConfig(direct=False)), means)
         self.queue.subscribe("local", self.delivery.take)
         self.queue.subscribe("remote", self.relay.take)
-        self.intake = Intake(store, self.queue, Identity(), Config(), clock)
+        self.intake = Intake(Rooms(store=store, queue=self.queue, identity=Identity(), clock=clock), Config())
 
     async def find(self, address: str) -> AccountRow | None:
         if self.find_fault:

@@ -11,7 +11,7 @@ from postroom.config import Config, Limits, Sending, Server
 from postroom.intake.model import Peer
 from postroom.intake.notices import Notices, written
 from postroom.intake.routing import Routes
-from postroom.intake.service import Intake
+from postroom.intake.service import Intake, Rooms
 from postroom.policy import Outgoing
 from postroom.policy.words import Notice
 from postroom.store.api import DomainRow, Freeze, StoreUnavailable
@@ -39,7 +39,10 @@ class Limited(House):
         config = Config(
             server=Server(hostname="mx.here.test"), sending=SENDING, limits=Limits(relay_networks=("10.0.0.0/8",))
         )
-        self.intake = Intake(self.store, self.queue, self.identity, config, self.clock, outgoing)
+        self.intake = Intake(
+            Rooms(store=self.store, queue=self.queue, identity=self.identity, clock=self.clock, outgoing=outgoing),
+            config,
+        )
 
 
 @pytest.fixture

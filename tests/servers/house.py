@@ -13,6 +13,7 @@ from postroom.config import Config, Limits, Listener, Pop3, Protocol, Server, Tl
 from postroom.identity.errors import AccountDisabled, BadCredentials
 from postroom.intake.routing import Hosted, NotHosted, Target, Unknown
 from postroom.intake.service import Intake
+from postroom.intake.service import Rooms as IntakeRooms
 from postroom.mailbox.service import Incoming, Mailboxes
 from postroom.net import Certificates, Driver, Link, LinkOptions, Wheel, bind, serve
 from postroom.servers.login import Logins
@@ -192,7 +193,9 @@ class House:
         return int(sock.getsockname()[1])
 
     def _smtp(self, service: str) -> SmtpService:
-        intake = Intake(self.store, self.queue, self.people, self.config, self.clock)
+        intake = Intake(
+            IntakeRooms(store=self.store, queue=self.queue, identity=self.people, clock=self.clock), self.config
+        )
         rooms = SmtpRooms(
             store=self.store,
             intake=intake,

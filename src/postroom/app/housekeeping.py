@@ -1,4 +1,4 @@
-"""Work of one worker for all: dropping what was expunged long ago, and events of long ago.
+"""Work of one worker for all: dropping what was expunged and events of long ago, turning DKIM keys.
 
 Whoever holds the lock does it; when that worker dies another takes over at its next look.
 On failure: told as an event, tried again at the next turn.
@@ -7,12 +7,14 @@ On failure: told as an event, tried again at the next turn.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from postroom.app.rooms import Core
 from postroom.app.runfolder import SWEEPER_LOCK, RunFolder
-from postroom.config import Retention
-from postroom.observe.log import Events
-from postroom.store.api import Store, StoreError
-from postroom.values.clock import Clock, SystemClock
+from postroom.config import Config
+from postroom.identity.rotation import Rotation
+from postroom.store.api import StoreError
+from postroom.values.dns import Dns
 
 FIRST_SECONDS = 60.0
 TURN_SECONDS = 3600.0
@@ -22,15 +24,16 @@ DAY = 86400.0
 class Housekeeping:
     """A loop that runs while its worker does."""
 
-    def __init__(
-        self, store: Store, folder: RunFolder, retention: Retention, events: Events, clock: Clock | None = None
-    ) -> None:
-        self._store = store
+    def __init__(self, core: Core, config: Config, folder: RunFolder, dns: Callable[[], Dns]) -> None:
+        """dns: gives whoever answers questions now."""
+        self._store = core.store
         self._lock = folder.lock(SWEEPER_LOCK)
-        self._keep = retention.expunged_days * DAY
-        self._keep_events = retention.events_days * DAY
-        self._events = events
-        self._clock = clock or SystemClock()
+        self._keep = config.retention.expunged_days * DAY
+        self._rotation = Rotation(core.store.directory, config.signing, core.clock) if config.signing.enabled else None
+        self._keep_events = config.retention.events_days * DAY
+        self._events = core.events
+        self._clock = core.clock
+        self._dns = dns
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -45,7 +48,21 @@ class Housekeeping:
             self._lock.release()
 
     async def turn(self) -> None:
-        """Sweep once."""
+        """All of it once."""
+        await self._sweep()
+        if self._rotation is not None:
+            await self._turn_keys(self._rotation)
+
+    async def _turn_keys(self, rotation: Rotation) -> None:
+        try:
+            for domain in await self._store.directory.domains():
+                turned = await rotation.turn(domain.name, self._dns())
+                if turned is not None:
+                    self._events("key.turned", domain=domain.name, act=turned.act, selectors=list(turned.selectors))
+        except StoreError as fault:
+            self._events("key.unturned", reason=str(fault))
+
+    async def _sweep(self) -> None:
         try:
             now = self._clock.now()
             gone = await self._store.sweep(now, self._keep)

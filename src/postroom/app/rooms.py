@@ -23,6 +23,8 @@ from postroom.identity.service import Identity
 from postroom.intake.notices import Notices
 from postroom.intake.routing import Routes
 from postroom.intake.service import Intake
+from postroom.intake.service import Rooms as IntakeRooms
+from postroom.intake.signing import Signer
 from postroom.mailbox.service import Mailboxes, MailboxLimits
 from postroom.message.index import IndexLimits
 from postroom.net.link import Driver, Link
@@ -257,7 +259,16 @@ def _intake(core: Core, config: Config) -> Intake:
     """What decides on mail, with the limits on what leaves."""
     stores = (core.store.limits, core.store.directory)
     outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices)
-    return Intake(core.store, core.queue, core.identity, config, core.clock, outgoing)
+    signer = Signer(core.store.directory, core.events, enabled=config.signing.enabled)
+    rooms = IntakeRooms(
+        store=core.store,
+        queue=core.queue,
+        identity=core.identity,
+        clock=core.clock,
+        outgoing=outgoing,
+        signer=signer,
+    )
+    return Intake(rooms, config)
 
 
 def relay_means(core: Core, config: Config, dns: Dns) -> Means:

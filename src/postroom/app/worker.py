@@ -97,7 +97,7 @@ class Worker:
         folder = RunFolder(self._config.server.data)
         self._mesh = Mesh(folder, self._slot, self._plan.workers, self._core.store.feed, self._command)
         await self._mesh.start()
-        housekeeping = Housekeeping(self._core.store, folder, self._config.retention, self._events)
+        housekeeping = Housekeeping(self._core, self._config, folder, lambda: self._services.resolver)
         queue = loop.create_task(self._core.queue.run())
         keeper = loop.create_task(housekeeping.run())
         await self._listen()

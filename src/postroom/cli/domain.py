@@ -48,17 +48,23 @@ async def _all(site: Site, name: str = "") -> list[dict[str, Any]]:
 @config_option
 def add(name: str, catch_all: str, as_json: bool, config_file: str | None) -> None:
     """Host a domain: take in mail for its accounts and aliases."""
+    from postroom.identity.rotation import Rotation
+    from postroom.values.clock import SystemClock
+
     site = find_site(config_file)
 
     async def work() -> DomainRow:
-        async with directory(site, changes=True) as (people, _):
-            return await people.add_domain(name, catch_all)
+        async with directory(site, changes=True) as (people, store):
+            row = await people.add_domain(name, catch_all)
+            await Rotation(store.directory, site.config.signing, SystemClock()).begin(row.name)
+            return row
 
     row = run(work())
     if as_json:
         emit_json(**_plain(row, 0, 0))
     else:
         say(f"{row.name} is hosted. Next: postroom user add NAME@{row.name}")
+        say(f"What to publish in the DNS: postroom dns show {row.name}")
 
 
 @command.command("list")

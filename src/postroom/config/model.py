@@ -244,6 +244,18 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 30
 
 
+class Signing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """DKIM: mail of our own users is signed with the key of its From domain."""
+
+    enabled: Annotated[bool, Meta(description="Sign mail of hosted domains.")] = True
+    rotate_days: Annotated[
+        float, Meta(ge=0, description="Days a key signs before the next one is made; 0 keeps it until told otherwise.")
+    ] = 180
+    retire_days: Annotated[
+        float, Meta(ge=1, description="Days a retired key stays published for mail that is still on its way.")
+    ] = 8
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The log: JSON lines."""
 
@@ -268,4 +280,5 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
     retention: Retention = field(default_factory=Retention)
+    signing: Signing = field(default_factory=Signing)
     log: Log = field(default_factory=Log)

@@ -9,6 +9,7 @@ On failure: `values.refusal.Refusal`, always; nothing was kept then.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Protocol
@@ -16,6 +17,7 @@ from typing import Protocol
 from postroom.config import Config
 from postroom.intake import header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
+from postroom.intake.signing import Signer
 from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
     Entry,
@@ -42,26 +44,32 @@ class Queue(Protocol):
     async def accept(self, entry: NewEntry) -> Entry: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
+    send, None leaves it as it is.
+    """
+
+    store: Store
+    queue: Queue
+    identity: routing.Identity
+    clock: Clock
+    outgoing: Outgoing | None = None
+    signer: Signer | None = None
+
+
 class Intake:
     """Answers MAIL, RCPT and the content of every mail transaction of this worker."""
 
-    def __init__(
-        self,
-        store: Store,
-        queue: Queue,
-        identity: routing.Identity,
-        config: Config,
-        clock: Clock,
-        outgoing: Outgoing | None = None,
-    ) -> None:
-        """outgoing: limits what our own people send; None limits nothing."""
-        self._store = store
-        self._outgoing = outgoing
-        self._queue = queue
-        self._identity = identity
+    def __init__(self, rooms: Rooms, config: Config) -> None:
+        self._store = rooms.store
+        self._outgoing = rooms.outgoing
+        self._signer = rooms.signer
+        self._queue = rooms.queue
+        self._identity = rooms.identity
+        self._clock = rooms.clock
         self._limits = config.limits
         self._hostname = config.server.hostname
-        self._clock = clock
         self._second = -1
         self._date = ""
         self._relay_networks = tuple(ip_network(text, strict=False) for text in config.limits.relay_networks)
@@ -130,13 +138,8 @@ class Intake:
         spool: Spool | None = None
         try:
             if peer.submitting:
-                found = await self._check_from(peer, head)
-                missing = self._missing(found, entry, date)
-                if not content.path:
-                    added += missing
-                    content = Content.of(header.without(content.data, found.removed)) if found.removed else content
-                elif missing or found.removed:
-                    content, spool = await self._rewritten(content, missing, head, found)
+                fields, content, spool = await self._submitted(peer, head, content, (entry, now, date))
+                added += fields
             else:
                 added += header.separator(head)
             told = _told(peer, envelope, head, f"{entry}@{self._hostname}")
@@ -311,13 +314,45 @@ class Intake:
                 return refusal
         return None
 
-    async def _check_from(self, peer: Peer, head: bytes) -> header.Submitted:
-        """RFC 6409 6.1 and 8: on submission the From field belongs to the login."""
+    async def _submitted(
+        self, peer: Peer, head: bytes, content: Content, stamp: tuple[str, float, str]
+    ) -> tuple[bytes, Content, Spool | None]:
+        """A submitted message made ready to leave (RFC 6409 8): fields to put before it, it, and its new file if any.
+
+        stamp: queue id, Unix seconds, the same as a date. Raises Refusal, StoreError.
+        """
+        entry, now, date = stamp
         found = header.read_submitted(head)
-        for address in header.from_addresses(found.from_):
+        domain = await self._check_from(peer, found)
+        missing = self._missing(found, entry, date)
+        spool: Spool | None = None
+        start = len(head)
+        if not content.path:
+            if found.removed:
+                content = Content.of(header.without(content.data, found.removed))
+        elif missing or found.removed:
+            content, spool = await self._rewritten(content, missing, head, found)
+            start += len(missing)
+        start -= sum(last - first for first, last in found.removed)
+        if self._signer is None:
+            return (missing if spool is None else b""), content, spool
+        try:
+            leaving = missing + header.without(head, found.removed)
+            body = start + 2  # the empty line
+            signed = await self._signer.fields(domain, leaving, content, body, now)
+        except BaseException:
+            if spool is not None:
+                spool.close()
+            raise
+        return signed + (missing if spool is None else b""), content, spool
+
+    async def _check_from(self, peer: Peer, found: header.Submitted) -> str:
+        """RFC 6409 6.1 and 8: on submission the From field belongs to the login. Its (first) domain."""
+        addresses = header.from_addresses(found.from_)
+        for address in addresses:
             if peer.account is not None and not await self._may_send_as(peer, address):
                 raise Refusal(550, "5.7.1", "From: " + _not_yours(address, peer.account.login))
-        return found
+        return addresses[0].domain
 
     def _missing(self, found: header.Submitted, entry: str, date: str) -> bytes:
         """RFC 6409 8.2 and 8.3: the Date and Message-ID the client left out."""
