@@ -279,6 +279,54 @@ async def test_deadlines(house: House) -> None:
     await play(client, "S: * BYE Autologout; idle for too long\nS: (closed)")
 
 
+async def test_octets_now_and_then_do_not_keep_a_command_open(house: House) -> None:
+    limits = house.service.limits
+    client = await house.login()
+    link = client.link
+
+    async def feed(data: bytes) -> float:
+        """What the deadline was set to, 0 when it was left alone."""
+        link.seconds = 0
+        await client.feed(data)
+        return float(link.seconds)
+
+    assert await feed(b"a1 NO") == limits.command_seconds
+    assert await feed(b"O") == 0
+    assert await feed(b"P\r\na2 NOOP\r\n") == limits.idle_imap
+    assert await feed(b"a3 NOOP\r\n") == limits.idle_imap
+    assert await feed(b"a4 APPEND INBOX {100000}\r\n") == limits.transfer_seconds
+    for _ in range(limits.transfer_octets - 1):
+        link.seconds = 0
+        client.driver.received(b"x")
+        assert link.seconds == 0
+    for _ in range(3):
+        assert await feed(b"x") == limits.transfer_seconds
+        assert await feed(b"x" * (limits.transfer_octets - 1)) == 0
+    assert await feed(b"x" * (100_000 - 4 * limits.transfer_octets + 1)) == limits.command_seconds
+    assert await feed(b"\r\n") == limits.idle_imap
+    assert await feed(b"a5 IDLE\r\n") == limits.idle_imap
+    assert await feed(b"DO") == limits.command_seconds
+    assert await feed(b"NE\r\n") == limits.idle_imap
+    assert await feed(b"a6 LOGIN {1000}\r\n") == limits.transfer_seconds
+    client.driver.expired()
+    assert b"* BYE Autologout; the command comes too slowly" in client.hear()
+    assert not link.alive
+
+
+async def test_a_refused_literal_must_come_as_fast(house: House) -> None:
+    limits = house.service.limits
+    client = await house.login()
+    assert b"NO" in await client.feed(b"a1 APPEND Nowhere {1000000+}\r\n")
+    assert client.link.seconds == limits.transfer_seconds
+    client.link.seconds = 0
+    await client.feed(b"x" * (limits.transfer_octets - 1))
+    assert client.link.seconds == 0
+    await client.feed(b"x" * (1_000_000 - limits.transfer_octets + 1))
+    assert client.link.seconds == limits.command_seconds
+    await client.feed(b"\r\n")
+    assert client.link.seconds == limits.idle_imap
+
+
 async def test_graceful_stop_finishes_the_command(house: House) -> None:
     busy, idle = house.connect(), await house.login()
     busy.hear()

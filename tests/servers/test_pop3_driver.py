@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import poplib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -203,6 +204,19 @@ async def test_silence_ends_a_session(house: House) -> None:
     async with Wire(port) as wire:
         assert await log_in(wire) == b"+OK 0 messages"
         assert (await wire.rest()).startswith(b"-ERR Too long without a command")
+
+
+async def test_octets_now_and_then_are_no_command(house: House) -> None:
+    house.loopback = True
+    house.limits(idle_pop3=0.2)
+    async with Wire(await house.serve(Protocol.POP3)) as wire:
+        await log_in(wire)
+        for _ in range(100):
+            wire.writer.write(b"N")
+            with suppress(TimeoutError):
+                assert (await asyncio.wait_for(wire.reader.read(100), 0.02)).startswith(b"-ERR Too long")
+                return
+    raise AssertionError("the server still waits")
 
 
 async def test_stopping_and_too_many(house: House) -> None:

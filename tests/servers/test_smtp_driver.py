@@ -6,13 +6,14 @@ import asyncio
 import smtplib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import aiosmtplib
 import pytest
 from scramp import ScramClient
 
-from postroom.config import Protocol, TlsMode
+from postroom.config import Listener, Protocol, TlsMode
+from postroom.net import Link
 from postroom.store.api import StoreUnavailable
 
 from .house import House, Wire
@@ -348,7 +349,7 @@ async def drip(wire: Wire, octets: bytes) -> bytes:
 
 
 async def test_octets_now_and_then_do_not_keep_a_message_open(house: House) -> None:
-    house.limits(idle_smtp=0.2)
+    house.limits(idle_smtp=0.2, transfer_seconds=0.2)
     async with Wire(await house.serve(Protocol.SMTP)) as wire:
         await wire.reply()
         wire.writer.write(ENVELOPE + b"DATA\r\n")
@@ -356,6 +357,55 @@ async def test_octets_now_and_then_do_not_keep_a_message_open(house: House) -> N
             await wire.reply()
         assert (await drip(wire, b"x\r\n" * 100)).startswith(b"421 4.4.2 ")
     await house.nobody_left()
+
+
+class Deadlines:
+    """A link that only remembers what its deadline was set to."""
+
+    peer, tls, secure, loopback = ("192.0.2.1", 1), None, False, False
+    alive = standing = True
+
+    def __init__(self) -> None:
+        self.armed: list[float] = []
+        self.said = b""
+        self.spoke = asyncio.Event()
+
+    def deadline(self, seconds: float) -> None:
+        self.armed.append(seconds)
+
+    def send_now(self, data: bytes) -> None:
+        self.said += data
+        self.spoke.set()
+
+
+async def test_deadlines_in_and_after_a_message(house: House) -> None:
+    house.limits(transfer_octets=1000)
+    await house.serve(Protocol.SMTP)
+    assert house.smtp is not None
+    link = Deadlines()
+    driver = house.smtp.driver(cast(Link, link), Listener(protocol=Protocol.SMTP, port=25))
+    driver.connected()
+    driver.received(ENVELOPE + b"DATA\r\n")
+    assert b"354 " in link.said
+    limits = house.smtp.limits
+    steps = [
+        (b"y" * 900, []),
+        (b"y" * 99, []),
+        (b"y", [limits.transfer_seconds]),
+        (b"y" * 999, []),
+        (b"y" * 5000, [limits.transfer_seconds]),
+        (b"\r\n.\r\n", [limits.idle_smtp]),
+        (b"NOO", []),
+        (b"P\r\n", [limits.idle_smtp]),
+    ]
+    for data, expected in steps:
+        link.armed.clear()
+        link.spoke.clear()
+        driver.received(data)
+        assert link.armed == expected, data
+        if data.endswith(b".\r\n"):
+            await asyncio.wait_for(link.spoke.wait(), 10)
+    driver.closed(None)
 
 
 async def test_octets_now_and_then_are_no_command(house: House) -> None:
@@ -367,7 +417,7 @@ async def test_octets_now_and_then_are_no_command(house: House) -> None:
 
 async def test_a_message_that_comes_fast_enough_may_take_its_time(house: House) -> None:
     """More than 64 KiB within each deadline."""
-    house.limits(idle_smtp=0.3)
+    house.limits(idle_smtp=0.3, transfer_seconds=0.3, transfer_octets=65536)
     async with Wire(await house.serve(Protocol.SMTP)) as wire:
         await wire.reply()
         wire.writer.write(ENVELOPE + b"DATA\r\nFrom: a@b.test\r\n\r\n")

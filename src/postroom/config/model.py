@@ -113,6 +113,15 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     idle_pop3: Annotated[float, Meta(gt=0, description="Seconds a POP3 client may be silent (RFC 1939 3).")] = 600
     idle_imap: Annotated[float, Meta(gt=0, description="Seconds an IMAP client may be silent (RFC 9051 5.4).")] = 1800
     idle_login: Annotated[float, Meta(gt=0, description="Seconds until a client must have logged in.")] = 60
+    command_seconds: Annotated[
+        float, Meta(gt=0, description="Seconds an IMAP command line may take; in SMTP and POP3 it is idle_*.")
+    ] = 300
+    transfer_octets: Annotated[
+        int, Meta(ge=1, description="Octets of a message or literal that must come within transfer_seconds, always.")
+    ] = 8192
+    transfer_seconds: Annotated[
+        float, Meta(gt=0, description="See transfer_octets; the defaults are 45 octets a second (RFC 5321 4.5.3.2.5).")
+    ] = 180
     login_failures_per_minute: Annotated[
         int, Meta(ge=1, description="Failed logins a minute from one network before it is refused.")
     ] = 10

@@ -2,7 +2,8 @@
 
 Owns: the connection's session, the command in progress, and the order of things: nothing of the next command happens
 before the last one is answered. While a command waits (disk, password check, slow reader), reading pauses.
-Trusts: nobody. Bad commands are counted; a client that sends too many is sent away. Deadlines end silent clients.
+Trusts: nobody. Bad commands are counted; a client that sends too many is sent away. Deadlines end silent clients, and
+those that send a command or literal an octet now and then.
 Standards: RFC 9051 2.2, 5.4 (autologout), 5.5 (pipelining), 7.1.5 (BYE).
 On failure: an executor's fault becomes a tagged NO; only a lost connection or a BYE ends the session.
 """
@@ -20,6 +21,7 @@ from postroom.servers.imap.session import Session
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart, Continue, Event, RawLine, Refused
+from postroom.wire.imap.framer import Inside
 from postroom.wire.imap.session import Session as Wire
 
 if TYPE_CHECKING:
@@ -40,10 +42,12 @@ class ImapConnection:
 
     __slots__ = (
         "_faults",
+        "_inside",
         "_leaving",
         "_link",
         "_paused",
         "_service",
+        "_still",
         "_task",
         "_upgraded",
         "_wake_due",
@@ -57,6 +61,8 @@ class ImapConnection:
         self._task: asyncio.Task[None] | None = None
         self._faults = 0
         self._paused = self._wake_due = self._upgraded = self._working = False
+        self._inside = Inside.NOTHING  # what the deadline is for, once logged in
+        self._still = 0  # octets of a literal that must come before the deadline moves
         self._leaving = ""  # why we say BYE once the command in progress is answered
         self.session = Session(service, link, Wire(service.offer(link, starttls=starttls), service.wire_limits), self)
 
@@ -76,7 +82,7 @@ class ImapConnection:
         """Octets from the client."""
         session = self.session
         if session.account is not None:
-            self._link.deadline(self._service.limits.idle_imap)
+            self._gets_on(len(data))
         elif self._upgraded:
             self._upgraded = False  # TLS stands: forget what was said before, offer what is right now
             session.wire.secured(self._service.offer(self._link, starttls=False))
@@ -87,6 +93,30 @@ class ImapConnection:
             self._paused = True  # it has sent ahead; what it sends now can wait in its own buffers
             self._link.pause()
 
+    def _gets_on(self, octets: int) -> None:
+        """Between two commands a client has its time again; within one, octets now and then are not enough."""
+        limits = self._service.limits
+        if self._inside is Inside.NOTHING:
+            self._link.deadline(limits.idle_imap)
+        elif self._inside is Inside.OCTETS:
+            self._still -= octets
+            if self._still <= 0:
+                self._still = limits.transfer_octets
+                self._link.deadline(limits.transfer_seconds)
+
+    def _note_where(self) -> None:
+        """All that came is used: what does the client owe us now?"""
+        inside = self.session.wire.framer.inside
+        if inside is self._inside or self.session.account is None:
+            return
+        self._inside = inside
+        limits = self._service.limits
+        if inside is Inside.OCTETS:
+            self._still = limits.transfer_octets
+            self._link.deadline(limits.transfer_seconds)
+        else:
+            self._link.deadline(limits.command_seconds if inside is Inside.LINE else limits.idle_imap)
+
     def expired(self) -> None:
         """RFC 9051 5.4: autologout. Who does not even read is cut off: a BYE could stand inside a literal."""
         if self._task is not None and self.session.account is not None and not self._link.is_stuck():
@@ -94,7 +124,9 @@ class ImapConnection:
         elif self._task is not None:
             self._link.abort()
         else:
-            self.bye("Autologout; idle for too long" if self.session.account else "Login took too long")
+            idle = self._inside is Inside.NOTHING
+            known = "Autologout; idle for too long" if idle else "Autologout; the command comes too slowly"
+            self.bye(known if self.session.account else "Login took too long")
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone: let go of everything."""
@@ -153,6 +185,7 @@ class ImapConnection:
         while not self._busy() and self._link.alive:
             event = self.session.wire.next_event()
             if event is None:
+                self._note_where()
                 break
             self._take(event)
             self._hold_back(loop.time() > end)

@@ -99,7 +99,7 @@ class Pop3Connection:
         if self._handshake:
             self._handshake = False
             self._session.secured(self._service.rooms.logins.mechanisms(self._link))
-        if self._session.logged_in:
+        if self._session.logged_in and b"\n" in data:  # an octet now and then is no command
             self._link.deadline(self._service.limits.idle_pop3)
         self._session.feed(data)
         if self._task is None:

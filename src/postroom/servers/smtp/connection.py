@@ -50,9 +50,6 @@ _NAMES: Final = {profile: profile.value for profile in Profile}
 #: octets of a message that is never written to a spool (values.content: larger ones lie in a file)
 _SMALL: Final = 64 * 1024
 
-#: octets of a message that a peer must send within limits.idle_smtp to go on: 218 a second at the default
-_LEAST: Final = 64 * 1024
-
 #: where in the dialog a refusal was said, for its event
 _STAGES: Final = {Wait.MAIL: "mail", Wait.RCPT: "rcpt", Wait.BODY: "data", Wait.AUTH: "auth"}
 
@@ -105,7 +102,7 @@ class SmtpConnection:
         self._peer: Peer | None = None
         self._spool: Spool | None = None
         self._work: Coroutine[Any, Any, None] | None = None  # a decision that waits for something
-        self._still = _LEAST  # octets of the message until the deadline moves
+        self._still = service.limits.transfer_octets  # octets of the message until the deadline moves
 
     # The link's side
 
@@ -139,24 +136,26 @@ class SmtpConnection:
             self._handshake = False
             self._peer = None
             session.secured(self._service.mechanisms(self._link, session.options.profile))
-        if session.receiving:
+        limits, receiving = self._service.limits, session.receiving
+        if receiving:
             self._still -= len(data)
-            moves = self._still <= 0
-        else:
-            moves = b"\n" in data  # an octet now and then is no command
-        if moves:
-            self._move_deadline()
+            if self._still <= 0:
+                self._move_deadline(limits.transfer_seconds)
+        elif b"\n" in data:  # an octet now and then is no command
+            self._move_deadline(limits.idle_smtp)
         session.feed(data)
         if self._work is None:
             self._pump()
         else:
             self._pause()
+        if receiving and not (session.receiving or session.closed):
+            self._move_deadline(limits.idle_smtp)
 
-    def _move_deadline(self) -> None:
+    def _move_deadline(self, seconds: float) -> None:
         """The peer gets on. But a user's time for the login runs out however much is said."""
-        self._still = _LEAST
+        self._still = self._service.limits.transfer_octets
         if self._account is not None or self._session.options.profile is not Profile.SUBMISSION:
-            self._link.deadline(self._service.limits.idle_smtp)
+            self._link.deadline(seconds)
 
     def expired(self) -> None:
         """RFC 5321 4.5.3.2.7: a peer that says nothing. Not one that waits for us."""
@@ -423,7 +422,7 @@ class SmtpConnection:
             return
         finally:
             self._drop()
-        self._move_deadline()
+        self._move_deadline(self._service.limits.idle_smtp)
         text = f"Queued as {accepted.id}"
         if self._session.options.profile is Profile.LMTP:
             for result in accepted.results:

@@ -55,6 +55,14 @@ class FramerLimits(Struct, frozen=True, kw_only=True):
 _DEFAULT: Final = FramerLimits()
 
 
+class Inside(Enum):
+    """What the client is in the middle of."""
+
+    NOTHING = 0  # the next octet begins a command
+    LINE = 1
+    OCTETS = 2  # those of a literal or message
+
+
 class _Go(Enum):
     ON = 1  # a step made no event but changed the state: take the next step
 
@@ -146,6 +154,15 @@ class Framer:
     def pending(self) -> bool:
         """True when octets were fed that no event has used yet: another command may already be here."""
         return self._pos < len(self._chunk)
+
+    @property
+    def inside(self) -> Inside:
+        """Where the octets fed so far end; asked when next_event() has given None."""
+        step = self._step
+        if step is Framer._collect or step is Framer._read_message or step is Framer._skip_literal:
+            return Inside.OCTETS
+        begun = self._partial or self._text or self._append is not None or step is Framer._skip_line
+        return Inside.LINE if begun else Inside.NOTHING
 
     def _read_with(self, reader: _Step) -> None:
         if self._step is self._reader:  # else something is being thrown away first
