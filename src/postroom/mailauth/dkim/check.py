@@ -68,7 +68,7 @@ def _unfit(key: KeyRecord, signature: Signature) -> str:
     """Why this key may not be used for this signature; empty when it may."""
     if key.kind != signature.kind:
         return f"the key is of type {key.kind}, and the signature is {signature.algorithm}"
-    if key.hashes is not None and "sha256" not in key.hashes:
+    if not key.allows_sha256:
         return "the key may not be used with SHA-256 (h= of the key)"
     if key.strict and signature.identity and identity_domain(signature.identity) != signature.domain:
         return "the key allows no subdomain in i= (t=s of the key)"

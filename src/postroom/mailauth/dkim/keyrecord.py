@@ -49,6 +49,11 @@ class KeyRecord:
     testing: bool = False
     strict: bool = False
 
+    @property
+    def allows_sha256(self) -> bool:
+        """False when h= of the record names other hashes only."""
+        return self.hashes is None or "sha256" in self.hashes
+
     def verifies(self, signature: bytes, digest: bytes) -> bool:
         """True when this key made `signature` over a SHA-256 digest (RFC 6376 3.3.2, RFC 8463 3)."""
         try:

@@ -98,7 +98,7 @@ class SigningKey:
         digest = hashlib.sha256(b"").digest()
         if key.kind != self.kind or not key.verifies(self.sign(digest), digest):
             return "the record publishes another key"
-        if key.hashes is not None and "sha256" not in key.hashes:
+        if not key.allows_sha256:
             return "the record forbids SHA-256 (h=)"
         return ""
 

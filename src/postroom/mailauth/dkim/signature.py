@@ -101,8 +101,10 @@ def _forms(value: bytes) -> tuple[Canonical, Canonical]:
         raise BadSignature("c= names a canonicalisation nobody here knows") from fault
 
 
-def _fields(value: bytes) -> tuple[bytes, ...]:
+def _fields(value: bytes, arc: bool) -> tuple[bytes, ...]:
     names = tuple(name.lower() for name in list_value(value))
+    if arc:  # the public suite of ARC lets names be empty, and the whole list
+        names = tuple(name for name in names if name)
     if not all(_FIELD_NAME.fullmatch(name) for name in names):
         raise BadSignature("h= is no list of field names")
     return names
@@ -154,6 +156,7 @@ def require(tags: dict[str, bytes], names: tuple[str, ...]) -> None:
 def read_signature(tags: dict[str, bytes], arc: bool = False) -> Signature:
     """The tags of a DKIM-Signature, or with `arc` of an ARC-Message-Signature: i= and v= mean nothing here then.
 
+    Without c= an ARC signature is taken as relaxed, as the public suite of ARC has it; RFC 8617 says nothing of it.
     Raises BadSignature.
     """
     if not arc:
@@ -162,7 +165,7 @@ def read_signature(tags: dict[str, bytes], arc: bool = False) -> Signature:
             raise BadSignature("it is of a version nobody here knows (v=)")
     require(tags, _REQUIRED)
     algorithm, kind = algorithm_value(tags["a"])
-    header_form, body_form = _forms(tags.get("c", b"simple/simple"))
+    header_form, body_form = _forms(tags.get("c", b"relaxed/relaxed" if arc else b"simple/simple"))
     domain = name_value("d", tags["d"])
     if "." not in domain:
         raise BadSignature("d= is no domain with at least two labels")
@@ -176,7 +179,7 @@ def read_signature(tags: dict[str, bytes], arc: bool = False) -> Signature:
         octets_value("bh", tags["bh"]),
         domain,
         name_value("s", tags["s"]),
-        _fields(tags["h"]),
+        _fields(tags["h"], arc),
         header_form,
         body_form,
         "" if arc else _identity(tags, domain),
