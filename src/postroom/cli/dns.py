@@ -70,7 +70,7 @@ def show(domain: str, form: str, as_json: bool, config_file: str | None) -> None
         say(f"When they are published: postroom dns check {name}")
 
 
-@command.command()
+@command.command(short_help="Compare with what the DNS says.")
 @click.argument("domain")
 @json_option
 @config_option

@@ -25,6 +25,7 @@ def _plain(row: DomainRow, accounts: int, aliases: int) -> dict[str, Any]:
         "disabled": row.disabled,
         "catch_all": row.catch_all,
         "hourly_messages": row.hourly_messages,
+        "spoof": row.spoof,
         "accounts": accounts,
         "aliases": aliases,
     }
@@ -102,10 +103,14 @@ def show(name: str, as_json: bool, config_file: str | None) -> None:
             ("state", "off" if row["disabled"] else "on"),
             ("catch-all", row["catch_all"] or "-"),
             ("limit on sending", _sending(row["hourly_messages"])),
+            ("forged mail", _SPOOF[row["spoof"]]),
             ("accounts", row["accounts"]),
             ("aliases", row["aliases"]),
             ("since", moment(row["created"])),
         ])  # fmt: skip
+
+
+_SPOOF = {"refuse": "is refused", "junk": "goes to Junk", "mark": "is marked"}
 
 
 def _sending(hourly: int) -> str:
@@ -123,12 +128,18 @@ def _sending(hourly: int) -> str:
     metavar="LIMIT",
     help="Messages an hour its people may send to other domains: a number, none, or default.",
 )
+@click.option(
+    "--spoof",
+    type=click.Choice(["refuse", "junk", "mark"]),
+    default=None,
+    help="What becomes of mail from outside that claims to be from the domain and cannot prove it.",
+)
 @json_option
 @config_option
 def set_(name: str, as_json: bool, config_file: str | None, **options: Any) -> None:
     """Change a domain."""
     if all(value is None for value in options.values()):
-        raise click.UsageError("Say what to change: --catch-all, --on, --off, --hourly-messages.")
+        raise click.UsageError("Say what to change: --catch-all, --on, --off, --hourly-messages, --spoof.")
     site = find_site(config_file)
     enabled, hourly = options["enabled"], options["hourly"]
 
@@ -139,6 +150,7 @@ def set_(name: str, as_json: bool, config_file: str | None, **options: Any) -> N
                 catch_all=options["catch_all"],
                 disabled=None if enabled is None else not enabled,
                 hourly_messages=None if hourly is None else parse_limit(hourly),
+                spoof=options["spoof"],
             )
 
     run(work())

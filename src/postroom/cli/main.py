@@ -31,7 +31,7 @@ COMMANDS = {
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "trace": ("trace", "Say what became of a message."),
-    "dns": ("dns", "DNS records of a domain: show, check; DKIM keys: keys, rotate."),
+    "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
     "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
 }
 

@@ -177,12 +177,15 @@ class Delivery:
     async def _into(self, account: Account, job: _Job, recipient: Recipient) -> Outcome:
         content, found = await job.rendered(recipient)
         entry = job.entry
+        mailbox = await _junk_of(account) if entry.junk else INBOX
         result = await account.deliver(
             content,
             queue_id=entry.id,
             recipient=recipient.address,
+            mailbox=mailbox,
             internaldate=int(entry.received),
             index=found,
+            keywords=entry.keywords,
         )
         if result is None:
             return _outcome(recipient, Kind.DELIVERED, _DELIVERED, "Delivered before")
@@ -191,10 +194,16 @@ class Delivery:
             kind=Kind.DELIVERED,
             status=_DELIVERED,
             reply="Delivered",
-            mailbox=INBOX,
+            mailbox=mailbox,
             uid=result.uids[0],
             message=result.snapshot.pages[-1].messages[-1],
         )
+
+
+async def _junk_of(account: Account) -> str:
+    """The name of the account's mailbox for junk; INBOX when it has none."""
+    info = await account.special("\\Junk")
+    return INBOX if info is None else info.name
 
 
 class _Job:

@@ -35,6 +35,8 @@ MAILBOXES = [
     ("Junk", "\\Junk"),
     ("Archive", "\\Archive"),
 ]
+#: what becomes of mail that claims a hosted domain and cannot prove it
+SPOOF = ("refuse", "junk", "mark")
 POP3_DELETE = ("delete", "trash", "keep")
 LEAST_PASSWORD = 8
 #: what `set_account` may change
@@ -100,6 +102,7 @@ class Directory:
         catch_all: str | None = None,
         disabled: bool | None = None,
         hourly_messages: int | None = None,
+        spoof: str | None = None,
     ) -> DomainRow:
         """Change what is given. Raises NoSuchDomain, BadValue."""
         row = await self.domain(name)
@@ -109,6 +112,10 @@ class Directory:
             row = replace(row, disabled=disabled)
         if hourly_messages is not None:
             row = replace(row, hourly_messages=_limit(hourly_messages))
+        if spoof is not None:
+            if spoof not in SPOOF:
+                raise BadValue(f"spoof cannot be {spoof!r}", f"It is one of: {', '.join(SPOOF)}.")
+            row = replace(row, spoof=spoof)
         await self._directory.put_domain(row)
         return row
 

@@ -13,6 +13,8 @@ class DomainRow:
     """A hosted domain. name: A-labels, lower case.
 
     hourly_messages: limit on what its people send to other domains; -1: as configured, 0: no limit.
+    spoof: what becomes of mail from outside that claims the domain in From and cannot prove it: "refuse", "junk" or
+    "mark".
     """
 
     name: str
@@ -20,6 +22,7 @@ class DomainRow:
     disabled: bool = False
     catch_all: str = ""  # address that takes mail for unknown local parts; "" refuses it
     hourly_messages: int = -1
+    spoof: str = "refuse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,10 @@ class DirectoryStore(Protocol):
     async def account(self, account: str) -> AccountRow | None: ...
     async def account_by_login(self, login: str) -> AccountRow | None: ...
     async def accounts(self, domain: str = "") -> list[AccountRow]: ...
+    async def named(self, key: str) -> tuple[str, ...]:
+        """Log-ins of accounts whose name has this key (values.likeness.name_key), at most 10; () for the key ""."""
+        ...
+
     async def put_account(self, row: AccountRow) -> None:
         """Insert or replace by id. Raises StoreError when the login belongs to another account or alias."""
         ...

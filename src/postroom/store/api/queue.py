@@ -50,6 +50,8 @@ class NewEntry(Struct, frozen=True, kw_only=True):
     smtputf8: bool = False
     account: str = ""  # the submitting account's id, "" for mail from outside
     peer: str = ""  # address of the peer, for the trace
+    junk: bool = False  # local recipients get it in their Junk mailbox
+    keywords: tuple[str, ...] = ()  # IMAP keywords it gets where it is filed
     told: Mapping[str, Any] | None = None  # more fields for the event message.accepted; not kept with the entry
 
 
@@ -86,6 +88,8 @@ class Entry:
     smtputf8: bool = False
     account: str = ""
     peer: str = ""
+    junk: bool = False
+    keywords: tuple[str, ...] = ()
 
 
 def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
@@ -115,6 +119,8 @@ def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
         smtputf8=new.smtputf8,
         account=new.account,
         peer=new.peer,
+        junk=new.junk,
+        keywords=new.keywords,
     )
 
 

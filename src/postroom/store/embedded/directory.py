@@ -21,19 +21,22 @@ from postroom.store.embedded.database import OpenOptions, open_database, rollbac
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.stamp import Stamp
 from postroom.values.clock import Clock
+from postroom.values.likeness import name_key
 
 T = TypeVar("T")
 
 _CACHED_ROWS: Final = 10_000
 #: how long the stamp alone is believed: a process may die between its commit and the stamp
 _ASK_SECONDS: Final = 1.0
-_DOMAIN: Final = "name, created, disabled, catch_all, hourly_messages"
+_DOMAIN: Final = "name, created, disabled, catch_all, hourly_messages, spoof"
 _ACCOUNT: Final = (
     "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login,"
     " quota_messages, imap_without, daily_messages, daily_recipients, daily_new"
 )
-#: a ? for each column of the table account: those above and the domain
-_MARKS: Final = ", ".join("?" * (_ACCOUNT.count(",") + 2))
+#: a ? for each column of the table account: those above, the domain and the name's key
+_MARKS: Final = ", ".join("?" * (_ACCOUNT.count(",") + 3))
+#: log-ins that are told for one name
+_NAMESAKES: Final = 10
 
 
 class DirectoryUnit:
@@ -164,8 +167,8 @@ class EmbeddedDirectory:
         return [_domain(row) for row in rows]
 
     async def put_domain(self, row: DomainRow) -> None:
-        values = (row.name, row.created, int(row.disabled), row.catch_all, row.hourly_messages)
-        await self._change(lambda db: void(db.execute("REPLACE INTO domain VALUES (?, ?, ?, ?, ?)", values)))
+        values = (row.name, row.created, int(row.disabled), row.catch_all, row.hourly_messages, row.spoof)
+        await self._change(lambda db: void(db.execute("REPLACE INTO domain VALUES (?, ?, ?, ?, ?, ?)", values)))
 
     async def remove_domain(self, name: str) -> None:
         def remove(db: apsw.Connection) -> None:
@@ -192,6 +195,13 @@ class EmbeddedDirectory:
     async def accounts(self, domain: str = "") -> list[AccountRow]:
         rows = self._rows(f"SELECT {_ACCOUNT} FROM account WHERE ?1 IN ('', domain) ORDER BY login", domain)
         return [_account(row) for row in rows]
+
+    async def named(self, key: str) -> tuple[str, ...]:
+        return self._cached("named", key, self._load_named) if key else ()
+
+    def _load_named(self, key: str) -> tuple[str, ...]:
+        rows = self._rows("SELECT login FROM account WHERE name_key = ? ORDER BY login LIMIT ?", key, _NAMESAKES)
+        return tuple(login for (login,) in rows)
 
     async def put_account(self, row: AccountRow) -> None:
         def put(db: apsw.Connection) -> None:
@@ -282,8 +292,15 @@ def _domain_of(address: str) -> str:
 
 
 def _domain(row: Any) -> DomainRow:
-    name, created, disabled, catch_all, hourly = row
-    return DomainRow(name=name, created=created, disabled=bool(disabled), catch_all=catch_all, hourly_messages=hourly)
+    name, created, disabled, catch_all, hourly, spoof = row
+    return DomainRow(
+        name=name,
+        created=created,
+        disabled=bool(disabled),
+        catch_all=catch_all,
+        hourly_messages=hourly,
+        spoof=spoof,
+    )
 
 
 def _signing_key(row: Any) -> SigningKeyRow:
@@ -335,6 +352,7 @@ def _account_values(row: AccountRow) -> tuple[Any, ...]:
         row.daily_messages,
         row.daily_recipients,
         row.daily_new,
+        name_key(row.name),
     )
 
 

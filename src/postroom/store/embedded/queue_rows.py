@@ -45,6 +45,8 @@ class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
     peer: str = ""
     prefix: bytes = b""
     digest: bytes = b""
+    junk: bool = False
+    keywords: tuple[str, ...] = ()
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -79,6 +81,8 @@ def pack(entry: Entry) -> bytes:
         entry.peer,
         content.prefix,
         content.digest,
+        junk=entry.junk,
+        keywords=entry.keywords,
     )
     return _encode(packed)
 
@@ -120,6 +124,8 @@ def unpack(row: tuple[str, float, int, bytes], slot: int, path: str, data: bytes
         smtputf8=packed.smtputf8,
         account=packed.account,
         peer=packed.peer,
+        junk=packed.junk,
+        keywords=packed.keywords,
     )
 
 

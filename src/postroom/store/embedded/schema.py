@@ -13,16 +13,18 @@ CREATE TABLE version(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT
 INSERT INTO version VALUES (1, 1);
 CREATE TABLE domain(
     name TEXT PRIMARY KEY, created REAL NOT NULL, disabled INTEGER NOT NULL, catch_all TEXT NOT NULL,
-    hourly_messages INTEGER NOT NULL
+    hourly_messages INTEGER NOT NULL, spoof TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, created REAL NOT NULL, name TEXT NOT NULL,
     password TEXT NOT NULL, scram BLOB NOT NULL, disabled INTEGER NOT NULL, quota INTEGER NOT NULL,
     pop3_delete TEXT NOT NULL, pop3_seen INTEGER NOT NULL, pop3_last_login REAL NOT NULL,
     quota_messages INTEGER NOT NULL, imap_without TEXT NOT NULL,
-    daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL
+    daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
+    name_key TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX account_domain ON account(domain);
+CREATE INDEX account_name ON account(name_key) WHERE name_key != '';
 CREATE TABLE alias(
     address TEXT PRIMARY KEY, domain TEXT NOT NULL, members TEXT NOT NULL, created REAL NOT NULL,
     disabled INTEGER NOT NULL

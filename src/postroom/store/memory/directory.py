@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, SigningKeyRow, StoreError
+from postroom.values.likeness import name_key
 
 
 class MemoryDirectory:
@@ -50,6 +51,10 @@ class MemoryDirectory:
     async def accounts(self, domain: str = "") -> list[AccountRow]:
         rows = [row for row in self._accounts.values() if domain in ("", _domain_of(row.login))]
         return sorted(rows, key=lambda row: row.login)
+
+    async def named(self, key: str) -> tuple[str, ...]:
+        logins = sorted(row.login for row in self._accounts.values() if key and name_key(row.name) == key)
+        return tuple(logins[:10])
 
     async def put_account(self, row: AccountRow) -> None:
         other = await self.account_by_login(row.login)

@@ -16,6 +16,7 @@ from postroom.store.api import (
     Store,
     StoreError,
 )
+from postroom.values.likeness import name_key
 
 DOMAIN = DomainRow(name="x.test", created=1.5)
 ACCOUNT = AccountRow(id="id1", login="ann@x.test", created=2.5)
@@ -31,7 +32,7 @@ class DirectoryContract:
         assert await directory.domain("x.test") is None
         await directory.put_domain(DOMAIN)
         assert await directory.domain("x.test") == DOMAIN
-        changed = replace(DOMAIN, disabled=True, catch_all="ann@x.test", hourly_messages=7)
+        changed = replace(DOMAIN, disabled=True, spoof="junk", catch_all="ann@x.test", hourly_messages=7)
         await directory.put_domain(changed)
         assert await directory.domain("x.test") == changed
         await directory.put_domain(DomainRow(name="a.test", created=0.0))
@@ -86,6 +87,17 @@ class DirectoryContract:
         await directory.remove_account("id2")
         with pytest.raises(NotFound):
             await directory.remove_account("id2")
+
+    async def test_people_by_name(self, store: Store) -> None:
+        directory = store.directory
+        assert await directory.named("") == ()
+        await directory.put_account(replace(ACCOUNT, name="Ann Müller"))
+        await directory.put_account(replace(ACCOUNT, id="id2", login="am@y.test", name="MULLER, ANN"))
+        await directory.put_account(replace(ACCOUNT, id="id3", login="bob@y.test", name="Bob"))
+        assert await directory.named(name_key("аnn muller")) == ("am@y.test", "ann@x.test")  # a Cyrillic a
+        assert name_key("Bob") == ""
+        await directory.put_account(replace(ACCOUNT, name="Ann Smith"))
+        assert await directory.named(name_key("Ann Müller")) == ("am@y.test",)
 
     async def test_aliases(self, store: Store) -> None:
         directory = store.directory

@@ -42,12 +42,15 @@ class QueueContract:
             smtputf8=True,
             account="acc",
             peer="192.0.2.1",
+            junk=True,
+            keywords=("$Junk", "$other"),
         )
         kept = await store.queue.accept(new)
         (found,) = await store.queue.due(1000.0)
         assert found == kept
-        for name in ("id", "sender", "received", "envid", "ret", "body", "smtputf8", "account", "peer"):
+        for name in ("id", "sender", "received", "envid", "ret", "body", "smtputf8", "account", "peer", "junk"):
             assert getattr(found, name) == getattr(new, name)
+        assert found.keywords == ("$Junk", "$other")
         assert found.content.read() == b"Received: by test\r\nhello\r\n"
         assert found.size == len(found.content.read())
         assert [(item.index, item.address, item.route, item.orcpt, item.notify) for item in found.recipients] == [
