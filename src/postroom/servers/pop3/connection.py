@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NeedsUtf8
 from postroom.mailbox.maildrop import Maildrop
+from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
-from postroom.servers.eager import run_eagerly
 from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.store.api import AccountRow, StoreError
 from postroom.wire.pop3 import (
@@ -65,8 +65,8 @@ class Pop3Connection:
         "_renewed",
         "_service",
         "_session",
-        "_task",
         "_tls_due",
+        "_work",
         "account",
     )
 
@@ -80,7 +80,7 @@ class Pop3Connection:
         self._tls_due = self._handshake = self._paused = False
         self._leaving = ""  # why the client is sent away once the command in progress is answered
         self._renewed = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._work: Driven | None = None  # a command that waits for something
 
     # The link's side
 
@@ -102,14 +102,14 @@ class Pop3Connection:
         if self._session.logged_in and b"\n" in data:  # an octet now and then is no command
             self._link.deadline(self._service.limits.idle_pop3)
         self._session.feed(data)
-        if self._task is None:
+        if self._work is None:
             self._pump()
         else:
             self._pause()
 
     def expired(self) -> None:
         """RFC 1939 3: autologout; nothing is removed."""
-        if self._task is not None and self._session.logged_in:
+        if self._work is not None and self._session.logged_in:
             if self._link.is_stuck():
                 self._link.abort()  # in the middle of a message there is no other word
             else:  # a client that takes its time over a large message
@@ -122,13 +122,13 @@ class Pop3Connection:
         """The connection is gone."""
         self._service.forget(self, self._link.peer[0])
         self._log("session.closed", reason=str(reason or ""))
-        if self._task is None:
+        if self._work is None:
             self._abandon()
 
     def leave(self, text: str = _STOPPING) -> None:
         """Send the client away as soon as the command in progress is answered."""
         self._leaving = text
-        if self._task is None:
+        if self._work is None:
             self._goodbye()
 
     # Work
@@ -157,24 +157,24 @@ class Pop3Connection:
 
     def _pump(self) -> None:
         """Take events until one waits or there are none, then send what was answered."""
-        while self._task is None:
+        while self._work is None:
             event = self._session.next_event()
             if event is None:
                 break
             if isinstance(event, StartTls):
                 self._tls_due = True
                 break
-            work = self._work(event)
-            if work is not None:
-                self._start(work)
+            asked = self._asked(event)
+            if asked is not None:
+                self._start(asked)
         self._flush()
-        if self._task is None:
+        if self._work is None:
             self._keep_lock()
             if self._paused:
                 self._paused = False
                 self._link.resume()
 
-    def _work(self, event: Event) -> Coroutine[Any, Any, None] | None:
+    def _asked(self, event: Event) -> Coroutine[Any, Any, None] | None:
         if isinstance(event, Retrieve):
             return self._retrieve(event)
         if isinstance(event, Identify):
@@ -199,8 +199,8 @@ class Pop3Connection:
             self._link.start_tls()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = run_eagerly(self._guarded(work), self._resumed)
-        if self._task is not None and self._session.ahead:
+        self._work = drive(self._guarded(work), self._resumed)
+        if self._work is not None and self._session.ahead:
             self._pause()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
@@ -240,9 +240,9 @@ class Pop3Connection:
             reached = isinstance(fault, StoreError | OSError)
             session.refuse("The mailbox cannot be reached now; try again later" if reached else _BUG, "SYS/TEMP")
 
-    def _resumed(self, task: asyncio.Task[None]) -> None:
-        """What suspended has ended: go on."""
-        self._task = None
+    def _resumed(self, fault: BaseException | None) -> None:
+        """What had to wait has ended: go on. _guarded has made a reply of any fault."""
+        self._work = None
         if not self._link.standing:
             self._abandon()
         elif self._leaving:

@@ -16,7 +16,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
-from postroom.net.drive import when_done
+from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
 from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.store.api import AccountRow, Spool, StoreError, StoreUnavailable
@@ -101,7 +101,7 @@ class SmtpConnection:
         self._paused = False
         self._peer: Peer | None = None
         self._spool: Spool | None = None
-        self._work: Coroutine[Any, Any, None] | None = None  # a decision that waits for something
+        self._work: Driven | None = None  # a decision that waits for something
         self._still = service.limits.transfer_octets  # octets of the message until the deadline moves
 
     # The link's side
@@ -242,33 +242,31 @@ class SmtpConnection:
         if isinstance(event, Body):
             self._body(event)
         elif isinstance(event, Mail):
-            self._advance(self._mail(event))
+            self._start(self._mail(event))
         elif isinstance(event, Rcpt):
-            self._advance(self._rcpt(event))
+            self._start(self._rcpt(event))
         elif isinstance(event, Reset):
             self._abandon()
         elif isinstance(event, Authenticate | AuthResponse):
-            self._advance(self._authenticate(event))
+            self._start(self._authenticate(event))
         elif isinstance(event, StartTls):
             self._tls_due = True
 
-    def _advance(self, work: Coroutine[Any, Any, None]) -> None:
-        """Go on with a decision, to its end or until it waits; whatever it raises is a reply."""
-        self._work = None
+    def _start(self, decision: Coroutine[Any, Any, None]) -> None:
+        """Decide now, or when what the decision waits for is there; whatever it raises is a reply."""
         try:
-            waited = work.send(None)
-        except StopIteration:
-            return
-        except Refusal as fault:
-            self._refuse(fault)
-        except StoreError as fault:
-            self._refuse(_out_of_order(fault))
+            self._work = drive(decision, self._resumed)
         except Exception as fault:
+            self._explain(fault)
+
+    def _explain(self, fault: BaseException) -> None:
+        if isinstance(fault, Refusal):
+            self._refuse(fault)
+        elif isinstance(fault, StoreError):
+            self._refuse(_out_of_order(fault))
+        else:
             self._log("session.fault", login=self._login, reason="".join(traceback.format_exception(fault)))
             self._refuse(_BUG)
-        else:
-            self._work = work
-            when_done(waited, self._resumed)
 
     @property
     def _login(self) -> str:
@@ -318,13 +316,11 @@ class SmtpConnection:
         self._log_refusal(fault, _STAGES.get(session.wait, "command") if session.wait else "command", **fields)
         session.refuse(fault)
 
-    def _resumed(self, _done: object) -> None:
-        """What a decision waited for is there: go on."""
-        work = self._work
-        assert work is not None
-        self._advance(work)
-        if self._work is not None:
-            return
+    def _resumed(self, fault: BaseException | None) -> None:
+        """A decision that had to wait has been made: go on."""
+        self._work = None
+        if fault is not None:
+            self._explain(fault)
         if not self._link.standing:
             self._drop()
         elif self._link.alive:
@@ -386,7 +382,7 @@ class SmtpConnection:
     def _body(self, event: Body) -> None:
         """Octets of the message: a small one that came whole goes straight to intake, others into the spool."""
         if event.last and self._spool is None and len(event.data) <= _SMALL:
-            self._advance(self._accept(Content(len(event.data), event.data)))
+            self._start(self._accept(Content(len(event.data), event.data)))
             return
         try:
             if self._spool is None:
@@ -403,7 +399,7 @@ class SmtpConnection:
                 self._drop()
             return
         if event.last:
-            self._advance(self._accept(None))
+            self._start(self._accept(None))
 
     async def _accept(self, content: Content | None) -> None:
         """The message is complete; content None: it lies in the spool."""
