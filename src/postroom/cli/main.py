@@ -32,7 +32,7 @@ COMMANDS = {
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "trace": ("trace", "Say what became of a message."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
-    "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
+    "queue": ("queue", "Mail on its way: list, show, retry, hold, release, reroute, drop, flush."),
 }
 
 EPILOG = """\b
