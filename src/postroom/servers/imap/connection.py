@@ -45,7 +45,6 @@ class ImapConnection:
         "_inside",
         "_leaving",
         "_link",
-        "_paused",
         "_service",
         "_still",
         "_upgraded",
@@ -60,7 +59,7 @@ class ImapConnection:
         self._link = link
         self._work: Driven | None = None  # a command that waits for something
         self._faults = 0
-        self._paused = self._wake_due = self._upgraded = self._working = False
+        self._wake_due = self._upgraded = self._working = False
         self._inside = Inside.NOTHING  # what the deadline is for, once logged in
         self._still = 0  # octets of a literal that must come before the deadline moves
         self._leaving = ""  # why we say BYE once the command in progress is answered
@@ -89,9 +88,8 @@ class ImapConnection:
         session.wire.feed(data)
         if self._work is None:
             self._pump()
-        elif not self._paused:
-            self._paused = True  # it has sent ahead; what it sends now can wait in its own buffers
-            self._link.pause()
+        else:
+            self._link.pause()  # it has sent ahead; what it sends now can wait in its own buffers
 
     def _gets_on(self, octets: int) -> None:
         """Between two commands a client has its time again; within one, octets now and then are not enough."""
@@ -189,8 +187,7 @@ class ImapConnection:
                 break
             self._take(event)
             self._hold_back(loop.time() > end)
-        if self._paused and not self._busy():
-            self._paused = False
+        if not self._busy():
             self._link.resume()
 
     def _hold_back(self, turn_over: bool) -> None:

@@ -18,6 +18,7 @@ from postroom.mailbox.maildrop import Maildrop
 from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
 from postroom.servers.login import Exchange, Kind, LoginRefused
+from postroom.servers.outlet import Outlet
 from postroom.store.api import AccountRow, StoreError
 from postroom.wire.pop3 import (
     Authenticate,
@@ -58,14 +59,12 @@ class Pop3Connection:
     __slots__ = (
         "_drop",
         "_exchange",
-        "_handshake",
         "_leaving",
         "_link",
-        "_paused",
+        "_outlet",
         "_renewed",
         "_service",
         "_session",
-        "_tls_due",
         "_work",
         "account",
     )
@@ -74,10 +73,10 @@ class Pop3Connection:
         self._service = service
         self._link = link
         self._session = session
+        self._outlet = Outlet(link, session)
         self._drop: Maildrop | None = None
         self._exchange: Exchange | None = None
         self.account: AccountRow | None = None  # after the login
-        self._tls_due = self._handshake = self._paused = False
         self._leaving = ""  # why the client is sent away once the command in progress is answered
         self._renewed = 0.0
         self._work: Driven | None = None  # a command that waits for something
@@ -92,12 +91,12 @@ class Pop3Connection:
         else:
             self._link.deadline(self._service.limits.idle_login)
             self._session.greet()
-        self._flush()
+        self._outlet.flush()
 
     def received(self, data: bytes) -> None:
         """Octets from the client."""
-        if self._handshake:
-            self._handshake = False
+        if self._outlet.handshake:
+            self._outlet.handshake = False
             self._session.secured(self._service.rooms.logins.mechanisms(self._link))
         if self._session.logged_in and b"\n" in data:  # an octet now and then is no command
             self._link.deadline(self._service.limits.idle_pop3)
@@ -105,7 +104,7 @@ class Pop3Connection:
         if self._work is None:
             self._pump()
         else:
-            self._pause()
+            self._link.pause()  # it has sent ahead: what it sends now can wait in its own buffers
 
     def expired(self) -> None:
         """RFC 1939 3: autologout; nothing is removed."""
@@ -116,7 +115,7 @@ class Pop3Connection:
                 self._link.deadline(self._service.limits.idle_pop3)
             return
         self._session.turn_away("Too long without a command; closing, nothing was removed")
-        self._flush()
+        self._outlet.flush()
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone."""
@@ -136,7 +135,7 @@ class Pop3Connection:
     def _goodbye(self) -> None:
         if not self._session.closed:
             self._session.turn_away(self._leaving, "SYS/TEMP")
-        self._flush()
+        self._outlet.flush()
 
     def _abandon(self) -> None:
         """Give the maildrop back without removing anything."""
@@ -150,11 +149,6 @@ class Pop3Connection:
         except StoreError as fault:
             self._log_fault(fault)
 
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._link.pause()
-
     def _pump(self) -> None:
         """Take events until one waits or there are none, then send what was answered."""
         while self._work is None:
@@ -162,17 +156,15 @@ class Pop3Connection:
             if event is None:
                 break
             if isinstance(event, StartTls):
-                self._tls_due = True
+                self._outlet.tls_due = True
                 break
             asked = self._asked(event)
             if asked is not None:
                 self._start(asked)
-        self._flush()
+        self._outlet.flush()
         if self._work is None:
             self._keep_lock()
-            if self._paused:
-                self._paused = False
-                self._link.resume()
+            self._link.resume()
 
     def _asked(self, event: Event) -> Coroutine[Any, Any, None] | None:
         if isinstance(event, Retrieve):
@@ -187,21 +179,10 @@ class Pop3Connection:
             return self._update(event)
         return None
 
-    def _flush(self) -> None:
-        data = self._session.data_to_send()
-        if data:
-            self._link.send(data)
-        if self._session.closed:
-            self._link.close()
-        elif self._tls_due:
-            self._tls_due = False
-            self._handshake = True
-            self._link.start_tls()
-
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._work = drive(self._guarded(work), self._resumed)
         if self._work is not None and self._session.ahead:
-            self._pause()
+            self._link.pause()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """What a command asks for; whatever it raises is a reply."""

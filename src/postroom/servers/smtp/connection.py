@@ -19,6 +19,7 @@ from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
 from postroom.servers.login import Exchange, Kind, LoginRefused
+from postroom.servers.outlet import Outlet
 from postroom.store.api import AccountRow, Spool, StoreError, StoreUnavailable
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
@@ -72,17 +73,15 @@ class SmtpConnection:
         "_envelope",
         "_exchange",
         "_greeting",
-        "_handshake",
         "_ip",
         "_link",
         "_name",
-        "_paused",
+        "_outlet",
         "_peer",
         "_service",
         "_session",
         "_spool",
         "_still",
-        "_tls_due",
         "_work",
     )
 
@@ -90,15 +89,13 @@ class SmtpConnection:
         self._service = service
         self._link = link
         self._session = session
+        self._outlet = Outlet(link, session)
         self._name = _NAMES[session.options.profile]
         self._ip = link.peer[0]
         self._account: AccountRow | None = None
         self._envelope: Envelope | None = None
         self._exchange: Exchange | None = None
         self._greeting: asyncio.TimerHandle | None = None  # the greeting that is still to come
-        self._tls_due = False  # the handshake begins when the answer is sent
-        self._handshake = False  # it has begun
-        self._paused = False
         self._peer: Peer | None = None
         self._spool: Spool | None = None
         self._work: Driven | None = None  # a decision that waits for something
@@ -112,7 +109,7 @@ class SmtpConnection:
         refusal = self._service.admit(self, self._name, self._ip)
         if refusal is not None:
             session.turn_away(refusal)
-            self._flush()
+            self._outlet.flush()
             return
         submission = session.options.profile is Profile.SUBMISSION
         self._link.deadline(limits.idle_login if submission else limits.idle_smtp)
@@ -124,7 +121,7 @@ class SmtpConnection:
     def _greet(self) -> None:
         self._greeting = None
         self._session.greet()
-        self._flush()
+        self._outlet.flush()
 
     def received(self, data: bytes) -> None:
         """Octets from the peer."""
@@ -132,8 +129,8 @@ class SmtpConnection:
         if self._greeting is not None:
             self._speaks_early()
             return
-        if self._handshake:
-            self._handshake = False
+        if self._outlet.handshake:
+            self._outlet.handshake = False
             self._peer = None
             session.secured(self._service.mechanisms(self._link, session.options.profile))
         limits, receiving = self._service.limits, session.receiving
@@ -147,7 +144,7 @@ class SmtpConnection:
         if self._work is None:
             self._pump()
         else:
-            self._pause()
+            self._link.pause()  # the peer has sent ahead: what it sends now can wait in its own buffers
         if receiving and not (session.receiving or session.closed):
             self._move_deadline(limits.idle_smtp)
 
@@ -164,7 +161,7 @@ class SmtpConnection:
             return
         login = self._session.options.profile is Profile.SUBMISSION and self._account is None
         self._session.turn_away(_NO_LOGIN if login else _SILENT)
-        self._flush()
+        self._outlet.flush()
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone. What is under way ends by itself: a message being accepted is accepted."""
@@ -184,12 +181,12 @@ class SmtpConnection:
         """Say 421 when nothing is under way (graceful stop, account disabled)."""
         if self._greeting is not None:
             self._greeting.cancel()
-        if self._handshake:
+        if self._outlet.handshake:
             self._link.close()
             return
         self._session.leave(*([fault] if fault else []))
         if self._work is None:
-            self._flush()
+            self._outlet.flush()
 
     # Work
 
@@ -199,13 +196,7 @@ class SmtpConnection:
         self._greeting = None
         self._log("mail.early_talker")
         self._session.turn_away(_EARLY)
-        self._flush()
-
-    def _pause(self) -> None:
-        """The peer has sent ahead: what it sends now can wait in its own buffers."""
-        if not self._paused:
-            self._paused = True
-            self._link.pause()
+        self._outlet.flush()
 
     def _pump(self) -> None:
         """Take events until one waits or there are none, then send what was answered."""
@@ -220,23 +211,10 @@ class SmtpConnection:
             if not session.reader.buffer:
                 break
         if self._work is not None and session.ahead:
-            self._pause()
-        self._flush()
-        if self._paused and self._work is None:
-            self._paused = False
+            self._link.pause()
+        self._outlet.flush()
+        if self._work is None:
             self._link.resume()
-
-    def _flush(self) -> None:
-        session = self._session
-        data = session.data_to_send()
-        if data:
-            self._link.send_now(data)
-        if session.closed:
-            self._link.close()
-        elif self._tls_due:
-            self._tls_due = False
-            self._handshake = True
-            self._link.start_tls()
 
     def _decide(self, event: Event) -> None:
         if isinstance(event, Body):
@@ -250,7 +228,7 @@ class SmtpConnection:
         elif isinstance(event, Authenticate | AuthResponse):
             self._start(self._authenticate(event))
         elif isinstance(event, StartTls):
-            self._tls_due = True
+            self._outlet.tls_due = True
 
     def _start(self, decision: Coroutine[Any, Any, None]) -> None:
         """Decide now, or when what the decision waits for is there; whatever it raises is a reply."""
