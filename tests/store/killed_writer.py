@@ -6,8 +6,7 @@ import asyncio
 import itertools
 import sys
 from contextlib import suppress
-
-from msgspec.structs import replace
+from dataclasses import replace
 
 from postroom.store.api import DeliveredAlready, RecipientState
 from postroom.store.embedded import EmbeddedStore

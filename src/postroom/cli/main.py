@@ -32,7 +32,8 @@ COMMANDS = {
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "trace": ("trace", "Say what became of a message."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
-    "queue": ("queue", "Mail on its way: list, show, retry, hold, release, reroute, drop, flush."),
+    "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc."),
+    "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
 }
 
 EPILOG = """\b

@@ -34,7 +34,11 @@ def _plain(name: str) -> str:
 
 def _text(value: object, where: str) -> bytes:
     strings = value if isinstance(value, list) else [value]
-    pieces = [one.encode("utf-8", "surrogatepass") for one in strings if isinstance(one, str)]
+    try:
+        # an octet that is no UTF-8 may be written as Python does it (PEP 383)
+        pieces = [one.encode("utf-8", "surrogateescape") for one in strings if isinstance(one, str)]
+    except UnicodeEncodeError:
+        raise BadZone(f"{where}: a TXT record has a character that is none") from None
     if len(pieces) < len(strings):
         raise BadZone(f"{where}: a TXT record is a string or a list of strings")
     return b"".join(pieces)

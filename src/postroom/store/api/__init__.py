@@ -52,7 +52,6 @@ from postroom.store.api.limits import (
 )
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.api.queue import (
-    Attempt,
     Entry,
     NewEntry,
     NewRecipient,
@@ -69,7 +68,6 @@ __all__ = [
     "AccountStore",
     "AliasRow",
     "AppendResult",
-    "Attempt",
     "Ban",
     "Charge",
     "CopyResult",
