@@ -16,6 +16,7 @@ from postroom.intake.service import Intake
 from postroom.intake.service import Rooms as IntakeRooms
 from postroom.mailbox.service import Incoming, Mailboxes
 from postroom.net import Certificates, Driver, Link, LinkOptions, Wheel, bind, serve
+from postroom.policy.strangers import Strangers
 from postroom.servers.login import Logins
 from postroom.servers.pop3 import Pop3Service
 from postroom.servers.pop3 import Rooms as Pop3Rooms
@@ -154,6 +155,7 @@ class House:
         self._closers: list[object] = []
         self._links: WeakSet[Link] = WeakSet()
         self.loopback = False
+        self.strangers: Strangers | None = None
         self.faults_expected = False
 
     def limits(self, **limits: object) -> None:
@@ -203,6 +205,7 @@ class House:
             gate=self.policy,
             log=self.events,
             rates=self.policy,
+            strangers=self.strangers,
         )
         self.smtp = SmtpService(rooms, self.config)
         return self.smtp
@@ -258,11 +261,14 @@ class House:
 class Wire:
     """A client that sends and expects exactly what a test says."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, ip: str = "127.0.0.1") -> None:
         self._port = port
+        self._ip = ip
 
     async def __aenter__(self) -> Wire:
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 18)
+        self.reader, self.writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, limit=1 << 18, local_addr=(self._ip, 0)
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -32,6 +32,7 @@ from postroom.net.resolver import Resolver
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
 from postroom.policy import ConnectionGate, LoginThrottle, Outgoing, Rates
+from postroom.policy.strangers import Strangers
 from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
 from postroom.queue.schedule import Schedule
@@ -214,37 +215,21 @@ def build_services(core: Core, config: Config) -> Services:
         )
 
     intake = _intake(core, config)
+    strangers = Strangers(resolver, config, core.clock, core.events)
     mail = smtp.SmtpService(
         smtp.Rooms(
-            store=core.store, intake=intake, logins=logins("submission"), gate=gate, log=core.events, rates=rates
-        ),
-        config,
-    )
-    drops = pop3.Pop3Service(
-        pop3.Rooms(
-            mailboxes=core.mailboxes,
-            directory=core.store.directory,
-            logins=logins("pop3"),
-            gate=gate,
-            clock=core.clock,
-            log=core.events,
-            holder=lambda: secrets.token_hex(8),
-        ),
-        config,
-    )
-    boxes = imap.ImapService(
-        imap.Rooms(
             store=core.store,
-            mailboxes=core.mailboxes,
-            logins=logins("imap"),
+            intake=intake,
+            logins=logins("submission"),
             gate=gate,
-            clock=core.clock,
             log=core.events,
+            rates=rates,
+            strangers=strangers if strangers.active else None,
         ),
-        config.limits,
-        config.server.hostname,
-        config.imap,
+        config,
     )
+    drops = _pop3(core, config, gate, logins("pop3"))
+    boxes = _imap(core, config, gate, logins("imap"))
     spoken: dict[Spoken, Service] = {
         Spoken.SMTP: mail,
         Spoken.SUBMISSION: mail,
@@ -253,6 +238,37 @@ def build_services(core: Core, config: Config) -> Services:
         Spoken.POP3: drops,
     }
     return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver)
+
+
+def _pop3(core: Core, config: Config, gate: ConnectionGate, logins: Logins) -> pop3.Pop3Service:
+    return pop3.Pop3Service(
+        pop3.Rooms(
+            mailboxes=core.mailboxes,
+            directory=core.store.directory,
+            logins=logins,
+            gate=gate,
+            clock=core.clock,
+            log=core.events,
+            holder=lambda: secrets.token_hex(8),
+        ),
+        config,
+    )
+
+
+def _imap(core: Core, config: Config, gate: ConnectionGate, logins: Logins) -> imap.ImapService:
+    return imap.ImapService(
+        imap.Rooms(
+            store=core.store,
+            mailboxes=core.mailboxes,
+            logins=logins,
+            gate=gate,
+            clock=core.clock,
+            log=core.events,
+        ),
+        config.limits,
+        config.server.hostname,
+        config.imap,
+    )
 
 
 def _intake(core: Core, config: Config) -> Intake:

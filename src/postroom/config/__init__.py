@@ -9,6 +9,9 @@ from postroom.config.endpoints import parse_dns_server
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
+    Blocklist,
+    BlocklistKind,
+    Check,
     Config,
     Imap,
     Limits,
@@ -16,6 +19,7 @@ from postroom.config.model import (
     Log,
     OutgoingTls,
     Passwords,
+    Peers,
     Pop3,
     Protocol,
     Relay,
@@ -30,6 +34,9 @@ from postroom.config.model import (
 )
 
 __all__ = [
+    "Blocklist",
+    "BlocklistKind",
+    "Check",
     "Config",
     "ConfigError",
     "Described",
@@ -39,6 +46,7 @@ __all__ = [
     "Log",
     "OutgoingTls",
     "Passwords",
+    "Peers",
     "Pop3",
     "Problem",
     "Protocol",

@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from postroom.config.endpoints import parse_dns_server
-from postroom.config.model import Config, Listener, OutgoingTls, Protocol, TlsMode
+from postroom.config.model import BlocklistKind, Config, Listener, OutgoingTls, Protocol, TlsMode
 from postroom.values.address import Address, BadAddress, parse_domain
 
 _EVERY = {"::", "0.0.0.0"}  # noqa: S104 - compared with, not bound
@@ -45,6 +45,7 @@ def check(config: Config, now: datetime | None = None, capabilities: Collection[
         *_certificate(config, now or datetime.now(UTC)),
         *_networks(config),
         *_relay(config),
+        *_blocklists(config),
         *_imap(config, capabilities),
         *_log(config),
     ]
@@ -271,6 +272,20 @@ def _imap(config: Config, capabilities: Collection[str]) -> Iterator[Problem]:
     for name in config.imap.disable if capabilities else ():
         if name.upper() not in capabilities:
             yield Problem("imap.disable", f"there is no capability {name!r} to disable", "See docs/protocols.md", False)
+
+
+def _blocklists(config: Config) -> Iterator[Problem]:
+    for number, one in enumerate(config.blocklist):
+        key = f"blocklist[{number}]"
+        if not _parses(parse_domain, one.zone) or "." not in one.zone:
+            yield Problem(key, f"{one.zone!r} is no domain", "Write it like bl.example.net")
+        for text in one.codes:
+            if not _parses(lambda code: ip_network(code, strict=False), text) or not text.startswith("127."):
+                yield Problem(key, f"{text!r} is no code of a list", "Write it like 127.0.0.2 or 127.0.0.8/30")
+        if one.test and not _parses(ip_address if one.kind is BlocklistKind.IP else parse_domain, one.test):
+            yield Problem(key, f"{one.test!r} cannot be an entry of the list", "Ask its operators for the test entry")
+        if not one.weight:
+            yield Problem(key, "its weight is 0, so it is asked for nothing", "Give it a weight, or remove it", False)
 
 
 def _log(config: Config) -> Iterator[Problem]:

@@ -11,11 +11,16 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
-from postroom.config.model import Config, Listener, Route, Source
+from postroom.config.model import Blocklist, Config, Listener, Route, Source
 
 _WIDTH = 100
 #: tables that may stand several times in the file
-_LISTS: Final[dict[str, type[Struct]]] = {"listener": Listener, "route": Route, "source": Source}
+_LISTS: Final[dict[str, type[Struct]]] = {
+    "listener": Listener,
+    "route": Route,
+    "source": Source,
+    "blocklist": Blocklist,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,56 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hostname: Annotated[str, Meta(description="Name said in EHLO from there; empty is server.hostname.")] = ""
 
 
+class Check(StrEnum):
+    """What becomes of a check of a peer's names."""
+
+    OFF = "off"
+    MARK = "mark"  # the result is kept with the message
+    REFUSE = "refuse"
+
+
+class BlocklistKind(StrEnum):
+    """What a list has entries of."""
+
+    IP = "ip"
+    DOMAIN = "domain"
+
+
+class Peers(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What other servers on the SMTP port are asked to prove. Trusted networks and this machine are not."""
+
+    reverse_name: Annotated[
+        Check, Meta(description="Its address must have a name that leads back to it: off, mark or refuse.")
+    ] = Check.MARK
+    helo_name: Annotated[
+        Check, Meta(description="HELO must be a whole host name or its address, and not our own: off, mark or refuse.")
+    ] = Check.MARK
+    blocklist_threshold: Annotated[
+        float, Meta(gt=0, description="Mail is refused when the weights of the lists that have the peer reach this.")
+    ] = 1.0
+    seconds: Annotated[
+        float, Meta(gt=0, le=20, description="Seconds to wait for the DNS; later answers are no answers.")
+    ] = 3.0
+
+
+class Blocklist(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A list of senders in the DNS (RFC 5782). One zone may stand several times, with other codes and weights."""
+
+    zone: Annotated[str, Meta(description="The list's domain, such as bl.example.net.")]
+    kind: Annotated[
+        BlocklistKind,
+        Meta(description="ip: the peer's address is looked up; domain: the domains of the sender and of HELO."),
+    ] = BlocklistKind.IP
+    weight: Annotated[float, Meta(description="Added to the peer's score; below zero for a list of good ones.")] = 1.0
+    codes: Annotated[
+        tuple[str, ...],
+        Meta(description="Answers that count, such as 127.0.0.2 or 127.0.0.8/30; none is every answer."),
+    ] = ()
+    test: Annotated[
+        str, Meta(description="An entry the list has for tests, if not 127.0.0.2 or TEST (RFC 5782 5).")
+    ] = ""
+
+
 class Passwords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How passwords are kept: argon2id."""
 
@@ -285,6 +335,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sending: Sending = field(default_factory=Sending)
     route: tuple[Route, ...] = ()
     source: tuple[Source, ...] = ()
+    peers: Peers = field(default_factory=Peers)
+    blocklist: tuple[Blocklist, ...] = ()
     passwords: Passwords = field(default_factory=Passwords)
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)

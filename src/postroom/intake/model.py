@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from postroom.policy.outgoing import Draft
+from postroom.policy.strangers import Standing
 from postroom.store.api import AccountRow, NewRecipient
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
@@ -80,6 +81,7 @@ class Envelope:
 
     draft: of mail whose sending is limited.
     id: in every event of the transaction, and of the queue entry that comes of it.
+    standing: what was found out about the peer, from the first RCPT on; None when strangers are not examined.
     """
 
     mail: MailOptions
@@ -87,6 +89,7 @@ class Envelope:
     index: dict[str, int] = field(default_factory=dict)  # Address.key -> place in `given`
     draft: Draft | None = None
     id: str = ""
+    standing: Standing | None = None
 
     @property
     def sender(self) -> Address | None:

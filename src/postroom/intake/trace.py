@@ -44,11 +44,14 @@ def received(peer: Peer, envelope: Envelope, hostname: str, entry: str, date: st
     """The whole field with its line ends. entry: the queue id; date: as `date_time` prints it."""
     literal = address_literal(peer.ip)
     name = peer.helo if _NAME.fullmatch(peer.helo) else literal
+    found = envelope.standing.iprev if envelope.standing is not None else None
+    # RFC 5321 4.4 TCP-info: the name only when it leads back to the address
+    info = f"{found.name} {literal}" if found is not None and _NAME.fullmatch(found.name) else literal
     tls = f" ({peer.tls})" if peer.tls else ""
     # RFC 5321 4.4 and 7.2: FOR names exactly one path; naming one of several would tell on blind copies
     only = f"\r\n\tfor <{envelope.given[0].address}>" if len(envelope.given) == 1 else ""
     field = (
-        f"Received: from {name} ({literal})\r\n\tby {hostname} with {protocol(peer, envelope.mail.smtputf8)}{tls}"
+        f"Received: from {name} ({info})\r\n\tby {hostname} with {protocol(peer, envelope.mail.smtputf8)}{tls}"
         f" id {entry}{only};\r\n\t{date}\r\n"
     )
     return field.encode("utf-8", "replace")

@@ -51,6 +51,13 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "a command, a recipient or a message was refused",
         (*_PEER, "stage", "code", "text", "reason", "queue_id", "sender", "recipient", "to"),
     ),
+    "mail.stranger": Kind(
+        "info",
+        "what is remarkable about the server that sends it",
+        ("queue_id", "service", "ip", "helo", "iprev", "name", "score", "reason"),
+    ),
+    "blocklist.ignored": Kind("warning", "a list of the DNS cannot be used, it counts nothing", ("zone", "reason")),
+    "blocklist.restored": Kind("info", "a list of the DNS is used again", ("zone",)),
     "mail.abandoned": Kind(
         "info", "a peer gave up a message between its recipients and its end", (*_PEER, "queue_id", "sender", "to")
     ),

@@ -26,6 +26,19 @@ def neighbourhood(ip: str) -> str:
     return _prefix6(ip) if ":" in ip else f"{ip.rpartition('.')[0]}.0/24"
 
 
+def reversed_labels(ip: str) -> str:
+    """An address as labels of the DNS, without the domain they stand under: octets, or nibbles of IPv6 (RFC 3596 2.5).
+
+    Empty when it is no address.
+    """
+    try:
+        if ":" in ip:
+            return ".".join(reversed(socket.inet_pton(socket.AF_INET6, ip).hex()))
+        return ".".join(str(octet) for octet in reversed(socket.inet_pton(socket.AF_INET, ip)))
+    except (OSError, ValueError):
+        return ""
+
+
 def _prefix6(ip: str) -> str:
     try:
         packed = socket.inet_pton(socket.AF_INET6, ip)

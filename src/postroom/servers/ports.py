@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from postroom.policy.strangers import Standing
 from postroom.store.api import AccountRow
 from postroom.wire.sasl import ScramKeys
 
@@ -59,3 +60,11 @@ class Rates(Protocol):
     """How many messages an address may send (policy.rates)."""
 
     def message(self, ip: str) -> Admission: ...
+
+
+class Strangers(Protocol):
+    """What other servers are asked to prove (policy.strangers)."""
+
+    async def examine(self, ip: str, helo: str, sender: str) -> Standing:
+        """What is to be known of a peer; sender: the domain of MAIL FROM, "" for the null sender."""
+        ...

@@ -19,6 +19,7 @@ from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.net.drive import when_done
 from postroom.net.link import Link
 from postroom.servers.login import Exchange, Kind, LoginRefused
+from postroom.servers.smtp.vetting import vet
 from postroom.store.api import AccountRow, Spool, StoreError, StoreUnavailable
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
@@ -376,8 +377,11 @@ class SmtpConnection:
     async def _rcpt(self, event: Rcpt) -> None:
         assert self._envelope is not None and self._peer is not None
         options = RcptOptions(address=event.recipient, orcpt=event.orcpt, notify=event.notify)
+        rooms = self._service.rooms
         try:
-            await self._service.rooms.intake.recipient(self._peer, self._envelope, options)
+            if rooms.strangers is not None and self._session.options.profile is Profile.MX:
+                await vet(rooms.strangers, rooms.log, self._peer, self._envelope, event.recipient)
+            await rooms.intake.recipient(self._peer, self._envelope, options)
         except Refusal as fault:
             self._refuse(fault, recipient=str(event.recipient or "postmaster"))
         else:

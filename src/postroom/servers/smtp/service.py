@@ -15,7 +15,7 @@ from postroom.config import Config, Listener, TlsMode
 from postroom.intake.service import Intake
 from postroom.net.link import Link
 from postroom.servers.login import Logins
-from postroom.servers.ports import Gate, Log, Rates
+from postroom.servers.ports import Gate, Log, Rates, Strangers
 from postroom.servers.smtp.connection import SmtpConnection
 from postroom.store.api import Store
 from postroom.values.refusal import Refusal
@@ -27,7 +27,7 @@ _DISABLED: Final = Refusal(421, "4.7.0", "This account is disabled")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What the server rests on. rates: None counts no messages."""
+    """What the server rests on. rates: None counts no messages; strangers: None examines nobody."""
 
     store: Store
     intake: Intake
@@ -35,6 +35,7 @@ class Rooms:
     gate: Gate
     log: Log
     rates: Rates | None = None
+    strangers: Strangers | None = None
 
 
 class SmtpService:
