@@ -13,22 +13,21 @@ from msgspec import Struct
 
 from postroom.values.told import Told
 
-#: fields by whose value an event is found
+#: fields by whose value, in any case, an event is found; no brackets stand around it
 KEYS: Final = frozenset({"queue_id", "sender", "recipient", "message_id", "from", "login", "ip", "peer", "original"})
-#: fields that are lists of such values
-KEY_LISTS: Final = frozenset({"to"})
+#: a field that is a list of such values
+KEY_LIST: Final = "to"
 
 
 def key(text: str) -> str:
-    """The form in which values are compared: without angle brackets and spaces around, in one case."""
-    return text.strip("<> \t\r\n").casefold()
+    """A word in the form in which values are compared: without angle brackets and spaces around, in one case."""
+    return text.strip("<> \t\r\n").lower()
 
 
 def keys_of(fields: Mapping[str, Any]) -> set[str]:
     """Everything an event is found by."""
-    found = {key(value) for name, value in fields.items() if name in KEYS and isinstance(value, str)}
-    for name in KEY_LISTS:
-        found.update(key(value) for value in fields.get(name, ()) if isinstance(value, str))
+    found = {value.lower() for name, value in fields.items() if name in KEYS and isinstance(value, str)}
+    found.update(value.lower() for value in fields.get(KEY_LIST, ()) if isinstance(value, str))
     found.discard("")
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import apsw
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up
-from postroom.store.embedded.events_block import Block, Waiting, holds, join, pack
+from postroom.store.embedded.events_block import Block, Events, Waiting, among, join, pack
 
 _SIBLINGS: Final = 16
 _LARGEST: Final = 2  # blocks of this level are not joined any more
@@ -125,12 +125,12 @@ class EventsFile:
 
 
 class Hit(Struct, frozen=True):
-    """A block that may hold what is looked for."""
+    """A block that may hold what is looked for. last: its greatest time; numbers: those that it may hold."""
 
     path: str
     id: int
-    first: float
     last: float
+    numbers: frozenset[int]
 
 
 def _set_aside(path: str) -> None:
@@ -147,19 +147,19 @@ class EventsReader:
         self._connection = open_database(path, options, cache_kib=options.reader_cache_kib)
         self._connection.execute("BEGIN")  # everything is seen as of the first look
 
-    def choose(self, numbers: Collection[int], since: float, until: float) -> Iterator[Hit]:
-        """Blocks between the times that may have one of the numbers, or all of them. Raises apsw.Error."""
+    def choose(self, numbers: frozenset[int], since: float, until: float) -> Iterator[Hit]:
+        """Blocks between the times that may have one of the numbers; all of them without any. Raises apsw.Error."""
         rows: Iterable[Any] = self._connection.execute(
-            "SELECT id, first, last, keys FROM block WHERE last >= ? AND first <= ?", (since, until)
+            "SELECT id, last, keys FROM block WHERE last >= ? AND first <= ?", (since, until)
         )
-        for row, first, last, keys in rows:
-            if holds(keys, numbers):
-                yield Hit(self._path, row, first, last)
+        for row, last, keys in rows:
+            found = among(keys, numbers)
+            if found or not numbers:
+                yield Hit(self._path, row, last, found)
 
-    def data(self, hit: Hit) -> bytes:
-        """The block's octets. Raises apsw.Error."""
-        found: bytes = self._connection.execute("SELECT data FROM block WHERE id = ?", (hit.id,)).get
-        return found
+    def events(self, hit: Hit) -> Events:
+        """The block's events. Raises apsw.Error, ValueError."""
+        return Events(self._connection.execute("SELECT data FROM block WHERE id = ?", (hit.id,)).get)
 
     def close(self) -> None:
         """Close."""

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, datetime
 
 import apsw
 
 from postroom.store.api.events import EventQuery, Life, key, keys_of
 from postroom.store.embedded.database import OpenOptions
-from postroom.store.embedded.events_block import number, unpack
+from postroom.store.embedded.events_block import Events, number
 from postroom.store.embedded.events_file import EventsReader, Hit
 from postroom.values.told import Told
 
 _DAY = 86400.0
 _LATE = 60.0  # an event may be written a little after the day it belongs to
-_BLOCKS = 64  # decoded blocks that are kept
+_BLOCKS = 200  # opened blocks that are kept: 30 MB
 
 
 class Search:
@@ -32,7 +32,7 @@ class Search:
         self._days = days
         self._options = options
         self._readers: dict[str, EventsReader] = {}
-        self._decoded: dict[tuple[str, int], list[Told]] = {}
+        self._decoded: dict[tuple[str, int], Events] = {}
 
     def close(self) -> None:
         """Close what was opened."""
@@ -53,14 +53,14 @@ class Search:
     def _newest(self, query: EventQuery) -> tuple[set[str], list[Told]]:
         """Ids of the newest lives with the word; and events with it that belong to no life."""
         word = key(query.word)
-        numbers = {number(word)} if word else set()
+        numbers = frozenset((number(word),)) if word else frozenset()
         times: dict[str, float] = {}
         alone: list[Told] = []
         for hits in self._by_day(numbers, query.since, query.until):
             for hit in hits:
                 if hit.last < self._cut(times, alone, query.limit):
                     break
-                for told in self._events(hit):
+                for told in self._events(hit, word):
                     if query.since <= told.time <= query.until and (not word or word in keys_of(told.fields)):
                         if told.id:
                             times[told.id] = max(told.time, times.get(told.id, 0.0))
@@ -78,19 +78,20 @@ class Search:
             return 0.0
         return heapq.nlargest(limit, [*times.values(), *(told.time for told in alone)])[-1]
 
-    def _whole(self, names: Collection[str]) -> dict[str, list[Told]]:
+    def _whole(self, names: Set[str]) -> dict[str, list[Told]]:
         """All events of these lives, in order."""
         found: dict[str, list[Told]] = {name: [] for name in names}
-        for hits in self._by_day({number(key(name)) for name in names}, 0.0, 1e18):
+        numbers = {number(key(name)): name for name in names}
+        for hits in self._by_day(frozenset(numbers), 0.0, 1e18):
             for hit in hits:
-                for told in self._events(hit):
-                    if told.id in found:
-                        found[told.id].append(told)
+                for one in hit.numbers:
+                    name = numbers[one]
+                    found[name] += [told for told in self._events(hit, name) if told.id == name]
         for events in found.values():
             events.sort(key=lambda told: told.time)
         return {name: events for name, events in found.items() if events}
 
-    def _by_day(self, numbers: Collection[int], since: float, until: float) -> Iterator[list[Hit]]:
+    def _by_day(self, numbers: frozenset[int], since: float, until: float) -> Iterator[list[Hit]]:
         """The blocks that may have one of the numbers, by day, the newest first."""
         for day, paths in self._days.items():
             start = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
@@ -109,12 +110,15 @@ class Search:
             reader = self._readers[path] = EventsReader(path, self._options)
         return reader
 
-    def _events(self, hit: Hit) -> list[Told]:
+    def _events(self, hit: Hit, word: str) -> list[Told]:
+        """Events of the block that contain the word, and perhaps others; none of a block that is damaged."""
         place = hit.path, hit.id
-        if place not in self._decoded:
-            if len(self._decoded) >= _BLOCKS:
-                self._decoded.clear()
-            self._decoded[place] = []
-            with contextlib.suppress(apsw.Error, ValueError):
-                self._decoded[place] = unpack(self._reader(hit.path).data(hit))
-        return self._decoded[place]
+        try:
+            events = self._decoded.get(place)
+            if events is None:
+                events = self._reader(hit.path).events(hit)
+                if len(self._decoded) < _BLOCKS:
+                    self._decoded[place] = events
+            return list(events.containing(word))
+        except (apsw.Error, ValueError):
+            return []

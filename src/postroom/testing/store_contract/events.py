@@ -16,7 +16,7 @@ def _tell(store: Store, at: float, number: int, **fields: object) -> None:
     """The usual two events of a message."""
     name = f"q{number}"
     told = {"queue_id": name, "sender": f"s{number}@far.test", "to": [f"R{number}@here.test", "all@here.test"]}
-    store.events.add(at, "message.accepted", {**told, "message_id": f"<M{number}@far.test>", **fields})
+    store.events.add(at, "message.accepted", {**told, "message_id": f"M{number}@far.test", **fields})
     store.events.add(at + 0.5, "message.delivered", {"queue_id": name, "recipient": f"r{number}@here.test", "uid": 1})
 
 
