@@ -7,7 +7,7 @@ import asyncio
 from imap_house import Client, House, fill, message, play, settle
 
 from postroom.mailbox.service import Account
-from postroom.store.api import Hint
+from postroom.store.api import Hint, MailboxInfo
 
 
 async def ann(house: House) -> Account:
@@ -19,6 +19,34 @@ async def ann(house: House) -> Account:
 async def two(house: House, count: int, mailbox: str = "INBOX") -> dict[str, Client]:
     await fill(await ann(house), mailbox, count)
     return {"1": await house.selected(mailbox), "2": await house.selected(mailbox)}
+
+
+async def inbox(house: House) -> MailboxInfo:
+    return await (await ann(house)).find("INBOX")
+
+
+async def arrives(house: House, number: int) -> None:
+    await fill(await ann(house), "INBOX", 1, first=number)
+
+
+async def expunge(client: Client, numbers: str) -> None:
+    await client.do(f"STORE {numbers} +FLAGS.SILENT (\\Deleted)")
+    await client.do("EXPUNGE")
+
+
+def opened(exists: int, uidvalidity: int, uidnext: int) -> str:
+    """What a SELECT says before its news, as lines of a conversation."""
+    lines = [
+        "FLAGS ...",
+        "OK [PERMANENTFLAGS ...",
+        f"{exists} EXISTS",
+        "0 RECENT",
+        "OK [UNSEEN 1] ...",
+        f"OK [UIDVALIDITY {uidvalidity}] ...",
+        f"OK [UIDNEXT {uidnext}] ...",
+        "OK [HIGHESTMODSEQ ...",
+    ]
+    return "\n        ".join(f"S: * {line}" for line in lines)
 
 
 async def test_flags_cross_over(house: House) -> None:
@@ -120,9 +148,8 @@ async def test_expunge_is_held_back_during_fetch_store_search(house: House) -> N
 
 async def test_new_mail_during_held_back_expunge(house: House) -> None:
     devices = await two(house, 3)
-    await devices["1"].do("STORE 1 +FLAGS.SILENT (\\Deleted)")
-    await devices["1"].do("EXPUNGE")
-    await fill(await ann(house), "INBOX", 1, first=4)
+    await expunge(devices["1"], "1")
+    await arrives(house, 4)
     await play(
         devices,
         """
@@ -144,9 +171,8 @@ async def test_new_mail_during_held_back_expunge(house: House) -> None:
 
 
 async def test_idle_hears_at_once(house: House) -> None:
-    devices = await two(house, 2)
     await play(
-        devices,
+        await two(house, 2),
         """
         C2: b1 IDLE
         S2: + idling
@@ -173,7 +199,7 @@ async def test_idle_hears_at_once(house: House) -> None:
 
 async def test_idle_starts_with_what_happened_before(house: House) -> None:
     devices = await two(house, 1)
-    await fill(await ann(house), "INBOX", 1, first=2)
+    await arrives(house, 2)
     await play(
         devices,
         """
@@ -216,9 +242,8 @@ async def test_hint_of_another_worker_is_enough(house: House) -> None:
 
 
 async def test_idle_deleted_mailbox(house: House) -> None:
-    devices = await two(house, 1, "Junk")
     await play(
-        devices,
+        await two(house, 1, "Junk"),
         """
         C1: a1 IDLE
         S1: + idling
@@ -299,40 +324,33 @@ async def test_qresync_highestmodseq_never_promises_too_much(house: House) -> No
     await client.do("ENABLE QRESYNC")
     await devices["1"].do("STORE 1 +FLAGS.SILENT (\\Deleted)")
     await client.do("NOOP")
-    before = (await (await ann(house)).find("INBOX")).modseq
+    before = (await inbox(house)).modseq
     await devices["1"].do("EXPUNGE")
     reply = await client.tagged("STORE 3 +FLAGS.SILENT (\\Seen)")
     assert reply.startswith("OK [HIGHESTMODSEQ")
     assert int(reply.split()[2].rstrip("]")) <= before
     reply = await client.tagged("NOOP")
-    after = (await (await ann(house)).find("INBOX")).modseq
+    after = (await inbox(house)).modseq
     assert reply.startswith(f"OK [HIGHESTMODSEQ {after}]")
 
 
 async def test_qresync_select(house: House) -> None:
     devices = await two(house, 6)
     client = devices["1"]
-    info = await (await ann(house)).find("INBOX")
+    info = await inbox(house)
     known = info.modseq
-    await client.do("STORE 2:3 +FLAGS.SILENT (\\Deleted)")
-    await client.do("EXPUNGE")
+    await expunge(client, "2:3")
     await client.do("UID STORE 5 +FLAGS.SILENT (\\Flagged)")
-    await fill(await ann(house), "INBOX", 1, first=7)
+    await arrives(house, 7)
     fresh = await house.login()
     assert (await fresh.tagged(f"SELECT INBOX (QRESYNC ({info.uidvalidity} {known}))")).startswith("BAD")
     await fresh.do("ENABLE QRESYNC")
+    told = opened(5, info.uidvalidity, 8)
     await play(
         fresh,
         f"""
         C: a1 SELECT INBOX (QRESYNC ({info.uidvalidity} {known}))
-        S: * FLAGS ...
-        S: * OK [PERMANENTFLAGS ...
-        S: * 5 EXISTS
-        S: * 0 RECENT
-        S: * OK [UNSEEN 1] ...
-        S: * OK [UIDVALIDITY {info.uidvalidity}] ...
-        S: * OK [UIDNEXT 8] ...
-        S: * OK [HIGHESTMODSEQ ...
+        {told}
         S: * VANISHED (EARLIER) 2:3
         S: * 3 FETCH (UID 5 FLAGS (\\Flagged) MODSEQ (...))
         S: * 5 FETCH (UID 7 FLAGS () MODSEQ (...))
@@ -344,40 +362,19 @@ async def test_qresync_select(house: House) -> None:
         S: a2 OK ...
         C: a3 SELECT INBOX (QRESYNC ({info.uidvalidity} {known} 1:2,5))
         S: * OK [CLOSED] ...
-        S: * FLAGS ...
-        S: * OK [PERMANENTFLAGS ...
-        S: * 5 EXISTS
-        S: * 0 RECENT
-        S: * OK [UNSEEN 1] ...
-        S: * OK [UIDVALIDITY {info.uidvalidity}] ...
-        S: * OK [UIDNEXT 8] ...
-        S: * OK [HIGHESTMODSEQ ...
+        {told}
         S: * VANISHED (EARLIER) 2
         S: * 3 FETCH (UID 5 FLAGS (\\Flagged) MODSEQ (...))
         S: a3 OK [READ-WRITE] ...
         C: a4 SELECT INBOX (QRESYNC ({info.uidvalidity} {known} 1:7 (1,3 1,5)))
         S: * OK [CLOSED] ...
-        S: * FLAGS ...
-        S: * OK [PERMANENTFLAGS ...
-        S: * 5 EXISTS
-        S: * 0 RECENT
-        S: * OK [UNSEEN 1] ...
-        S: * OK [UIDVALIDITY {info.uidvalidity}] ...
-        S: * OK [UIDNEXT 8] ...
-        S: * OK [HIGHESTMODSEQ ...
+        {told}
         S: * 3 FETCH (UID 5 FLAGS (\\Flagged) MODSEQ (...))
         S: * 5 FETCH (UID 7 FLAGS () MODSEQ (...))
         S: a4 OK [READ-WRITE] ...
         C: a5 SELECT INBOX (QRESYNC ({info.uidvalidity + 1} {known}))
         S: * OK [CLOSED] ...
-        S: * FLAGS ...
-        S: * OK [PERMANENTFLAGS ...
-        S: * 5 EXISTS
-        S: * 0 RECENT
-        S: * OK [UNSEEN 1] ...
-        S: * OK [UIDVALIDITY {info.uidvalidity}] ...
-        S: * OK [UIDNEXT 8] ...
-        S: * OK [HIGHESTMODSEQ ...
+        {told}
         S: a5 OK [READ-WRITE] ...
         C: a6 FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)
         S: a6 BAD ...
@@ -386,9 +383,8 @@ async def test_qresync_select(house: House) -> None:
 
 
 async def test_seen_by_reading_reaches_the_other_device(house: House) -> None:
-    devices = await two(house, 2)
     await play(
-        devices,
+        await two(house, 2),
         """
         C2: b1 IDLE
         S2: + idling
@@ -453,8 +449,7 @@ async def test_slow_reader_holds_up_only_itself(house: House) -> None:
 async def test_saved_result_forgets_the_expunged(house: House) -> None:
     devices = await two(house, 4)
     await devices["1"].do("SEARCH RETURN (SAVE) UID 2:3")
-    await devices["2"].do("STORE 2 +FLAGS.SILENT (\\Deleted)")
-    await devices["2"].do("EXPUNGE")
+    await expunge(devices["2"], "2")
     await devices["1"].do("NOOP")
     await play(
         devices["1"],
@@ -476,7 +471,7 @@ async def test_vanished_earlier_leaves_out_what_is_still_counted(house: House) -
     devices = await two(house, 4)
     client = devices["2"]
     await client.do("ENABLE QRESYNC")
-    known = (await (await ann(house)).find("INBOX")).modseq
+    known = (await inbox(house)).modseq
     await devices["1"].do("STORE 2 +FLAGS.SILENT (\\Deleted)")
     client.driver.session.news = False
     await devices["1"].do("EXPUNGE")
