@@ -15,10 +15,10 @@ import tempfile
 import time
 from array import array
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import uvloop
+from msgspec.structs import replace
 
 from postroom.store.api import (
     AccountStore,

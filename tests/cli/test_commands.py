@@ -11,9 +11,12 @@ from typing import Any
 
 import click
 import pytest
+from msgspec.structs import replace
 
 from postroom.cli.main import COMMANDS, root
+from postroom.store.api import Attempt, NewEntry, NewRecipient
 from postroom.store.embedded import EmbeddedStore
+from postroom.values.content import Content
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -316,6 +319,39 @@ def test_an_empty_queue(postroom: Any, site: Path) -> None:
     assert postroom("queue", "retry", "--state", "held").code == 2
     assert postroom("queue", "list", "--older-than", "soon").code == 2
     assert postroom("queue", "list", "--state", "gone").code == 2
+
+
+def test_queue_shows_dates_tries_and_other_ways(postroom: Any, site: Path) -> None:
+    async def fill() -> None:
+        store = EmbeddedStore(str(site / "data"), 0)
+        recipients = (
+            NewRecipient(address="b@far.test", route="remote"),
+            NewRecipient(address="c@x.test", route="remote"),
+        )
+        new = NewEntry(
+            id="one", sender="ann@example.org", recipients=recipients, content=Content.of(b"x"), received=1.0
+        )
+        kept = await store.queue.accept(new)
+        tried = replace(kept.recipients[0], attempts=1, history=(Attempt(5.0, "4.2.2", "mx.far.test said: 452 full"),))
+        await store.queue.update("one", [tried])
+        await store.queue.accept(replace(new, id="two", release=4_000_000_000.0, tls="required"))
+        await store.close()
+
+    asyncio.run(fill())
+    assert "scheduled" in postroom("queue", "list", "two").out
+    shown = postroom("queue", "show", "two").out
+    assert "not before" in shown
+    assert "REQUIRETLS" in shown
+    assert "452 full" in postroom("queue", "show", "one").out
+    assert len(postroom("queue", "list", "--limit", "1", "--json").json["entries"]) == 1
+    assert postroom("queue", "reroute", "--domain", "far.test", "--to", "mx.other.test:x").code == 2
+    assert postroom("queue", "reroute", "one", "--domain", "far.test", "--to", "mx.other.test:2525").code == 0
+    entry = postroom("queue", "list", "one", "--json").json["entries"][0]
+    assert [each["nexthop"] for each in entry["recipients"]] == ["mx.other.test:2525", ""]
+    assert entry["recipients"][0]["tries"] == [{"at": 5.0, "status": "4.2.2", "reply": "mx.far.test said: 452 full"}]
+    assert "goes by" in postroom("queue", "show", "one").out
+    assert postroom("queue", "flush", "--json").json["changed"] == 2
+    assert postroom("queue", "list", "two", "--json").json["entries"][0]["recipients"][0]["next_try"] == 4_000_000_000.0
 
 
 def test_check(postroom: Any, ann: str, site: Path) -> None:

@@ -289,11 +289,11 @@ async def test_without_a_smart_host_remote_mail_waits_with_a_reason_and_local_ma
 async def test_commands_act_on_what_waits(house: House) -> None:
     number = await house.send("x@far.test", "y@far.test", peer=USER)
     await house.settled()
-    admin = Administration(house.store.queue, house.clock)
+    admin = Administration(house.store.queue)
     assert [entry.id for entry in await admin.list(QueueFilter(domain="far.test"))] == [number]
     assert await admin.hold(QueueFilter(recipient="x@")) == 1
     house.clock.time += 10
-    assert await admin.flush() == 1
+    assert await admin.retry(QueueFilter()) == 1
     await house.again(0)
     assert [(each.state.value, each.attempts) for each in await house.waiting()] == [("held", 1), ("waiting", 2)]
     assert await admin.release(QueueFilter(ids=(number,))) == 1

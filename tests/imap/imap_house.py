@@ -217,7 +217,7 @@ async def settle(*clients: Client) -> None:
     quiet = 0
     for _ in range(10_000):
         await asyncio.sleep(0)
-        busy = any(client.driver._task is not None or client.driver._wake_due for client in clients)
+        busy = any(client.driver._work is not None or client.driver._wake_due for client in clients)
         quiet = 0 if busy else quiet + 1
         if quiet > 3:
             return

@@ -437,7 +437,7 @@ async def test_slow_reader_holds_up_only_itself(house: House) -> None:
     first = len(await slow.say("a1 FETCH 1:* (ENVELOPE)"))
     assert await quick.do("NOOP") == []
     assert slow.hear() == b""
-    assert slow.driver._task is not None
+    assert slow.driver._work is not None
     slow.link.choke.set()
     slow.link.choke = None
     await settle(slow)

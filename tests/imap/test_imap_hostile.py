@@ -184,8 +184,8 @@ async def test_flood_of_commands_lets_others_in(house: House) -> None:
     flooding, other = await house.login(), await house.login()
     flooding.driver.received(b"".join(b"f%d NOOP\r\n" % number for number in range(20_000)))
     assert await other.do("NOOP") == []
-    assert flooding.driver._task is not None  # still at it, in turns
-    while flooding.driver._task is not None:  # noqa: ASYNC110
+    assert flooding.driver._work is not None  # still at it, in turns
+    while flooding.driver._work is not None:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert flooding.hear().count(b" OK Noop completed\r\n") == 20_000
 
@@ -202,7 +202,7 @@ async def test_who_asks_and_does_not_read_waits(house: House) -> None:
     assert client.link.paused
     client.link.choke.set()
     client.link.choke = None
-    while client.driver._task is not None:  # noqa: ASYNC110
+    while client.driver._work is not None:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert client.hear().endswith(b"z OK Noop completed\r\n")
     assert not client.link.paused

@@ -199,7 +199,7 @@ def test_reader_who_does_not_read_costs_bounded_memory(run: Any) -> None:
         await account.append(info.id, [Incoming(content=Content.of(large)) for _ in range(4)])
         sock = await asyncio.to_thread(ask, server)
         connection = await _found(server)
-        while connection._task is None or not connection._link._choked:  # noqa: ASYNC110
+        while connection._work is None or not connection._link._choked:  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert connection._link._transport.get_write_buffer_size() < 2_000_000
         with_other = await asyncio.to_thread(_login_logout, server)

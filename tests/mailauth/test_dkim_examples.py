@@ -99,7 +99,7 @@ def test_rfc_6376():
     assert (result.result, result.domain, result.selector) == ("pass", "example.com", "brisbane")
     assert result.identity == "joe@football.example.com"
     assert result.key_bits == 1024
-    assert result.trusted
+    assert result.verified
 
 
 def test_rfc_8463():

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from postroom.queue.ids import Ids
 from postroom.queue.outcome import Kind, Outcome
@@ -229,7 +230,7 @@ async def test_held_mail_rests_and_released_mail_is_taken_up() -> None:
     house = House()
     entry = await house.accept()
     await house.settle_last(Kind.DEFERRED, "4.2.2", "full")
-    admin = Administration(house.store, house.clock)
+    admin = Administration(house.store)
     assert await admin.hold(QueueFilter(ids=(entry.id,))) == 1
     house.clock.time += 40_000
     async with Running(house):
@@ -249,12 +250,13 @@ async def test_held_mail_rests_and_released_mail_is_taken_up() -> None:
 
 async def test_flush_tries_everything_now() -> None:
     from postroom.queue.administration import Administration
+    from postroom.store.api import QueueFilter
 
     house = House()
     await house.accept()
     await house.settle_last(Kind.DEFERRED, "4.2.2", "full")
     async with Running(house):
-        assert await Administration(house.store, house.clock).flush() == 1
+        assert await Administration(house.store).retry(QueueFilter()) == 1
         house.queue.poke()
         await turn()
         assert len(house.given) == 2
@@ -495,3 +497,33 @@ async def test_large_mail_in_memory_counts_by_its_octets() -> None:
     for _ in range(600):
         await house.accept(REMOTE, size=64 * 1024)
     assert 500 <= len(house.given) <= 513
+
+
+async def test_mail_with_a_date_waits_for_it_and_lives_from_then_on() -> None:
+    house = House()
+    date = house.clock.time + 100_000
+    entry = await house.queue.accept(replace(house.new(REMOTE), release=date))
+    assert house.given == []
+    async with Running(house):
+        assert house.given == []
+        house.clock.time = date
+        house.queue.poke()
+        await turn()
+        assert len(house.given) == 1
+        await house.settle_last(Kind.DEFERRED, "4.2.2", "full")
+    kept = house.stored(entry)
+    assert kept.next_try == date + 300
+    assert house.reports.made == []  # it is not late yet
+
+
+async def test_the_last_tries_are_remembered() -> None:
+    house = House()
+    entry = await house.accept(REMOTE)
+    for number in range(12):
+        await house.settle_last(Kind.DEFERRED, "4.2.2", f"full {number}", remote="mx.far.test")
+        recipient = house.stored(entry)
+        house.given.append((house.store.kept[entry.id], [recipient]))
+        house.clock.time += 10
+    history = house.stored(entry).history
+    assert [each.reply for each in history] == [f"mx.far.test said: full {number}" for number in range(2, 12)]
+    assert (history[-1].status, history[-1].at) == ("4.2.2", house.clock.time - 10)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 from relay_house import House, Zone, until
 
 from postroom.config import OutgoingTls, Route, Source
@@ -226,6 +227,15 @@ async def test_routes_of_single_domains(start: Start) -> None:
         "RCPT TO:<y@deep.far.test>",
         "RCPT TO:<z@mx.test>",
     ]
+
+
+async def test_an_administrator_sends_mail_another_way(start: Start) -> None:
+    first, second = await start(), await start()
+    house = House(first, zone((10, "a.test", "127.0.0.2")))
+    entry = house.entry("x@far.test", "y@far.test")
+    rerouted = replace(entry.recipients[1], nexthop=f"127.0.0.3:{second.port}")
+    house.relay.take(entry, (entry.recipients[0], rerouted))
+    assert [each.remote for each in await house.queue.until(2)] == ["a.test", "127.0.0.3"]
 
 
 async def test_mail_leaves_from_the_addresses_of_its_domain(start: Start) -> None:

@@ -373,6 +373,9 @@ class Deadlines:
     def deadline(self, seconds: float) -> None:
         self.armed.append(seconds)
 
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
     def send_now(self, data: bytes) -> None:
         self.said += data
         self.spoke.set()

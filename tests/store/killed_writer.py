@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import sys
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from postroom.store.api import DeliveredAlready, RecipientState
 from postroom.store.embedded import EmbeddedStore

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec import structs
 from store_house import STRICT, must_be_sound
 
 from postroom.store.api import (
@@ -129,7 +130,7 @@ async def test_left_over_slots_are_adopted(tmp_path: Path) -> None:
         assert [(entry.id, entry.slot) for entry in await store.queue.due(9999.0)] == [("q1", 0), ("q2", 0)]
         assert await store.adopt(1) == 0
         for entry in await store.queue.due(9999.0):
-            done = [replace(item, state=RecipientState.DELIVERED) for item in entry.recipients]
+            done = [structs.replace(item, state=RecipientState.DELIVERED) for item in entry.recipients]
             await store.queue.update(entry.id, done)
     assert list((tmp_path / "queue" / "bodies").iterdir()) == []
     await must_be_sound(tmp_path)
@@ -190,7 +191,7 @@ async def test_large_bodies_are_linked_not_copied(tmp_path: Path) -> None:
             done = await account.append(inbox.id, [message(entry.content)], delivery=("q", name))
             inodes.add(os.stat((await account.content(rows(done.snapshot)[0].message)).path).st_ino)
         assert len(inodes) == 1
-        await store.queue.update("q", [replace(entry.recipients[0], state=RecipientState.DELIVERED)])
+        await store.queue.update("q", [structs.replace(entry.recipients[0], state=RecipientState.DELIVERED)])
         assert not Path(entry.content.path).exists()  # noqa: ASYNC240
         content = await account.content(1)
         assert content.read() == b"Received: by test\r\n" + LARGE

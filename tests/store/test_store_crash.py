@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from store_house import STRICT
 
 from postroom.store.api import (
@@ -64,7 +65,7 @@ async def accept(store: EmbeddedStore, promises: Promises) -> None:
 
 async def finish(store: EmbeddedStore, promises: Promises) -> None:
     for entry in await store.queue.due(9999.0):
-        done = [replace(item, state=RecipientState.DELIVERED) for item in entry.recipients]
+        done = [structs.replace(item, state=RecipientState.DELIVERED) for item in entry.recipients]
         if entry.id == "old2":
             await store.queue.update(entry.id, done)
             promises.finished.add(entry.id)
@@ -91,7 +92,7 @@ async def deliver(store: EmbeddedStore, promises: Promises) -> None:
         with suppress(DeliveredAlready):
             await account.append(inbox.id, [message(entry.content)], delivery=key)
         promises.delivered.append(key)
-        done = [replace(item, state=RecipientState.DELIVERED) for item in entry.recipients]
+        done = [structs.replace(item, state=RecipientState.DELIVERED) for item in entry.recipients]
         store.queue.finish(entry.id, done)
 
 

@@ -191,7 +191,7 @@ def dkim(message: str, now: int | None, **options: Any) -> None:
         if number > 1:
             click.echo()
         pairs = [
-            ("result", one.result if one.trusted or one.result != "pass" else f"{one.result}, but not to be relied on"),
+            ("result", one.result),
             ("because", one.reason),
             ("key", f"{one.algorithm}, {one.key_bits} bits" if one.key_bits else ""),
         ]
@@ -203,7 +203,7 @@ def dkim(message: str, now: int | None, **options: Any) -> None:
 @click.option("--time", "now", type=int, help="Unix seconds to check expiry at [default: now].")
 @_asked_of
 def arc(message: str, now: int | None, **options: Any) -> None:
-    """Which servers passed this message on, and what did they vouch for? (RFC 8617)"""
+    """Who passed this message on, and do the seals hold? (RFC 8617)"""
     import time
 
     from postroom.cli.explain_message import read_message
@@ -227,7 +227,7 @@ def arc(message: str, now: int | None, **options: Any) -> None:
 @_session
 @_asked_of
 def dmarc(message: str | None, **options: Any) -> None:
-    """Is the domain in From proven, and what does its owner ask for? (RFC 9989)
+    """Is From proven, and what does its owner want? (RFC 9989)
 
     From a message, SPF and DKIM are checked first; without one, give --domain and the results.
     """

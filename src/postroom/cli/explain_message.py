@@ -110,5 +110,4 @@ async def proofs_of(message: tuple[bytes, bytes], facts: Facts | None, dns: Dns)
         found = await spf.check(dns, facts.ip, facts.helo, facts.sender or "", now=int(time.time()))
         by_spf = Identifier(found.result, found.domain)
     dkims = await signatures_of(message, dns)
-    # a signature that leaves some of the body open proves nothing to a reader
-    return Proofs(domain, by_spf, tuple(Identifier(one.assessed, one.domain) for one in dkims))
+    return Proofs(domain, by_spf, tuple(Identifier(one.result, one.domain) for one in dkims))

@@ -33,7 +33,7 @@ COMMANDS = {
     "trace": ("trace", "Say what became of a message."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
     "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc."),
-    "queue": ("queue", "Mail on its way: list, show, retry, hold, release, drop, flush."),
+    "queue": ("queue", "Mail on its way: list, show, retry, hold, release, reroute, drop, flush."),
 }
 
 EPILOG = """\b

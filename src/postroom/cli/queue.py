@@ -6,7 +6,8 @@ The same filters everywhere: entry ids, --sender, --recipient, --domain, --state
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -14,9 +15,12 @@ import click
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, moment, octets, record, say, table
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
-from postroom.store.api import Entry, QueueFilter, RecipientState
+from postroom.queue.administration import USUAL, Administration
+from postroom.store.api import Entry, NotFound, QueueFilter, Recipient, RecipientState
 
 F = TypeVar("F", bound=Callable[..., Any])
+Act = Callable[[Administration], Awaitable[int]]
+_TLS = {"required": "demanded all the way (REQUIRETLS)", "optional": "as well as it goes (TLS-Required: No)"}
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -70,6 +74,8 @@ def _plain(entry: Entry) -> dict[str, Any]:
         "received": entry.received,
         "size": entry.size,
         "worker": entry.slot,
+        "release": entry.release or None,
+        "tls": entry.tls,
         "recipients": [
             {
                 "address": one.address,
@@ -78,6 +84,9 @@ def _plain(entry: Entry) -> dict[str, Any]:
                 "attempts": one.attempts,
                 "next_try": one.next_try,
                 "last_reply": one.last_reply,
+                "nexthop": one.nexthop,
+                "forwarded_for": one.forwarder,
+                "tries": [{"at": each.at, "status": each.status, "reply": each.reply} for each in one.history],
             }
             for one in entry.recipients
         ],
@@ -86,25 +95,33 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 async def _entries(site: Site, which: QueueFilter) -> list[Entry]:
     async with open_store(site) as store:
-        return await store.queue.entries(which)
+        return await Administration(store.queue).list(which)
+
+
+def _state(entry: Entry, one: Recipient) -> str:
+    """In one word; what has a date (FUTURERELEASE) is neither late nor in trouble."""
+    scheduled = entry.release and not one.attempts and one.state is RecipientState.WAITING
+    return "scheduled" if scheduled else str(one.state)
 
 
 async def _one(site: Site, entry: str) -> tuple[Entry, str]:
     """An entry, and the login that handed it in ("" for mail from outside)."""
     async with open_store(site) as store:
-        found = await store.queue.entries(QueueFilter(ids=(entry,)))
-        if not found:
-            raise CommandFailed(Exit.NOT_FOUND, f"no message {entry} in the queue", "See: postroom queue list")
-        account = found[0].account
+        try:
+            found = await Administration(store.queue).show(entry)
+        except NotFound as fault:
+            raise CommandFailed(Exit.NOT_FOUND, str(fault), "See: postroom queue list") from None
+        account = found.account
         row = await store.directory.account(account) if account else None
-        return found[0], row.login if row else account
+        return found, row.login if row else account
 
 
 @command.command("list")
+@click.option("--limit", type=click.IntRange(1), help="Show the oldest so many. [all]")
 @_filters
-def list_(as_json: bool, config_file: str | None, **options: Any) -> None:
+def list_(as_json: bool, config_file: str | None, limit: int | None, **options: Any) -> None:
     """List messages that wait or are held, oldest first."""
-    entries = run(_entries(find_site(config_file), _which(options)))
+    entries = run(_entries(find_site(config_file), replace(_which(options), limit=limit)))
     if as_json:
         emit_json(entries=[_plain(entry) for entry in entries])
         return
@@ -115,7 +132,7 @@ def list_(as_json: bool, config_file: str | None, **options: Any) -> None:
             octets(entry.size),
             f"<{entry.sender}>",
             one.address,
-            one.state,
+            _state(entry, one),
             one.attempts,
             moment(one.next_try) if one.state is RecipientState.WAITING else "-",
             one.last_reply or "-",
@@ -149,32 +166,36 @@ def show(**options: Any) -> None:
         ("from", f"<{entry.sender}>"),
         ("received", moment(entry.received)),
         ("size", octets(entry.size)),
+        *([("not before", moment(entry.release))] if entry.release else []),
+        *([("TLS", _TLS[entry.tls])] if entry.tls else []),
         ("handed in by", f"{login} at {entry.peer}" if login else entry.peer or "this server"),
     ])  # fmt: skip
     for one in entry.recipients:
         click.echo()
         record([
             ("to", one.address),
-            ("state", one.state),
+            ("state", _state(entry, one)),
+            *([("forwarded for", one.forwarder)] if one.forwarder else []),
+            *([("goes by", one.nexthop)] if one.nexthop else []),
             ("tries", one.attempts),
             ("next try", moment(one.next_try) if one.state is RecipientState.WAITING else "-"),
             ("last reply", one.last_reply or "-"),
+            *[("" if number else "history", f"{moment(each.at)}  {each.reply}") for number, each in
+              enumerate(one.history)],
         ])  # fmt: skip
     if options["header"]:
         head = entry.content.read(0, 65536).partition(b"\r\n\r\n")[0]
         click.echo("\n" + head.decode("utf-8", "replace").replace("\r\n", "\n"))
 
 
-async def _change(site: Site, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
+async def _change(site: Site, act: Act) -> int:
     async with open_store(site) as store:
-        return await store.queue.change(which, state, next_try)
+        return await act(Administration(store.queue))
 
 
-def _apply(options: dict[str, Any], state: RecipientState | None, next_try: float | None, done: str) -> None:
-    site = find_site(options.pop("config_file"))
-    as_json = options.pop("as_json")
-    options.pop("yes", None)
-    changed = run(_change(site, _which(options), state, next_try))
+def _apply(options: dict[str, Any], act: Act, done: str) -> None:
+    site, as_json = find_site(options["config_file"]), options["as_json"]
+    changed = run(_change(site, act))
     poke(site, "queue")
     if as_json:
         emit_json(changed=changed)
@@ -197,8 +218,8 @@ def retry(**options: Any) -> None:
     _need_choice(options, "retry")
     if options["state"] == RecipientState.HELD:
         raise click.UsageError("Held messages are not tried; let them go on with: postroom queue release.")
-    options["state"] = RecipientState.WAITING
-    _apply(options, None, 0.0, "will be tried now")
+    which = _which(options)
+    _apply(options, lambda queue: queue.retry(which), "will be tried now")
 
 
 @command.command()
@@ -206,7 +227,8 @@ def retry(**options: Any) -> None:
 def hold(**options: Any) -> None:
     """Keep messages from being tried until they are released."""
     _need_choice(options, "hold")
-    _apply(options, RecipientState.HELD, None, "held; undo: postroom queue release")
+    which = _which(options)
+    _apply(options, lambda queue: queue.hold(which), "held; undo: postroom queue release")
 
 
 @command.command()
@@ -214,7 +236,27 @@ def hold(**options: Any) -> None:
 def release(**options: Any) -> None:
     """Let held messages go on."""
     _need_choice(options, "release")
-    _apply(options, RecipientState.WAITING, 0.0, "released")
+    which = _which(options)
+    _apply(options, lambda queue: queue.release(which), "released")
+
+
+@command.command()
+@click.option("--to", "place", required=True, metavar="PLACE", help="HOST, HOST:PORT, mx, or usual (as configured).")
+@_filters
+def reroute(place: str, **options: Any) -> None:
+    """Send messages another way: to a host, by MX, or as configured."""
+    _need_choice(options, "reroute")
+    _check_place(place)
+    which = _which(options)
+    _apply(options, lambda queue: queue.reroute(which, place), f"rerouted to {place}")
+
+
+def _check_place(place: str) -> None:
+    host, colon, port = place.rpartition(":")
+    if colon and "]" not in port and (not port.isdigit() or not 0 < int(port) < 65536):
+        raise click.BadParameter(f"{port!r} is no port", param_hint="--to")
+    if not (host or place).strip("[]") or " " in place:
+        raise click.BadParameter(f"write HOST, HOST:PORT, mx or {USUAL}", param_hint="--to")
 
 
 @command.command()
@@ -223,20 +265,20 @@ def release(**options: Any) -> None:
 def drop(**options: Any) -> None:
     """Remove messages for good, telling nobody."""
     _need_choice(options, "drop")
-    site = find_site(options["config_file"])
-    found = run(_entries(site, _which(options)))
+    which = _which(options)
+    found = run(_entries(find_site(options["config_file"]), which))
     if found:
         confirm(f"Remove {len(found)} message(s) for good? Their senders are not told.", yes=options["yes"])
-    _apply(options, RecipientState.DROPPED, None, "removed")
+    _apply(options, lambda queue: queue.drop(which), "removed")
 
 
 @command.command()
 @json_option
 @config_option
 def flush(**options: Any) -> None:
-    """Try everything that waits now; what is held stays held."""
+    """Try everything that waits now; what is held or has a date stays."""
     site = find_site(options["config_file"])
-    changed = run(_change(site, QueueFilter(state=RecipientState.WAITING), None, 0.0))
+    changed = run(_change(site, lambda queue: queue.retry(QueueFilter())))
     poke(site, "queue")
     if options["as_json"]:
         emit_json(changed=changed)

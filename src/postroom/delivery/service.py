@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -21,7 +21,7 @@ from postroom.mailbox.service import Account, Mailboxes
 from postroom.message.index import IndexLimits, MessageIndex
 from postroom.message.index import index as index_message
 from postroom.message.parts import shifted
-from postroom.net.drive import when_done
+from postroom.net.drive import drive
 from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import (
     AccountRow,
@@ -96,19 +96,7 @@ class Delivery:
         self._called = False
         while self._pending and self._running < AT_ONCE:
             self._running += 1
-            self._advance(self._work())
-
-    def _advance(self, work: Coroutine[Any, Any, None]) -> None:
-        """Go on with deliveries, to their end or until they wait (net.drive)."""
-        try:
-            waited = work.send(None)
-        except StopIteration:
-            self._finished()
-        except BaseException:
-            self._finished()
-            raise
-        else:
-            when_done(waited, lambda _: self._advance(work))
+            drive(self._work())
 
     def _finished(self) -> None:
         self._running -= 1
@@ -131,14 +119,17 @@ class Delivery:
 
     async def _work(self) -> None:
         """Deliver entry after entry until none is left."""
-        while self._pending:
-            entry, recipients = self._pending.popleft()
-            job = _Job(entry, self._limits)
-            if len(recipients) == 1:
-                outcomes = [await self._deliver(job, recipients[0])]
-            else:
-                outcomes = await self._side_by_side(job, recipients)
-            await self._queue.settle(entry, outcomes)
+        try:
+            while self._pending:
+                entry, recipients = self._pending.popleft()
+                job = _Job(entry, self._limits)
+                if len(recipients) == 1:
+                    outcomes = [await self._deliver(job, recipients[0])]
+                else:
+                    outcomes = await self._side_by_side(job, recipients)
+                await self._queue.settle(entry, outcomes)
+        finally:
+            self._finished()
 
     async def _side_by_side(self, job: _Job, recipients: Sequence[Recipient]) -> list[Outcome]:
         """Several accounts at once, for their commits wait for the disk."""

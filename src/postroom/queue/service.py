@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from postroom.queue.outcome import Kind, Outcome
 from postroom.queue.reports import Reports, wanted
 from postroom.queue.schedule import Schedule
-from postroom.store.api import Entry, NewEntry, QueueStore, Recipient, RecipientState, StoreError
+from postroom.store.api import Attempt, Entry, NewEntry, QueueStore, Recipient, RecipientState, StoreError
 from postroom.values.clock import Clock
 from postroom.values.refusal import Refusal
 
 #: what one route holds in memory before further mail stays in the store until there is room
 MOST_ENTRIES = 1000
 MOST_OCTETS = 32 * 1024 * 1024
+#: tries of a recipient that are remembered in words
+MOST_ATTEMPTS = 10
 _BATCH = 100  # entries read from the store at once
 _AFTER_FAULT = 5.0  # seconds until the store is asked again when it could not answer
 _LOOK_AGAIN = 15.0  # seconds at most between two looks into the store while something is being worked on
@@ -113,7 +117,10 @@ class Queue:
             peer=entry.peer,
             **(entry.told or {}),
         )
-        self._dispatch(kept, None)
+        if kept.release > kept.received and kept.release > self._clock.now():
+            self._at(kept.release)
+        else:
+            self._dispatch(kept, None)
         return kept
 
     # the work of others
@@ -186,7 +193,7 @@ class Queue:
         """The recipient's new record, and the kind of report its sender gets, "" for none."""
         recipient, kind = outcome.recipient, outcome.kind
         line = f"{outcome.remote} said: {outcome.reply}" if outcome.remote else outcome.reply
-        if kind is Kind.DEFERRED and not self._schedule.expired(now, entry.received):
+        if kind is Kind.DEFERRED and not self._schedule.expired(now, entry.since):
             return self._deferred(entry, outcome, line, now)
         if kind is Kind.DEFERRED:
             name, state, report = "message.expired", RecipientState.BOUNCED, "failed"
@@ -214,13 +221,16 @@ class Queue:
             attempts=attempts,
             last_reply=line,
             delay_told=recipient.delay_told,
+            forwarder=recipient.forwarder,
+            nexthop=recipient.nexthop,
+            history=recipient.history,
         )
         return done, report if not outcome.reported and wanted(recipient, report) else ""
 
     def _deferred(self, entry: Entry, outcome: Outcome, line: str, now: float) -> tuple[Recipient, str]:
         schedule, recipient = self._schedule, outcome.recipient
         attempts = recipient.attempts + 1
-        at = schedule.next_try(now, entry.received, attempts, local=recipient.route == "local")
+        at = schedule.next_try(now, entry.since, attempts, local=recipient.route == "local")
         self._event(
             "message.deferred",
             queue_id=entry.id,
@@ -232,13 +242,14 @@ class Queue:
             **_place(outcome),
         )
         self._at(at)
-        late = not recipient.delay_told and schedule.late(now, entry.received)
+        late = not recipient.delay_told and schedule.late(now, entry.since)
         waiting = replace(
             recipient,
             attempts=attempts,
             next_try=at,
             last_reply=line,
             delay_told=recipient.delay_told or late,
+            history=(*recipient.history[1 - MOST_ATTEMPTS :], Attempt(now, outcome.status, line)),
         )
         return waiting, "delayed" if late and wanted(recipient, "delayed") else ""
 
@@ -250,7 +261,7 @@ class Queue:
                 # RFC 5321 6.1: no report about a report. Its event is all that remains of it.
                 self._event("report.dropped", queue_id=entry.id, reason=f"{kind}, but it has no sender")
                 continue
-            until = entry.received + self._schedule.lifetime
+            until = entry.since + self._schedule.lifetime
             report = await self._reports.report(self.new_id(), entry, kind, outcomes, until)
             if report is None:
                 self._event("report.dropped", queue_id=entry.id, reason=f"{kind}, but the sender is unknown here")

@@ -208,7 +208,7 @@ class Connection:
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone."""
         if self._session.secure and self._link.tls is None:
-            self.handshake_failed = str(reason) if reason else "the server closed the connection"
+            self.handshake_failed = str(reason or "") or "the server closed the connection"
             self._lost(f"the TLS handshake failed ({self.handshake_failed})")
         else:
             self._lost(f"the connection was lost ({reason})" if reason else "the server closed the connection")

@@ -68,13 +68,14 @@ class Relay:
         if self._stopping:
             self._queue.give_back(entry, recipients)
             return
-        groups: dict[str, list[Recipient]] = {}
+        groups: dict[tuple[str, str], list[Recipient]] = {}
         for recipient in recipients:
-            groups.setdefault(recipient.address.rpartition("@")[2].lower(), []).append(recipient)
+            domain = recipient.address.rpartition("@")[2].lower()
+            groups.setdefault((domain, recipient.nexthop), []).append(recipient)
         origin = self._sources.of(entry.sender)
         together: dict[str, tuple[Destination, list[Recipient]]] = {}
-        for domain, some in groups.items():
-            hop = self._routes.find(domain)
+        for (domain, place), some in groups.items():
+            hop = self._routes.to(place, domain) if place else self._routes.find(domain)
             if hop is None:
                 self._run(self._without_route(entry, some))
                 continue

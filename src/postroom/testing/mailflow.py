@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from postroom.queue.outcome import Outcome
 from postroom.store.api import (
@@ -136,7 +137,13 @@ class FakeQueueStore:
             and (which.state is None or each.state is which.state)
         ]
 
-    async def change(self, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
+    async def change(
+        self,
+        which: QueueFilter,
+        state: RecipientState | None,
+        next_try: float | None,
+        nexthop: str | None = None,
+    ) -> int:
         count = 0
         for entry in list(self.kept.values()):
             matching = self._matching(entry, which)
@@ -144,7 +151,8 @@ class FakeQueueStore:
                 replace(
                     each,
                     state=each.state if state is None else state,
-                    next_try=each.next_try if next_try is None else next_try,
+                    next_try=each.next_try if next_try is None else max(next_try, entry.release),
+                    nexthop=each.nexthop if nexthop is None else nexthop,
                 )
                 for each in matching
             ]

@@ -1,4 +1,4 @@
-"""DKIM: verifying and signing (RFC 6376, 8301, 8463, 8616).
+"""DKIM: verifying and signing (RFC 6376, RFC 8301, RFC 8463, RFC 8616).
 
 DkimVerifier(header).body(chunk) … await .results(dns, now); sign(header, body digest, keys, now); SigningKey and
 generate_key for keys. The rest of the package is their inside.

@@ -8,10 +8,11 @@ Trusts nothing: at most MAX_SIGNATURES are tried, each costs one DNS name and on
 in a message makes this raise.
 Standards: RFC 6376 6, RFC 8301, RFC 8463, RFC 8601 2.7.1 (the words for results), RFC 8616 5.
 
-What a result is worth beyond the words of the standard:
-- A signature that leaves octets of the body uncovered (l=) may pass, but it says nothing about what a reader is shown
-  (RFC 6376 8.2): `trusted` is False and `assessed` is "policy", and only those two are meant for DMARC and display.
-  The same holds when there are more From fields than the signature covers (RFC 6376 8.15).
+What a result is worth:
+- A signature that holds but leaves octets of the body uncovered (l=) says nothing about what a reader is shown
+  (RFC 6376 8.2), and one that covers fewer From fields than there are says nothing about who is shown (RFC 6376 8.15).
+  The result of both is "policy" (RFC 8601 2.4), so neither helps DMARC; `verified` is still True, for those who ask
+  what RFC 6376 alone says.
 - A key in testing (t=y) changes no result; `testing` tells of it.
 On failure: never.
 """
@@ -42,8 +43,8 @@ _SHOWN_TOO = (b"content-transfer-encoding", b"list-unsubscribe", b"list-unsubscr
 class DkimResult:
     """One signature's result.
 
-    result: pass, fail, neutral, temperror or permerror (RFC 8601 2.7.1). domain, selector: A-labels, "" if
-    unreadable. identity: i= as written. key_bits: 0 when no key was found. fields: covered fields in lower case, as
+    result: pass, fail, policy, neutral, temperror or permerror (RFC 8601 2.7.1). verified: the signature itself holds,
+    as in pass and policy. domain, selector: A-labels, "" if unreadable. identity: i= as written. key_bits: 0 when no key was found. fields: covered fields in lower case, as
     h= lists them. exposed: fields a reader sees that stand more often in the message than they are covered.
     uncovered: octets of the canonical body that l= leaves out. mark: the first characters of b=, which tell
     signatures apart (RFC 6008 4). signed_at, expires: Unix seconds.
@@ -51,6 +52,7 @@ class DkimResult:
 
     result: str
     reason: str
+    verified: bool = False
     domain: str = ""
     selector: str = ""
     algorithm: str = ""
@@ -64,16 +66,6 @@ class DkimResult:
     signed_at: int | None = None
     expires: int | None = None
     steps: tuple[str, ...] = ()
-
-    @property
-    def trusted(self) -> bool:
-        """True when it passes and vouches for the whole body and every From field."""
-        return self.result == "pass" and not self.uncovered and "from" not in self.exposed
-
-    @property
-    def assessed(self) -> str:
-        """The result for Authentication-Results and DMARC: "policy" for a pass that is not trusted (RFC 8601 2.4)."""
-        return "policy" if self.result == "pass" and not self.trusted else self.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +170,19 @@ class DkimVerifier:
         exposed = exposed_fields(self._fields, signature)
         steps = [f"{signature.algorithm}, {signature.header_form}/{signature.body_form}, d={signature.domain}"]
         steps += outcome.steps
-        if uncovered:
-            steps.append(f"the last {uncovered} octets of the body are not covered (l=)")
         if exposed:
             steps.append(f"not covered: {', '.join(exposed)}")
+        result, reason, verified = outcome.result, outcome.reason, outcome.result == "pass"
+        if verified and uncovered:
+            result, reason = "policy", f"{reason}, but the last {uncovered} octets of the body are not covered (l=)"
+        elif verified and "from" in exposed:
+            result, reason = "policy", f"{reason}, but there are From fields that it does not cover"
+        if result != outcome.result:
+            steps.append(reason)
         return DkimResult(
-            outcome.result,
-            outcome.reason,
+            result,
+            reason,
+            verified=verified,
             domain=signature.domain,
             selector=signature.selector,
             algorithm=signature.algorithm,

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from postroom.servers.eager import run_eagerly
+from postroom.net.drive import Driven, drive
 from postroom.servers.imap import append, dispatch
 from postroom.servers.imap.pace import TURN_SECONDS
 from postroom.servers.imap.session import Session
@@ -45,12 +45,11 @@ class ImapConnection:
         "_inside",
         "_leaving",
         "_link",
-        "_paused",
         "_service",
         "_still",
-        "_task",
         "_upgraded",
         "_wake_due",
+        "_work",
         "_working",
         "session",
     )
@@ -58,9 +57,9 @@ class ImapConnection:
     def __init__(self, service: ImapService, link: Link, *, starttls: bool) -> None:
         self._service = service
         self._link = link
-        self._task: asyncio.Task[None] | None = None
+        self._work: Driven | None = None  # a command that waits for something
         self._faults = 0
-        self._paused = self._wake_due = self._upgraded = self._working = False
+        self._wake_due = self._upgraded = self._working = False
         self._inside = Inside.NOTHING  # what the deadline is for, once logged in
         self._still = 0  # octets of a literal that must come before the deadline moves
         self._leaving = ""  # why we say BYE once the command in progress is answered
@@ -87,11 +86,10 @@ class ImapConnection:
             self._upgraded = False  # TLS stands: forget what was said before, offer what is right now
             session.wire.secured(self._service.offer(self._link, starttls=False))
         session.wire.feed(data)
-        if self._task is None:
+        if self._work is None:
             self._pump()
-        elif not self._paused:
-            self._paused = True  # it has sent ahead; what it sends now can wait in its own buffers
-            self._link.pause()
+        else:
+            self._link.pause()  # it has sent ahead; what it sends now can wait in its own buffers
 
     def _gets_on(self, octets: int) -> None:
         """Between two commands a client has its time again; within one, octets now and then are not enough."""
@@ -119,9 +117,9 @@ class ImapConnection:
 
     def expired(self) -> None:
         """RFC 9051 5.4: autologout. Who does not even read is cut off: a BYE could stand inside a literal."""
-        if self._task is not None and self.session.account is not None and not self._link.is_stuck():
+        if self._work is not None and self.session.account is not None and not self._link.is_stuck():
             self._link.deadline(self._service.limits.idle_imap)  # a slow client with a long answer
-        elif self._task is not None:
+        elif self._work is not None:
             self._link.abort()
         else:
             idle = self._inside is Inside.NOTHING
@@ -130,8 +128,8 @@ class ImapConnection:
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone: let go of everything."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._work is not None:
+            self._work.cancel()
         append.abandon(self.session)
         self._service.forget(self, self._link)
         self.session.close()
@@ -152,7 +150,7 @@ class ImapConnection:
     def leave(self, text: str) -> None:
         """Say BYE and close as soon as the command in progress is answered (graceful stop, account disabled)."""
         self._leaving = text
-        if self._task is None and not self._working:
+        if self._work is None and not self._working:
             self.bye(text)
 
     def start_tls(self) -> None:
@@ -171,12 +169,12 @@ class ImapConnection:
 
     def _woken(self) -> None:
         self._wake_due = False
-        if self._task is None and self.session.idling and self._link.alive:
+        if self._work is None and self.session.idling and self._link.alive:
             self._start(dispatch.push(self.session))
             self._pump()
 
     def _busy(self) -> bool:
-        return self._task is not None
+        return self._work is not None
 
     def _pump(self) -> None:
         """Take events until there are none, one suspends, or our turn is over."""
@@ -189,8 +187,7 @@ class ImapConnection:
                 break
             self._take(event)
             self._hold_back(loop.time() > end)
-        if self._paused and not self._busy():
-            self._paused = False
+        if not self._busy():
             self._link.resume()
 
     def _hold_back(self, turn_over: bool) -> None:
@@ -236,12 +233,12 @@ class ImapConnection:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._working = True
         try:
-            self._task = run_eagerly(work, self._resume)
+            self._work = drive(work, self._resume)
         except Exception as fault:
             self._failed(fault)
         finally:
             self._working = False
-        if self._task is None and self._leaving and self._link.alive:
+        if self._work is None and self._leaving and self._link.alive:
             self.bye(self._leaving)
 
     def _failed(self, fault: BaseException) -> None:
@@ -250,12 +247,11 @@ class ImapConnection:
             self._service.bug(self.session, "dialog", fault)
         self._link.abort()
 
-    def _resume(self, task: asyncio.Task[None]) -> None:
-        """What suspended has ended: go on."""
-        self._task = None
-        if task.cancelled() or not self._link.alive:
+    def _resume(self, fault: BaseException | None) -> None:
+        """What had to wait has ended: go on."""
+        self._work = None
+        if isinstance(fault, asyncio.CancelledError) or not self._link.alive:
             return
-        fault = task.exception()
         if fault is not None:
             self._failed(fault)
             return

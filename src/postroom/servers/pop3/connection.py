@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NeedsUtf8
 from postroom.mailbox.maildrop import Maildrop
+from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
-from postroom.servers.eager import run_eagerly
 from postroom.servers.login import Exchange, Kind, LoginRefused
+from postroom.servers.outlet import Outlet
 from postroom.store.api import AccountRow, StoreError
 from postroom.wire.pop3 import (
     Authenticate,
@@ -58,15 +59,13 @@ class Pop3Connection:
     __slots__ = (
         "_drop",
         "_exchange",
-        "_handshake",
         "_leaving",
         "_link",
-        "_paused",
+        "_outlet",
         "_renewed",
         "_service",
         "_session",
-        "_task",
-        "_tls_due",
+        "_work",
         "account",
     )
 
@@ -74,13 +73,13 @@ class Pop3Connection:
         self._service = service
         self._link = link
         self._session = session
+        self._outlet = Outlet(link, session)
         self._drop: Maildrop | None = None
         self._exchange: Exchange | None = None
         self.account: AccountRow | None = None  # after the login
-        self._tls_due = self._handshake = self._paused = False
         self._leaving = ""  # why the client is sent away once the command in progress is answered
         self._renewed = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._work: Driven | None = None  # a command that waits for something
 
     # The link's side
 
@@ -92,43 +91,43 @@ class Pop3Connection:
         else:
             self._link.deadline(self._service.limits.idle_login)
             self._session.greet()
-        self._flush()
+        self._outlet.flush()
 
     def received(self, data: bytes) -> None:
         """Octets from the client."""
-        if self._handshake:
-            self._handshake = False
+        if self._outlet.handshake:
+            self._outlet.handshake = False
             self._session.secured(self._service.rooms.logins.mechanisms(self._link))
         if self._session.logged_in and b"\n" in data:  # an octet now and then is no command
             self._link.deadline(self._service.limits.idle_pop3)
         self._session.feed(data)
-        if self._task is None:
+        if self._work is None:
             self._pump()
         else:
-            self._pause()
+            self._link.pause()  # it has sent ahead: what it sends now can wait in its own buffers
 
     def expired(self) -> None:
         """RFC 1939 3: autologout; nothing is removed."""
-        if self._task is not None and self._session.logged_in:
+        if self._work is not None and self._session.logged_in:
             if self._link.is_stuck():
                 self._link.abort()  # in the middle of a message there is no other word
             else:  # a client that takes its time over a large message
                 self._link.deadline(self._service.limits.idle_pop3)
             return
         self._session.turn_away("Too long without a command; closing, nothing was removed")
-        self._flush()
+        self._outlet.flush()
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone."""
         self._service.forget(self, self._link.peer[0])
         self._log("session.closed", reason=str(reason or ""))
-        if self._task is None:
+        if self._work is None:
             self._abandon()
 
     def leave(self, text: str = _STOPPING) -> None:
         """Send the client away as soon as the command in progress is answered."""
         self._leaving = text
-        if self._task is None:
+        if self._work is None:
             self._goodbye()
 
     # Work
@@ -136,7 +135,7 @@ class Pop3Connection:
     def _goodbye(self) -> None:
         if not self._session.closed:
             self._session.turn_away(self._leaving, "SYS/TEMP")
-        self._flush()
+        self._outlet.flush()
 
     def _abandon(self) -> None:
         """Give the maildrop back without removing anything."""
@@ -150,31 +149,24 @@ class Pop3Connection:
         except StoreError as fault:
             self._log_fault(fault)
 
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._link.pause()
-
     def _pump(self) -> None:
         """Take events until one waits or there are none, then send what was answered."""
-        while self._task is None:
+        while self._work is None:
             event = self._session.next_event()
             if event is None:
                 break
             if isinstance(event, StartTls):
-                self._tls_due = True
+                self._outlet.tls_due = True
                 break
-            work = self._work(event)
-            if work is not None:
-                self._start(work)
-        self._flush()
-        if self._task is None:
+            asked = self._asked(event)
+            if asked is not None:
+                self._start(asked)
+        self._outlet.flush()
+        if self._work is None:
             self._keep_lock()
-            if self._paused:
-                self._paused = False
-                self._link.resume()
+            self._link.resume()
 
-    def _work(self, event: Event) -> Coroutine[Any, Any, None] | None:
+    def _asked(self, event: Event) -> Coroutine[Any, Any, None] | None:
         if isinstance(event, Retrieve):
             return self._retrieve(event)
         if isinstance(event, Identify):
@@ -187,21 +179,10 @@ class Pop3Connection:
             return self._update(event)
         return None
 
-    def _flush(self) -> None:
-        data = self._session.data_to_send()
-        if data:
-            self._link.send(data)
-        if self._session.closed:
-            self._link.close()
-        elif self._tls_due:
-            self._tls_due = False
-            self._handshake = True
-            self._link.start_tls()
-
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = run_eagerly(self._guarded(work), self._resumed)
-        if self._task is not None and self._session.ahead:
-            self._pause()
+        self._work = drive(self._guarded(work), self._resumed)
+        if self._work is not None and self._session.ahead:
+            self._link.pause()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """What a command asks for; whatever it raises is a reply."""
@@ -240,9 +221,9 @@ class Pop3Connection:
             reached = isinstance(fault, StoreError | OSError)
             session.refuse("The mailbox cannot be reached now; try again later" if reached else _BUG, "SYS/TEMP")
 
-    def _resumed(self, task: asyncio.Task[None]) -> None:
-        """What suspended has ended: go on."""
-        self._task = None
+    def _resumed(self, fault: BaseException | None) -> None:
+        """What had to wait has ended: go on. _guarded has made a reply of any fault."""
+        self._work = None
         if not self._link.standing:
             self._abandon()
         elif self._leaving:

@@ -16,9 +16,10 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
-from postroom.net.drive import when_done
+from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
 from postroom.servers.login import Exchange, Kind, LoginRefused
+from postroom.servers.outlet import Outlet
 from postroom.servers.smtp.vetting import vet
 from postroom.store.api import AccountRow, Spool, StoreError, StoreUnavailable
 from postroom.values.content import Content
@@ -73,17 +74,15 @@ class SmtpConnection:
         "_envelope",
         "_exchange",
         "_greeting",
-        "_handshake",
         "_ip",
         "_link",
         "_name",
-        "_paused",
+        "_outlet",
         "_peer",
         "_service",
         "_session",
         "_spool",
         "_still",
-        "_tls_due",
         "_work",
     )
 
@@ -91,18 +90,16 @@ class SmtpConnection:
         self._service = service
         self._link = link
         self._session = session
+        self._outlet = Outlet(link, session)
         self._name = _NAMES[session.options.profile]
         self._ip = link.peer[0]
         self._account: AccountRow | None = None
         self._envelope: Envelope | None = None
         self._exchange: Exchange | None = None
         self._greeting: asyncio.TimerHandle | None = None  # the greeting that is still to come
-        self._tls_due = False  # the handshake begins when the answer is sent
-        self._handshake = False  # it has begun
-        self._paused = False
         self._peer: Peer | None = None
         self._spool: Spool | None = None
-        self._work: Coroutine[Any, Any, None] | None = None  # a decision that waits for something
+        self._work: Driven | None = None  # a decision that waits for something
         self._still = service.limits.transfer_octets  # octets of the message until the deadline moves
 
     # The link's side
@@ -113,7 +110,7 @@ class SmtpConnection:
         refusal = self._service.admit(self, self._name, self._ip)
         if refusal is not None:
             session.turn_away(refusal)
-            self._flush()
+            self._outlet.flush()
             return
         submission = session.options.profile is Profile.SUBMISSION
         self._link.deadline(limits.idle_login if submission else limits.idle_smtp)
@@ -125,7 +122,7 @@ class SmtpConnection:
     def _greet(self) -> None:
         self._greeting = None
         self._session.greet()
-        self._flush()
+        self._outlet.flush()
 
     def received(self, data: bytes) -> None:
         """Octets from the peer."""
@@ -133,8 +130,8 @@ class SmtpConnection:
         if self._greeting is not None:
             self._speaks_early()
             return
-        if self._handshake:
-            self._handshake = False
+        if self._outlet.handshake:
+            self._outlet.handshake = False
             self._peer = None
             session.secured(self._service.mechanisms(self._link, session.options.profile))
         limits, receiving = self._service.limits, session.receiving
@@ -148,7 +145,7 @@ class SmtpConnection:
         if self._work is None:
             self._pump()
         else:
-            self._pause()
+            self._link.pause()  # the peer has sent ahead: what it sends now can wait in its own buffers
         if receiving and not (session.receiving or session.closed):
             self._move_deadline(limits.idle_smtp)
 
@@ -165,7 +162,7 @@ class SmtpConnection:
             return
         login = self._session.options.profile is Profile.SUBMISSION and self._account is None
         self._session.turn_away(_NO_LOGIN if login else _SILENT)
-        self._flush()
+        self._outlet.flush()
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone. What is under way ends by itself: a message being accepted is accepted."""
@@ -185,12 +182,12 @@ class SmtpConnection:
         """Say 421 when nothing is under way (graceful stop, account disabled)."""
         if self._greeting is not None:
             self._greeting.cancel()
-        if self._handshake:
+        if self._outlet.handshake:
             self._link.close()
             return
         self._session.leave(*([fault] if fault else []))
         if self._work is None:
-            self._flush()
+            self._outlet.flush()
 
     # Work
 
@@ -200,13 +197,7 @@ class SmtpConnection:
         self._greeting = None
         self._log("mail.early_talker")
         self._session.turn_away(_EARLY)
-        self._flush()
-
-    def _pause(self) -> None:
-        """The peer has sent ahead: what it sends now can wait in its own buffers."""
-        if not self._paused:
-            self._paused = True
-            self._link.pause()
+        self._outlet.flush()
 
     def _pump(self) -> None:
         """Take events until one waits or there are none, then send what was answered."""
@@ -221,55 +212,40 @@ class SmtpConnection:
             if not session.reader.buffer:
                 break
         if self._work is not None and session.ahead:
-            self._pause()
-        self._flush()
-        if self._paused and self._work is None:
-            self._paused = False
+            self._link.pause()
+        self._outlet.flush()
+        if self._work is None:
             self._link.resume()
-
-    def _flush(self) -> None:
-        session = self._session
-        data = session.data_to_send()
-        if data:
-            self._link.send_now(data)
-        if session.closed:
-            self._link.close()
-        elif self._tls_due:
-            self._tls_due = False
-            self._handshake = True
-            self._link.start_tls()
 
     def _decide(self, event: Event) -> None:
         if isinstance(event, Body):
             self._body(event)
         elif isinstance(event, Mail):
-            self._advance(self._mail(event))
+            self._start(self._mail(event))
         elif isinstance(event, Rcpt):
-            self._advance(self._rcpt(event))
+            self._start(self._rcpt(event))
         elif isinstance(event, Reset):
             self._abandon()
         elif isinstance(event, Authenticate | AuthResponse):
-            self._advance(self._authenticate(event))
+            self._start(self._authenticate(event))
         elif isinstance(event, StartTls):
-            self._tls_due = True
+            self._outlet.tls_due = True
 
-    def _advance(self, work: Coroutine[Any, Any, None]) -> None:
-        """Go on with a decision, to its end or until it waits; whatever it raises is a reply."""
-        self._work = None
+    def _start(self, decision: Coroutine[Any, Any, None]) -> None:
+        """Decide now, or when what the decision waits for is there; whatever it raises is a reply."""
         try:
-            waited = work.send(None)
-        except StopIteration:
-            return
-        except Refusal as fault:
-            self._refuse(fault)
-        except StoreError as fault:
-            self._refuse(_out_of_order(fault))
+            self._work = drive(decision, self._resumed)
         except Exception as fault:
+            self._explain(fault)
+
+    def _explain(self, fault: BaseException) -> None:
+        if isinstance(fault, Refusal):
+            self._refuse(fault)
+        elif isinstance(fault, StoreError):
+            self._refuse(_out_of_order(fault))
+        else:
             self._log("session.fault", login=self._login, reason="".join(traceback.format_exception(fault)))
             self._refuse(_BUG)
-        else:
-            self._work = work
-            when_done(waited, self._resumed)
 
     @property
     def _login(self) -> str:
@@ -319,13 +295,11 @@ class SmtpConnection:
         self._log_refusal(fault, _STAGES.get(session.wait, "command") if session.wait else "command", **fields)
         session.refuse(fault)
 
-    def _resumed(self, _done: object) -> None:
-        """What a decision waited for is there: go on."""
-        work = self._work
-        assert work is not None
-        self._advance(work)
-        if self._work is not None:
-            return
+    def _resumed(self, fault: BaseException | None) -> None:
+        """A decision that had to wait has been made: go on."""
+        self._work = None
+        if fault is not None:
+            self._explain(fault)
         if not self._link.standing:
             self._drop()
         elif self._link.alive:
@@ -390,7 +364,7 @@ class SmtpConnection:
     def _body(self, event: Body) -> None:
         """Octets of the message: a small one that came whole goes straight to intake, others into the spool."""
         if event.last and self._spool is None and len(event.data) <= _SMALL:
-            self._advance(self._accept(Content(len(event.data), event.data)))
+            self._start(self._accept(Content(len(event.data), event.data)))
             return
         try:
             if self._spool is None:
@@ -407,7 +381,7 @@ class SmtpConnection:
                 self._drop()
             return
         if event.last:
-            self._advance(self._accept(None))
+            self._start(self._accept(None))
 
     async def _accept(self, content: Content | None) -> None:
         """The message is complete; content None: it lies in the spool."""

@@ -52,6 +52,7 @@ from postroom.store.api.limits import (
 )
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.api.queue import (
+    Attempt,
     Entry,
     NewEntry,
     NewRecipient,
@@ -68,6 +69,7 @@ __all__ = [
     "AccountStore",
     "AliasRow",
     "AppendResult",
+    "Attempt",
     "Ban",
     "Charge",
     "CopyResult",

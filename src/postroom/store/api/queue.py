@@ -7,7 +7,7 @@ that outcome is itself durable. Only the room `queue` calls this.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -26,17 +26,33 @@ class RecipientState(StrEnum):
     DROPPED = "dropped"
 
 
+class Attempt(Struct, frozen=True):
+    """One try that did not succeed: Unix seconds, RFC 3463 status, and what was said."""
+
+    at: float
+    status: str
+    reply: str
+
+
 class NewRecipient(Struct, frozen=True, kw_only=True):
-    """A recipient as accepted. address: where to deliver; notify: RFC 3461 4.1 set in upper case, "" = default."""
+    """A recipient as accepted. address: where to deliver; notify: RFC 3461 4.1 set in upper case, "" = default.
+
+    forwarder: our address that stands for this one outside, when mail from outside is passed on to it; else "".
+    """
 
     address: str
     route: str  # "local" or "remote"
     orcpt: str = ""  # RFC 3461 4.2, as given ("rfc822;a@b")
     notify: str = ""
+    forwarder: str = ""
 
 
 class NewEntry(Struct, frozen=True, kw_only=True):
-    """What intake hands over. sender "" is the null sender; trace: our Received field, put before the content."""
+    """What intake hands over. sender "" is the null sender; trace: our Received field, put before the content.
+
+    release: not delivered before this time, 0 is at once (RFC 4865); tls: "required" (RFC 8689 REQUIRETLS),
+    "optional" (TLS-Required: No) or "".
+    """
 
     id: str
     sender: str
@@ -53,11 +69,15 @@ class NewEntry(Struct, frozen=True, kw_only=True):
     junk: bool = False  # local recipients get it in their Junk mailbox
     keywords: tuple[str, ...] = ()  # IMAP keywords it gets where it is filed
     told: Mapping[str, Any] | None = None  # more fields for the event message.accepted; not kept with the entry
+    release: float = 0.0
+    tls: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
-    """A recipient in the queue. index: its place in the entry; last_reply: why it still waits, for people."""
+class Recipient(Struct, frozen=True, kw_only=True):
+    """A recipient in the queue. index: its place in the entry; last_reply: why it still waits, for people.
+
+    history: the last tries, oldest first; nexthop: where an administrator sent it ("mx", "host:port"), or "".
+    """
 
     index: int
     address: str
@@ -69,10 +89,12 @@ class Recipient:
     next_try: float = 0.0
     last_reply: str = ""
     delay_told: bool = False
+    forwarder: str = ""
+    nexthop: str = ""
+    history: tuple[Attempt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """An entry as it stands. content: trace and message together, readable until the entry is gone."""
 
     id: str
@@ -90,10 +112,18 @@ class Entry:
     peer: str = ""
     junk: bool = False
     keywords: tuple[str, ...] = ()
+    release: float = 0.0
+    tls: str = ""
+
+    @property
+    def since(self) -> float:
+        """From when on it could be delivered."""
+        return max(self.received, self.release)
 
 
 def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
     """The entry as accepted; content: with the trace in front."""
+    first = max(new.received, new.release)
     recipients = tuple(
         Recipient(
             index=index,
@@ -101,7 +131,8 @@ def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
             route=recipient.route,
             orcpt=recipient.orcpt,
             notify=recipient.notify,
-            next_try=new.received,
+            forwarder=recipient.forwarder,
+            next_try=first,
         )
         for index, recipient in enumerate(new.recipients)
     )
@@ -121,12 +152,14 @@ def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
         peer=new.peer,
         junk=new.junk,
         keywords=new.keywords,
+        release=new.release,
+        tls=new.tls,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFilter:
-    """Which entries a command means; empty fields match everything, text matches as substring."""
+    """Which entries a command means; empty fields match everything, text matches as substring. limit None: all."""
 
     ids: tuple[str, ...] = ()
     sender: str = ""
@@ -134,7 +167,7 @@ class QueueFilter:
     domain: str = ""
     state: RecipientState | None = None
     older_than: float | None = None  # received before this time
-    limit: int = field(default=10_000)
+    limit: int | None = None
 
 
 class QueueStore(Protocol):
@@ -172,6 +205,15 @@ class QueueStore(Protocol):
         """Entries of every slot, for commands."""
         ...
 
-    async def change(self, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
-        """Set state (HELD, WAITING, DROPPED) and/or next_try of matching entries in every slot; how many changed."""
+    async def change(
+        self,
+        which: QueueFilter,
+        state: RecipientState | None,
+        next_try: float | None,
+        nexthop: str | None = None,
+    ) -> int:
+        """Set state (HELD, WAITING, DROPPED), next_try and nexthop of matching entries in every slot; how many changed.
+
+        No recipient is due before its entry's release.
+        """
         ...

@@ -10,11 +10,11 @@ import contextlib
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Final, TypeVar
 
 import apsw
+from msgspec.structs import replace
 
 from postroom.store.api.errors import StoreError
 from postroom.store.api.queue import Entry, NewEntry, QueueFilter, Recipient, RecipientState, new_entry
@@ -23,7 +23,7 @@ from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.disk import Disk, keep_file, keep_octets
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.queue_file import QueueFile, QueueUnit, due_rows, open_slot, select, with_octets
-from postroom.store.embedded.queue_rows import chosen, is_over, next_try, pack, settle
+from postroom.store.embedded.queue_rows import Change, chosen, is_over, next_try, pack, settle
 from postroom.values.content import Content
 
 T = TypeVar("T")
@@ -188,9 +188,17 @@ class EmbeddedQueue:
             return rows
         return [(body, self._as_finished(entry)) for body, entry in rows]
 
-    async def change(self, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
+    async def change(
+        self,
+        which: QueueFilter,
+        state: RecipientState | None,
+        next_try: float | None,
+        nexthop: str | None = None,
+    ) -> int:
+        change = Change(state, next_try, nexthop)
+
         def work(unit: QueueUnit) -> Callable[[], int]:
-            changed = unit.change(which, state, next_try)
+            changed = unit.change(which, change)
             return lambda: changed
 
         changed = 0

@@ -9,19 +9,19 @@ from __future__ import annotations
 import contextlib
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import apsw
+from msgspec.structs import replace
 
-from postroom.store.api.queue import Entry, QueueFilter, Recipient, RecipientState
+from postroom.store.api.queue import Entry, QueueFilter, Recipient
 from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up
 from postroom.store.embedded.disk import Disk, discard
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.queue_rows import (
     TERMINAL,
-    alter,
+    Change,
     chosen,
     is_over,
     merge,
@@ -134,15 +134,15 @@ class QueueUnit:
         if found is not None:
             self._put(found[0], settle(found[1], results))
 
-    def change(self, which: QueueFilter, state: RecipientState | None, when: float | None) -> int:
-        """Set state or next try of what the filter means; how many entries changed."""
+    def change(self, which: QueueFilter, change: Change) -> int:
+        """Change what the filter means; how many entries changed."""
         self._insert()
         self._delete()
         changed = 0
         for body, entry in select(self.connection, self.file.layout, self.file.slot, which.ids):
             meant = chosen(entry, which)
-            if meant and changed < which.limit:
-                self._put(body, merge(entry, [alter(item, state, when) for item in meant]))
+            if meant and (which.limit is None or changed < which.limit):
+                self._put(body, merge(entry, [change.apply(entry, item) for item in meant]))
                 changed += 1
         return changed
 

@@ -7,12 +7,12 @@ hundred octets.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from postroom.store.api.queue import Entry, QueueFilter, Recipient, RecipientState
+from postroom.store.api.queue import Attempt, Entry, QueueFilter, Recipient, RecipientState
 from postroom.values.content import Content
 
 TERMINAL: Final = frozenset({RecipientState.DELIVERED, RecipientState.BOUNCED, RecipientState.DROPPED})
@@ -30,6 +30,9 @@ class PackedRecipient(msgspec.Struct, array_like=True, frozen=True):
     next_try: float = 0.0
     last_reply: str = ""
     delay_told: bool = False
+    forwarder: str = ""
+    nexthop: str = ""
+    history: tuple[tuple[float, str, str], ...] = ()
 
 
 class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -47,6 +50,8 @@ class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
     digest: bytes = b""
     junk: bool = False
     keywords: tuple[str, ...] = ()
+    release: float = 0.0
+    tls: str = ""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -66,6 +71,9 @@ def pack(entry: Entry) -> bytes:
             item.next_try,
             item.last_reply,
             item.delay_told,
+            item.forwarder,
+            item.nexthop,
+            tuple((one.at, one.status, one.reply) for one in item.history) if item.history else (),
         )
         for item in entry.recipients
     ]
@@ -83,6 +91,8 @@ def pack(entry: Entry) -> bytes:
         content.digest,
         junk=entry.junk,
         keywords=entry.keywords,
+        release=entry.release,
+        tls=entry.tls,
     )
     return _encode(packed)
 
@@ -107,6 +117,9 @@ def unpack(row: tuple[str, float, int, bytes], slot: int, path: str, data: bytes
             next_try=item.next_try,
             last_reply=item.last_reply,
             delay_told=item.delay_told,
+            forwarder=item.forwarder,
+            nexthop=item.nexthop,
+            history=tuple(Attempt(*one) for one in item.history) if item.history else (),
         )
         for index, item in enumerate(packed.recipients)
     )
@@ -126,6 +139,8 @@ def unpack(row: tuple[str, float, int, bytes], slot: int, path: str, data: bytes
         peer=packed.peer,
         junk=packed.junk,
         keywords=packed.keywords,
+        release=packed.release,
+        tls=packed.tls,
     )
 
 
@@ -176,10 +191,18 @@ def chosen(entry: Entry, which: QueueFilter) -> Sequence[Recipient]:
     ]
 
 
-def alter(recipient: Recipient, state: RecipientState | None, when: float | None) -> Recipient:
-    """What a command makes of a recipient."""
-    return replace(
-        recipient,
-        state=recipient.state if state is None else state,
-        next_try=recipient.next_try if when is None else when,
-    )
+class Change(msgspec.Struct, frozen=True):
+    """What a command changes; None leaves it."""
+
+    state: RecipientState | None
+    next_try: float | None
+    nexthop: str | None = None
+
+    def apply(self, entry: Entry, recipient: Recipient) -> Recipient:
+        """The recipient as changed; it is not due before its entry's release."""
+        return replace(
+            recipient,
+            state=recipient.state if self.state is None else self.state,
+            next_try=recipient.next_try if self.next_try is None else max(self.next_try, entry.release),
+            nexthop=recipient.nexthop if self.nexthop is None else self.nexthop,
+        )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from postroom.store.api import Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError, new_entry
 from postroom.values.content import Content
@@ -70,14 +71,21 @@ class MemoryQueue:
         found.sort(key=lambda entry: (entry.received, entry.id))
         return found[: which.limit]
 
-    async def change(self, which: QueueFilter, state: RecipientState | None, next_try: float | None) -> int:
+    async def change(
+        self,
+        which: QueueFilter,
+        state: RecipientState | None,
+        next_try: float | None,
+        nexthop: str | None = None,
+    ) -> int:
         changed = await self.entries(which)
         for entry in changed:
             results = [
                 replace(
                     item,
                     state=item.state if state is None else state,
-                    next_try=item.next_try if next_try is None else next_try,
+                    next_try=item.next_try if next_try is None else max(next_try, entry.release),
+                    nexthop=item.nexthop if nexthop is None else nexthop,
                 )
                 for item in _chosen(entry, which)
             ]

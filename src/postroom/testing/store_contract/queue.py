@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
-from postroom.store.api import Entry, NewRecipient, QueueFilter, Recipient, RecipientState, Store, StoreError
+from postroom.store.api import Attempt, Entry, NewRecipient, QueueFilter, Recipient, RecipientState, Store, StoreError
 from postroom.testing.store_contract.build import received
 
 WAITING, HELD = RecipientState.WAITING, RecipientState.HELD
@@ -182,3 +182,33 @@ class QueueContract:
         for number in ("", "../x", "a/b", "x" * 65):
             with pytest.raises(StoreError):
                 await store.queue.accept(received(number))
+
+    async def test_what_belongs_to_the_way_out_is_kept(self, store: Store) -> None:
+        recipients = (NewRecipient(address="a@x.test", route="remote", forwarder="info@here.test"),)
+        kept = await store.queue.accept(received("q1", recipients=recipients, release=3000.0, tls="required"))
+        assert kept.since == 3000.0
+        assert await store.queue.due(2999.0) == []
+        (found,) = await store.queue.due(3000.0)
+        assert found == kept
+        assert (found.release, found.tls, found.recipients[0].forwarder) == (3000.0, "required", "info@here.test")
+        tries = (Attempt(3000.0, "4.2.2", "452 full"), Attempt(3300.0, "4.4.1", "nobody answers"))
+        await store.queue.update("q1", [replace(found.recipients[0], history=tries, next_try=3600.0)])
+        (found,) = await store.queue.due(3600.0)
+        assert found.recipients[0].history == tries
+
+    async def test_reroute(self, store: Store) -> None:
+        await store.queue.accept(received("q1", "a@x.test", "b@y.test"))
+        assert await store.queue.change(QueueFilter(domain="x.test"), None, 0.0, "mx.example.test:2525") == 1
+        (found,) = await store.queue.due(2000.0)
+        assert [item.nexthop for item in found.recipients] == ["mx.example.test:2525", ""]
+        assert await store.queue.change(EVERYTHING, None, None, "") == 1
+        (found,) = await store.queue.due(2000.0)
+        assert [item.nexthop for item in found.recipients] == ["", ""]
+
+    async def test_commands_do_not_hurry_what_has_a_date(self, store: Store) -> None:
+        await store.queue.accept(received("q1", release=5000.0))
+        assert await store.queue.change(EVERYTHING, None, 0.0) == 1
+        assert await store.queue.next_due() == 5000.0
+        assert await store.queue.change(EVERYTHING, HELD, None) == 1
+        assert await store.queue.change(QueueFilter(state=HELD), WAITING, 0.0) == 1
+        assert await store.queue.next_due() == 5000.0
