@@ -44,8 +44,9 @@ class DkimResult:
     """One signature's result.
 
     result: pass, fail, policy, neutral, temperror or permerror (RFC 8601 2.7.1). verified: the signature itself holds,
-    as in pass and policy. domain, selector: A-labels, "" if unreadable. identity: i= as written. key_bits: 0 when no key was found. fields: covered fields in lower case, as
-    h= lists them. exposed: fields a reader sees that stand more often in the message than they are covered.
+    as in pass and policy. domain, selector: A-labels, "" if unreadable. identity: i= as written. key_bits: 0 when no
+    key was found. fields: covered fields in lower case, as h= lists them. exposed: fields a reader sees that stand
+    more often in the message than they are covered.
     uncovered: octets of the canonical body that l= leaves out. mark: the first characters of b=, which tell
     signatures apart (RFC 6008 4). signed_at, expires: Unix seconds.
     """
