@@ -9,6 +9,7 @@ from postroom.config.endpoints import parse_dns_server
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
+    Bans,
     Blocklist,
     BlocklistKind,
     Check,
@@ -34,6 +35,7 @@ from postroom.config.model import (
 )
 
 __all__ = [
+    "Bans",
     "Blocklist",
     "BlocklistKind",
     "Check",
