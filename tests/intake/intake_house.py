@@ -9,6 +9,7 @@ from pathlib import Path
 from postroom.config import Config, Limits, Server
 from postroom.identity.model import Hosted, NotHosted, Target, Unknown
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
+from postroom.intake.outside import Outside
 from postroom.intake.service import Intake, Rooms
 from postroom.intake.signing import Signer
 from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
@@ -143,15 +144,23 @@ class FakeQueue:
 class House:
     """Everything, and shortcuts for a test to speak with."""
 
-    def __init__(self, folder: Path, signer: Signer | None = None, **limits: object) -> None:
+    def __init__(
+        self, folder: Path, signer: Signer | None = None, outside: Outside | None = None, **limits: object
+    ) -> None:
         self.store = FakeAccounts(folder)
         self.queue = FakeQueue()
         self.identity = FakeIdentity()
         self.clock = StandingClock(1_800_000_000.0)
         config = Config(server=Server(hostname="mx.here.test"), limits=Limits(**limits))
-        self.intake = Intake(
-            Rooms(store=self.store, queue=self.queue, identity=self.identity, clock=self.clock, signer=signer), config
+        rooms = Rooms(
+            store=self.store,
+            queue=self.queue,
+            identity=self.identity,
+            clock=self.clock,
+            signer=signer,
+            outside=outside,
         )
+        self.intake = Intake(rooms, config)
 
     async def open(self, peer: Peer, sender: str | None = "x@far.test", **options: object) -> Envelope:
         address = None if sender is None else Address.parse(sender)

@@ -22,9 +22,10 @@ from pathlib import Path
 
 from postroom.app.samples import samples, stamped
 from postroom.app.serve import Served, serve
-from postroom.config import Config, Limits, Listener, Log, Protocol, Relay, Server, Tls, TlsMode, sample
+from postroom.config import Authentication, Config, Limits, Listener, Log, Protocol, Relay, Server, Tls, TlsMode, sample
 from postroom.identity.directory import Directory
 from postroom.identity.hashing import InlineHasher
+from postroom.identity.rotation import Rotation
 from postroom.mailbox.service import Incoming, Mailboxes
 from postroom.net.tls import write_self_signed
 from postroom.store.embedded import EmbeddedStore
@@ -61,13 +62,24 @@ class Demo:
     config: str
 
 
-def run_demo(keep: Path | None, port_offset: int, workers: int, announce: Callable[[Demo], None]) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a demo is to be like. keep: a folder to stay in; dns: a server to ask who sent mail, "" for no checks."""
+
+    keep: Path | None = None
+    port_offset: int = 10000
+    workers: int = 2
+    dns: str = ""
+
+
+def run_demo(wishes: Wishes, announce: Callable[[Demo], None]) -> int:
     """Prepare the folder, serve until a signal comes, and tidy up. announce: called once everything answers."""
+    keep = wishes.keep
     folder = keep or Path(tempfile.mkdtemp(prefix="postroom-demo-"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
-        config = _config(folder, port_offset, workers)
+        config = _config(folder, wishes)
         path = folder / "postroom.toml"
         path.write_text(sample(config))
         if not (folder / "certificate.pem").exists():
@@ -80,16 +92,19 @@ def run_demo(keep: Path | None, port_offset: int, workers: int, announce: Callab
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _config(folder: Path, port_offset: int, workers: int) -> Config:
+def _config(folder: Path, wishes: Wishes) -> Config:
+    offset = wishes.port_offset
     listeners = tuple(
-        Listener(protocol=protocol, port=port + port_offset, tls=tls) for port, protocol, tls in SERVICES.values()
+        Listener(protocol=protocol, port=port + offset, tls=tls) for port, protocol, tls in SERVICES.values()
     )
+    dns = (wishes.dns,) * bool(wishes.dns)
     return Config(
-        server=Server(hostname="localhost", data=str(folder / "data"), workers=workers),
+        server=Server(hostname="localhost", data=str(folder / "data"), workers=wishes.workers, dns=dns),
         listener=listeners,
         tls=Tls(certificate=str(folder / "certificate.pem"), key=str(folder / "key.pem")),
         limits=Limits(),
         relay=Relay(direct=False),  # a demo never touches the network: mail for other domains waits
+        authentication=Authentication(verify=bool(wishes.dns)),  # it needs the DNS
         log=Log(file=str(folder / "server.log")),
     )
 
@@ -105,6 +120,7 @@ async def _prepare(folder: Path, config: Config) -> list[dict[str, str]]:
     try:
         directory = Directory(store, InlineHasher(config.passwords), SystemClock(), config.passwords)
         await directory.add_domain(DOMAIN)
+        await Rotation(store.directory, config.signing, SystemClock()).begin(DOMAIN)
         for user, (_, name) in zip(users, PEOPLE, strict=True):
             await directory.add_account(user["login"], user["password"], name=name)
         await _fill(store)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import ssl
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -30,7 +29,6 @@ from postroom.net.listen import serve as serve_listener
 from postroom.net.tls import CertificateError, Certificates, trim_asyncio_tls
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
-from postroom.policy.conduct import Offence
 from postroom.policy.networks import Networks, unit
 
 #: implicit TLS handshakes under way in one worker: 50 MiB at the most
@@ -114,13 +112,7 @@ class Worker:
         if self._config.tls.certificate:
             self._certificates = Certificates(self._config.tls)
         limits = self._config.limits
-        handshakes = Handshakes(
-            limits.connections_per_ip,
-            HANDSHAKES,
-            unit,
-            Networks(limits.trusted_networks).contains,
-            self._barred,
-        )
+        handshakes = Handshakes(limits.connections_per_ip, HANDSHAKES, unit, Networks(limits.trusted_networks).contains)
         options = LinkOptions(wheel=self._wheel, tls=self._certificates, handshakes=handshakes)
         for listener, row in zip(self._config.listener, self._plan.sockets, strict=True):
             server = await serve_listener(
@@ -137,14 +129,8 @@ class Worker:
 
         return make
 
-    def _barred(self, host: str) -> bool:
-        """Is it banned? Asked before a TLS handshake, of the services that are in force then."""
-        return self._services.doors.bans.barred(host)
-
     def _connection_failed(self, host: str, fault: Exception) -> None:
         self._events("listener.failed", host=host, reason=str(fault))
-        if isinstance(fault, ssl.SSLError):
-            self._services.doors.conduct.note(Offence.NO_TLS, host)
 
     # signals and commands
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,21 +29,22 @@ if TYPE_CHECKING:
     "--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder; use it again."
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=2, show_default=True, help="Worker processes.")
+@click.option("--dns", default="", help="Check who sent mail with this DNS server (address:port). [no checks]")
 @json_option
-def command(port_offset: int, keep: Path | None, workers: int, as_json: bool) -> None:
+def command(as_json: bool, **wishes: Any) -> None:
     """Run the whole system here with sample accounts and mail, until Ctrl-C.
 
     It needs no root, no DNS and no network, listens on loopback only, and leaves nothing behind unless --keep is given.
     """
-    from postroom.app.demo import run_demo
+    from postroom.app.demo import Wishes, run_demo
     from postroom.app.runfolder import AlreadyRunning
     from postroom.net.listen import ListenError
 
     try:
-        status = run_demo(keep, port_offset, workers, _tell_json if as_json else _tell)
+        status = run_demo(Wishes(**wishes), _tell_json if as_json else _tell)
     except ListenError as fault:
         raise CommandFailed(
-            Exit.FAILED, str(fault), f"Or take other ports: postroom demo --port-offset {port_offset + 1000}"
+            Exit.FAILED, str(fault), f"Or take other ports: postroom demo --port-offset {wishes['port_offset'] + 1000}"
         ) from fault
     except AlreadyRunning as fault:
         raise CommandFailed(Exit.FAILED, str(fault), f"Stop it first: kill {fault.pid}") from fault

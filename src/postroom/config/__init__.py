@@ -9,7 +9,7 @@ from postroom.config.endpoints import parse_dns_server
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
-    Bans,
+    Authentication,
     Blocklist,
     BlocklistKind,
     Check,
@@ -35,7 +35,7 @@ from postroom.config.model import (
 )
 
 __all__ = [
-    "Bans",
+    "Authentication",
     "Blocklist",
     "BlocklistKind",
     "Check",

@@ -90,15 +90,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ip_connections_per_minute: Annotated[
         int, Meta(ge=0, description="New connections a minute from one address and service; 0 is no limit.")
     ] = 0
-    ip_bytes_per_minute: Annotated[
-        int, Meta(ge=0, description="Octets of mail a minute from one outside address; 0 is no limit.")
-    ] = 0
-    network_multiple: Annotated[
-        int,
-        Meta(ge=0, description="A network (IPv4 /24, IPv6 /56) may do this many times what an address may; 0: any."),
-    ] = 8
     trusted_networks: Annotated[
-        tuple[str, ...], Meta(description="Networks that bans and the limits per address do not apply to.")
+        tuple[str, ...], Meta(description="Networks that the limits per address do not apply to.")
     ] = ()
     relay_networks: Annotated[
         tuple[str, ...], Meta(description="Networks that may send to other domains without a login. Rarely right.")
@@ -133,23 +126,6 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         int, Meta(ge=1, description="Failed logins a minute from one network before it is refused.")
     ] = 10
     login_slow_after: Annotated[int, Meta(ge=1, description="Failed logins after which answers slow down.")] = 5
-    login_attack_after: Annotated[
-        int,
-        Meta(ge=0, description="Failures of one login in ten minutes, from anywhere, after which it slows; 0: never."),
-    ] = 30
-
-
-class Bans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Addresses that misbehave are turned away for a while, longer each time. What costs points is in operations.md."""
-
-    points: Annotated[
-        int, Meta(ge=0, description="Points within ten minutes after which an address is banned; 0 bans nobody.")
-    ] = 100
-    first: Annotated[float, Meta(gt=0, description="Seconds of the first ban; the next is twice as long.")] = 600
-    longest: Annotated[float, Meta(gt=0, description="Seconds of the longest ban.")] = 86400
-    exempt_networks: Annotated[
-        tuple[str, ...], Meta(description="Networks that are never banned by the server itself.")
-    ] = ("127.0.0.0/8", "::1/128")
 
 
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -327,6 +303,17 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 30
 
 
+class Authentication(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who sent mail from outside: SPF, DKIM, DMARC, ARC. Needs DNS."""
+
+    verify: Annotated[bool, Meta(description="Check mail from outside, and do what its domain's owner asks.")] = True
+    seconds: Annotated[float, Meta(gt=0, le=120, description="How long a message may wait for the DNS.")] = 20
+    trusted_sealers: Annotated[
+        tuple[str, ...],
+        Meta(description="Domains whose ARC seal is believed when forwarding has broken what proves the author."),
+    ] = ("google.com", "microsoft.com", "messagingengine.com")
+
+
 class Signing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """DKIM: mail of our own users is signed with the key of its From domain."""
 
@@ -357,7 +344,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     relay: Relay = field(default_factory=Relay)
     sending: Sending = field(default_factory=Sending)
-    bans: Bans = field(default_factory=Bans)
     route: tuple[Route, ...] = ()
     source: tuple[Source, ...] = ()
     peers: Peers = field(default_factory=Peers)
@@ -366,5 +352,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
     retention: Retention = field(default_factory=Retention)
+    authentication: Authentication = field(default_factory=Authentication)
     signing: Signing = field(default_factory=Signing)
     log: Log = field(default_factory=Log)

@@ -14,9 +14,12 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Protocol
 
+from msgspec import structs
+
 from postroom.config import Config
-from postroom.intake import demands, header, routing, trace
+from postroom.intake import header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
+from postroom.intake.outside import Examined, Outside
 from postroom.intake.signing import Signer
 from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
@@ -47,7 +50,7 @@ class Queue(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
     """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
-    send, None leaves it as it is.
+    send, None leaves it as it is; outside: examines mail from outside, None takes it as it is.
     """
 
     store: Store
@@ -56,6 +59,7 @@ class Rooms:
     clock: Clock
     outgoing: Outgoing | None = None
     signer: Signer | None = None
+    outside: Outside | None = None
 
 
 class Intake:
@@ -65,6 +69,7 @@ class Intake:
         self._store = rooms.store
         self._outgoing = rooms.outgoing
         self._signer = rooms.signer
+        self._outside = rooms.outside
         self._queue = rooms.queue
         self._identity = rooms.identity
         self._clock = rooms.clock
@@ -79,8 +84,7 @@ class Intake:
         """MAIL FROM: the transaction it opens. The null sender is always fine (RFC 5321 4.5.5).
 
         Raises Refusal 552 5.3.4 (announced too big), 550 5.6.7 (UTF-8 without SMTPUTF8), 530 5.7.0 (no login),
-        553 5.7.1 (not the login's address), 554 5.5.4 (a date too far away), 550 5.7.1 (the account is frozen),
-        451 4.3.0.
+        553 5.7.1 (not the login's address), 550 5.7.1 (the account is frozen), 451 4.3.0.
         """
         limit = self._limits.message_size
         if mail.size > limit:  # RFC 1870 6.1
@@ -88,17 +92,11 @@ class Intake:
         sender = mail.sender
         if sender is not None and not mail.smtputf8 and not sender.ascii:  # RFC 6531 3.5
             raise Refusal(550, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter")
-        if mail.hold_for or mail.hold_until:
-            demands.release(mail, self._clock.now())
         if peer.submitting:
             await self._check_own(peer, sender)
             if self._outgoing is not None and peer.account is not None:
                 self._outgoing.check(peer.account)
         return Envelope(mail, id=self._queue.new_id())
-
-    def latest_release(self) -> str:
-        """The last date a submitted message may be given, for EHLO: midnight, so that it changes once a day."""
-        return trace.day_of(self._clock.now() + demands.LONGEST_HOLD)
 
     async def recipient(self, peer: Peer, envelope: Envelope, rcpt: RcptOptions) -> None:
         """RCPT TO: add the recipient to the envelope, aliases expanded; a repeated one costs nothing.
@@ -143,15 +141,22 @@ class Intake:
         date = self._date_time(now)
         added = trace.received(peer, envelope, self._hostname, entry, date)
         spool: Spool | None = None
+        examined: Examined | None = None
         try:
             if peer.submitting:
                 fields, content, spool = await self._submitted(peer, head, content, (entry, now, date))
                 added += fields
             else:
+                if self._outside is not None and peer.service == "smtp" and not self._may_relay(peer.ip):
+                    examined = await self._outside.examine(peer, envelope, head, content, (entry, now))
+                    content, spool = await self._cleaned(content, head, examined.head)
+                    added += examined.added
                 added += header.separator(head)
             told = _told(peer, envelope, head, f"{entry}@{self._hostname}")
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
-            await self._keep(envelope, demands.noted(new, envelope.mail, head))
+            if examined is not None and (examined.junk or examined.keywords):
+                new = structs.replace(new, junk=examined.junk, keywords=examined.keywords)
+            await self._keep(envelope, new)
         except StoreUnavailable as fault:
             raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
         except StoreError as fault:
@@ -338,7 +343,7 @@ class Intake:
             if found.removed:
                 content = Content.of(header.without(content.data, found.removed))
         elif missing or found.removed:
-            content, spool = await self._rewritten(content, missing, head, found)
+            content, spool = await self._rewritten(content, len(head), missing + header.without(head, found.removed))
             start += len(missing)
         start -= sum(last - first for first, last in found.removed)
         if self._signer is None:
@@ -368,14 +373,20 @@ class Intake:
             added += f"Message-ID: <{entry}@{self._hostname}>\r\n"
         return added.encode()
 
-    async def _rewritten(
-        self, content: Content, missing: bytes, head: bytes, found: header.Submitted
-    ) -> tuple[Content, Spool]:
-        """A large content written again, beside the first: with what was missing, without what must go."""
+    async def _cleaned(self, content: Content, head: bytes, cleaned: bytes) -> tuple[Content, Spool | None]:
+        """The content with another header, and its new file if it has one."""
+        if cleaned is head or cleaned == head:
+            return content, None
+        if not content.path:
+            return Content.of(cleaned + content.data[len(head) :]), None
+        return await self._rewritten(content, len(head), cleaned)
+
+    async def _rewritten(self, content: Content, skip: int, head: bytes) -> tuple[Content, Spool]:
+        """A large content written again, beside the first: `head` instead of its first `skip` octets."""
         spool = self._store.spool()
         try:
-            spool.write(missing + header.without(head, found.removed))
-            for start in range(len(head), content.size, _COPY):
+            spool.write(head)
+            for start in range(skip, content.size, _COPY):
                 spool.write(content.read(start, start + _COPY))
                 await asyncio.sleep(0)  # others may have their turn
             return await spool.seal(), spool

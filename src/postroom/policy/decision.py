@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """ok, or a harmless line of ASCII for the peer. final: trying again will not help."""
+    """ok, or a harmless line of ASCII for the peer."""
 
     ok: bool
     text: str = ""
-    final: bool = False
 
 
 ADMITTED = Admission(True)

@@ -66,10 +66,7 @@ class OutgoingRecipient(Struct, frozen=True):
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
-    """A message to be sent. sender "" is the null sender; body: 7BIT or 8BITMIME; size in octets.
-
-    requiretls: RFC 8689, where the server offers it.
-    """
+    """A message to be sent. sender "" is the null sender; body: 7BIT or 8BITMIME; size in octets."""
 
     sender: str
     recipients: tuple[OutgoingRecipient, ...]
@@ -78,7 +75,6 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""
-    requiretls: bool = False
 
 
 class Result(Struct, frozen=True):

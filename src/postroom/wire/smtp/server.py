@@ -61,7 +61,6 @@ class ServerSession:
         "has",
         "helo",
         "incoming",
-        "latest",
         "mail",
         "mechanisms",
         "options",
@@ -76,20 +75,10 @@ class ServerSession:
     )
 
     def __init__(
-        self,
-        options: ServerOptions,
-        *,
-        secure: bool = False,
-        starttls: bool = False,
-        mechanisms: tuple[str, ...] = (),
-        latest: str = "",
+        self, options: ServerOptions, *, secure: bool = False, starttls: bool = False, mechanisms: tuple[str, ...] = ()
     ) -> None:
-        """starttls: the listener offers it. mechanisms: AUTH mechanisms to announce; empty: none allowed here.
-
-        latest: until when a message may be kept before it is sent ("2026-12-24T00:00:00Z"), "" where it may not.
-        """
+        """starttls: the listener offers it. mechanisms: AUTH mechanisms to announce; empty: none allowed here."""
         self.options = options
-        self.latest = latest
         self.secure = secure
         self.starttls = starttls
         self.mechanisms = mechanisms
@@ -338,14 +327,9 @@ class ServerSession:
         else:
             self._count_error(_ERROR_WEIGHT)
 
-    @property
-    def nonsense(self) -> bool:
-        """There were too many errors."""
-        return self._errors > self.options.errors * _ERROR_WEIGHT
-
     def _count_error(self, weight: int) -> None:
         self._errors += weight
-        if self.nonsense and not self.closed:
+        if self._errors > self.options.errors * _ERROR_WEIGHT and not self.closed:
             self.faults.append(Fault("command", _TOO_MANY))
             self.turn_away(_TOO_MANY)
 

@@ -1,0 +1,124 @@
+"""Mail from outside: who sent it, and what follows, before it is ours.
+
+One Outside per worker. What it finds goes into the message (Authentication-Results, a warning), into the trace
+(event mail.checked), and decides whether the mail is refused, junk, or taken.
+Owns: nothing between messages. Trusts: the directory. Everything in the message may be forged; fields that claim to be
+ours are removed (RFC 8601 5).
+On failure: Refusal; StoreError of the directory passes through.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from postroom.config import Authentication
+from postroom.intake.authors import Author, authors
+from postroom.intake.imitation import Imitations
+from postroom.intake.marks import clean_header, results_field, vouches, warning_field
+from postroom.intake.model import Envelope, Peer
+from postroom.intake.verdict import JUNK, REFUSE, Shape, Verdict, judge, refusal_text, strictest
+from postroom.intake.verify import Evidence, Sender, Verifier
+from postroom.mailauth.header import HeaderFields
+from postroom.observe.log import Events
+from postroom.store.api import DirectoryStore
+from postroom.values.content import Content
+from postroom.values.dns import Dns
+from postroom.values.refusal import Refusal
+
+#: fields that mailing lists write (RFC 2919, RFC 2369)
+_LIST_FIELDS: Final = (b"list-id", b"list-post", b"list-unsubscribe")
+_LIST_ID: Final = re.compile(rb"<[^<>\s]+\.[^<>\s]+>")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What becomes of a message that is taken. added: fields to put before it; head: its header without fields that
+    only pretend to be ours; keywords: IMAP keywords it gets.
+    """
+
+    added: bytes
+    head: bytes
+    junk: bool = False
+    keywords: tuple[str, ...] = field(default=())
+
+
+class Outside:
+    """Examines mail from outside for one worker."""
+
+    def __init__(
+        self, directory: DirectoryStore, dns: Dns, config: Authentication, hostname: str, events: Events
+    ) -> None:
+        self._directory = directory
+        self._hostname = hostname
+        self._events = events
+        self._sealers = tuple(domain.lower() for domain in config.trusted_sealers)
+        self._verifier = Verifier(dns, hostname, config.seconds)
+        self._imitations = Imitations(directory)
+
+    async def examine(
+        self, peer: Peer, envelope: Envelope, head: bytes, content: Content, stamp: tuple[str, float]
+    ) -> Examined:
+        """stamp: queue id and Unix seconds. Raises Refusal 550 5.6.0 (From), 550 5.7.1 (forged), StoreError."""
+        entry, now = stamp
+        fields = HeaderFields(head)
+        people = authors(fields)
+        sender = Sender(peer.ip, peer.helo, "" if envelope.sender is None else str(envelope.sender))
+        domains = tuple(dict.fromkeys(person.domain for person in people))
+        body = (content, len(head) + 2)
+        evidence = await self._verifier.look(sender, domains, fields, body, now)
+        shape, evidence = await self._shape(fields, people, evidence, (sender, now))
+        verdict = judge(evidence, shape)
+        self._tell(entry, evidence, verdict)
+        if verdict.act == REFUSE:
+            raise Refusal(550, "5.7.1", refusal_text(verdict, shape.own), reason=verdict.reason)
+        warning = verdict.warning
+        if not warning and not shape.own:
+            warning = await self._imitations.warning(people[0].name, people[0].local, people[0].domain)
+        peer_name = envelope.standing.iprev if envelope.standing is not None else None
+        added = results_field(self._hostname, sender, evidence, verdict, peer_name) + warning_field(warning)
+        junk = verdict.act == JUNK
+        keywords = ("$Junk",) * junk + ("$Suspicious",) * bool(warning)
+        return Examined(added, clean_header(head, self._hostname), junk, keywords)
+
+    async def _shape(
+        self, fields: HeaderFields, people: tuple[Author, ...], evidence: Evidence, asked: tuple[Sender, float]
+    ) -> tuple[Shape, Evidence]:
+        is_list = _is_list(fields)
+        vouched = vouches(evidence.arc, self._sealers)
+        for person in people:
+            row = await self._directory.domain(person.domain)
+            if row is not None and not row.disabled:
+                sender, now = asked
+                allowed = await self._verifier.author_spf(sender, row.name, now)
+                evidence = Evidence(
+                    spf=evidence.spf,
+                    dkims=evidence.dkims,
+                    arc=evidence.arc,
+                    dmarc=evidence.dmarc,
+                    author_spf=allowed,
+                )
+                return Shape(own=row.name, spoof=row.spoof, is_list=is_list, vouched=vouched), evidence
+        return Shape(is_list=is_list, vouched=vouched), evidence
+
+    def _tell(self, entry: str, evidence: Evidence, verdict: Verdict) -> None:
+        worst = strictest(evidence.dmarc)
+        self._events(
+            "mail.checked",
+            queue_id=entry,
+            spf=str(evidence.spf.result),
+            dkim=" ".join(f"{one.result}:{one.domain}" for one in evidence.dkims) or "none",
+            dmarc=str(worst.result) if worst else "none",
+            arc=evidence.arc.result,
+            verdict=verdict.act,
+            reason=verdict.reason,
+        )
+
+
+def _is_list(fields: HeaderFields) -> bool:
+    """It has the shape of a mailing list's mail. Anybody can write that: it never makes mail better than junk."""
+    places = fields.at(b"list-id")
+    if not places or not _LIST_ID.search(fields.value(places[0])):
+        return False
+    return any(fields.count(name) for name in _LIST_FIELDS[1:]) or fields.count(b"precedence") > 0
