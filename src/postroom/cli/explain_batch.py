@@ -113,12 +113,13 @@ def _dkim(request: Request, dns: ZoneData) -> dict[str, Any]:
     verifier = DkimVerifier(header)
     verifier.body(body)
     found = finished(verifier.results(dns, seconds_of(request)))
-    # a message without signatures has no results (RFC 8601 2.7.1 calls that "none"); what we call policy is a pass by
-    # the rules of RFC 6376 alone, and they are what is asked for here
+    # a message without signatures has no results (RFC 8601 2.7.1 calls that "none"); "result" is what RFC 6376 says,
+    # "assessed" what we make of it: "policy" where a signature holds and leaves the body or From open
     return {
         "results": [
             {
                 "result": "pass" if one.verified else one.result,
+                "assessed": one.result,
                 "domain": one.domain,
                 "selector": one.selector,
                 "reason": one.reason,
