@@ -134,6 +134,7 @@ _PLAN: Final = (
     ("sasl", "Logging in", "The same mechanisms in SMTP submission, POP3 and IMAP.", None),
     ("tls", "TLS and connections", "", None),
     ("message", "Messages and MIME", "", None),
+    ("mailauth", "Who sent this: SPF, DKIM, ARC, DMARC", "", None),
     ("reports", "Reports to senders", "", None),
 )
 _ABSENT: Final = ("absent", "Not in this version", "Not announced, so no client asks for it.")
