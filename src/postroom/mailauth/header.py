@@ -30,8 +30,11 @@ class Canonical(StrEnum):
 def relaxed_field(raw: bytes) -> bytes:
     """One field with or without its line end, as RFC 6376 3.4.2 wants it, without a line end."""
     name, _, value = raw.partition(b":")
-    value = _WSP_RUN.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ")
-    return name.rstrip(b" \t").lower() + b":" + value
+    if b"\r\n" in value:
+        value = value.replace(b"\r\n", b"")
+    if b"  " in value or b"\t" in value:
+        value = _WSP_RUN.sub(b" ", value)
+    return name.rstrip(b" \t").lower() + b":" + value.strip(b" ")
 
 
 def split_message(message: bytes) -> tuple[bytes, bytes]:

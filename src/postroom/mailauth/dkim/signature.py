@@ -19,7 +19,8 @@ FUTURE_ALLOWANCE = 3600
 #: an expired signature is still taken for so many seconds (RFC 6376 3.5: the fudge factor of x=)
 EXPIRY_ALLOWANCE = 300
 
-_FIELD_NAME = re.compile(rb"[!-9<-~]+")
+_FIELD_LIST = re.compile(rb"[!-9<-~]+(?:[ \t]*:[ \t]*[!-9<-~]+)*+")
+_FIELD_LIST_OF_ARC = re.compile(rb"[!-9<-~]*(?:[ \t]*:[ \t]*[!-9<-~]*)*+")
 _ALGORITHMS = {"rsa-sha256": "rsa", "ed25519-sha256": "ed25519"}
 _REQUIRED = ("a", "b", "bh", "d", "h", "s")
 
@@ -102,12 +103,11 @@ def _forms(value: bytes) -> tuple[Canonical, Canonical]:
 
 
 def _fields(value: bytes, arc: bool) -> tuple[bytes, ...]:
-    names = tuple(name.lower() for name in list_value(value))
-    if arc:  # the public suite of ARC lets names be empty, and the whole list
-        names = tuple(name for name in names if name)
-    if not all(_FIELD_NAME.fullmatch(name) for name in names):
+    # the public suite of ARC lets names be empty, and the whole list
+    if not (_FIELD_LIST_OF_ARC if arc else _FIELD_LIST).fullmatch(value):
         raise BadSignature("h= is no list of field names")
-    return names
+    names = value.lower().translate(None, b" \t\r\n").split(b":")
+    return tuple(name for name in names if name) if arc else tuple(names)
 
 
 def within(domain: str, parent: str) -> bool:

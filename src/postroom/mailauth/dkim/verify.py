@@ -35,8 +35,10 @@ MAX_SIGNATURES = 10
 
 _FIELD = b"dkim-signature"
 #: what a reader is shown, or what decides how the body is shown
-_SHOWN = (b"from", b"sender", b"reply-to", b"to", b"cc", b"subject", b"date", b"mime-version", b"content-type")
-_SHOWN_TOO = (b"content-transfer-encoding", b"list-unsubscribe", b"list-unsubscribe-post")
+_SHOWN = (
+    b"from", b"sender", b"reply-to", b"to", b"cc", b"subject", b"date", b"mime-version", b"content-type",
+    b"content-transfer-encoding", b"list-unsubscribe", b"list-unsubscribe-post",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def _unread(claim: _Claim, problem: str) -> DkimResult:
 
 def exposed_fields(fields: HeaderFields, signature: Signature) -> tuple[str, ...]:
     """Fields a reader sees that stand in the message more often than the signature covers them."""
-    return tuple(name.decode() for name in _SHOWN + _SHOWN_TOO if fields.count(name) > signature.fields.count(name))
+    counted = ((name, fields.count(name)) for name in _SHOWN)
+    return tuple(name.decode() for name, count in counted if count and count > signature.fields.count(name))
 
 
 class DkimVerifier:
@@ -190,7 +193,7 @@ class DkimVerifier:
             key_bits=outcome.key.bits if outcome.key else 0,
             identity=signature.identity,
             testing=bool(outcome.key and outcome.key.testing),
-            fields=tuple(name.decode() for name in signature.fields),
+            fields=tuple(b":".join(signature.fields).decode().split(":")),
             exposed=exposed,
             uncovered=uncovered,
             mark=_mark(claim.tags),
