@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from postroom.identity import HashingClient, InlineHasher, PasswordsUnavailable, run_hashing, socket_pair
@@ -44,6 +45,27 @@ async def turn(loop_task: asyncio.Task[bool]) -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert not loop_task.done()
+
+
+async def test_a_reload_changes_the_cost_of_new_passwords(pair: Pair) -> None:
+    supervisor, orders = socket_pair()
+    hashing = HashingProcess([pair[1].dup()], CHEAP, StandingClock(), b"key", orders)
+    client = HashingClient(pair[0])
+    await greeted()
+    supervisor.send(msgspec.msgpack.encode(msgspec.structs.replace(CHEAP, passes=CHEAP.passes + 1)))
+    hashing.turn()
+    task = asyncio.create_task(client.hash("good"))
+    await turn(task)  # type: ignore[arg-type]
+    hashing.turn()
+    assert f"t={CHEAP.passes + 1}," in await task
+    again = asyncio.create_task(client.verify(await stored("good"), "good"))
+    await turn(again)
+    hashing.turn()
+    assert await again, "what was hashed at the old cost is still right"
+    supervisor.close()
+    hashing.turn()
+    client.close()
+    orders.close()
 
 
 async def test_answers_find_their_questions(pair: Pair) -> None:

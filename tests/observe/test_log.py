@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from postroom.observe.catalogue import CATALOGUE
 from postroom.observe.log import Events
 
@@ -73,3 +75,22 @@ def test_code_and_catalogue_agree() -> None:
     used = {name for path in SOURCE.rglob("*.py") for name in USED.findall(path.read_text())}
     assert len(used) > 20
     assert used - set(CATALOGUE) == set()
+
+
+def test_a_reload_opens_the_file_anew_and_takes_the_level(tmp_path: Path) -> None:
+    path, moved = tmp_path / "log", tmp_path / "log.1"
+    events = Events("info", str(path))
+    later: list[object] = []
+    events.wait_with(lambda seconds, flush: later.append(flush))
+    events("worker.started", slot=0)  # waits
+    path.rename(moved)
+    events.follow("warning", str(path))
+    events("worker.started", slot=1)
+    events("login.failed", login="ann")
+    assert [json.loads(line)["event"] for line in moved.read_text().splitlines()] == ["worker.started"]
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["login.failed"]
+    with pytest.raises(OSError):
+        events.follow("debug", str(tmp_path / "nowhere" / "log"))
+    events("login.failed", login="ben")
+    events("worker.started", slot=2)
+    assert len(path.read_text().splitlines()) == 2

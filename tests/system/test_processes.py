@@ -6,13 +6,15 @@ import imaplib
 import json
 import os
 import poplib
+import re
 import signal
 import smtplib
 import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,6 +145,100 @@ def test_a_broken_configuration_changes_nothing(demo: Running, folder: Path, fau
     assert told[0]["reason"]
     assert certificate(demo) == shown
     deliver(demo, demo.login())
+
+
+def listeners(server: Running, change: Callable[[list[str]], list[str]]) -> None:
+    """Change the listeners in the configuration file, each a table."""
+    path = Path(server.config)
+    text = path.read_text()
+    tables = re.findall(r"(?m)^\[\[listener\]\]\n(?:\w.*\n)+", text)
+    assert len(tables) == len(server.ports)
+    for table in tables:
+        text = text.replace(table, "")
+    path.write_text(text + "\n" + "\n".join(change(tables)))
+
+
+def test_listeners_come_and_go_with_a_reload(demo: Running) -> None:
+    port = demo.ports["lmtp"] + 3
+    until(lambda: not answers(demo.host, port))
+    reader, drop, half = imap(demo), pop3(demo), in_the_middle(demo)
+    sender = smtplib.SMTP(demo.host, demo.ports["lmtp"], "client.example", timeout=20)
+
+    def change(tables: list[str]) -> list[str]:
+        kept = [table for table in tables if "lmtp" not in table]
+        [imaps] = [table for table in kept if f"port = {demo.ports['imaps']}\n" in table]
+        kept.remove(imaps)  # what is spoken there changes, the port stays
+        other = f'[[listener]]\nprotocol = "pop3"\nport = {demo.ports["imaps"]}\ntls = "implicit"\n'
+        return [f'[[listener]]\nprotocol = "imap"\nport = {port}\ntls = "implicit"\n', *kept, other]
+
+    listeners(demo, change)
+    reload(demo)
+    assert not answers(demo.host, demo.ports["lmtp"])
+    assert reader.noop()[0] == "OK"
+    assert drop.stat()[0] > 0
+    drop.quit()
+    assert sender.noop()[0] == 250
+    sender.close()
+    half.sendall(b"lo\r\n.\r\n")
+    assert half.recv(1000).startswith(b"250")
+    half.close()
+    swapped = replace(demo, ports={**demo.ports, "imaps": port, "pop3s": demo.ports["imaps"]})
+    deliver(swapped, swapped.login())
+    for _ in range(8):  # both workers
+        imap(swapped).logout()
+        until(lambda: pop3(swapped).quit())
+    # who is started now has them too
+    started = len(events(demo, "worker.started"))
+    for name in ("worker 0", "worker 1"):
+        os.kill(named(demo, name), signal.SIGKILL)
+    until(lambda: len(events(demo, "worker.started")) >= started + 2)
+    for _ in range(4):
+        imap(swapped).logout()
+    assert not events(demo, "config.refused")
+    with pytest.raises((OSError, imaplib.IMAP4.abort)):  # both workers are gone, and with them the sessions
+        reader.noop()
+
+
+def answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_reload_that_cannot_bind_changes_nothing(demo: Running) -> None:
+    with socket.create_server((demo.host, 0)) as stranger:
+        taken = stranger.getsockname()[1]
+        listeners(demo, lambda tables: [f'[[listener]]\nprotocol = "lmtp"\nport = {taken}\ntls = "none"\n'])
+        demo.process.send_signal(signal.SIGHUP)
+        told = until(lambda: events(demo, "config.refused"))
+        assert f"port {taken} (lmtp)" in told[0]["reason"]
+        assert "is taken" in told[0]["reason"]
+    imap(demo).logout()
+    deliver(demo, demo.login())
+
+
+def test_the_log_is_opened_anew_and_the_level_taken(demo: Running, folder: Path) -> None:
+    log = folder / "server.log"
+    log.rename(folder / "server.log.1")
+    configure(demo, level="debug")
+    demo.process.send_signal(signal.SIGHUP)
+    until(lambda: log.exists() and len(events(demo, "config.reloaded")) >= 2)
+    before = (folder / "server.log.1").read_text()
+    pop3(demo).quit()
+    until(lambda: events(demo, "session.closed"))
+    assert (folder / "server.log.1").read_text() == before
+
+
+def test_what_only_a_restart_reaches_is_named(demo: Running) -> None:
+    configure(demo, workers=1, shutdown_seconds=2.0, event_loop="asyncio")
+    reload(demo)
+    assert [told["keys"] for told in events(demo, "config.needs_restart")] == [["server.workers", "server.event_loop"]]
+    wire = in_the_middle(demo)  # and says no more
+    demo.process.send_signal(signal.SIGTERM)
+    assert demo.process.wait(6) == 0
+    wire.close()
 
 
 # the stop

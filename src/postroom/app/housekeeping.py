@@ -24,13 +24,11 @@ DAY = 86400.0
 class Housekeeping:
     """A loop that runs while its worker does."""
 
-    def __init__(self, core: Core, config: Config, folder: RunFolder, dns: Callable[[], Dns]) -> None:
-        """dns: gives whoever answers questions now."""
+    def __init__(self, core: Core, config: Callable[[], Config], folder: RunFolder, dns: Callable[[], Dns]) -> None:
+        """config, dns: give what is in force, and whoever answers questions, now."""
         self._store = core.store
         self._lock = folder.lock(SWEEPER_LOCK)
-        self._keep = config.retention.expunged_days * DAY
-        self._rotation = Rotation(core.store.directory, config.signing, core.clock) if config.signing.enabled else None
-        self._keep_events = config.retention.events_days * DAY
+        self._config = config
         self._events = core.events
         self._clock = core.clock
         self._dns = dns
@@ -50,8 +48,9 @@ class Housekeeping:
     async def turn(self) -> None:
         """All of it once."""
         await self._sweep()
-        if self._rotation is not None:
-            await self._turn_keys(self._rotation)
+        signing = self._config().signing
+        if signing.enabled:
+            await self._turn_keys(Rotation(self._store.directory, signing, self._clock))
 
     async def _turn_keys(self, rotation: Rotation) -> None:
         try:
@@ -64,9 +63,9 @@ class Housekeeping:
 
     async def _sweep(self) -> None:
         try:
-            now = self._clock.now()
-            gone = await self._store.sweep(now, self._keep)
-            await self._store.events.sweep(now - self._keep_events)
+            now, retention = self._clock.now(), self._config().retention
+            gone = await self._store.sweep(now, retention.expunged_days * DAY)
+            await self._store.events.sweep(now - retention.events_days * DAY)
         except StoreError as fault:
             self._events("sweep.failed", reason=str(fault))
         else:

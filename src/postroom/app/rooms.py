@@ -82,7 +82,18 @@ class Core:
     queue: Queue
     delivery: Delivery
     notices: Notices
+    reports: SenderReports
     secret: bytes
+
+    def follow(self, config: Config) -> None:
+        """Work by another configuration from now on: what has none of its own connections to keep."""
+        server = config.server
+        self.identity.follow(config.passwords, server.hostname, server.postmaster)
+        self.mailboxes.follow(MailboxLimits(message_size=config.limits.message_size))
+        self.queue.schedule = make_schedule(config)
+        self.delivery.limits = index_limits(config)
+        self.reports.hostname = server.hostname
+        self.notices.postmaster = server.postmaster
 
     async def stop(self) -> None:
         """Finish what is being delivered."""
@@ -162,21 +173,10 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         postmaster=config.server.postmaster,
     )
     mailboxes = Mailboxes(store, clock, Guids(), MailboxLimits(message_size=config.limits.message_size))
-    relay = config.relay
-    schedule = Schedule(
-        jitter=random.random,
-        first=relay.retry_first,
-        longest=relay.retry_longest,
-        lifetime=relay.lifetime,
-        warn_after=relay.warn_after,
-    )
     routes = Routes(identity)
     reports = SenderReports(config.server.hostname, routes, clock)
-    queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), schedule, clock, reports, events)
-    limits = IndexLimits(
-        depth=config.limits.mime_depth, parts=config.limits.mime_parts, header=config.limits.header_size
-    )
-    delivery = Delivery(queue, mailboxes, identity.find, events, limits)
+    queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), make_schedule(config), clock, reports, events)
+    delivery = Delivery(queue, mailboxes, identity.find, events, index_limits(config))
     queue.subscribe("local", delivery.take)
     return Core(
         plan=plan,
@@ -191,8 +191,27 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         queue=queue,
         delivery=delivery,
         notices=Notices(queue, routes, config.server.postmaster, clock, events),
+        reports=reports,
         secret=RunFolder(config.server.data).secret(),
     )
+
+
+def make_schedule(config: Config) -> Schedule:
+    """When the queue tries again."""
+    relay = config.relay
+    return Schedule(
+        jitter=random.random,
+        first=relay.retry_first,
+        longest=relay.retry_longest,
+        lifetime=relay.lifetime,
+        warn_after=relay.warn_after,
+    )
+
+
+def index_limits(config: Config) -> IndexLimits:
+    """How far messages that arrive are looked into."""
+    limits = config.limits
+    return IndexLimits(depth=limits.mime_depth, parts=limits.mime_parts, header=limits.header_size)
 
 
 def build_services(core: Core, config: Config) -> Services:
@@ -295,16 +314,21 @@ def _intake(core: Core, config: Config, resolver: Resolver) -> Intake:
 
 def relay_means(core: Core, config: Config, dns: Dns) -> Means:
     """What the relay works with. Raises OSError when a password cannot be read."""
-    files = {config.relay.password_file, *(route.password_file for route in config.route)} - {""}
     return Means(
         wheel=core.wheel,
         event=core.events,
         clock=core.clock,
         random=random.random,
         dns=dns,
-        passwords={path: first_line(path) for path in files},
+        passwords=relay_passwords(config),
         listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Spoken.SMTP),
     )
+
+
+def relay_passwords(config: Config) -> dict[str, str]:
+    """The passwords for smart hosts, by file. Raises OSError."""
+    files = {config.relay.password_file, *(route.password_file for route in config.route)} - {""}
+    return {path: first_line(path) for path in files}
 
 
 def first_line(path: str) -> str:

@@ -9,10 +9,10 @@ On failure: ListenError, AlreadyRunning, ConfigError or OSError before anything 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from msgspec import structs
 
@@ -20,8 +20,8 @@ from postroom.app.plan import Plan
 from postroom.app.privileges import become_user
 from postroom.app.runfolder import SUPERVISOR_LOCK, AlreadyRunning, RunFolder
 from postroom.app.supervisor import Role, Supervisor
-from postroom.config import Config, ConfigError, load
-from postroom.net.listen import ListenError, bind_all
+from postroom.config import Config, ConfigError, TlsMode, load
+from postroom.net.listen import ListenError
 from postroom.net.tls import CertificateError, Certificates
 from postroom.observe.log import Events
 
@@ -45,11 +45,11 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
     lock = folder.lock(SUPERVISOR_LOCK)
     if not lock.take():
         raise AlreadyRunning(Path(config.server.data), lock.holder())
-    plan = make_plan(config, path)
+    plan = Plan.make(config, path, config.server.workers or os.cpu_count() or 1)
+    current = Current(plan)
     try:
         become_user(config)
         events = Events(config.log.level, config.log.file, process="supervisor")
-        current = Current(plan)
         roles = [Role("hashing", lambda said: hash_passwords(current.plan, said))] if plan.hashing else []
         roles += [
             Role(f"worker {slot}", lambda said, slot=slot: run_worker(current.plan, slot, said), plan.forget(slot))  # type: ignore[misc]
@@ -58,8 +58,8 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
         supervisor = Supervisor(
             roles,
             config.server.shutdown_seconds,
-            reload=lambda: current.reload(events),
-            closing=plan.close_sockets,
+            reload=lambda: current.reload(supervisor, events),
+            closing=current.close,
             report=events,
         )
         supervisor.prepare()
@@ -74,47 +74,80 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
         events("server.stopped", status=status)
         return status
     finally:
-        plan.close_sockets()
+        current.close()
         lock.release()
-
-
-def make_plan(config: Config, path: Path) -> Plan:
-    """Bind the ports and make what the processes share. Raises ListenError."""
-    if not config.listener:
-        raise ListenError("no listener is configured; `postroom init` writes a file with the usual ones")
-    workers = config.server.workers or os.cpu_count() or 1
-    sockets: list[list[socket.socket]] = []
-    try:
-        for listener in config.listener:
-            sockets.append(bind_all(listener, workers))  # noqa: PERF401 - what was bound is closed on failure
-    except ListenError:
-        for row in sockets:
-            for sock in row:
-                sock.close()
-        raise
-    return Plan.make(config, path, workers, sockets)
 
 
 @dataclass(slots=True)
 class Current:
-    """The plan that a process started from now on gets: with the configuration of the last good reload."""
+    """The plan that a process started from now on gets: of the last good reload."""
 
     plan: Plan
 
-    def reload(self, events: Events) -> bool:
-        """Whether the configuration on disk can be used; if not, the old one stays in force.
+    def close(self) -> None:
+        """Listen no more."""
+        self.plan.close_sockets()
 
-        What the running processes are built around stays until a restart: ports, the data folder, the event loop.
+    def reload(self, supervisor: Supervisor, events: Events) -> None:
+        """Read the configuration and tell every process, or say why it cannot be used and change nothing.
+
+        Everything that could fail is done here and first: reading, certificates, passwords, the log, ports.
         """
-        old = self.plan.config
+        before = self.plan
         try:
-            fresh = load(self.plan.path)
-            if fresh.tls.certificate:
-                Certificates(fresh.tls)
-        except (ConfigError, CertificateError) as fault:
-            events("config.refused", reason=str(fault))
-            return False
-        server = structs.replace(fresh.server, data=old.server.data, event_loop=old.server.event_loop)
-        config = structs.replace(fresh, listener=old.listener, server=server)
-        self.plan = replace(self.plan, config=config)
-        return True
+            config, unreached = _usable(before)
+            plan = before.renewed(config)
+        except (ConfigError, CertificateError, ListenError, OSError) as fault:
+            events("config.refused", reason=_said(fault))
+            return
+        try:
+            events.follow(config.log.level, config.log.file)
+        except OSError as fault:
+            _give_up(plan, before)
+            events("config.refused", reason=f"log.file: {fault}")
+            return
+        self.plan = plan
+        supervisor.shutdown_seconds = config.server.shutdown_seconds
+        if unreached:
+            events("config.needs_restart", keys=unreached)
+        behind = plan.tell(before)
+        if behind:
+            events("config.unheard", names=behind)
+
+
+#: what the processes are built around; a reload leaves it as it was
+FIXED: Final = ("data", "workers", "user", "event_loop")
+
+
+def _usable(before: Plan) -> tuple[Config, list[str]]:
+    """The configuration on disk but for what only a restart reaches, and the keys of that which changed.
+
+    Raises ConfigError, CertificateError, OSError.
+    """
+    from postroom.app.rooms import relay_passwords
+
+    fresh = load(before.path)
+    if fresh.tls.certificate:
+        Certificates(fresh.tls)
+    elif any(listener.tls is not TlsMode.NONE for listener in fresh.listener):
+        raise ConfigError("a listener wants TLS, but [tls] names no certificate")
+    relay_passwords(fresh)
+    kept = {name: getattr(before.config.server, name) for name in FIXED}
+    changed = [f"server.{name}" for name, value in kept.items() if getattr(fresh.server, name) != value]
+    return structs.replace(fresh, server=structs.replace(fresh.server, **kept)), changed
+
+
+def _said(fault: Exception) -> str:
+    """A port below 1024 can be bound before privileges are dropped only."""
+    if isinstance(fault.__cause__, PermissionError):
+        return f"{fault}. A reload may not bind it, a restart may"
+    return str(fault)
+
+
+def _give_up(plan: Plan, before: Plan) -> None:
+    """Close what was bound for a plan that will not be."""
+    known = {row.id for row in before.rows}
+    for row in plan.rows:
+        if row.id not in known:
+            for sock in row.sockets:
+                sock.close()

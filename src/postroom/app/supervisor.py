@@ -2,8 +2,8 @@
 
 It runs no event loop and touches no mail: it waits for signals. A process that dies is started again, at once the
 first time and then with growing pauses; its listening sockets stay open here, so connections wait in their backlog
-meanwhile. SIGHUP is passed on after the configuration was found valid; SIGTERM and SIGINT stop everything: each
-worker finishes what is in flight and exits within server.shutdown_seconds, then it is killed.
+meanwhile. SIGHUP reloads: what that means is told to the supervisor, not built into it. SIGTERM and SIGINT stop
+everything: each worker finishes what is in flight and exits within server.shutdown_seconds, then it is killed.
 On failure: a port that cannot be bound or a configuration that cannot be read ends it before anything was started.
 """
 
@@ -47,13 +47,13 @@ class Role:
 class Supervisor:
     """Keeps `roles` running until a signal ends it.
 
-    reload: called at SIGHUP, says whether to pass it on; closing: called once before everything is stopped, so that
+    reload: called at SIGHUP; closing: called once before everything is stopped, so that
     the listening sockets go first; report: told of processes that died.
     """
 
     roles: list[Role]
     shutdown_seconds: float
-    reload: Callable[[], bool] = lambda: True
+    reload: Callable[[], None] = lambda: None
     closing: Callable[[], None] = lambda: None
     report: Callable[..., None] = lambda *_args, **_fields: None
     stopping: bool = field(default=False, init=False)
@@ -91,8 +91,7 @@ class Supervisor:
                 self._reap()
                 self._start_due()
             elif arrived.si_signo == signal.SIGHUP:
-                if self.reload():
-                    self._tell(signal.SIGHUP)
+                self.reload()
             else:
                 return self.stop()
 

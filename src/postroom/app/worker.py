@@ -1,8 +1,10 @@
 """One worker: wires the rooms together on one event loop and serves until it is told to stop.
 
-Owns: everything of this process; its queue slot. Built once; a reload builds new services for new connections and
-leaves the store, the queue and the sessions that stand as they are.
-On failure: what cannot start ends the process with a non-zero status, and the supervisor tries again.
+Owns: everything of this process; its queue slot. Built once; at a reload the supervisor sends the new configuration,
+with sockets for what is to be listened on besides. New connections get new services of it; the store, the queue and
+the sessions that stand go on.
+On failure: what cannot start ends the process with a non-zero status, and the supervisor tries again. A configuration
+that cannot be used changes nothing.
 """
 
 from __future__ import annotations
@@ -11,28 +13,24 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from postroom.app.housekeeping import Housekeeping
+from postroom.app.listening import Listening
 from postroom.app.mesh import Mesh
-from postroom.app.plan import Plan
+from postroom.app.plan import Order, Plan, receive
 from postroom.app.rooms import Core, Services, build_core, build_services
 from postroom.app.runfolder import RunFolder
-from postroom.config import Config, ConfigError, Listener, load
+from postroom.config import Config, Listener
 from postroom.identity.hashing import run_hashing
-from postroom.net.handshakes import Handshakes
-from postroom.net.link import Driver, Link, LinkOptions
-from postroom.net.listen import Server
-from postroom.net.listen import serve as serve_listener
-from postroom.net.tls import CertificateError, Certificates, trim_asyncio_tls
+from postroom.net.link import Driver, Link
+from postroom.net.listen import ListenError
+from postroom.net.tls import CertificateError, trim_asyncio_tls
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
-from postroom.policy.networks import Networks, unit
-
-#: implicit TLS handshakes under way in one worker: 50 MiB at the most
-HANDSHAKES = 2000
 
 
 def run_worker(plan: Plan, slot: int, ready: Callable[[], None]) -> int:
@@ -45,7 +43,7 @@ def hash_passwords(plan: Plan, ready: Callable[[], None]) -> int:
     """The hashing process; it holds no listening socket."""
     plan.keep_only(None)
     ready()
-    run_hashing([theirs for _, theirs in plan.hashing], plan.config.passwords)
+    run_hashing([theirs for _, theirs in plan.hashing], plan.config.passwords, orders=plan.orders[-1][1])
     return 0
 
 
@@ -73,10 +71,10 @@ class Worker:
         self._started = time.time()
         self._events = Events(plan.config.log.level, plan.config.log.file, process=f"worker {slot}")
         self._wheel = Wheel()
-        self._servers: list[Server] = []
+        self._listening = Listening(self._wheel, self._driver_maker, self._connection_failed)
         self._stop = asyncio.Event()
-        self._certificates: Certificates | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._order = plan.number  # the newest that was heard of
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._core: Core
         self._services: Services
         self._mesh: Mesh
@@ -85,7 +83,6 @@ class Worker:
         """Serve until SIGTERM; gives the exit status."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._events.wait_with(loop.call_later)
         self._core = build_core(self._plan, self._slot, self._events, self._wheel)
         self._core.store.events.lost = lambda count, reason: self._events("events.lost", count=count, reason=reason)
@@ -97,28 +94,20 @@ class Worker:
         folder = RunFolder(self._config.server.data)
         self._mesh = Mesh(folder, self._slot, self._plan.workers, self._core.store.feed, self._command)
         await self._mesh.start()
-        housekeeping = Housekeeping(self._core, self._config, folder, lambda: self._services.resolver)
+        housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._services.resolver)
         queue = loop.create_task(self._core.queue.run())
-        keeper = loop.create_task(housekeeping.run())
-        await self._listen()
+        keepers = [loop.create_task(housekeeping.run()), loop.create_task(self._follow())]
+        self._listening.adopt({row.id: row.sockets[self._slot] for row in self._plan.rows})
+        await self._listening.follow(self._config, [row.id for row in self._plan.rows])
+        orders = self._plan.orders[self._slot][1]
+        loop.add_reader(orders.fileno(), self._receive, orders)
         self._events("worker.started", slot=self._slot)
         ready()
         await self._stop.wait()
-        status = await self._finish(queue, keeper)
+        loop.remove_reader(orders.fileno())
+        status = await self._finish(queue, keepers)
         self._events("worker.stopped", slot=self._slot)
         return status
-
-    async def _listen(self) -> None:
-        if self._config.tls.certificate:
-            self._certificates = Certificates(self._config.tls)
-        limits = self._config.limits
-        handshakes = Handshakes(limits.connections_per_ip, HANDSHAKES, unit, Networks(limits.trusted_networks).contains)
-        options = LinkOptions(wheel=self._wheel, tls=self._certificates, handshakes=handshakes)
-        for listener, row in zip(self._config.listener, self._plan.sockets, strict=True):
-            server = await serve_listener(
-                row[self._slot], listener, self._driver_maker(listener), options, self._connection_failed
-            )
-            self._servers.append(server)
 
     def _driver_maker(self, listener: Listener) -> Callable[[Link], Driver]:
         """What makes the driver of a new connection: of the services that are in force then."""
@@ -134,20 +123,43 @@ class Worker:
 
     # signals and commands
 
-    def _reload(self) -> None:
-        """SIGHUP: new connections get the new configuration and certificates; a bad one changes nothing."""
+    def _receive(self, orders: socket.socket) -> None:
+        """The supervisor has a new configuration for us."""
+        while (received := receive(orders)) is not None:
+            order, sockets = received
+            if order.number > self._order:
+                self._order = order.number
+                self._listening.adopt(sockets)
+                self._orders.put_nowait(order)
+            else:  # meant for the worker that was here before; we began with a newer one
+                for sock in sockets.values():
+                    sock.close()
+
+    async def _follow(self) -> None:
+        """One order after the other, until cancelled."""
+        while True:
+            order = await self._orders.get()
+            try:
+                await self._renew(order.config, order.rows)
+            except (CertificateError, ListenError, OSError) as fault:
+                self._events("config.refused", reason=str(fault))
+            else:
+                self._events("config.reloaded", slot=self._slot)
+
+    async def _renew(self, config: Config, rows: Sequence[int]) -> None:
+        """New connections get the new configuration. The supervisor has seen to it that nothing here should fail."""
+        services = build_services(self._core, config)
         try:
-            config = load(self._plan.path)
-            services = build_services(self._core, config)
-            if self._certificates is not None:
-                self._certificates.reload(config.tls)
-        except (ConfigError, CertificateError, OSError) as fault:
-            self._events("config.refused", reason=str(fault))
-            return
+            self._events.follow(config.log.level, config.log.file)
+            await self._listening.follow(config, rows)
+        except BaseException:
+            services.resolver.close()
+            raise
+        self._config = config
+        self._core.follow(config)
         self._core.queue.subscribe("remote", services.relay.take)
         self._services.retire(services)
         self._services = services
-        self._events("config.reloaded", slot=self._slot)
 
     async def _command(self, request: dict[str, Any]) -> dict[str, Any]:
         """What a command on this machine asks of the running worker."""
@@ -160,7 +172,7 @@ class Worker:
             case "directory":
                 await self._services.recheck()
             case "reload":
-                self._reload()
+                os.kill(os.getppid(), signal.SIGHUP)
             case "flush":
                 await self._core.store.events.flush()
             case other:
@@ -182,11 +194,11 @@ class Worker:
 
     # the end
 
-    async def _finish(self, queue: asyncio.Task[None], keeper: asyncio.Task[None]) -> int:
+    async def _finish(self, queue: asyncio.Task[None], keepers: Sequence[asyncio.Task[None]]) -> int:
         """Take nothing new, finish what is in flight, close the store; forced after server.shutdown_seconds."""
-        for server in self._servers:
-            server.close()
-        keeper.cancel()
+        self._listening.close()
+        for keeper in keepers:
+            keeper.cancel()
         for work, share in ((self._services.stop(), 0.6), (self._core.stop(), 0.2)):
             try:
                 async with asyncio.timeout(self._config.server.shutdown_seconds * share):
@@ -195,7 +207,7 @@ class Worker:
                 self._events("worker.hurried", slot=self._slot)
         queue.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(queue, keeper, return_exceptions=True)
+            await asyncio.gather(queue, *keepers, return_exceptions=True)
         await self._mesh.stop()
         self._events.keep_with(None)
         await self._core.store.close()

@@ -71,7 +71,7 @@ class Delivery:
         self._mailboxes = mailboxes
         self._find = find
         self._event = event
-        self._limits = limits or IndexLimits()
+        self.limits = limits or IndexLimits()
         self._pending: deque[tuple[Entry, Sequence[Recipient]]] = deque()
         self._running = 0  # deliveries under way
         self._called = False  # `_begin` comes in the next turn of the loop
@@ -122,7 +122,7 @@ class Delivery:
         try:
             while self._pending:
                 entry, recipients = self._pending.popleft()
-                job = _Job(entry, self._limits)
+                job = _Job(entry, self.limits)
                 if len(recipients) == 1:
                     outcomes = [await self._deliver(job, recipients[0])]
                 else:

@@ -15,11 +15,11 @@ from postroom.values.clock import Clock
 class VerdictCache:
     """Digest -> when it was found right (or wrong), for `seconds`; the oldest go first when it is full."""
 
-    __slots__ = ("_capacity", "_clock", "_key", "_right", "_seconds", "_wrong")
+    __slots__ = ("_capacity", "_clock", "_key", "_right", "_wrong", "seconds")
 
     def __init__(self, key: bytes, seconds: float, clock: Clock, capacity: int = 20_000) -> None:
         self._key = key
-        self._seconds = seconds
+        self.seconds = seconds  # may be changed at any time
         self._clock = clock
         self._capacity = capacity
         self._right: OrderedDict[bytes, float] = OrderedDict()
@@ -34,7 +34,7 @@ class VerdictCache:
 
     def get(self, digest: bytes) -> bool | None:
         """What was found, None when it is not known or too long ago."""
-        earliest = self._clock.monotonic() - self._seconds
+        earliest = self._clock.monotonic() - self.seconds
         if self._right.get(digest, -1.0) > earliest:
             return True
         if self._wrong.get(digest, -1.0) > earliest:
@@ -43,7 +43,7 @@ class VerdictCache:
 
     def put(self, digest: bytes, right: bool) -> None:
         """Remember a finding."""
-        if self._seconds <= 0:
+        if self.seconds <= 0:
             return
         table = self._right if right else self._wrong
         table.pop(digest, None)

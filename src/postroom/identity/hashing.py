@@ -16,6 +16,7 @@ import selectors
 import socket
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -107,23 +108,41 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def run_hashing(socks: Sequence[socket.socket], passwords: Passwords, *, nice: int = _NICE) -> None:
+def run_hashing(
+    socks: Sequence[socket.socket],
+    passwords: Passwords,
+    *,
+    orders: socket.socket | None = None,
+    nice: int = _NICE,
+) -> None:
     """The hashing process: answers until every worker's end is closed. Call it in a child of its own."""
     os.nice(nice)
-    HashingProcess(socks, passwords, SystemClock(), secrets.token_bytes(32)).run()
+    HashingProcess(socks, passwords, SystemClock(), secrets.token_bytes(32), orders).run()
 
 
 class HashingProcess:
     """One password at a time, first come first served; what waits is read meanwhile, so that nobody blocks."""
 
-    __slots__ = ("_cache", "_hasher", "_queue", "_selector")
+    __slots__ = ("_cache", "_hasher", "_orders", "_queue", "_selector")
 
-    def __init__(self, socks: Sequence[socket.socket], passwords: Passwords, clock: Clock, key: bytes) -> None:
+    def __init__(
+        self,
+        socks: Sequence[socket.socket],
+        passwords: Passwords,
+        clock: Clock,
+        key: bytes,
+        orders: socket.socket | None = None,
+    ) -> None:
+        """orders: where the supervisor says at a reload by which Passwords (msgpack) to work from then on."""
         self._hasher = make_hasher(passwords)
         self._cache = VerdictCache(key, passwords.cache_seconds, clock)
         # Bounded by what clients keep open: each worker has at most HashingClient's `limit` requests here.
         self._queue: deque[tuple[socket.socket, Request]] = deque()
         self._selector = selectors.DefaultSelector()
+        self._orders = orders
+        if orders is not None:
+            orders.setblocking(False)
+            self._selector.register(orders, selectors.EVENT_READ)
         for sock in socks:
             sock.setblocking(False)
             self._selector.register(sock, selectors.EVENT_READ)
@@ -131,7 +150,7 @@ class HashingProcess:
 
     def run(self) -> None:
         """Until nobody is left."""
-        while self._selector.get_map() or self._queue:
+        while len(self._selector.get_map()) > (self._orders is not None) or self._queue:
             self.turn()
         self._selector.close()
 
@@ -140,10 +159,26 @@ class HashingProcess:
         for key, _ in self._selector.select(0 if self._queue else None):
             sock = key.fileobj
             assert isinstance(sock, socket.socket)
-            self._read(sock)
+            if sock is self._orders:
+                self._follow(sock)
+            else:
+                self._read(sock)
         if self._queue:
             sock, request = self._queue.popleft()
             self._answer(sock, self._work(request))
+
+    def _follow(self, orders: socket.socket) -> None:
+        """Another cost for new passwords; what is stored is checked at its own."""
+        message = b""
+        with suppress(OSError):
+            message = orders.recv(_MESSAGE)
+        if not message:  # the supervisor is gone, and so will we be
+            self._selector.unregister(orders)
+            self._orders = None
+            return
+        passwords = msgspec.msgpack.decode(message, type=Passwords)
+        self._hasher = make_hasher(passwords)
+        self._cache.seconds = passwords.cache_seconds
 
     def _read(self, sock: socket.socket) -> None:
         while True:

@@ -65,6 +65,14 @@ class Identity:
         self._resolved: dict[Address, Hosted] = {}
         self._found: dict[str, AccountRow] = {}
 
+    def follow(self, passwords: Passwords, hostname: str, postmaster: str) -> None:
+        """Work by other settings from now on."""
+        self._cache.seconds = passwords.cache_seconds
+        self._decoy = decoy(passwords)
+        self._routing = Routing(self._directory, hostname, postmaster)
+        self._resolved.clear()
+        self._found.clear()
+
     async def authenticate(self, login: str, password: str) -> AccountRow:
         """The account whose login and password these are.
 

@@ -27,12 +27,12 @@ _WIDTH = 76
 class Notices:
     """Takes a notice and sends it. postmaster: who administers every domain; "" asks each domain's own postmaster."""
 
-    __slots__ = ("_clock", "_event", "_postmaster", "_queue", "_routes", "_under_way")
+    __slots__ = ("_clock", "_event", "_queue", "_routes", "_under_way", "postmaster")
 
     def __init__(self, queue: Queue, routes: Routes, postmaster: str, clock: Clock, event: Callable[..., None]) -> None:
         self._queue = queue
         self._routes = routes
-        self._postmaster = postmaster
+        self.postmaster = postmaster
         self._clock = clock
         self._event = event
         self._under_way: set[asyncio.Task[None]] = set()
@@ -72,7 +72,7 @@ class Notices:
     async def _recipients(self, notice: Notice) -> tuple[NewRecipient, ...]:
         """The user and the administrator, each once."""
         found: dict[str, NewRecipient] = {}
-        for text in (notice.login, self._postmaster or f"postmaster@{notice.domain}"):
+        for text in (notice.login, self.postmaster or f"postmaster@{notice.domain}"):
             try:
                 address = Address.parse(text)
             except BadAddress:

@@ -119,6 +119,12 @@ class Mailboxes:
         """The limits everyone's mailboxes share."""
         return self._limits
 
+    def follow(self, limits: MailboxLimits) -> None:
+        """Other limits from now on."""
+        self._limits = limits
+        for account in self._open.values():
+            account.limits = limits
+
     async def open(self, account: AccountRow) -> Account:
         """The account's mailboxes; the same object while anyone holds it. Raises NotFound, StoreUnavailable."""
         found = self._recent.get(account.id) or self._open.get(account.id)
@@ -144,9 +150,9 @@ class Account:
         "_clock",
         "_generation",
         "_inbox",
-        "_limits",
         "_new_guid",
         "_quota",
+        "limits",
         "row",
         "store",
         "surrogate_sizes",
@@ -166,7 +172,7 @@ class Account:
         self._all = everything
         self._clock = clock
         self._new_guid = new_guid
-        self._limits = limits
+        self.limits = limits
         self._generation = -1  # of the directory that `_quota` was read from
         self._quota = (0, 0)
         self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
@@ -209,8 +215,8 @@ class Account:
         if name in have or name == INBOX:
             raise MailboxExists(name)
         new = 1 + sum(parent not in have for parent in names.parents(name))
-        if len(known) + new > self._limits.mailboxes:
-            raise TooManyMailboxes(f"An account has at most {self._limits.mailboxes} mailboxes")
+        if len(known) + new > self.limits.mailboxes:
+            raise TooManyMailboxes(f"An account has at most {self.limits.mailboxes} mailboxes")
         return await self.store.create(name, _special_use(special_use, known))
 
     async def delete(self, name: str) -> MailboxInfo:
@@ -276,7 +282,7 @@ class Account:
     @property
     def append_limit(self) -> int:
         """Octets of the largest message that can be added (RFC 7889)."""
-        return self._limits.message_size
+        return self.limits.message_size
 
     async def append(self, mailbox: int, messages: Sequence[Incoming]) -> AppendResult:
         """Add messages, all or none (RFC 3502). Raises MessageTooBig, OverQuota, TooManyKeywords, NotFound."""
@@ -322,9 +328,9 @@ class Account:
     async def _indexed(self, message: Incoming, *, limited: bool = True) -> NewMessage:
         """The message with everything rendered that readers will ask for."""
         content = message.content
-        if limited and content.size > self._limits.message_size:
-            raise MessageTooBig(f"Messages may have at most {self._limits.message_size} octets")
-        found = message.index if message.index is not None else await _index(content, self._limits.index)
+        if limited and content.size > self.limits.message_size:
+            raise MessageTooBig(f"Messages may have at most {self.limits.message_size} octets")
+        found = message.index if message.index is not None else await _index(content, self.limits.index)
         date = message.internaldate
         lead = content.prefix if content.path else content.data[: found.header]  # the trace fields were not indexed
         eight_bit = found.eight_bit or not lead.isascii()

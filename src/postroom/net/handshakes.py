@@ -31,6 +31,10 @@ class Handshakes:
         self._by_peer: dict[str, int] = {}
         self.under_way = 0
 
+    def limit(self, per_peer: int, exempt: Callable[[str], bool]) -> None:
+        """Other limits from now on; what is under way goes on."""
+        self._per_peer, self._exempt = per_peer, exempt
+
     def enter(self, host: str) -> bool:
         """Count one in; False when there are too many."""
         peer = self._unit(host)

@@ -66,14 +66,18 @@ def bind(listener: Listener, *, reuse_port: bool = False) -> socket.socket:
     return sock
 
 
-def bind_all(listener: Listener, workers: int) -> list[socket.socket]:
-    """One socket per worker on one port. Raises ListenError, also when another Postroom of ours shares the port."""
+def bind_all(listener: Listener, workers: int, *, shared: bool = False) -> list[socket.socket]:
+    """One socket per worker on one port. Raises ListenError, also when another Postroom of ours shares the port.
+
+    shared: we listen on this port already, on another address, so that the last cannot be found out.
+    """
     # With SO_REUSEPORT a second server of the same user would get half of our connections without an error:
     # the first socket is bound without it to find that out, and gives the port when the system chooses it.
-    probe = bind(listener)
-    port = probe.getsockname()[1]
-    probe.close()
-    fixed = replace(listener, port=port)
+    fixed = listener
+    if not (shared and listener.port):
+        probe = bind(listener)
+        fixed = replace(listener, port=probe.getsockname()[1])
+        probe.close()
     sockets: list[socket.socket] = []
     try:
         sockets.extend(bind(fixed, reuse_port=True) for _ in range(workers))

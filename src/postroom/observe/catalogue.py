@@ -33,6 +33,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "worker.hurried": Kind("warning", "the stop took too long; what clients had begun was cut off", ("slot",)),
     "config.refused": Kind("error", "the new configuration cannot be used, the old one stays", ("reason",)),
     "config.reloaded": Kind("info", "new connections use the new configuration", ("slot",)),
+    "config.needs_restart": Kind("warning", "the new configuration changes what a reload cannot reach", ("keys",)),
+    "config.unheard": Kind("error", "a process hangs and could not be told of the new configuration", ("names",)),
     "listener.failed": Kind("warning", "a connection never came to stand", ("host", "reason")),
     "session.opened": Kind("debug", "a client connected", ("service", "ip")),
     "session.closed": Kind("debug", "a session ended", ("service", "ip", "login", "reason")),

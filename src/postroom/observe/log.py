@@ -38,10 +38,7 @@ class Events:
         stream: where to write instead. Raises OSError when the file cannot be opened.
         """
         self.counts: Counter[str] = Counter()
-        least = _LEVELS[level]
-        self._heads = {
-            name: _head(name, kind.level, process) for name, kind in CATALOGUE.items() if _LEVELS[kind.level] >= least
-        }
+        self._heads = _heads(level, process)
         self._patient = {name for name, kind in CATALOGUE.items() if _LEVELS[kind.level] <= _LEVELS["info"]}
         self._process = process
         self._stream = stream or _open(file)
@@ -51,6 +48,17 @@ class Events:
         self._second = -1
         self._stamp = b""
         self._keep: Keep | None = None
+
+    def follow(self, level: str, file: str) -> None:
+        """Another level and file from now on; the same file is opened anew, because it may have been moved away.
+
+        Raises OSError when the file cannot be opened, and changes nothing.
+        """
+        stream = _open(file)
+        self.flush()
+        self._stream.close()
+        self._stream = stream
+        self._heads = _heads(level, self._process)
 
     def wait_with(self, later: Later | None) -> None:
         """Lines of level info may wait from now on: later is a loop's call_later. None: nothing waits any more."""
@@ -96,6 +104,12 @@ class Events:
             self._second = second
             self._stamp = time.strftime('{"time":"%Y-%m-%dT%H:%M:%S', time.gmtime(second)).encode()
         return b'%b.%06dZ"' % (self._stamp, int((now - second) * 1e6))
+
+
+def _heads(level: str, process: str) -> dict[str, bytes]:
+    """The beginning of each event's line; those below the level have none."""
+    least = _LEVELS[level]
+    return {name: _head(name, kind.level, process) for name, kind in CATALOGUE.items() if _LEVELS[kind.level] >= least}
 
 
 def _head(name: str, level: str, process: str) -> bytes:

@@ -52,10 +52,10 @@ def wanted(recipient: Recipient, kind: str) -> bool:
 class SenderReports:
     """Writes reports for the queue. hostname: ours."""
 
-    __slots__ = ("_clock", "_hostname", "_route")
+    __slots__ = ("_clock", "_route", "hostname")
 
     def __init__(self, hostname: str, route: Route, clock: Clock) -> None:
-        self._hostname = hostname
+        self.hostname = hostname
         self._route = route
         self._clock = clock
 
@@ -79,7 +79,7 @@ class SenderReports:
             received=self._clock.now(),
             body="7BIT" if ascii_only else "8BITMIME",
             smtputf8=entry.smtputf8 and not (ascii_only and entry.sender.isascii()),
-            told={"to": [entry.sender], "message_id": f"{new_id}@{self._hostname}", "about": entry.id},
+            told={"to": [entry.sender], "message_id": f"{new_id}@{self.hostname}", "about": entry.id},
         )
 
     def _written(self, new_id: str, entry: Entry, kind: Kind, outcomes: Sequence[Outcome], until: float) -> Report:
@@ -87,14 +87,14 @@ class SenderReports:
         # RFC 3461 4.3: RET is about failures; any other report brings the header only
         full = kind is Kind.FAILED and entry.ret == "FULL" and entry.content.size <= LARGEST_RETURNED
         return Report(
-            reporting_mta=self._hostname,
+            reporting_mta=self.hostname,
             sender=entry.sender,
             recipients=tuple(_told(outcome, kind, now, until) for outcome in outcomes),
             original=entry.content.read(0, None if full else _HEADER),
             full=full,
             arrival=entry.received,
             date=now,
-            message_id=f"<{new_id}@{self._hostname}>",
+            message_id=f"<{new_id}@{self.hostname}>",
             boundary=f"report-{new_id}",
             envid=encode_xtext(entry.envid),
             queue_id=entry.id,

@@ -73,7 +73,7 @@ class Queue:
     ) -> None:
         self._store = store
         self.new_id = ids
-        self._schedule = schedule
+        self.schedule = schedule
         self._clock = clock
         self._reports = reports
         self._event = event
@@ -193,7 +193,7 @@ class Queue:
         """The recipient's new record, and the kind of report its sender gets, "" for none."""
         recipient, kind = outcome.recipient, outcome.kind
         line = f"{outcome.remote} said: {outcome.reply}" if outcome.remote else outcome.reply
-        if kind is Kind.DEFERRED and not self._schedule.expired(now, entry.since):
+        if kind is Kind.DEFERRED and not self.schedule.expired(now, entry.since):
             return self._deferred(entry, outcome, line, now)
         if kind is Kind.DEFERRED:
             name, state, report = "message.expired", RecipientState.BOUNCED, "failed"
@@ -228,7 +228,7 @@ class Queue:
         return done, report if not outcome.reported and wanted(recipient, report) else ""
 
     def _deferred(self, entry: Entry, outcome: Outcome, line: str, now: float) -> tuple[Recipient, str]:
-        schedule, recipient = self._schedule, outcome.recipient
+        schedule, recipient = self.schedule, outcome.recipient
         attempts = recipient.attempts + 1
         at = schedule.next_try(now, entry.since, attempts, local=recipient.route == "local")
         self._event(
@@ -261,7 +261,7 @@ class Queue:
                 # RFC 5321 6.1: no report about a report. Its event is all that remains of it.
                 self._event("report.dropped", queue_id=entry.id, reason=f"{kind}, but it has no sender")
                 continue
-            until = entry.since + self._schedule.lifetime
+            until = entry.since + self.schedule.lifetime
             report = await self._reports.report(self.new_id(), entry, kind, outcomes, until)
             if report is None:
                 self._event("report.dropped", queue_id=entry.id, reason=f"{kind}, but the sender is unknown here")
