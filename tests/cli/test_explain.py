@@ -63,7 +63,7 @@ def test_spf_by_values(explain: Any) -> None:
     assert told == (
         "May 203.0.113.9 send for <ann@example.org>?\n"
         "   1. example.org publishes: v=spf1 ip4:192.0.2.0/24 -all exp=why.example.org\n"
-        "   2. ip4:192.0.2.0/24: no match\n"
+        "   2. 203.0.113.9 is not in ip4:192.0.2.0/24\n"
         "   3. -all matches: fail\n"
         "\n"
         "result          fail\n"

@@ -443,9 +443,9 @@ def test_reasons_name_the_cause() -> None:
     assert run(records, "203.0.113.9").steps == (
         "example.org publishes: v=spf1 mx ip4:192.0.2.0/28 include:_spf.example.net -all",
         "mx: no match, example.org has 192.0.2.200",
-        "ip4:192.0.2.0/28: no match",
+        "203.0.113.9 is not in ip4:192.0.2.0/28",
         "_spf.example.net publishes: v=spf1 ip4:198.51.100.0/24 ~all",
-        "ip4:198.51.100.0/24: no match",
+        "203.0.113.9 is not in ip4:198.51.100.0/24",
         "~all matches: softfail",
         "include:_spf.example.net: no match, because _spf.example.net says softfail",
         "-all matches: fail",

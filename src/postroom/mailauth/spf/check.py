@@ -62,12 +62,20 @@ class Evaluation:
     asked: int = 0
     void: int = 0
     steps: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     _validated: list[str] | None = None
 
     def note(self, text: str) -> None:
-        """A step, for whoever wants to know."""
+        """A step, for whoever wants to know; the networks before it that did not match are one step together."""
+        if self.missed:
+            self._flush()
         if len(self.steps) < STEPS:
             self.steps.append(shown(text, 600))
+
+    def _flush(self) -> None:
+        if self.missed:
+            missed, self.missed = self.missed, []
+            self.note(f"{self.client.text} is not in {', '.join(missed)}")
 
     async def host(self, domain: str) -> Verdict:
         """RFC 7208 4.3 to 4.7 for one domain and where it redirects to. Raises _End."""
@@ -75,10 +83,12 @@ class Evaluation:
         while record is not None:
             seen: list[str] = []
             for directive in record.directives:
-                if await self._matches(directive, domain):
+                asks = directive.mechanism in ASKING
+                if await self._matches(directive, domain) if asks else self._holds(directive):
                     self.note(f"{directive.text} matches: {directive.result}")
                     return Verdict(directive.result, domain, record, directive.text, tuple(seen))
                 seen.append(directive.text)
+            self._flush()
             following = record.redirect and await self._redirect(record.redirect, domain)
             if not following:
                 return Verdict(Result.NEUTRAL, domain, record, "", tuple(seen))
@@ -151,9 +161,8 @@ class Evaluation:
         return values
 
     async def _matches(self, directive: Directive, domain: str) -> bool:
+        """The mechanisms that ask the DNS. Raises _End."""
         mechanism = directive.mechanism
-        if mechanism not in ASKING:
-            return self._matches_at_once(directive)
         self._count(directive.text, domain)
         name = await self._name(directive.target, domain)
         if not name:
@@ -168,7 +177,7 @@ class Evaluation:
             return await self._ptr(directive, name)
         return await self._addresses(directive, name)
 
-    def _matches_at_once(self, directive: Directive) -> bool:
+    def _holds(self, directive: Directive) -> bool:
         """all, ip4, ip6: RFC 7208 5.1, 5.6."""
         client = self.client
         if directive.mechanism == "all":
@@ -178,7 +187,7 @@ class Evaluation:
         else:
             found = client.version == 6 and client.equals(directive.network, directive.prefix6)
         if not found:
-            self.note(f"{directive.text}: no match")
+            self.missed.append(directive.text)
         return found
 
     async def _include(self, directive: Directive, name: str) -> bool:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
+from ipaddress import AddressValueError, IPv6Address, ip_address
+from typing import Final
 
 from postroom.values.dns import RecordType
+
+#: RFC 7208 5.6  qnum: 0 to 255 without leading zeros
+QNUM: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4: Final = re.compile(rf"{QNUM}\.{QNUM}\.{QNUM}\.{QNUM}", re.ASCII)
+
+
+def ipv4_number(text: str) -> int:
+    """The 32 bits of an IPv4 address as text; -1 for anything else."""
+    found = _IPV4.fullmatch(text)
+    if found is None:
+        return -1
+    one, two, three, four = found.groups()
+    return int(one) << 24 | int(two) << 16 | int(three) << 8 | int(four)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,9 @@ class Client:
         return any(self.equals(number, prefix) for number in map(self._number, addresses) if number >= 0)
 
     def _number(self, address: str) -> int:
+        if self.version == 4:
+            return ipv4_number(address)
         try:
-            return int(IPv4Address(address) if self.version == 4 else IPv6Address(address))
+            return int(IPv6Address(address))
         except AddressValueError:
             return -1

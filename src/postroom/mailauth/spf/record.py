@@ -12,17 +12,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
 from postroom.mailauth.names import shown
+from postroom.mailauth.spf.client import QNUM, ipv4_number
 from postroom.mailauth.spf.macro import BadMacro, MacroString, letters_of, parse_domain_spec, parse_macros
 from postroom.mailauth.spf.result import Result
 
 #: octets; the largest ones seen are lists of 200 networks (about 5 KiB), and RFC 7208 3.4 asks for 450
 LONGEST_RECORD: Final = 16384
-#: longer records are read anew each time, so that strangers cannot fill the memory
-_KEPT_RECORD: Final = 1024
+#: records with more octets or terms are read anew each time, so that strangers cannot fill the memory
+_KEPT_OCTETS: Final = 2048
+_KEPT_TERMS: Final = 96
 
 _VERSION: Final = b"v=spf1"
 _QUALIFIERS: Final = {"+": Result.PASS, "-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
@@ -32,8 +34,8 @@ _DIRECTIVE: Final = re.compile(r"([+\-~?]?)([A-Za-z][A-Za-z0-9_.-]*)(.*)", re.DO
 # RFC 7208 5.6  dual-cidr-length = [ ip4-cidr-length ] [ "/" ip6-cidr-length ]
 _DUAL: Final = re.compile(r"(?::(.*?))?(?:/(\d+))?(?://(\d+))?", re.DOTALL)
 _NETWORK: Final = re.compile(r":([0-9A-Fa-f:.]+)(?:/(\d+))?")
-_QNUM: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IP4: Final = re.compile(rf"{_QNUM}(?:\.{_QNUM}){{3}}")
+#: most terms of most records
+_IP4_TERM: Final = re.compile(rf"([+\-~?]?)ip4:{QNUM}\.{QNUM}\.{QNUM}\.{QNUM}(?:/(3[0-2]|[12]\d|\d))?", re.IGNORECASE)
 _PREFIX: Final = re.compile(r"0|[1-9]\d{0,2}")
 
 #: RFC 7208 4.6.4: the mechanisms that ask the DNS
@@ -102,7 +104,8 @@ def parse_record(text: bytes) -> Record:
     """Read a record that begins with v=spf1. Raises BadRecord."""
     if len(text) > LONGEST_RECORD:
         raise BadRecord("", f"it is longer than {LONGEST_RECORD} octets")
-    return _kept(text) if len(text) <= _KEPT_RECORD else _parse(text)
+    few = len(text) <= _KEPT_OCTETS and text.count(b" ") <= _KEPT_TERMS
+    return _kept(text) if few else _parse(text)
 
 
 def _parse(text: bytes) -> Record:
@@ -113,6 +116,10 @@ def _parse(text: bytes) -> Record:
     modifiers: dict[str, Target] = {}
     for term in plain[len(_VERSION) :].split(" "):
         if not term:
+            continue
+        usual = _IP4_TERM.fullmatch(term)
+        if usual:
+            directives.append(_usual(usual))
             continue
         modifier = _MODIFIER.fullmatch(term)
         try:
@@ -128,7 +135,14 @@ def _parse(text: bytes) -> Record:
     return Record(plain, tuple(directives), redirect, modifiers.get("exp"))
 
 
-_kept = lru_cache(maxsize=1024)(_parse)
+_kept = lru_cache(maxsize=512)(_parse)
+
+
+def _usual(found: re.Match[str]) -> Directive:
+    """ip4: without faults."""
+    sign, one, two, three, four, prefix = found.groups()
+    network = int(one) << 24 | int(two) << 16 | int(three) << 8 | int(four)
+    return Directive(found[0], _QUALIFIERS[sign or "+"], "ip4", None, int(prefix) if prefix else 32, 128, network)
 
 
 def _target(text: str) -> Target:
@@ -200,11 +214,10 @@ def _network(term: str, result: Result, name: str, rest: str) -> Directive:
         raise BadRecord(term, f"{name} needs an address: {name}:{'192.0.2.0/24' if name == 'ip4' else '2001:db8::/32'}")
     address = found[1]
     if name == "ip4":
-        if not _IP4.fullmatch(address):
+        number = ipv4_number(address)
+        if number < 0:
             raise BadRecord(term, "it is no complete IPv4 address")
-        return Directive(
-            term, result, name, prefix4=_prefix(term, found[2], 32), network=int(IPv4Address(address))
-        )  # fmt: skip
+        return Directive(term, result, name, None, _prefix(term, found[2], 32), 128, number)
     try:
         number = int(IPv6Address(address))
     except AddressValueError:
