@@ -143,3 +143,64 @@ async def test_what_came_before_tls_is_forgotten(peer: ScriptedPeer) -> None:
     assert (await house.outcome()).status == "5.3.4"
     await until(lambda: not house.relay.busy)
     await house.relay.stop()
+
+
+# REQUIRETLS and TLS-Required
+
+
+async def test_mail_that_demands_tls_goes_where_it_is_promised(peer: ScriptedPeer, certificate) -> None:
+    peer.secure_features = ("REQUIRETLS", "PIPELINING")
+    where = Zone({**ZONE, "far.test": {**ZONE["far.test"], "secure": True}})
+    house = House(peer, where, authorities=str(certificate[0]))
+    assert (await house.outcome(tls="required")).kind is Kind.RELAYED
+    assert (await house.outcome()).kind is Kind.RELAYED
+    assert [each.mail for each in peer.messages] == ["<a@here.test> REQUIRETLS", "<a@here.test>"]
+    await house.relay.stop()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "secure", "trusted", "status"),
+    [
+        ("no promise", True, True, "5.7.30"),
+        ("not offered", True, True, "5.7.10"),
+        ("handshake", True, True, "5.7.10"),
+        ("", True, False, "5.7.10"),
+        ("", False, True, "5.7.10"),
+    ],
+)
+async def test_mail_that_demands_tls_is_sent_back_otherwise(
+    peer: ScriptedPeer, certificate, trouble: str, secure: bool, trusted: bool, status: str
+) -> None:
+    peer.secure_features = () if trouble == "no promise" else ("REQUIRETLS",)
+    if trouble in ("not offered", "handshake"):
+        _break(peer, trouble)
+    where = Zone({**ZONE, "far.test": {**ZONE["far.test"], "secure": secure}})
+    house = House(peer, where, authorities=str(certificate[0]) if trusted else None)
+    outcome = await house.outcome(tls="required")
+    assert (outcome.kind, outcome.status) == (Kind.FAILED, status), outcome.reply
+    assert peer.messages == []
+    await house.relay.stop()
+
+
+async def test_mail_that_demands_tls_waits_for_a_server_that_is_down(certificate) -> None:
+    where = Zone({**ZONE, "far.test": {**ZONE["far.test"], "secure": True}})
+    outcome = await House(None, where, port=1).outcome(tls="required")
+    assert (outcome.kind, outcome.status) == (Kind.DEFERRED, "4.4.1")
+
+
+async def test_a_report_about_mail_that_demanded_tls_goes_as_it_can(peer: ScriptedPeer) -> None:
+    peer.features = ()
+    house = House(peer, Zone(ZONE))
+    assert (await house.outcome(sender="", tls="required")).kind is Kind.RELAYED
+    assert peer.messages[0].mail == "<>"
+
+
+async def test_mail_that_needs_no_tls_ignores_the_domains_policy(peer: ScriptedPeer) -> None:
+    security = Security(TlsLevel.VERIFY)
+    house = House(peer, Zone(ZONE), security=security)
+    outcome = await house.outcome(tls="optional")
+    assert outcome.kind is Kind.RELAYED
+    assert "TLSv1.3" in outcome.via
+    peer.features = ()
+    assert (await House(peer, Zone(ZONE), security=security).outcome(tls="optional")).kind is Kind.RELAYED
+    assert (await House(peer, Zone(ZONE), security=security).outcome()).kind is Kind.DEFERRED

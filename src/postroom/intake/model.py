@@ -46,6 +46,7 @@ class Peer:
 class MailOptions(Struct, frozen=True, kw_only=True):
     """MAIL FROM. sender None is the null sender <>; size: octets announced (RFC 1870), 0 when none;
     body: 7BIT, 8BITMIME or BINARYMIME; ret: FULL, HDRS or ""; envid: as RFC 3461 4.4 decodes it.
+    requiretls: RFC 8689; hold_for: seconds, hold_until: Unix seconds until it is sent, 0 is at once (RFC 4865).
     """
 
     sender: Address | None
@@ -54,6 +55,9 @@ class MailOptions(Struct, frozen=True, kw_only=True):
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""
+    requiretls: bool = False
+    hold_for: int = 0
+    hold_until: float = 0.0
 
 
 class RcptOptions(Struct, frozen=True, kw_only=True):

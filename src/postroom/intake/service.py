@@ -17,7 +17,7 @@ from typing import Protocol
 from msgspec import structs
 
 from postroom.config import Config
-from postroom.intake import header, routing, trace
+from postroom.intake import demands, header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
 from postroom.intake.outside import Examined, Outside
 from postroom.intake.signing import Signer
@@ -84,7 +84,8 @@ class Intake:
         """MAIL FROM: the transaction it opens. The null sender is always fine (RFC 5321 4.5.5).
 
         Raises Refusal 552 5.3.4 (announced too big), 550 5.6.7 (UTF-8 without SMTPUTF8), 530 5.7.0 (no login),
-        553 5.7.1 (not the login's address), 550 5.7.1 (the account is frozen), 451 4.3.0.
+        553 5.7.1 (not the login's address), 554 5.5.4 (a date too far away), 550 5.7.1 (the account is frozen),
+        451 4.3.0.
         """
         limit = self._limits.message_size
         if mail.size > limit:  # RFC 1870 6.1
@@ -92,11 +93,17 @@ class Intake:
         sender = mail.sender
         if sender is not None and not mail.smtputf8 and not sender.ascii:  # RFC 6531 3.5
             raise Refusal(550, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter")
+        if mail.hold_for or mail.hold_until:
+            demands.release(mail, self._clock.now())
         if peer.submitting:
             await self._check_own(peer, sender)
             if self._outgoing is not None and peer.account is not None:
                 self._outgoing.check(peer.account)
         return Envelope(mail, id=self._queue.new_id())
+
+    def latest_release(self) -> str:
+        """The last date a submitted message may be given, for EHLO: midnight, so that it changes once a day."""
+        return trace.day_of(self._clock.now() + demands.LONGEST_HOLD)
 
     async def recipient(self, peer: Peer, envelope: Envelope, rcpt: RcptOptions) -> None:
         """RCPT TO: add the recipient to the envelope, aliases expanded; a repeated one costs nothing.
@@ -156,7 +163,7 @@ class Intake:
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
             if examined is not None and (examined.junk or examined.keywords):
                 new = structs.replace(new, junk=examined.junk, keywords=examined.keywords)
-            await self._keep(envelope, new)
+            await self._keep(envelope, demands.noted(new, envelope.mail, head))
         except StoreUnavailable as fault:
             raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
         except StoreError as fault:

@@ -26,6 +26,11 @@ def date_time(now: float) -> str:
     )
 
 
+def day_of(moment: float) -> str:
+    """The UTC day of `moment` (Unix seconds) at its beginning, as RFC 3339 5.6 writes it."""
+    return time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(moment))
+
+
 def address_literal(ip: str) -> str:
     """RFC 5321 4.1.3."""
     return f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"

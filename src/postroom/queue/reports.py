@@ -79,13 +79,15 @@ class SenderReports:
             received=self._clock.now(),
             body="7BIT" if ascii_only else "8BITMIME",
             smtputf8=entry.smtputf8 and not (ascii_only and entry.sender.isascii()),
+            tls=entry.tls if entry.tls == "required" else "",  # RFC 8689 5
             told={"to": [entry.sender], "message_id": f"{new_id}@{self.hostname}", "about": entry.id},
         )
 
     def _written(self, new_id: str, entry: Entry, kind: Kind, outcomes: Sequence[Outcome], until: float) -> Report:
         now = self._clock.now()
         # RFC 3461 4.3: RET is about failures; any other report brings the header only
-        full = kind is Kind.FAILED and entry.ret == "FULL" and entry.content.size <= LARGEST_RETURNED
+        whole = entry.ret == "FULL" and entry.tls != "required"  # RFC 8689 5
+        full = kind is Kind.FAILED and whole and entry.content.size <= LARGEST_RETURNED
         return Report(
             reporting_mta=self.hostname,
             sender=entry.sender,

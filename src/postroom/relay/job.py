@@ -54,6 +54,7 @@ def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recip
         smtputf8=utf8,
         ret=entry.ret,
         envid=entry.envid,
+        requiretls=entry.tls == "required",
     )
     return message, unfit
 

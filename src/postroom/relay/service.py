@@ -73,17 +73,18 @@ class Relay:
             domain = recipient.address.rpartition("@")[2].lower()
             groups.setdefault((domain, recipient.nexthop), []).append(recipient)
         origin = self._sources.of(entry.sender)
+        need = "" if entry.tls == "required" and not entry.sender else entry.tls  # RFC 8689 5: a report goes anyhow
         together: dict[str, tuple[Destination, list[Recipient]]] = {}
         for (domain, place), some in groups.items():
             hop = self._routes.to(place, domain) if place else self._routes.find(domain)
             if hop is None:
                 self._run(self._without_route(entry, some))
                 continue
-            key = f"{hop.key} {origin.ipv4} {origin.ipv6} {origin.hostname}"
+            key = f"{hop.key} {origin.ipv4} {origin.ipv6} {origin.hostname} {need}"
             destination = self._known.get(key)
             if destination is None:
                 self._forget_some()
-                destination = self._known[key] = Destination(key, hop, origin, "")
+                destination = self._known[key] = Destination(key, hop, origin, need)
             together.setdefault(key, (destination, []))[1].extend(some)
         for destination, some in together.values():
             for start in range(0, len(some), MOST_RECIPIENTS):

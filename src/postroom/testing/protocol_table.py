@@ -80,7 +80,9 @@ def smtp_keywords() -> list[Entry]:
     names: dict[str, None] = {}
     for profile in smtp.Profile:
         options = ServerOptions(hostname=_HOSTNAME, profile=profile)
-        names.update((line.partition(" ")[0], None) for line in options.keywords(starttls=True, mechanisms=("PLAIN",)))
+        latest = "2026-12-24T00:00:00Z" if profile is smtp.Profile.SUBMISSION else ""
+        offered = options.keywords(starttls=True, mechanisms=("PLAIN",), secure=True, latest=latest)
+        names.update((line.partition(" ")[0], None) for line in offered)
     return [Entry(name=name) for name in names]
 
 

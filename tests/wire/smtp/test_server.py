@@ -407,6 +407,7 @@ def test_starttls_forgets_everything() -> None:
         S: ...
         S: 250-LIMITS ...
         S: 250-AUTH PLAIN LOGIN
+        S: 250-REQUIRETLS
         S: 250 HELP
         C: STARTTLS
         S: 503 5.5.1 TLS is active already

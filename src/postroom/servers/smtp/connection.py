@@ -331,6 +331,9 @@ class SmtpConnection:
             smtputf8=event.smtputf8,
             ret=event.ret,
             envid=event.envid,
+            requiretls=event.requiretls,
+            hold_for=event.hold_for,
+            hold_until=event.hold_until,
         )
         try:
             self._check_rate()

@@ -67,11 +67,13 @@ class SmtpService:
     def driver(self, link: Link, listener: Listener) -> SmtpConnection:
         """The driver of a new connection (net.link)."""
         options = self.options[listener.protocol]  # a profile is called as its protocol is
+        submission = options.profile is Profile.SUBMISSION
         session = ServerSession(
             options,
             secure=link.tls is not None,
             starttls=listener.tls is TlsMode.STARTTLS,
             mechanisms=self.mechanisms(link, options.profile),
+            latest=self.rooms.intake.latest_release() if submission else "",
         )
         return SmtpConnection(self, link, session)
 

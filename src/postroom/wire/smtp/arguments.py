@@ -2,7 +2,8 @@
 
 Trust: the text is a peer's, at most one command line long.
 Standards: RFC 5321 4.1.1.2, 4.1.1.3, 4.1.2; RFC 1870 (SIZE); RFC 6152 (BODY); RFC 6531 3.4 (SMTPUTF8); RFC 3461 4
-(RET, ENVID, NOTIFY, ORCPT, xtext); RFC 6533 3 (utf-8 ORCPT); RFC 4954 5 (AUTH).
+(RET, ENVID, NOTIFY, ORCPT, xtext); RFC 6533 3 (utf-8 ORCPT); RFC 4954 5 (AUTH); RFC 8689 2
+(REQUIRETLS); RFC 4865 (HOLDFOR, HOLDUNTIL).
 On failure: Refusal with the reply to send.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 
 from postroom.values.address import Address, BadAddress
@@ -29,15 +31,19 @@ _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
 _UNITEXT = re.compile(r"\\x\{(1?[0-9A-F]{1,5})\}")
 _NOTIFY = frozenset(("SUCCESS", "FAILURE", "DELAY"))
 _DIGITS = re.compile(r"\d{1,20}", re.ASCII)
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
-def parse_mail(text: str, size_limit: int) -> Mail:
-    """What follows MAIL. Raises Refusal."""
+def parse_mail(text: str, size_limit: int, *, future: bool = False) -> Mail:
+    """What follows MAIL. future: HOLDFOR and HOLDUNTIL are known (submission). Raises Refusal."""
     match = _FROM.fullmatch(text) or _FROM_QUOTED.fullmatch(text)
     if not match:
         raise Refusal(501, "5.5.4", "Write MAIL FROM:<address>, with the address in angle brackets")
     path, parameters = match[1], match[2]
-    given = _parameters(parameters, MAIL_PARAMETERS) if parameters else {}
+    given = _parameters(parameters, FUTURE_PARAMETERS if future else MAIL_PARAMETERS) if parameters else {}
+    if "hold_for" in given and "hold_until" in given:
+        raise Refusal(501, "5.5.4", "HOLDFOR and HOLDUNTIL cannot both be given")
     if not text.isascii() and "smtputf8" not in given:
         raise Refusal(553, "5.6.7", "An address that is not ASCII needs SMTPUTF8 in the MAIL command")
     sender = None
@@ -134,6 +140,27 @@ def _auth(value: str) -> tuple[str, object]:
     return "auth", decode_xtext(value)
 
 
+def _requiretls(value: str) -> tuple[str, object]:
+    if value:
+        raise Refusal(501, "5.5.4", "REQUIRETLS takes no value")  # RFC 8689 2
+    return "requiretls", True
+
+
+def _holdfor(value: str) -> tuple[str, object]:
+    if not _SECONDS.fullmatch(value):
+        raise Refusal(501, "5.5.4", "HOLDFOR is a number of seconds, at most nine digits")
+    return "hold_for", int(value)
+
+
+def _holduntil(value: str) -> tuple[str, object]:
+    try:
+        if not _MOMENT.fullmatch(value):
+            raise ValueError(value)
+        return "hold_until", datetime.fromisoformat(value.upper()).timestamp()
+    except (ValueError, OverflowError):
+        raise Refusal(501, "5.5.4", "HOLDUNTIL is a time such as 2026-12-24T18:00:00Z") from None
+
+
 def _notify(value: str) -> tuple[str, object]:
     # RFC 3461 4.1: NEVER alone, or any of SUCCESS, FAILURE, DELAY
     wanted = value.upper().split(",")
@@ -184,5 +211,7 @@ MAIL_PARAMETERS: dict[str, Callable[[str], tuple[str, object]]] = {
     "RET": _ret,
     "ENVID": _envid,
     "AUTH": _auth,
+    "REQUIRETLS": _requiretls,
 }
+FUTURE_PARAMETERS = {**MAIL_PARAMETERS, "HOLDFOR": _holdfor, "HOLDUNTIL": _holduntil}
 RCPT_PARAMETERS: dict[str, Callable[[str], tuple[str, object]]] = {"NOTIFY": _notify, "ORCPT": _orcpt}

@@ -322,6 +322,8 @@ class ClientSession:
             line.append("BODY=8BITMIME")
         if message.smtputf8:
             line.append("SMTPUTF8")
+        if message.requiretls and self.secure and "REQUIRETLS" in offers:
+            line.append("REQUIRETLS")
         if "DSN" in offers:
             if message.ret:
                 line.append(f"RET={message.ret}")

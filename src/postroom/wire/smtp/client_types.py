@@ -66,7 +66,10 @@ class OutgoingRecipient(Struct, frozen=True):
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
-    """A message to be sent. sender "" is the null sender; body: 7BIT or 8BITMIME; size in octets."""
+    """A message to be sent. sender "" is the null sender; body: 7BIT or 8BITMIME; size in octets.
+
+    requiretls: RFC 8689, where the server offers it.
+    """
 
     sender: str
     recipients: tuple[OutgoingRecipient, ...]
@@ -75,6 +78,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""
+    requiretls: bool = False
 
 
 class Result(Struct, frozen=True):

@@ -53,7 +53,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         name="MAIL",
         rfc="RFC 5321 4.1.1.2",
         run=verbs.mail,
-        synopsis="MAIL FROM:<address> [SIZE= BODY= SMTPUTF8 RET= ENVID= AUTH=]",
+        synopsis="MAIL FROM:<address> [SIZE= BODY= SMTPUTF8 RET= ENVID= AUTH= REQUIRETLS]",
         needs=HELLO | LOGIN | IDLE,
     ),
     Command(

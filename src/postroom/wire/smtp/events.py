@@ -13,6 +13,7 @@ class Mail(Struct, frozen=True):
 
     sender: None is the null sender. size: octets announced, 0 = unknown (RFC 1870). body: 7BIT or 8BITMIME.
     ret, envid: RFC 3461 4.3, 4.4, envid decoded. auth: RFC 4954 5, decoded, None when it was not given.
+    requiretls: RFC 8689. hold_for: seconds, hold_until: Unix seconds, 0 when not given (RFC 4865).
     """
 
     sender: Address | None
@@ -22,6 +23,9 @@ class Mail(Struct, frozen=True):
     ret: str = ""
     envid: str = ""
     auth: str | None = None
+    requiretls: bool = False
+    hold_for: int = 0
+    hold_until: float = 0.0
 
 
 class Rcpt(Struct, frozen=True):

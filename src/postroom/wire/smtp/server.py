@@ -61,6 +61,7 @@ class ServerSession:
         "has",
         "helo",
         "incoming",
+        "latest",
         "mail",
         "mechanisms",
         "options",
@@ -75,10 +76,20 @@ class ServerSession:
     )
 
     def __init__(
-        self, options: ServerOptions, *, secure: bool = False, starttls: bool = False, mechanisms: tuple[str, ...] = ()
+        self,
+        options: ServerOptions,
+        *,
+        secure: bool = False,
+        starttls: bool = False,
+        mechanisms: tuple[str, ...] = (),
+        latest: str = "",
     ) -> None:
-        """starttls: the listener offers it. mechanisms: AUTH mechanisms to announce; empty: none allowed here."""
+        """starttls: the listener offers it. mechanisms: AUTH mechanisms to announce; empty: none allowed here.
+
+        latest: until when a message may be kept before it is sent ("2026-12-24T00:00:00Z"), "" where it may not.
+        """
         self.options = options
+        self.latest = latest
         self.secure = secure
         self.starttls = starttls
         self.mechanisms = mechanisms

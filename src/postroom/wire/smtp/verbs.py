@@ -31,13 +31,16 @@ def ehlo(session: ServerSession, text: str) -> Event | None:
     _keep_name(session, text)
     session.esmtp = True
     mechanisms = () if session.authenticated_as else session.mechanisms
-    session.out.append(_ehlo_reply(session.options, session.starttls and not session.secure, mechanisms))
+    starttls = session.starttls and not session.secure
+    session.out.append(_ehlo_reply(session.options, starttls, mechanisms, session.secure, session.latest))
     return session.forget()
 
 
 @lru_cache(maxsize=64)
-def _ehlo_reply(options: ServerOptions, starttls: bool, mechanisms: tuple[str, ...]) -> bytes:
-    keywords = options.keywords(starttls=starttls, mechanisms=mechanisms)
+def _ehlo_reply(
+    options: ServerOptions, starttls: bool, mechanisms: tuple[str, ...], secure: bool, latest: str
+) -> bytes:
+    keywords = options.keywords(starttls=starttls, mechanisms=mechanisms, secure=secure, latest=latest)
     return replies.lines(250, [f"{options.hostname} at your service", *keywords])
 
 
@@ -100,7 +103,9 @@ def mail(session: ServerSession, text: str) -> Event:
     """MAIL (RFC 5321 4.1.1.2)."""
     if session.transactions >= session.options.transactions:  # RFC 9422 MAILMAX
         raise Refusal(421, "4.7.0", f"{session.transactions} messages are the limit of a session; please connect again")
-    event = parse_mail(text, session.options.size)
+    event = parse_mail(text, session.options.size, future=bool(session.latest))
+    if event.requiretls and not session.secure:
+        raise Refusal(530, "5.7.10", "REQUIRETLS needs TLS on this connection: say STARTTLS first")  # RFC 8689 2
     session.mail = event
     session.wait = Wait.MAIL
     return event
