@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 from store_house import STRICT, must_be_sound
 
-pytest.register_assert_rewrite("postroom.testing.store_contract")
-
-from postroom.store.api import Store  # noqa: E402
-from postroom.store.embedded import EmbeddedStore  # noqa: E402
-from postroom.store.memory import MemoryStore  # noqa: E402
-from postroom.testing.store_contract import SettableClock  # noqa: E402
+from postroom.store.api import Store
+from postroom.store.embedded import EmbeddedStore
+from postroom.store.memory import MemoryStore
+from postroom.testing.store_contract import SettableClock
 
 
 @pytest.fixture
