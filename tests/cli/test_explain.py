@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from postroom.cli.explain_batch import answer, run_batch
 from postroom.cli.main import main
+from postroom.testing.dnsserver import running
 
-KEY = Path(__file__).parents[1] / "mailauth"
 ZONE: dict[str, Any] = {
     "example.org": {"TXT": ["v=spf1 ip4:192.0.2.0/24 -all exp=why.example.org"], "A": ["192.0.2.1"]},
     "why.example.org": {"TXT": [["%{i} is not ", "ours"]]},
@@ -148,6 +148,16 @@ def test_dkim_and_arc_of_a_message(explain: Any) -> None:
     )
     assert "\nresult   permerror\n" in explain(*zoned("dkim", "signed.eml"))
     assert len(json.loads(explain(*zoned("dkim", "signed.eml", "--json")))["results"]) == 1
+
+
+def test_the_live_dns(explain: Any) -> None:
+    with running({name: types for name, types in ZONE.items() if name != "slow.example"}) as server:
+        live = ("--dns", f"127.0.0.1:{server.port}", "--json")
+        found = json.loads(explain("spf", "--ip", "203.0.113.9", "--from", "ann@example.org", *live))
+        assert (found["result"], found["explanation"]) == ("fail", "203.0.113.9 is not ours")
+        found = json.loads(explain("dmarc", "mail.eml", *live))
+        assert (found["result"], found["policy"]) == ("fail", "reject")
+    assert "Error: " in explain("spf", "--ip", "192.0.2.1", "--from", "a@b.example", "--dns", "no address", code=2)
 
 
 @pytest.mark.parametrize(

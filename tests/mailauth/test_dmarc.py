@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -289,6 +290,31 @@ def test_questions_are_bounded_however_many_signatures() -> None:
     assert hostile.result == "fail"
     assert len(dns.names) < 8 * 17
     assert len(hostile.steps) <= 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "p=" + " " * 16000 + "x",
+        " " * 16000 + "p=reject",
+        "p" + " " * 16000 + "x",
+        ";" * 16000,
+        "rua=" + "," * 16000,
+        "rua=" + "mailto:a@b.example," * 800,
+        "rua=mailto:" + "%40" * 5000,
+        "fo=" + "0:" * 8000,
+        ";".join(f"{'a' * (number % 9 + 1)}=x" for number in range(2500)),
+        "pct=" + "9" * 16000,
+        "rua=mailto:a@b.example!" + "9" * 16000,
+    ],
+)
+def test_monsters_are_bounded(text: str) -> None:
+    began = time.process_time()
+    record = parse_policy_record(b"v=DMARC1;" + text.encode())
+    assert record is not None
+    assert time.process_time() - began < 0.2
+    assert len(record.problems) <= 10
+    assert len(record.aggregate) <= 20
 
 
 def test_reasons_say_what_an_administrator_needs() -> None:

@@ -27,6 +27,7 @@ ZONE = {
     "dangling.example.org": {"CNAME": ["nowhere.example.org"]},
     "loop.example.org": {"CNAME": ["loop.example.org"]},
     "empty.example.org": {},
+    "_x._tcp.example.org": {"SRV": [[0, 1, 443, "Host.example.org."]], "TLSA": [[3, 1, 1, "00ff"]]},
     "a.below.example.org": {"A": ["192.0.2.9"]},
 }
 
@@ -54,6 +55,8 @@ def ask(name: str, kind: RecordType, zone: Any = None) -> tuple[Any, ...]:
         ("alias.example.org", "A", ("192.0.2.1", "192.0.2.2")),
         ("alias2.example.org", "TXT", (b"one", b"two parts", b"")),
         ("empty.example.org", "A", ()),
+        ("_x._tcp.example.org", "SRV", ((0, 1, 443, "host.example.org"),)),
+        ("_x._tcp.example.org", "TLSA", ((3, 1, 1, b"\x00\xff"),)),
     ],
 )
 def test_records(name: str, kind: str, records: tuple[Any, ...]) -> None:
@@ -115,6 +118,9 @@ def test_security_is_what_the_caller_says() -> None:
         {"a": {"MX": ["mx"]}},
         {"a": {"MX": [["10", "mx"]]}},
         {"a": {"A": [4]}},
+        {"a": {"SRV": [["x"]]}},
+        {"a": {"TLSA": [[3, 1, 1, "xy"]]}},
+        {"a": {"TLSA": ["3 1 1 00"]}},
         {"a": {"PTR": [[1]]}},
         {"a": {"*": ["x"]}},
         {"a": None},

@@ -1,7 +1,8 @@
 """Zone data that is given, instead of the DNS: for `postroom explain`, for tests and for public vectors.
 
 The form is JSON: `{name: {type: [record, ...]}}`. TXT records are strings or lists of character-strings, MX records are
-`[preference, host]`, the others strings. "TIMEOUT" or "SERVFAIL" instead of a list is a question that gets no answer;
+`[preference, host]`, SRV records `[priority, weight, port, host]`, TLSA records `[usage, selector, matching type, hex]`
+and the others strings. "TIMEOUT" or "SERVFAIL" instead of a list is a question that gets no answer;
 the type "*" stands for all types that the name does not list. A name that is not there does not exist (NXDOMAIN), also
 when names below it are there: the data says what each question gets, it is no zone whose empty non-terminals count
 (RFC 8020 2 would have it otherwise). CNAMEs are followed; a chain that does not end is no answer.
@@ -51,13 +52,32 @@ def _mx(value: object, where: str) -> tuple[int, str]:
     raise BadZone(f"{where}: an MX record is [preference, host]")
 
 
+def _srv(value: object, where: str) -> tuple[int, int, int, str]:
+    match value:
+        case [int(priority), int(weight), int(port), str(host)]:
+            return priority, weight, port, _plain(host)
+    raise BadZone(f"{where}: an SRV record is [priority, weight, port, host]")
+
+
+def _tlsa(value: object, where: str) -> tuple[int, int, int, bytes]:
+    try:
+        match value:
+            case [int(usage), int(selector), int(matching), str(data)]:
+                return usage, selector, matching, bytes.fromhex(data)
+    except ValueError:
+        pass
+    raise BadZone(f"{where}: a TLSA record is [usage, selector, matching type, hex]")
+
+
 def _record(kind: str, value: object, where: str) -> Any:
     if kind == RecordType.TXT:
         return _text(value, where)
     if kind == RecordType.MX:
         return _mx(value, where)
+    if kind == RecordType.SRV:
+        return _srv(value, where)
     if kind == RecordType.TLSA:
-        return tuple(value) if isinstance(value, list) else value
+        return _tlsa(value, where)
     if not isinstance(value, str):
         raise BadZone(f"{where}: {kind} records are strings")
     return value if kind in {RecordType.A, RecordType.AAAA} else _plain(value)

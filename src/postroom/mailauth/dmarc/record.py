@@ -22,7 +22,7 @@ MOST_URIS: Final = 20
 
 # RFC 9989 4.8  dmarc-version = "v" equals %s"DMARC1"
 _VERSION: Final = re.compile(rb"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
-_TAG: Final = re.compile(r"[ \t]*([A-Za-z]+)[ \t]*=[ \t]*(.*?)[ \t]*", re.DOTALL)
+_TAG: Final = re.compile(r"([A-Za-z]+)[ \t]*=(.*)", re.DOTALL)
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+")
 _REPORT_SIZE: Final = re.compile(r"!\d+[kmgtKMGT]?\Z")
 _MAILTO: Final = re.compile(r"mailto:([^?]+)", re.IGNORECASE)
@@ -96,14 +96,15 @@ class _Tags:
         self.problems: list[str] = []
         self.values: dict[str, str] = {}
         for piece in text.split(";")[1:]:
-            found = _TAG.fullmatch(piece)
+            plain = piece.strip(" \t")
+            found = _TAG.fullmatch(plain)
             if found is None:
-                if piece.strip(" \t"):
-                    self._problem(f'"{shown(piece.strip(), 40)}" is no tag')
+                if plain:
+                    self._problem(f'"{shown(plain, 40)}" is no tag')
             elif found[1].lower() in self.values:
                 self._problem(f"{found[1]}= stands twice; the first counts")
             elif len(self.values) < 64:
-                self.values[found[1].lower()] = found[2]
+                self.values[found[1].lower()] = found[2].strip(" \t")
 
     def _problem(self, text: str) -> None:
         if len(self.problems) < 10:
