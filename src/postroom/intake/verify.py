@@ -20,7 +20,7 @@ from postroom.mailauth.dkim import DkimResult, DkimVerifier
 from postroom.mailauth.header import HeaderFields
 from postroom.mailauth.spf import SpfResult
 from postroom.values.content import Content
-from postroom.values.dns import Dns, DnsProblem, RecordType
+from postroom.values.dns import Dns, DnsProblem, DnsUnavailable, Lookup, RecordType
 
 _SLICE: Final = 256 * 1024
 #: bodies above this are hashed in a thread; 512 KiB take about two milliseconds
@@ -72,7 +72,7 @@ class Verifier:
                 results = [await self._dmarc(domain, found, dkims) for domain in authors]
             return Evidence(spf=found, dkims=dkims, arc=chain, dmarc=tuple(results))
         except TimeoutError:
-            return self._late(sender, authors)
+            return await self._late(sender, authors, dkim, arc, int(now))
         finally:
             for task in (asking, *ahead):
                 task.cancel()
@@ -100,15 +100,30 @@ class Verifier:
         except DnsProblem:
             return
 
-    def _late(self, sender: Sender, authors: Sequence[str]) -> Evidence:
+    async def _late(
+        self, sender: Sender, authors: Sequence[str], dkim: DkimVerifier, arc: ArcVerifier, now: int
+    ) -> Evidence:
+        """What can be said without another answer of the DNS: signatures keep their names, and are temperror."""
         words = f"the DNS did not answer within {self._seconds:.0f} seconds"
+        silent = _Silence(words)
         return Evidence(
             spf=_late_spf(sender.mail_from.rpartition("@")[2] or sender.helo),
-            arc=ArcResult("none", words),
+            dkims=await dkim.results(silent, now),
+            arc=await arc.result(silent, now),
             dmarc=tuple(
                 dmarc.DmarcResult(dmarc.Result.TEMPERROR, dmarc.Policy.NONE, domain, words) for domain in authors
             ),
         )
+
+
+class _Silence:
+    """A DNS that has no answers left."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    async def lookup(self, name: str, kind: RecordType) -> Lookup:
+        raise DnsUnavailable(self._words)
 
 
 def _names(dkim: DkimVerifier, arc: ArcVerifier, authors: Sequence[str]) -> Sequence[str]:

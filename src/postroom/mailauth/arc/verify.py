@@ -116,6 +116,7 @@ class ArcVerifier:
         if not self._sets:
             return ArcResult("none", "the message has no ARC sets")
         ring = KeyRing(dns)
+        self._steps.clear()
         newest = len(self._sets)
         intact: dict[int, bool] = {}
         for one in reversed(self._sets):
