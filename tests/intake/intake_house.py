@@ -8,6 +8,7 @@ from pathlib import Path
 
 from postroom.config import Config, Limits, Server
 from postroom.identity.model import Hosted, NotHosted, Target, Unknown
+from postroom.identity.srs import Srs
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.intake.outside import Outside
 from postroom.intake.service import Intake, Rooms
@@ -20,6 +21,9 @@ from postroom.values.content import Content
 ALICE = AccountRow(id="acc-alice", login="alice@here.test", created=0)
 CAROL = AccountRow(id="acc-carol", login="carol@here.test", created=0, disabled=True)
 BOB = AccountRow(id="acc-bob", login="bob@here.test", created=0, quota=1000)
+
+
+SRS = Srs((b"secret",))
 
 
 class FakeIdentity:
@@ -159,6 +163,7 @@ class House:
             clock=self.clock,
             signer=signer,
             outside=outside,
+            srs=SRS,
         )
         self.intake = Intake(rooms, config)
 

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from msgspec.structs import replace
-from relay_house import House, Zone, until
+from relay_house import MAIL, House, Zone, until
 
 from postroom.config import OutgoingTls, Route, Source
+from postroom.identity.srs import Srs
 from postroom.queue.outcome import Kind
 from postroom.testing.scripted_peer import ScriptedPeer
+from postroom.values.address import Address
 
 Start = Callable[..., Awaitable[ScriptedPeer]]
 
@@ -227,6 +229,28 @@ async def test_routes_of_single_domains(start: Start) -> None:
         "RCPT TO:<y@deep.far.test>",
         "RCPT TO:<z@mx.test>",
     ]
+
+
+async def test_mail_that_is_passed_on_leaves_under_a_return_address_of_ours(start: Start) -> None:
+    peer = await start()
+    srs = Srs((b"secret",))
+    source = Source(domain="here.test", addresses=("127.0.0.21",))
+    house = House(peer, zone((10, "a.test", "127.0.0.2")), {"source": (source,)}, srs=srs)
+    entry = house.entry("x@far.test", "y@far.test", sender="ann@outside.test")
+    passed_on = replace(entry.recipients[1], forwarder="info@here.test")
+    house.relay.take(entry, (entry.recipients[0], passed_on))
+    await house.queue.until(2)
+    mails = {taken.rcpts[0]: taken.mail.partition(">")[0].strip("<") for taken in peer.messages}
+    assert mails["<x@far.test>"] == "ann@outside.test"
+    returned = Address.parse(mails["<y@far.test>"])
+    assert returned.domain == "here.test"
+    assert str(srs.reverse(returned.local, house.clock.time)) == "ann@outside.test"
+    assert {taken.data for taken in peer.messages} == {MAIL}
+    assert "127.0.0.21" in peer.clients
+    report = house.entry("y@far.test", sender="")
+    house.relay.take(report, (replace(report.recipients[0], forwarder="info@here.test"),))
+    await house.queue.until(3)
+    assert peer.messages[-1].mail.startswith("<>")
 
 
 async def test_an_administrator_sends_mail_another_way(start: Start) -> None:

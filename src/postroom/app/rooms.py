@@ -10,9 +10,9 @@ import os
 import random
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
+from postroom.app.outside import relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
 from postroom.config import Config, Listener
@@ -38,7 +38,6 @@ from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
 from postroom.queue.schedule import Schedule
 from postroom.queue.service import Queue
-from postroom.relay.dial import Means
 from postroom.relay.service import Relay
 from postroom.servers.imap import service as imap
 from postroom.servers.login import Logins
@@ -46,7 +45,6 @@ from postroom.servers.pop3 import service as pop3
 from postroom.servers.smtp import service as smtp
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.clock import Clock, SystemClock
-from postroom.values.dns import Dns
 
 
 class Guids:
@@ -308,29 +306,6 @@ def _intake(core: Core, config: Config, resolver: Resolver) -> Intake:
         outgoing=outgoing,
         signer=signer,
         outside=outside,
+        srs=srs(config),
     )
     return Intake(rooms, config)
-
-
-def relay_means(core: Core, config: Config, dns: Dns) -> Means:
-    """What the relay works with. Raises OSError when a password cannot be read."""
-    return Means(
-        wheel=core.wheel,
-        event=core.events,
-        clock=core.clock,
-        random=random.random,
-        dns=dns,
-        passwords=relay_passwords(config),
-        listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Spoken.SMTP),
-    )
-
-
-def relay_passwords(config: Config) -> dict[str, str]:
-    """The passwords for smart hosts, by file. Raises OSError."""
-    files = {config.relay.password_file, *(route.password_file for route in config.route)} - {""}
-    return {path: first_line(path) for path in files}
-
-
-def first_line(path: str) -> str:
-    """The password in a file. Raises OSError."""
-    return (Path(path).read_text(encoding="utf-8").splitlines() or [""])[0]

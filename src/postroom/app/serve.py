@@ -124,7 +124,7 @@ def _usable(before: Plan) -> tuple[Config, list[str]]:
 
     Raises ConfigError, CertificateError, OSError.
     """
-    from postroom.app.rooms import relay_passwords
+    from postroom.app.outside import relay_passwords
 
     fresh = load(before.path)
     if fresh.tls.certificate:

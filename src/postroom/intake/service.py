@@ -17,7 +17,8 @@ from typing import Protocol
 from msgspec import structs
 
 from postroom.config import Config
-from postroom.intake import demands, header, routing, trace
+from postroom.identity.srs import Srs, is_return_address
+from postroom.intake import demands, forwarding, header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
 from postroom.intake.outside import Examined, Outside
 from postroom.intake.signing import Signer
@@ -50,7 +51,8 @@ class Queue(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
     """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
-    send, None leaves it as it is; outside: examines mail from outside, None takes it as it is.
+    send, None leaves it as it is; outside: examines mail from outside, None takes it as it is; srs: knows the return
+    addresses of mail that was passed on.
     """
 
     store: Store
@@ -60,6 +62,7 @@ class Rooms:
     outgoing: Outgoing | None = None
     signer: Signer | None = None
     outside: Outside | None = None
+    srs: Srs | None = None
 
 
 class Intake:
@@ -70,6 +73,7 @@ class Intake:
         self._outgoing = rooms.outgoing
         self._signer = rooms.signer
         self._outside = rooms.outside
+        self._srs = rooms.srs
         self._queue = rooms.queue
         self._identity = rooms.identity
         self._clock = rooms.clock
@@ -263,8 +267,13 @@ class Intake:
         self, peer: Peer, envelope: Envelope, address: Address, rcpt: RcptOptions
     ) -> tuple[NewRecipient, ...]:
         answer = await routing.resolve(self._identity, address)
+        if is_return_address(address.local) and not isinstance(answer, routing.NotHosted) and self._srs is not None:
+            returns = (self._identity, self._srs)
+            return await forwarding.unwrapped(returns, address, envelope.sender, self._clock.now())
         if isinstance(answer, routing.Hosted):
             targets = routing.recipients(address, answer.targets, rcpt.orcpt, rcpt.notify)
+            if not peer.submitting:
+                targets = await forwarding.marked(self._identity, address, targets, envelope.sender)
             if len(targets) == 1 and answer.targets[0].account is not None:
                 await self._check_room(answer.targets[0].account, address, envelope.mail.size)
             return targets

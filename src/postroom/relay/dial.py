@@ -20,6 +20,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from postroom.config import Config, OutgoingTls
+from postroom.identity.srs import Srs
 from postroom.net.link import Link, LinkOptions, TlsSource
 from postroom.net.wheel import Wheel
 from postroom.relay import mx
@@ -51,7 +52,7 @@ class Means:
 
     dns None: no way by MX. random: from 0 up to 1. passwords: by the path of their file. listening: address and
     port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for more mail.
-    authorities: PEM file to verify servers by, None for the system's.
+    authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
     """
 
     wheel: Wheel
@@ -64,6 +65,7 @@ class Means:
     listening: tuple[tuple[str, int], ...] = ()
     authorities: str | None = None
     idle: float = 10.0
+    srs: Srs | None = None
 
 
 class Unopened(Struct, frozen=True):

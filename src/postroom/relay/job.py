@@ -25,6 +25,7 @@ class Job:
 
     entry: Entry
     recipients: tuple[Recipient, ...]
+    sender: str  # the entry's, or a return address of ours for mail that is passed on
 
     @property
     def lane(self) -> str:
@@ -42,12 +43,12 @@ def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recip
     unfit: tuple[Recipient, ...] = ()
     if "SMTPUTF8" in offers:  # an alias may have brought in an address that the sender's client did not announce
         utf8 = utf8 or not all(each.address.isascii() for each in recipients)
-    elif entry.sender.isascii() and (not utf8 or _header_is_ascii(entry.content)):
+    elif job.sender.isascii() and (not utf8 or _header_is_ascii(entry.content)):
         utf8 = False
         unfit = tuple(each for each in recipients if not each.address.isascii())
     fit = tuple(each for each in recipients if each.address.isascii()) if unfit else recipients
     message = Outgoing(
-        sender=entry.sender,
+        sender=job.sender,
         recipients=tuple(OutgoingRecipient(each.address, each.notify, each.orcpt) for each in fit),
         size=entry.content.size,
         body=_body(entry, "8BITMIME" in offers),

@@ -23,9 +23,10 @@ from postroom.relay.destination import Destination
 from postroom.relay.dial import Dialer, Means, Unopened
 from postroom.relay.job import Job
 from postroom.relay.pool import Pool
-from postroom.relay.routes import Routes
-from postroom.relay.sources import Sources
+from postroom.relay.routes import Nexthop, Routes
+from postroom.relay.sources import Origin, Sources
 from postroom.store.api import Entry, Recipient
+from postroom.values.address import Address, BadAddress
 from postroom.wire.smtp.client_types import Finished, Reply
 
 #: recipients of one transaction towards a server that does not say how many it takes (RFC 5321 4.5.3.1.8)
@@ -51,6 +52,7 @@ class Relay:
         self._queue = queue
         self._event = means.event
         self._clock = means.clock
+        self._srs = means.srs
         self._relay = config.relay
         self._routes = Routes(config, means.passwords)
         self._sources = Sources(config)
@@ -68,27 +70,41 @@ class Relay:
         if self._stopping:
             self._queue.give_back(entry, recipients)
             return
-        groups: dict[tuple[str, str], list[Recipient]] = {}
+        groups: dict[tuple[str, str, str], list[Recipient]] = {}
         for recipient in recipients:
             domain = recipient.address.rpartition("@")[2].lower()
-            groups.setdefault((domain, recipient.nexthop), []).append(recipient)
-        origin = self._sources.of(entry.sender)
+            groups.setdefault((domain, recipient.nexthop, recipient.forwarder), []).append(recipient)
         need = "" if entry.tls == "required" and not entry.sender else entry.tls  # RFC 8689 5: a report goes anyhow
-        together: dict[str, tuple[Destination, list[Recipient]]] = {}
-        for (domain, place), some in groups.items():
+        together: dict[tuple[str, str], tuple[Destination, list[Recipient]]] = {}
+        for (domain, place, forwarder), some in groups.items():
             hop = self._routes.to(place, domain) if place else self._routes.find(domain)
             if hop is None:
                 self._run(self._without_route(entry, some))
                 continue
-            key = f"{hop.key} {origin.ipv4} {origin.ipv6} {origin.hostname} {need}"
-            destination = self._known.get(key)
-            if destination is None:
-                self._forget_some()
-                destination = self._known[key] = Destination(key, hop, origin, need)
-            together.setdefault(key, (destination, []))[1].extend(some)
-        for destination, some in together.values():
+            sender = self._sender(entry, forwarder)
+            destination = self._destination(hop, self._sources.of(sender), need)
+            together.setdefault((destination.key, sender), (destination, []))[1].extend(some)
+        for (_, sender), (destination, some) in together.items():
             for start in range(0, len(some), MOST_RECIPIENTS):
-                self._add(destination, Job(entry, tuple(some[start : start + MOST_RECIPIENTS])))
+                self._add(destination, Job(entry, tuple(some[start : start + MOST_RECIPIENTS]), sender))
+
+    def _sender(self, entry: Entry, forwarder: str) -> str:
+        """What MAIL FROM says: for mail that an address of ours passes on, a return address of ours."""
+        if not (forwarder and entry.sender and self._srs is not None):
+            return entry.sender
+        try:
+            found = Address.parse(entry.sender)
+        except BadAddress:
+            return entry.sender
+        return str(self._srs.forward(found, forwarder.rpartition("@")[2], self._clock.now()))
+
+    def _destination(self, hop: Nexthop, origin: Origin, need: str) -> Destination:
+        key = f"{hop.key} {origin.ipv4} {origin.ipv6} {origin.hostname} {need}"
+        destination = self._known.get(key)
+        if destination is None:
+            self._forget_some()
+            destination = self._known[key] = Destination(key, hop, origin, need)
+        return destination
 
     def _add(self, destination: Destination, job: Job) -> None:
         destination.lanes.add(job.lane, job)
@@ -263,7 +279,7 @@ class Relay:
         message, unfit = jobs.outgoing(job, connection.capabilities)
         if unfit:
             await self._queue.settle(job.entry, jobs.refused_for_utf8(unfit))
-            job = Job(job.entry, tuple(each for each in job.recipients if each.address.isascii()))
+            job = Job(job.entry, tuple(each for each in job.recipients if each.address.isascii()), job.sender)
             if not job.recipients:
                 return Finished(())
         finished = await connection.send(message, job.entry.content)
@@ -286,6 +302,6 @@ class Relay:
         via = f"[{at.address}]:{at.port} {connection.tls or 'in the clear'}"
         outcomes = [jobs.outcome(each, result, at.host, reports=reports, via=via) for each, result in pairs]
         if again:
-            rest = Job(job.entry, again)
+            rest = Job(job.entry, again, job.sender)
             destination.lanes.put_back(rest.lane, rest)
         await self._queue.settle(job.entry, outcomes)

@@ -1,0 +1,74 @@
+"""What sending to other domains needs beside the configuration: passwords, secrets, who listens where.
+
+Owns: data/srs.secret, made at the first start: the secret of return addresses. Its first line makes them, all its
+lines are accepted, so that it can be changed without losing reports that are on their way.
+On failure: OSError with the path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from postroom.config import Config, Protocol
+from postroom.identity.srs import Srs
+from postroom.relay.dial import Means
+from postroom.values.dns import Dns
+
+if TYPE_CHECKING:
+    from postroom.app.rooms import Core
+
+_SRS_SECRET = "srs.secret"  # noqa: S105 - a file's name
+
+
+def relay_means(core: Core, config: Config, dns: Dns) -> Means:
+    """What the relay works with. Raises OSError when a password cannot be read."""
+    return Means(
+        wheel=core.wheel,
+        event=core.events,
+        clock=core.clock,
+        random=random.random,
+        dns=dns,
+        passwords=relay_passwords(config),
+        listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Protocol.SMTP),
+        srs=srs(config),
+    )
+
+
+def relay_passwords(config: Config) -> dict[str, str]:
+    """The passwords for smart hosts, by file. Raises OSError."""
+    files = {config.relay.password_file, *(route.password_file for route in config.route)} - {""}
+    return {path: first_line(path) for path in files}
+
+
+def first_line(path: str) -> str:
+    """The password in a file. Raises OSError."""
+    return (Path(path).read_text(encoding="utf-8").splitlines() or [""])[0]
+
+
+def srs(config: Config) -> Srs:
+    """The scheme of return addresses with this site's secrets. Raises OSError."""
+    path = Path(config.server.data) / _SRS_SECRET
+    if not path.exists():
+        _make(path)
+    lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines()]
+    return Srs([line.encode() for line in lines if line])
+
+
+def _make(path: Path) -> None:
+    """Write the file whole or not at all: several workers may find it missing at once, and one of them wins."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()
