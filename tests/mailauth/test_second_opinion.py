@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .signing import ED25519_KEY, ED25519_SEED, KEYS, NOW, RSA_KEY, RSA_PEM, signed, verify, words
+from .test_arc import arc, sealed
 
 dkim = pytest.importorskip("dkim", reason="dkimpy is not installed")
 
@@ -101,3 +102,25 @@ def test_we_agree_on_changed_messages(message, forms, place, put):
         theirs = False
     now = verify(made, now=2**40)[0].signed_at
     assert (words(changed, now=now) == ["pass"]) == theirs
+
+
+@settings(max_examples=30)
+@given(MESSAGES, st.integers(1, 3))
+def test_it_verifies_what_we_seal(message, length):
+    for _ in range(length):
+        message = sealed(message)
+    status, _, reason = dkim.arc_verify(message, dnsfunc=answer)
+    assert (status, reason) == (b"pass", "success")
+
+
+@settings(max_examples=30)
+@given(MESSAGES, st.integers(0, 2), st.sampled_from([b"", b"x"]))
+def test_we_verify_what_it_seals(message, before, added):
+    pytest.importorskip("authres", reason="dkimpy needs authres for ARC")
+    for _ in range(before):
+        message = sealed(message)
+    told = b"Authentication-Results: example.org; arc=%s; spf=pass\r\n" % (b"pass" if before else b"none")
+    made = dkim.arc_sign(told + message, b"rsa1", b"example.org", RSA_PEM.encode(), b"example.org", timestamp=NOW)
+    result = arc(b"".join(made) + told + message + added)
+    assert result.result == ("fail" if added else "pass")
+    assert result.newest == before + 1
