@@ -86,7 +86,7 @@ def _relax(data: bytes) -> bytes:
         data = data.replace(b"\t", b" ")
     while b"  " in data:
         data = data.replace(b"  ", b" ")
-    return data.replace(b" \r\n", b"\r\n")
+    return data.replace(b" \r\n", b"\r\n") if b" \r" in data else data  # the short needle is found faster
 
 
 def _same(data: bytes) -> bytes:
