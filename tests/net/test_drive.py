@@ -184,3 +184,82 @@ async def test_many_at_once_keep_the_order_of_their_futures() -> None:
         future.set_result(None)
     await ends.came.wait()
     assert order == list(reversed(range(20)))
+
+
+async def test_timeouts_work_before_and_after_the_first_wait() -> None:
+    told: list[str] = []
+    ends = Ends()
+
+    async def work() -> None:
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(0.001):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                told.append("late")
+        async with asyncio.timeout(60):
+            await asyncio.sleep(0)
+        told.append("in time")
+
+    drive(work(), ends)
+    await ends.came.wait()
+    assert told == ["late", "late", "in time"]
+    assert ends.told == [None]
+
+
+async def test_a_group_of_tasks_ends_together() -> None:
+    told: list[str] = []
+    ends = Ends()
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise OSError("one of them")
+
+    async def work() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.Event().wait())
+                group.create_task(fails())
+        except* OSError:
+            told.append("group")
+
+    drive(work(), ends)
+    await ends.came.wait()
+    assert told == ["group"]
+
+
+async def test_the_current_task_is_the_one_that_runs() -> None:
+    mine = asyncio.current_task()
+    seen: list[object] = []
+    ends = Ends()
+
+    async def inner() -> None:
+        seen.append(asyncio.current_task())
+
+    async def work() -> None:
+        seen.append(asyncio.current_task())
+        drive(inner())
+        seen.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        seen.append(asyncio.current_task())
+
+    driven = drive(work(), ends)
+    assert asyncio.current_task() is mine
+    await ends.came.wait()
+    outer, within, again, later = seen
+    assert outer is again is later is driven
+    assert within not in (driven, mine, None)
+
+
+async def test_cancelled_by_itself() -> None:
+    ends = Ends()
+
+    async def work() -> None:
+        this = asyncio.current_task()
+        assert this is not None
+        this.cancel()
+        await asyncio.Event().wait()
+
+    drive(work(), ends)
+    await ends.came.wait()
+    assert isinstance(ends.told[0], asyncio.CancelledError)
