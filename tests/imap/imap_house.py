@@ -158,7 +158,7 @@ class FakeThrottle:
     def before(self, _ip: str, _login: str) -> float | None:
         return None if self.failures >= self.limit else 0.0
 
-    def failed(self, _ip: str, _login: str) -> None:
+    def failed(self, _ip: str, _login: str, _password: str = "") -> None:
         self.failures += 1
 
     def text(self, ip: str) -> str:

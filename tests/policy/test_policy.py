@@ -193,3 +193,49 @@ def test_networks() -> None:
     assert not Networks([]).contains("192.0.2.1")
     with pytest.raises(ValueError, match="appear to be"):
         Networks(["office"])
+
+
+def test_a_network_may_have_a_multiple(tables: Tables) -> None:
+    limits = Limits(connections_per_ip=2, network_multiple=3)
+    gates = [ConnectionGate(limits, tables, slot) for slot in range(2)]
+    for number in range(6):
+        assert gates[number % 2].admit("lmtp", f"192.0.2.{number}").ok
+    refused = gates[0].admit("lmtp", "192.0.2.77")
+    assert refused.text == "Too many connections from 192.0.2.0/24: 6 are allowed at once; close one first"
+    assert gates[0].admit("imap", "192.0.2.77").ok  # each service for itself
+    assert gates[0].admit("lmtp", "192.0.3.1").ok
+    gates[1].release("lmtp", "192.0.2.1")
+    assert gates[0].admit("lmtp", "192.0.2.77").ok
+    for number in range(30):  # on this machine every address is this machine
+        assert gates[0].admit("lmtp", f"127.0.0.{number}").ok
+
+
+def test_networks_of_any_size_when_that_is_off(tables: Tables) -> None:
+    gate = ConnectionGate(Limits(connections_per_ip=1, network_multiple=0), tables, 0)
+    for number in range(50):
+        assert gate.admit("smtp", f"192.0.2.{number}").ok
+
+
+def test_octets_a_minute(tables: Tables, clock: StandingClock) -> None:
+    limits = Limits(ip_bytes_per_minute=1024 * 1024, network_multiple=2)
+    rates = [Rates(limits, tables, slot, clock) for slot in range(2)]
+    assert rates[0].message("192.0.2.1").ok
+    rates[0].octets("192.0.2.1", 3 * 1024 * 1024)  # the last one is let in whole
+    refused = rates[1].message("192.0.2.1")
+    assert re.fullmatch(
+        r"Too many KiB of mail from 192\.0\.2\.1: 1024 a minute are allowed; try again in \d+ seconds", refused.text
+    )
+    assert "KiB of mail from 192.0.2.0/24: 2048" in rates[1].message("192.0.2.2").text
+    assert rates[1].message("192.0.3.1").ok
+    clock.time += int(refused.text.split()[-2]) + 1
+    assert rates[1].message("192.0.2.1").ok
+    rates[0].octets("192.0.4.1", 2**40)  # more than a cell could count in octets
+    assert not rates[0].message("192.0.4.1").ok
+
+
+def test_messages_of_a_network(tables: Tables, clock: StandingClock) -> None:
+    rates = Rates(Limits(ip_messages_per_minute=2, network_multiple=2), tables, 0, clock)
+    for number in range(4):
+        assert rates.message(f"192.0.2.{number}").ok
+    assert "192.0.2.0/24: 4 a minute" in rates.message("192.0.2.77").text
+    assert rates.message("192.0.3.1").ok

@@ -72,6 +72,7 @@ class People:
 class Admission:
     ok: bool
     text: str
+    final: bool = False
 
 
 class Policy:
@@ -84,6 +85,7 @@ class Policy:
         self.failures = 0
         self.most_failures = 3
         self.messages = 1000
+        self.received = 0
 
     def admit(self, service: str, ip: str) -> Admission:
         if self.open.count((service, ip)) >= self.most:
@@ -100,7 +102,7 @@ class Policy:
     def before(self, ip: str, login: str) -> float | None:
         return None if self.failures >= self.most_failures else 0.0
 
-    def failed(self, ip: str, login: str) -> None:
+    def failed(self, ip: str, login: str, password: str = "") -> None:
         self.failures += 1
 
     def text(self, ip: str) -> str:
@@ -108,6 +110,9 @@ class Policy:
 
     def succeeded(self, ip: str, login: str) -> None:
         self.failures = 0
+
+    def octets(self, ip: str, size: int) -> None:
+        self.received += size
 
     def message(self, ip: str) -> Admission:
         self.messages -= 1

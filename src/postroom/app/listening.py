@@ -25,16 +25,25 @@ HANDSHAKES: Final = 2000
 
 
 class Listening:
-    """make_driver: for a listener, what makes the driver of a new connection; failed: told of those without one."""
+    """make_driver: for a listener, what makes the driver of a new connection; failed: told of those without one.
+
+    barred: addresses that are turned away before a handshake.
+    """
 
     __slots__ = ("_certificates", "_failed", "_handshakes", "_make_driver", "_served", "_sockets", "_wheel")
 
-    def __init__(self, wheel: Wheel, make_driver: Callable[[Listener], DriverMaker], failed: Failed) -> None:
+    def __init__(
+        self,
+        wheel: Wheel,
+        make_driver: Callable[[Listener], DriverMaker],
+        failed: Failed,
+        barred: Callable[[str], bool] = lambda host: False,
+    ) -> None:
         self._wheel = wheel
         self._make_driver = make_driver
         self._failed = failed
         self._certificates: Certificates | None = None
-        self._handshakes = Handshakes(1, HANDSHAKES, unit)
+        self._handshakes = Handshakes(1, HANDSHAKES, unit, barred=barred)
         self._sockets: dict[int, socket.socket] = {}
         self._served: dict[int, tuple[Listener, Server]] = {}
 

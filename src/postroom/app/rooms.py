@@ -32,7 +32,7 @@ from postroom.net.link import Driver, Link
 from postroom.net.resolver import Resolver
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
-from postroom.policy import ConnectionGate, LoginThrottle, Outgoing, Rates
+from postroom.policy import Bans, Conduct, ConnectionGate, LoginThrottle, Outgoing, Rates
 from postroom.policy.strangers import Strangers
 from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
@@ -107,6 +107,17 @@ class Service(Protocol):
     def driver(self, link: Link, listener: Listener) -> Driver: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The policies on peers."""
+
+    bans: Bans
+    conduct: Conduct
+    rates: Rates
+    gate: ConnectionGate
+    throttle: LoginThrottle
+
+
 @dataclass(slots=True, kw_only=True)
 class Services:
     """What connections are made of. before: services of older configurations whose sessions still stand."""
@@ -116,6 +127,7 @@ class Services:
     pop3: pop3.Pop3Service
     smtp: smtp.SmtpService
     relay: Relay
+    doors: Doors
     resolver: Resolver
     before: list[Services] = field(default_factory=list)
 
@@ -214,23 +226,9 @@ def index_limits(config: Config) -> IndexLimits:
 
 def build_services(core: Core, config: Config) -> Services:
     """The rooms that follow the configuration. Raises OSError when the relay's password cannot be read."""
-    rates = Rates(config.limits, core.plan.tables, core.slot, core.clock)
-    gate = ConnectionGate(config.limits, core.plan.tables, core.slot, rates)
-    throttle = LoginThrottle(config.limits, core.plan.tables, core.slot, core.clock)
+    doors = _doors(core, config)
     resolver = Resolver(config.server.dns, core.clock)
     relay = Relay(core.queue, config, relay_means(core, config, resolver))
-
-    def logins(service: str) -> Logins:
-        return Logins(
-            service=service,
-            identity=core.identity,
-            throttle=throttle,
-            log=core.events,
-            nonce=lambda: secrets.token_urlsafe(18),
-            decoy=core.secret,
-            scram_iterations=config.passwords.scram_iterations,
-            plaintext_on_loopback=config.passwords.plaintext_on_loopback,
-        )
 
     intake = _intake(core, config, resolver)
     strangers = Strangers(resolver, config, core.clock, core.events)
@@ -238,16 +236,17 @@ def build_services(core: Core, config: Config) -> Services:
         smtp.Rooms(
             store=core.store,
             intake=intake,
-            logins=logins("submission"),
-            gate=gate,
+            logins=_logins(core, config, doors, "submission"),
+            gate=doors.gate,
+            conduct=doors.conduct,
             log=core.events,
-            rates=rates,
+            rates=doors.rates,
             strangers=strangers if strangers.active else None,
         ),
         config,
     )
-    drops = _pop3(core, config, gate, logins("pop3"))
-    boxes = _imap(core, config, gate, logins("imap"))
+    drops = _pop3(core, config, doors)
+    boxes = _imap(core, config, doors)
     spoken: dict[Spoken, Service] = {
         Spoken.SMTP: mail,
         Spoken.SUBMISSION: mail,
@@ -255,16 +254,46 @@ def build_services(core: Core, config: Config) -> Services:
         Spoken.IMAP: boxes,
         Spoken.POP3: drops,
     }
-    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver)
+    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver, doors=doors)
 
 
-def _pop3(core: Core, config: Config, gate: ConnectionGate, logins: Logins) -> pop3.Pop3Service:
+def _logins(core: Core, config: Config, doors: Doors, service: str) -> Logins:
+    """How people log in to a service."""
+    return Logins(
+        service=service,
+        identity=core.identity,
+        throttle=doors.throttle,
+        log=core.events,
+        nonce=lambda: secrets.token_urlsafe(18),
+        decoy=core.secret,
+        scram_iterations=config.passwords.scram_iterations,
+        plaintext_on_loopback=config.passwords.plaintext_on_loopback,
+    )
+
+
+def _doors(core: Core, config: Config) -> Doors:
+    """Who may come in, and how much they may do."""
+    tables, slot, clock = core.plan.tables, core.slot, core.clock
+    bans = Bans(core.store.limits, clock, core.events, config.bans.first, config.bans.longest)
+    conduct = Conduct(config, tables, slot, clock, bans)
+    rates = Rates(config.limits, tables, slot, clock)
+    return Doors(
+        bans=bans,
+        conduct=conduct,
+        rates=rates,
+        gate=ConnectionGate(config.limits, tables, slot, rates, bans),
+        throttle=LoginThrottle(config.limits, tables, slot, clock, conduct.note),
+    )
+
+
+def _pop3(core: Core, config: Config, doors: Doors) -> pop3.Pop3Service:
     return pop3.Pop3Service(
         pop3.Rooms(
             mailboxes=core.mailboxes,
             directory=core.store.directory,
-            logins=logins,
-            gate=gate,
+            logins=_logins(core, config, doors, "pop3"),
+            gate=doors.gate,
+            conduct=doors.conduct,
             clock=core.clock,
             log=core.events,
             holder=lambda: secrets.token_hex(8),
@@ -273,13 +302,14 @@ def _pop3(core: Core, config: Config, gate: ConnectionGate, logins: Logins) -> p
     )
 
 
-def _imap(core: Core, config: Config, gate: ConnectionGate, logins: Logins) -> imap.ImapService:
+def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
     return imap.ImapService(
         imap.Rooms(
             store=core.store,
             mailboxes=core.mailboxes,
-            logins=logins,
-            gate=gate,
+            logins=_logins(core, config, doors, "imap"),
+            gate=doors.gate,
+            conduct=doors.conduct,
             clock=core.clock,
             log=core.events,
         ),

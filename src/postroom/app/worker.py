@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -31,6 +32,7 @@ from postroom.net.listen import ListenError
 from postroom.net.tls import CertificateError, trim_asyncio_tls
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
+from postroom.policy.conduct import Offence
 
 
 def run_worker(plan: Plan, slot: int, ready: Callable[[], None]) -> int:
@@ -71,7 +73,7 @@ class Worker:
         self._started = time.time()
         self._events = Events(plan.config.log.level, plan.config.log.file, process=f"worker {slot}")
         self._wheel = Wheel()
-        self._listening = Listening(self._wheel, self._driver_maker, self._connection_failed)
+        self._listening = Listening(self._wheel, self._driver_maker, self._connection_failed, self._barred)
         self._stop = asyncio.Event()
         self._order = plan.number  # the newest that was heard of
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
@@ -118,8 +120,14 @@ class Worker:
 
         return make
 
+    def _barred(self, host: str) -> bool:
+        """Is it banned? Asked before a TLS handshake, of the services that are in force then."""
+        return self._services.doors.bans.barred(host)
+
     def _connection_failed(self, host: str, fault: Exception) -> None:
         self._events("listener.failed", host=host, reason=str(fault))
+        if isinstance(fault, ssl.SSLError):
+            self._services.doors.conduct.note(Offence.NO_TLS, host)
 
     # signals and commands
 

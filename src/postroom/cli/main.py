@@ -30,6 +30,7 @@ COMMANDS = {
     "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm."),
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
+    "ban": ("ban", "Addresses that may not connect: list, add, rm."),
     "trace": ("trace", "Say what became of a message."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
     "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc."),

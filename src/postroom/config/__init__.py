@@ -10,6 +10,7 @@ from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
     Authentication,
+    Bans,
     Blocklist,
     BlocklistKind,
     Check,
@@ -36,6 +37,7 @@ from postroom.config.model import (
 
 __all__ = [
     "Authentication",
+    "Bans",
     "Blocklist",
     "BlocklistKind",
     "Check",

@@ -203,6 +203,7 @@ def _networks(config: Config) -> Iterator[Problem]:
     tables = {
         "limits.trusted_networks": config.limits.trusted_networks,
         "limits.relay_networks": config.limits.relay_networks,
+        "bans.exempt_networks": config.bans.exempt_networks,
         **{f"listener[{number}].proxy_networks": one.proxy_networks for number, one in enumerate(config.listener)},
     }
     for key, texts in tables.items():
@@ -222,6 +223,8 @@ def _everybody(key: str, text: str) -> Problem:
         return Problem(key, cause, "Name your own networks only")
     if key == "limits.trusted_networks":
         return Problem(key, f"{text} is everybody: no limit per address holds", "Name your own networks only", False)
+    if key == "bans.exempt_networks":
+        return Problem(key, f"{text} is everybody: nobody is banned", "Set bans.points = 0 if that is meant", False)
     cause = f"{text} is everybody: any client may say that it has another address"
     return Problem(key, cause, "Name the load balancers only")
 

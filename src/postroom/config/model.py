@@ -90,8 +90,15 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ip_connections_per_minute: Annotated[
         int, Meta(ge=0, description="New connections a minute from one address and service; 0 is no limit.")
     ] = 0
+    ip_bytes_per_minute: Annotated[
+        int, Meta(ge=0, description="Octets of mail a minute from one outside address; 0 is no limit.")
+    ] = 0
+    network_multiple: Annotated[
+        int,
+        Meta(ge=0, description="A network (IPv4 /24, IPv6 /56) may do this many times what an address may; 0: any."),
+    ] = 8
     trusted_networks: Annotated[
-        tuple[str, ...], Meta(description="Networks that the limits per address do not apply to.")
+        tuple[str, ...], Meta(description="Networks that bans and the limits per address do not apply to.")
     ] = ()
     relay_networks: Annotated[
         tuple[str, ...], Meta(description="Networks that may send to other domains without a login. Rarely right.")
@@ -126,6 +133,23 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         int, Meta(ge=1, description="Failed logins a minute from one network before it is refused.")
     ] = 10
     login_slow_after: Annotated[int, Meta(ge=1, description="Failed logins after which answers slow down.")] = 5
+    login_attack_after: Annotated[
+        int,
+        Meta(ge=0, description="Failures of one login in ten minutes, from anywhere, after which it slows; 0: never."),
+    ] = 30
+
+
+class Bans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Addresses that misbehave are turned away for a while, longer each time. What costs points is in operations.md."""
+
+    points: Annotated[
+        int, Meta(ge=0, description="Points within ten minutes after which an address is banned; 0 bans nobody.")
+    ] = 100
+    first: Annotated[float, Meta(gt=0, description="Seconds of the first ban; the next is twice as long.")] = 600
+    longest: Annotated[float, Meta(gt=0, description="Seconds of the longest ban.")] = 86400
+    exempt_networks: Annotated[
+        tuple[str, ...], Meta(description="Networks that are never banned by the server itself.")
+    ] = ("127.0.0.0/8", "::1/128")
 
 
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -344,6 +368,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     relay: Relay = field(default_factory=Relay)
     sending: Sending = field(default_factory=Sending)
+    bans: Bans = field(default_factory=Bans)
     route: tuple[Route, ...] = ()
     source: tuple[Source, ...] = ()
     peers: Peers = field(default_factory=Peers)

@@ -14,7 +14,7 @@ class Handshakes:
     A peer is counted by its protocol only once it speaks; until then each silent connection would cost 25 KiB.
     """
 
-    __slots__ = ("_by_peer", "_exempt", "_per_peer", "_total", "_unit", "under_way")
+    __slots__ = ("_barred", "_by_peer", "_exempt", "_per_peer", "_total", "_unit", "under_way")
 
     def __init__(
         self,
@@ -22,12 +22,14 @@ class Handshakes:
         total: int,
         unit: Callable[[str], str] = str,
         exempt: Callable[[str], bool] = lambda host: False,
+        barred: Callable[[str], bool] = lambda host: False,
     ) -> None:
-        """unit: what addresses count as one peer; exempt: addresses that only `total` holds for."""
+        """unit: what addresses count as one peer; exempt: addresses that only `total` holds for; barred: never."""
         self._per_peer = per_peer
         self._total = total
         self._unit = unit
         self._exempt = exempt
+        self._barred = barred
         self._by_peer: dict[str, int] = {}
         self.under_way = 0
 
@@ -39,7 +41,9 @@ class Handshakes:
         """Count one in; False when there are too many."""
         peer = self._unit(host)
         count = self._by_peer.get(peer, 0)
-        if self.under_way >= self._total or (count >= self._per_peer and not self._exempt(host)):
+        if self.under_way >= self._total:
+            return False
+        if not self._exempt(host) and (count >= self._per_peer or self._barred(host)):
             return False
         self._by_peer[peer] = count + 1
         self.under_way += 1

@@ -83,6 +83,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "key.unturned": Kind("error", "DKIM keys could not be looked after, it is tried again", ("reason",)),
     "delivery.fault": Kind("error", "a fault of ours in delivery; the mail waits", ("queue_id", "recipient", "reason")),
     "relay.fault": Kind("error", "a fault of ours while relaying; the mail waits", ("queue_id", "reason")),
+    "ban.made": Kind("warning", "an address is turned away for a while", ("network", "until", "times", "reason")),
+    "ban.unreadable": Kind("error", "bans could not be read or written", ("reason",)),
     "limit.reached": Kind("warning", "a limit on sending was reached", ("name", "login", "limit", "kind")),
     "limit.near": Kind("warning", "a limit on sending is nearly used up", ("name", "login", "limit", "kind", "used")),
     "notice.dropped": Kind("warning", "a mail of the server's own could not be sent", ("login", "reason")),

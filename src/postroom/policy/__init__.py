@@ -1,5 +1,7 @@
 """Decisions with reasons: how many connections, how many failed logins, how much a minute. Counts are shared."""
 
+from postroom.policy.bans import Bans
+from postroom.policy.conduct import Conduct, Offence, Tally
 from postroom.policy.connections import ConnectionGate
 from postroom.policy.decision import ADMITTED, Admission
 from postroom.policy.logins import LoginThrottle
@@ -8,4 +10,17 @@ from postroom.policy.outgoing import Outgoing
 from postroom.policy.rates import Rates
 from postroom.policy.tables import Tables
 
-__all__ = ["ADMITTED", "Admission", "ConnectionGate", "LoginThrottle", "Networks", "Outgoing", "Rates", "Tables"]
+__all__ = [
+    "ADMITTED",
+    "Admission",
+    "Bans",
+    "Conduct",
+    "ConnectionGate",
+    "LoginThrottle",
+    "Networks",
+    "Offence",
+    "Outgoing",
+    "Rates",
+    "Tables",
+    "Tally",
+]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """ok, or a harmless line of ASCII for the peer."""
+    """ok, or a harmless line of ASCII for the peer. final: trying again will not help."""
 
     ok: bool
     text: str = ""
+    final: bool = False
 
 
 ADMITTED = Admission(True)

@@ -39,12 +39,58 @@ def reversed_labels(ip: str) -> str:
         return ""
 
 
-def _prefix6(ip: str) -> str:
+@lru_cache(maxsize=1024)
+def wider(ip: str) -> str:
+    """The network that a peer is one of many of: an IPv4 /24, or a /56 of IPv6, which one site may have.
+
+    Loopback is no network of many: there everybody is this machine.
+    """
+    if ip.startswith("127."):
+        return ip
+    return _prefix6(ip, 7) if ":" in ip else neighbourhood(ip)
+
+
+@lru_cache(maxsize=4096)
+def region(ip: str) -> str:
+    """Roughly where somebody is, as far as an address tells without a register: an IPv4 /16, or a /32 of IPv6.
+
+    That is about one provider's pool in one area, or one organisation.
+    """
+    return _prefix6(ip, 4) if ":" in ip else f"{'.'.join(ip.split('.')[:2])}.0.0/16"
+
+
+def _prefix6(ip: str, octets: int = 8) -> str:
     try:
         packed = socket.inet_pton(socket.AF_INET6, ip)
     except OSError:
         return ip
-    return f"{socket.inet_ntop(socket.AF_INET6, packed[:8] + bytes(8))}/64"
+    return f"{socket.inet_ntop(socket.AF_INET6, packed[:octets] + bytes(16 - octets))}/{octets * 8}"
+
+
+Prefix = tuple[int, int, int]  # version, length, first address as a number
+
+
+def prefix_of(text: str) -> tuple[Prefix, str]:
+    """A network as a number, and as it is printed: 192.0.2.1, 192.0.2.0/24, 2001:db8::/64.
+
+    One address of IPv6 is taken for its /64, because a site has all of that. Raises ValueError.
+    """
+    network = ip_network(text.strip(), strict=False)
+    if network.version == 6 and network.prefixlen > 64:
+        network = network.supernet(new_prefix=64)
+    printed = str(network.network_address) if network.prefixlen == 32 and network.version == 4 else str(network)
+    return (network.version, network.prefixlen, int(network.network_address)), printed
+
+
+@lru_cache(maxsize=4096)
+def number_of(ip: str) -> tuple[int, int]:
+    """(version, address as a number); (0, 0) for what is no address."""
+    six = ":" in ip
+    try:
+        packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, ip)
+    except OSError:
+        return 0, 0
+    return (6 if six else 4), int.from_bytes(packed, "big")
 
 
 class Networks:

@@ -12,7 +12,7 @@ import hashlib
 from struct import Struct
 
 ROWS = 4
-#: seconds of a window
+#: seconds of a window, unless another length is asked for
 WINDOW = 60
 
 _FOUR = Struct("<4I")
@@ -87,21 +87,22 @@ class CountSketch:
 
 
 class WindowSketch:
-    """How many there were in the last minute: this window's count, and what is left of the one before.
+    """How many there were in the last minute (or `window` seconds): this window's count, and what is left of the last.
 
     The usual sliding estimate: of the previous window, the part that the last 60 seconds still reach into. A column
     turns over to a new window when its worker next writes, so nothing is swept.
     """
 
-    __slots__ = ("_before", "_counts", "_stamps", "_workers")
+    __slots__ = ("_before", "_counts", "_stamps", "_workers", "window")
 
     @staticmethod
     def size(width: int, workers: int) -> int:
         """Octets of memory."""
         return 3 * ROWS * width * workers * 4
 
-    def __init__(self, memory: memoryview, workers: int) -> None:
+    def __init__(self, memory: memoryview, workers: int, window: int = WINDOW) -> None:
         third = len(memory) // 3
+        self.window = window
         self._stamps = memory[:third].cast("i")  # number of the window the column counts in
         self._counts = memory[third : 2 * third].cast("i")
         self._before = memory[2 * third :].cast("i")  # count of the window before that
@@ -109,7 +110,7 @@ class WindowSketch:
 
     def add(self, cells: Spot, slot: int, amount: int, now: float) -> None:
         """Count at `now` (seconds, monotonic). A negative amount takes back what another worker may have counted."""
-        window = int(now // WINDOW)
+        window = int(now // self.window)
         for cell in cells:
             place = cell + slot
             stamp = self._stamps[place]
@@ -124,7 +125,7 @@ class WindowSketch:
         """The count of the last minute over all workers; never below zero."""
         return max(min([sum(self._row(cell, now)) for cell in cells]), 0.0)
 
-    def below(self, cells: Spot, limit: int, now: float) -> bool:
+    def below(self, cells: Spot, limit: float, now: float) -> bool:
         """True if the estimate is below the limit; usually the first row tells."""
         for cell in cells:  # noqa: SIM110
             if sum(self._row(cell, now)) < limit:
@@ -133,17 +134,17 @@ class WindowSketch:
 
     def wait(self, cells: Spot, limit: int, now: float) -> float:
         """Seconds until the estimate is below `limit` if nothing is added; 0 if it is."""
-        left = WINDOW - now % WINDOW
+        left = self.window - now % self.window
         current, faded = min([self._row(cell, now) for cell in cells], key=sum)
         if current + faded < limit:
             return 0.0
         if current < limit:  # the older part fades away in time: faded * (1 - t/left) = limit - current
             return left * (1 - (limit - current) / faded)
-        return left + WINDOW * (1 - limit / current)
+        return left + self.window * (1 - limit / current)
 
     def _row(self, cell: int, now: float) -> tuple[float, float]:
         """One row's count of this window, and the faded one of the window before."""
-        window = int(now // WINDOW)
+        window = int(now // self.window)
         current = before = 0
         for place, stamp in enumerate(self._stamps[cell : cell + self._workers], cell):
             if stamp == window:
@@ -151,7 +152,7 @@ class WindowSketch:
                 before += self._before[place]
             elif stamp == window - 1:
                 before += self._counts[place]
-        return current, before * (1 - now % WINDOW / WINDOW)
+        return current, before * (1 - now % self.window / self.window)
 
     def clear(self, slot: int) -> None:
         """Forget the column of a worker that is gone."""

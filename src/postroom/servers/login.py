@@ -73,7 +73,7 @@ class Logins:
         try:
             row = await self.identity.authenticate(login, password)
         except BadCredentials:
-            raise self.wrong(link, login, mechanism) from None
+            raise self.wrong(link, login, mechanism, password=password) from None
         except AccountDisabled:
             self._count(link, login, mechanism, "the account is disabled")
             raise LoginRefused(Kind.DISABLED, "This account is disabled") from None
@@ -112,13 +112,15 @@ class Logins:
         peer = link.peer[0]
         self.log("login.failed", service=self.service, ip=peer, login=login, mechanism=mechanism, reason=reason)
 
-    def _count(self, link: Link, login: str, mechanism: str, reason: str) -> None:
-        self.throttle.failed(link.peer[0], login)
+    def _count(self, link: Link, login: str, mechanism: str, reason: str, password: str = "") -> None:
+        self.throttle.failed(link.peer[0], login, password)
         self._failed(link, login, mechanism, reason)
 
-    def wrong(self, link: Link, login: str, mechanism: str, reason: str = "wrong name or password") -> LoginRefused:
+    def wrong(
+        self, link: Link, login: str, mechanism: str, reason: str = "wrong name or password", password: str = ""
+    ) -> LoginRefused:
         """Count a failed login; what to raise."""
-        self._count(link, login, mechanism, reason)
+        self._count(link, login, mechanism, reason, password)
         return LoginRefused(Kind.WRONG, "Login name or password is wrong")
 
     def _unavailable(self, link: Link, login: str, fault: StoreError) -> LoginRefused:

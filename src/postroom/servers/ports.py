@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from postroom.policy.conduct import Offence, Tally
 from postroom.policy.strangers import Standing
 from postroom.store.api import AccountRow
 from postroom.wire.sasl import ScramKeys
@@ -32,6 +33,8 @@ class Admission(Protocol):
     def ok(self) -> bool: ...
     @property
     def text(self) -> str: ...
+    @property
+    def final(self) -> bool: ...
 
 
 class Gate(Protocol):
@@ -52,7 +55,7 @@ class Throttle(Protocol):
         """Why attempts from this address are refused, and for how long, for the peer."""
         ...
 
-    def failed(self, ip: str, login: str) -> None: ...
+    def failed(self, ip: str, login: str, password: str = "") -> None: ...
     def succeeded(self, ip: str, login: str) -> None: ...
 
 
@@ -60,6 +63,7 @@ class Rates(Protocol):
     """How many messages an address may send (policy.rates)."""
 
     def message(self, ip: str) -> Admission: ...
+    def octets(self, ip: str, size: int) -> None: ...
 
 
 class Strangers(Protocol):
@@ -67,4 +71,13 @@ class Strangers(Protocol):
 
     async def examine(self, ip: str, helo: str, sender: str) -> Standing:
         """What is to be known of a peer; sender: the domain of MAIL FROM, "" for the null sender."""
+        ...
+
+
+class Conduct(Protocol):
+    """What peers did, for what it adds up to (policy.conduct)."""
+
+    def note(self, offence: Offence, ip: str, times: int = 1) -> None: ...
+    def session(self, ip: str, tally: Tally) -> None:
+        """A connection of a stranger has ended."""
         ...

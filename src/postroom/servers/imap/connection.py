@@ -15,6 +15,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from postroom.net.drive import Driven, drive
+from postroom.policy.conduct import Tally
 from postroom.servers.imap import append, dispatch
 from postroom.servers.imap.pace import TURN_SECONDS
 from postroom.servers.imap.session import Session
@@ -52,6 +53,7 @@ class ImapConnection:
         "_work",
         "_working",
         "session",
+        "tally",
     )
 
     def __init__(self, service: ImapService, link: Link, *, starttls: bool) -> None:
@@ -59,6 +61,7 @@ class ImapConnection:
         self._link = link
         self._work: Driven | None = None  # a command that waits for something
         self._faults = 0
+        self.tally = Tally()
         self._wake_due = self._upgraded = self._working = False
         self._inside = Inside.NOTHING  # what the deadline is for, once logged in
         self._still = 0  # octets of a literal that must come before the deadline moves
@@ -229,6 +232,7 @@ class ImapConnection:
         self._faults += 1
         if self._faults >= (MAX_FAULTS if self.session.account else MAX_FAULTS_BEFORE_LOGIN):
             self._leaving = "[CLIENTBUG] Too many commands that made no sense"
+            self.tally.nonsense = not self.tally.wanted
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._working = True

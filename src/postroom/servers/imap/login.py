@@ -79,6 +79,7 @@ async def _took(session: Session, answer: bytes | AccountRow) -> Reply | None:
 def _refused(session: Session, fault: LoginRefused) -> Reply:
     if fault.kind is Kind.MALFORMED:
         return bad(fault.text)  # counted by the dispatcher, as all BAD are
+    session.connection.tally.wanted = True
     session.connection.fault()
     return no(fault.text, _CODES[fault.kind])
 

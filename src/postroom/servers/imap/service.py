@@ -22,7 +22,7 @@ from postroom.servers.imap.connection import ImapConnection
 from postroom.servers.imap.replies import SERVER_BUG, Reply
 from postroom.servers.imap.session import Session
 from postroom.servers.login import Logins
-from postroom.servers.ports import Gate, Log
+from postroom.servers.ports import Conduct, Gate, Log
 from postroom.store.api import AccountRow, Store
 from postroom.values.clock import Clock
 from postroom.wire.imap.capability import Offer, switched_off
@@ -34,7 +34,7 @@ _STOPPING: Final = "[UNAVAILABLE] The server is stopping; please come back in a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What the server rests on."""
+    """What the server rests on. conduct: None counts no offences."""
 
     store: Store
     mailboxes: Mailboxes
@@ -42,6 +42,7 @@ class Rooms:
     gate: Gate
     clock: Clock
     log: Log
+    conduct: Conduct | None = None
 
 
 class ImapService:
@@ -135,6 +136,8 @@ class ImapService:
         """A connection is gone."""
         if self._connections.pop(connection, None) is not None:
             self._rooms.gate.release(_SERVICE, link.peer[0])
+            if self._rooms.conduct is not None and connection.session.account is None:
+                self._rooms.conduct.session(link.peer[0], connection.tally)
             if self._settled is not None and not self._connections:
                 self._settled.set()
 

@@ -17,6 +17,7 @@ from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NeedsUtf8
 from postroom.mailbox.maildrop import Maildrop
 from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
+from postroom.policy.conduct import Tally
 from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.servers.outlet import Outlet
 from postroom.store.api import AccountRow, StoreError
@@ -67,6 +68,7 @@ class Pop3Connection:
         "_session",
         "_work",
         "account",
+        "tally",
     )
 
     def __init__(self, service: Pop3Service, link: Link, session: Pop3Session) -> None:
@@ -77,6 +79,7 @@ class Pop3Connection:
         self._drop: Maildrop | None = None
         self._exchange: Exchange | None = None
         self.account: AccountRow | None = None  # after the login
+        self.tally = Tally()
         self._leaving = ""  # why the client is sent away once the command in progress is answered
         self._renewed = 0.0
         self._work: Driven | None = None  # a command that waits for something
@@ -119,6 +122,7 @@ class Pop3Connection:
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone."""
+        self.tally.nonsense = self._session.nonsense and not self.tally.wanted
         self._service.forget(self, self._link.peer[0])
         self._log("session.closed", reason=str(reason or ""))
         if self._work is None:
@@ -250,10 +254,12 @@ class Pop3Connection:
     # What commands ask for
 
     async def _log_in(self, event: Login) -> None:
+        self.tally.wanted = True
         logins = self._service.rooms.logins
         await self._open(await logins.password(self._link, event.login, event.password, "USER"))
 
     async def _authenticate(self, event: Authenticate | AuthResponse) -> None:
+        self.tally.wanted = True
         if isinstance(event, Authenticate):
             self._exchange = Exchange(self._service.rooms.logins, self._link, event.mechanism)
             step = await self._exchange.start(event.initial)

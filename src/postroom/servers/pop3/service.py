@@ -19,7 +19,7 @@ from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
 from postroom.servers.login import Logins
 from postroom.servers.pop3.connection import Pop3Connection
-from postroom.servers.ports import Gate, Log
+from postroom.servers.ports import Conduct, Gate, Log
 from postroom.store.api import AccountRow, DirectoryStore
 from postroom.values.clock import Clock
 from postroom.wire.pop3 import Pop3Options, Pop3Session
@@ -29,7 +29,10 @@ _SERVICE: Final = "pop3"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What the server rests on. holder: names a session's lock; no two calls of any worker give the same."""
+    """What the server rests on. holder: names a session's lock; no two calls of any worker give the same.
+
+    conduct: None counts no offences.
+    """
 
     mailboxes: Mailboxes
     directory: DirectoryStore
@@ -38,6 +41,7 @@ class Rooms:
     clock: Clock
     log: Log
     holder: Callable[[], str]
+    conduct: Conduct | None = None
 
 
 class Pop3Service:
@@ -105,6 +109,8 @@ class Pop3Service:
         if connection in self._connections:
             self._connections.discard(connection)
             self.rooms.gate.release(_SERVICE, ip)
+            if self.rooms.conduct is not None and connection.account is None:
+                self.rooms.conduct.session(ip, connection.tally)
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
         """What is still to be done for a client that is gone."""

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
+from postroom.policy.conduct import Offence, Tally
 from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.servers.outlet import Outlet
-from postroom.servers.smtp.vetting import vet
+from postroom.servers.smtp.vetting import add, vet
 from postroom.store.api import AccountRow, Spool, StoreError, StoreUnavailable
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
@@ -84,6 +85,7 @@ class SmtpConnection:
         "_spool",
         "_still",
         "_work",
+        "tally",
     )
 
     def __init__(self, service: SmtpService, link: Link, session: ServerSession) -> None:
@@ -101,6 +103,7 @@ class SmtpConnection:
         self._spool: Spool | None = None
         self._work: Driven | None = None  # a decision that waits for something
         self._still = service.limits.transfer_octets  # octets of the message until the deadline moves
+        self.tally = Tally()
 
     # The link's side
 
@@ -170,6 +173,7 @@ class SmtpConnection:
             self._greeting.cancel()
         if self._work is None:
             self._abandon()
+        self.tally.nonsense = self._session.nonsense
         self._service.forget(self, self._name, self._ip)
         self._log("session.closed", login=self._login, reason=str(reason or ""))
 
@@ -196,6 +200,9 @@ class SmtpConnection:
         self._greeting.cancel()
         self._greeting = None
         self._log("mail.early_talker")
+        self.tally.wanted = True
+        if self._service.rooms.conduct is not None:
+            self._service.rooms.conduct.note(Offence.EARLY, self._ip)
         self._session.turn_away(_EARLY)
         self._outlet.flush()
 
@@ -324,6 +331,7 @@ class SmtpConnection:
         return peer
 
     async def _mail(self, event: Mail) -> None:
+        self.tally.wanted = True
         options = MailOptions(
             sender=event.sender,
             size=event.size,
@@ -358,7 +366,7 @@ class SmtpConnection:
         try:
             if rooms.strangers is not None and self._session.options.profile is Profile.MX:
                 await vet(rooms.strangers, rooms.log, self._peer, self._envelope, event.recipient)
-            await rooms.intake.recipient(self._peer, self._envelope, options)
+            await add(rooms.intake, self.tally, self._peer, self._envelope, options)
         except Refusal as fault:
             self._refuse(fault, recipient=str(event.recipient or "postmaster"))
         else:
@@ -396,6 +404,7 @@ class SmtpConnection:
                 content = await spool.seal()
             accepted = await self._service.rooms.intake.accept(peer, envelope, content)
         except Refusal as fault:
+            self.tally.refused += not fault.temporary
             self._refuse(fault)
             return
         except StoreError as fault:
@@ -403,6 +412,9 @@ class SmtpConnection:
             return
         finally:
             self._drop()
+        self.tally.kept += 1
+        if self._service.rooms.rates is not None and self._session.options.profile is Profile.MX:
+            self._service.rooms.rates.octets(self._ip, content.size)
         self._move_deadline(self._service.limits.idle_smtp)
         text = f"Queued as {accepted.id}"
         if self._session.options.profile is Profile.LMTP:
@@ -415,6 +427,7 @@ class SmtpConnection:
             self._session.accept(text)
 
     async def _authenticate(self, event: Authenticate | AuthResponse) -> None:
+        self.tally.wanted = True
         try:
             if isinstance(event, Authenticate):
                 self._exchange = Exchange(self._service.rooms.logins, self._link, event.mechanism)

@@ -15,7 +15,7 @@ from postroom.config import Config, Listener, TlsMode
 from postroom.intake.service import Intake
 from postroom.net.link import Link
 from postroom.servers.login import Logins
-from postroom.servers.ports import Gate, Log, Rates, Strangers
+from postroom.servers.ports import Conduct, Gate, Log, Rates, Strangers
 from postroom.servers.smtp.connection import SmtpConnection
 from postroom.store.api import Store
 from postroom.values.refusal import Refusal
@@ -27,7 +27,10 @@ _DISABLED: Final = Refusal(421, "4.7.0", "This account is disabled")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What the server rests on. rates: None counts no messages; strangers: None examines nobody."""
+    """What the server rests on. rates: None counts no messages; strangers: None examines nobody.
+
+    conduct: None counts no offences.
+    """
 
     store: Store
     intake: Intake
@@ -36,6 +39,7 @@ class Rooms:
     log: Log
     rates: Rates | None = None
     strangers: Strangers | None = None
+    conduct: Conduct | None = None
 
 
 class SmtpService:
@@ -95,7 +99,8 @@ class SmtpService:
         admission = self.rooms.gate.admit(service, ip)
         if not admission.ok:
             self.rooms.log("connection.refused", service=service, ip=ip, reason=admission.text)
-            return Refusal(421, "4.7.0", admission.text)
+            # RFC 5321 3.1: 554 in place of the greeting, for who need not come back
+            return Refusal(*((554, "5.7.1") if admission.final else (421, "4.7.0")), admission.text)
         self._connections.add(connection)
         self.rooms.log("session.opened", service=service, ip=ip)
         return None
@@ -105,6 +110,8 @@ class SmtpService:
         if connection in self._connections:
             self._connections.discard(connection)
             self.rooms.gate.release(service, ip)
+            if self.rooms.conduct is not None and service != Profile.LMTP.value and connection.account is None:
+                self.rooms.conduct.session(ip, connection.tally)
             if self._settled is not None and not self._connections:
                 self._settled.set()
 

@@ -1,14 +1,19 @@
 """What another server is examined for, when its first recipient comes: then the log can say who wrote to whom.
 
+And what its recipients tell about itself.
+
 Owns: nothing; the result lies in the envelope. Standards: RFC 5321 4.5.1: mail to postmaster is never refused for it.
 On failure: Refusal, as the policy found.
 """
 
 from __future__ import annotations
 
-from postroom.intake.model import Envelope, Peer
+from postroom.intake.model import Envelope, Peer, RcptOptions
+from postroom.intake.service import Intake
+from postroom.policy.conduct import Tally
 from postroom.servers.ports import Log, Strangers
 from postroom.values.address import Address
+from postroom.values.refusal import Refusal
 
 
 async def vet(strangers: Strangers, log: Log, peer: Peer, envelope: Envelope, recipient: Address | None) -> None:
@@ -31,3 +36,16 @@ async def vet(strangers: Strangers, log: Log, peer: Peer, envelope: Envelope, re
             )
     if recipient is not None and recipient.local.casefold() != "postmaster":
         standing.check()
+
+
+async def add(intake: Intake, tally: Tally, peer: Peer, envelope: Envelope, options: RcptOptions) -> None:
+    """Ask intake for a recipient, and count what the answer says about the peer. Raises Refusal."""
+    try:
+        await intake.recipient(peer, envelope, options)
+    except Refusal as fault:
+        if fault.enhanced == "5.1.1":
+            tally.unknown += 1
+        elif fault.enhanced == "5.7.1":
+            tally.relaying += 1
+        raise
+    tally.welcome += 1

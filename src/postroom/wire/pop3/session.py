@@ -267,7 +267,12 @@ class Pop3Session:
         self._challenged = False
         self.reader.limit = _LINE
 
+    @property
+    def nonsense(self) -> bool:
+        """There were too many errors."""
+        return self._errors > self.options.errors
+
     def _count_error(self) -> None:
         self._errors += 1
-        if self._errors > self.options.errors and not self.closed:
+        if self.nonsense and not self.closed:
             self.turn_away("Too many errors; closing")

@@ -338,9 +338,14 @@ class ServerSession:
         else:
             self._count_error(_ERROR_WEIGHT)
 
+    @property
+    def nonsense(self) -> bool:
+        """There were too many errors."""
+        return self._errors > self.options.errors * _ERROR_WEIGHT
+
     def _count_error(self, weight: int) -> None:
         self._errors += weight
-        if self._errors > self.options.errors * _ERROR_WEIGHT and not self.closed:
+        if self.nonsense and not self.closed:
             self.faults.append(Fault("command", _TOO_MANY))
             self.turn_away(_TOO_MANY)
 
