@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
@@ -34,6 +35,7 @@ from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
 from postroom.policy import Bans, Conduct, ConnectionGate, LoginThrottle, Outgoing, Rates
 from postroom.policy.strangers import Strangers
+from postroom.policy.suspicion import Suspicion
 from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
 from postroom.queue.schedule import Schedule
@@ -116,6 +118,12 @@ class Doors:
     rates: Rates
     gate: ConnectionGate
     throttle: LoginThrottle
+    suspicion: Suspicion
+
+    async def settled(self) -> None:
+        """Wait until what was noticed is written down."""
+        await self.bans.settled()
+        await self.suspicion.settled()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,6 +162,11 @@ class Services:
         """Newer services take over."""
         newer.before = [older for older in (*self.before, self) if any(older.sessions().values()) or older.relay.busy]
 
+    def attach(self, core: Core) -> None:
+        """From now on the queue works with these."""
+        core.queue.subscribe("remote", self.relay.take)
+        core.queue.watch = Outcomes(self.doors.suspicion, core.store.directory, core.events)
+
     async def stop(self) -> None:
         """Say goodbye to every client, wait for what they are in the middle of, and finish what is being relayed."""
         everything = (self, *self.before)
@@ -167,6 +180,7 @@ class Services:
         for services in everything:
             await services.relay.stop()
             services.resolver.close()
+            await services.doors.settled()
 
 
 def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
@@ -230,7 +244,7 @@ def build_services(core: Core, config: Config) -> Services:
     resolver = Resolver(config.server.dns, core.clock)
     relay = Relay(core.queue, config, relay_means(core, config, resolver))
 
-    intake = _intake(core, config, resolver)
+    intake = _intake(core, config, resolver, doors)
     strangers = Strangers(resolver, config, core.clock, core.events)
     mail = smtp.SmtpService(
         smtp.Rooms(
@@ -268,6 +282,7 @@ def _logins(core: Core, config: Config, doors: Doors, service: str) -> Logins:
         decoy=core.secret,
         scram_iterations=config.passwords.scram_iterations,
         plaintext_on_loopback=config.passwords.plaintext_on_loopback,
+        entered=doors.suspicion.entered,
     )
 
 
@@ -283,6 +298,14 @@ def _doors(core: Core, config: Config) -> Doors:
         rates=rates,
         gate=ConnectionGate(config.limits, tables, slot, rates, bans),
         throttle=LoginThrottle(config.limits, tables, slot, clock, conduct.note),
+        suspicion=Suspicion(
+            config,
+            core.store.limits,
+            clock,
+            core.events,
+            core.notices,
+            lambda account: hold_mail(core.store.queue, account),
+        ),
     )
 
 
@@ -319,10 +342,10 @@ def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
     )
 
 
-def _intake(core: Core, config: Config, resolver: Resolver) -> Intake:
+def _intake(core: Core, config: Config, resolver: Resolver, doors: Doors) -> Intake:
     """What decides on mail, with the limits on what leaves."""
     stores = (core.store.limits, core.store.directory)
-    outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices)
+    outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices, doors.suspicion)
     outside = None
     if config.authentication.verify:
         hostname = config.server.hostname

@@ -90,7 +90,7 @@ class Worker:
         self._core.store.events.lost = lambda count, reason: self._events("events.lost", count=count, reason=reason)
         self._events.keep_with(self._core.store.events.add)
         self._services = build_services(self._core, self._config)
-        self._core.queue.subscribe("remote", self._services.relay.take)
+        self._services.attach(self._core)
         if self._slot == 0:
             await self._core.store.adopt(self._plan.workers)  # what a time with more workers left in its queues
         folder = RunFolder(self._config.server.data)
@@ -165,7 +165,7 @@ class Worker:
             raise
         self._config = config
         self._core.follow(config)
-        self._core.queue.subscribe("remote", services.relay.take)
+        services.attach(self._core)
         self._services.retire(services)
         self._services = services
 
@@ -191,7 +191,11 @@ class Worker:
         from postroom.store.api import QueueFilter
 
         waiting = await self._core.store.queue.entries(QueueFilter(limit=100_000))
+        rules = self._core.store.limits.rules()
+        rows = [await self._core.store.directory.account(account) for account in rules.frozen]
         return {
+            "frozen": sorted(row.login for row in rows if row is not None),
+            "banned": self._services.doors.bans.count,
             "slot": self._slot,
             "pid": os.getpid(),
             "started": self._started,

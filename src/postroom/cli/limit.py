@@ -13,6 +13,7 @@ from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.identity.directory import Directory
 from postroom.policy.outgoing import account_charges, domain_charges
+from postroom.policy.suspicion import signs_of
 from postroom.store.api import AccountRow, Charge, DomainRow, Freeze, Lift, Store
 
 LONGEST_LIFT = 86400.0
@@ -87,7 +88,13 @@ async def _one(site: Site, name: str) -> dict[str, Any]:
         found = _account(site, store, row, now)
         if domain is not None:
             found["hour"] = _domain(site, store, domain, now)["hour"]
-        return {**found, "latest_recipients": [{"address": address, "since": since} for address, since in latest]}
+        signs = signs_of(store.limits, site.config.sending, row.id, now)
+        return {
+            **found,
+            "freeze_score": site.config.sending.freeze_score,
+            "signs": [{"points": round(sign.points), "reason": sign.reason} for sign in signs],
+            "latest_recipients": [{"address": address, "since": since} for address, since in latest],
+        }
 
 
 def _share(kind: dict[str, Any]) -> str:
@@ -156,6 +163,10 @@ def _print_account(found: dict[str, Any]) -> None:
         for reason in frozen["reasons"]:
             click.echo(f"  {reason}")
         say(f"Change its password, then: postroom limit unfreeze {found['login']}")
+    elif found["signs"]:
+        click.echo(f"\nsigns of theft (the account is frozen at {found['freeze_score'] or 'no score'}):")
+        for sign in found["signs"]:
+            click.echo(f"  {sign['points']:3}  {sign['reason']}")
     if found["latest_recipients"]:
         click.echo()
         table(

@@ -45,6 +45,8 @@ def command(as_json: bool, config_file: str | None) -> None:
         ("server", f"process {pid}, {_count(len(workers), 'worker')}, since {moment(since)} ({up})"),
         ("data", site.data),
         ("queue", f"{_count(waiting, 'message')} waiting or held"),
+        ("may not send", ", ".join(workers[0]["frozen"]) or "-"),
+        ("banned", f"{_count(max(worker['banned'] for worker in workers), 'network')}"),
     ])  # fmt: skip
     click.echo()
     names = sorted({name for worker in workers for name in worker["sessions"]})

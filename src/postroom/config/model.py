@@ -209,6 +209,26 @@ class Sending(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warn_percent: Annotated[
         int, Meta(ge=1, le=100, description="Share of a limit at which user and administrator are told.")
     ] = 80
+    freeze_score: Annotated[
+        int,
+        Meta(ge=0, description="An account whose signs of theft reach this may not send; a sign gives 50. 0: never."),
+    ] = 100
+    bounce_percent: Annotated[
+        int, Meta(ge=0, le=100, description="Sign: share of new recipients that do not exist. 0 is no sign.")
+    ] = 30
+    bounce_least: Annotated[int, Meta(ge=1, description="New recipients a day before that share says anything.")] = 20
+    spam_refusals: Annotated[
+        int, Meta(ge=0, description="Sign: messages a day that other servers refuse as spam. 0 is no sign.")
+    ] = 5
+    new_recipients_burst: Annotated[
+        int, Meta(ge=1, description="Sign: recipients never written to, within ten minutes.")
+    ] = 60
+    new_networks: Annotated[
+        int, Meta(ge=0, description="Sign: networks (/16, /32) that it first logs in from, within an hour. 0: no sign.")
+    ] = 4
+    foreign_senders: Annotated[
+        int, Meta(ge=0, description="Sign: attempts an hour to send under somebody else's address. 0 is no sign.")
+    ] = 10
 
 
 class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

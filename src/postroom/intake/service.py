@@ -24,6 +24,7 @@ from postroom.intake.outside import Examined, Outside
 from postroom.intake.signing import Signer
 from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
+    AccountRow,
     Entry,
     NewEntry,
     NewRecipient,
@@ -227,7 +228,13 @@ class Intake:
         if sender is None:
             return
         if not await self._may_send_as(peer, sender):
-            raise Refusal(553, "5.7.1", _not_yours(sender, peer.account.login))
+            raise self._foreign(peer.account, 553, "", sender)
+
+    def _foreign(self, account: AccountRow, code: int, what: str, address: Address) -> Refusal:
+        """An address that does not belong to the login; once is a slip, often is a sign."""
+        if self._outgoing is not None:
+            self._outgoing.foreign(account)
+        return Refusal(code, "5.7.1", what + _not_yours(address, account.login))
 
     async def _may_send_as(self, peer: Peer, address: Address) -> bool:
         assert peer.account is not None
@@ -379,7 +386,7 @@ class Intake:
         addresses = header.from_addresses(found.from_)
         for address in addresses:
             if peer.account is not None and not await self._may_send_as(peer, address):
-                raise Refusal(550, "5.7.1", "From: " + _not_yours(address, peer.account.login))
+                raise self._foreign(peer.account, 550, "From: ", address)
         return addresses[0].domain
 
     def _missing(self, found: header.Submitted, entry: str, date: str) -> bytes:

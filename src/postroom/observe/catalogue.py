@@ -85,6 +85,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "relay.fault": Kind("error", "a fault of ours while relaying; the mail waits", ("queue_id", "reason")),
     "ban.made": Kind("warning", "an address is turned away for a while", ("network", "until", "times", "reason")),
     "ban.unreadable": Kind("error", "bans could not be read or written", ("reason",)),
+    "account.frozen": Kind(
+        "error", "an account behaves as if it were stolen and may not send", ("login", "score", "reason", "held")
+    ),
+    "limit.fault": Kind("error", "a limit could not be looked up or counted", ("login", "reason")),
     "limit.reached": Kind("warning", "a limit on sending was reached", ("name", "login", "limit", "kind")),
     "limit.near": Kind("warning", "a limit on sending is nearly used up", ("name", "login", "limit", "kind", "used")),
     "notice.dropped": Kind("warning", "a mail of the server's own could not be sent", ("login", "reason")),

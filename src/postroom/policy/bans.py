@@ -61,6 +61,13 @@ class Bans:
                     return self.find(ip)
         return None
 
+    @property
+    def count(self) -> int:
+        """How many networks are banned now."""
+        self.find("")
+        now = self._clock.now()
+        return sum(ban.until > now for bans in self._by_length.values() for ban in bans.values())
+
     def barred(self, ip: str) -> bool:
         """Is it banned? For who asks before there is a way to say so."""
         return self.find(ip) is not None

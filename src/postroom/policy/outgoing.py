@@ -11,20 +11,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from postroom.config import Sending
 from postroom.policy import words
 from postroom.policy.words import Notice
 from postroom.store.api import AccountRow, Charge, Demand, DirectoryStore, LimitsStore, Per, Taken, Used
+from postroom.store.api.limits import SIGN
 from postroom.values.clock import Clock
 from postroom.values.refusal import Refusal
 
 HOUR: Final = 3600
 DAY: Final = 86400
+#: seconds within which many first-time recipients are a sign of theft
+BURST: Final = 600
 
 #: tells of an event: its name and fields
 Event = Callable[..., None]
+
+
+class Watcher(Protocol):
+    """Who looks for signs of theft (policy.suspicion)."""
+
+    def sent(self, account: AccountRow) -> None: ...
+    def denied(self, account: AccountRow) -> None: ...
+    def foreign(self, account: AccountRow) -> None: ...
+
+
+class Nobody:
+    """Looks for nothing."""
+
+    def sent(self, account: AccountRow) -> None: ...
+    def denied(self, account: AccountRow) -> None: ...
+    def foreign(self, account: AccountRow) -> None: ...
 
 
 @dataclass(slots=True)
@@ -50,7 +69,7 @@ class Draft:
 class Outgoing:
     """The limits on outgoing mail of one worker; the counts are everybody's."""
 
-    __slots__ = ("_clock", "_directory", "_event", "_post", "_sending", "_store")
+    __slots__ = ("_clock", "_directory", "_event", "_post", "_sending", "_store", "_watcher")
 
     def __init__(
         self,
@@ -59,8 +78,10 @@ class Outgoing:
         clock: Clock,
         event: Event,
         post: Callable[[Notice], None],
+        watcher: Watcher | None = None,
     ) -> None:
-        """post: sends a mail of the server's own."""
+        """post: sends a mail of the server's own; watcher: told of what may be signs of theft."""
+        self._watcher = watcher or Nobody()
         self._sending = sending
         self._store, self._directory = stores
         self._clock = clock
@@ -105,7 +126,13 @@ class Outgoing:
             raise self._refusal(draft, answer, now)
         for used in answer.near:
             self._tell_near(draft, used)
+        if answer.fresh and draft.account is not None:
+            self._watcher.sent(draft.account)
         return answer
+
+    def foreign(self, account: AccountRow) -> None:
+        """The account tried to send under an address that is not its own."""
+        self._watcher.foreign(account)
 
     async def give_back(self, taken: Taken) -> None:
         """The message was not accepted after all."""
@@ -116,7 +143,8 @@ class Outgoing:
         row = await self._directory.domain(draft.domain)
         charges = domain_charges(self._sending, row.name, row.hourly_messages) if row is not None else ()
         if draft.account is not None:
-            charges += account_charges(self._sending, draft.account)
+            burst = Charge(name=draft.account.id, kind=SIGN + "new", per=Per.NEW, limit=0, window=BURST)
+            charges += (*account_charges(self._sending, draft.account), burst)
         lifts = self._store.rules().lifts
         if not lifts:
             return charges
@@ -124,6 +152,8 @@ class Outgoing:
 
     def _refusal(self, draft: Draft, used: Used, now: float) -> Refusal:
         name = draft.name(used.charge)
+        if draft.account is not None:
+            self._watcher.denied(draft.account)
         self._event("limit.reached", name=name, login=draft.login, limit=used.charge.limit, kind=used.charge.kind)
         return Refusal(450, "4.7.1", words.refusal(used, name, now))
 

@@ -10,7 +10,7 @@ On failure: StoreUnavailable from `accept`; anything later is tried again, and i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,6 +85,8 @@ class Queue:
         self._idle.set()
         self._next: float | None = None  # earliest retry known to us
         self._stopping = False
+        #: told what came of each recipient of mail that one of our accounts has sent; must not raise
+        self.watch: Callable[[Entry, Sequence[Outcome]], Awaitable[None]] = _unwatched
 
     def subscribe(self, route: str, consumer: Consumer) -> None:
         """Give the recipients of a route ("local", "remote") to `consumer(entry, recipients)`, on the event loop.
@@ -142,6 +144,8 @@ class Queue:
             if report:
                 told.append((report, outcome))
             lazy = lazy and not report and outcome.recipient.route == "local"
+        if entry.account and not lazy:
+            await self.watch(entry, outcomes)
         try:
             if told:
                 await self._report(entry, told)
@@ -381,6 +385,10 @@ def _place(outcome: Outcome) -> dict[str, object]:
     if outcome.via:
         told["via"] = outcome.via
     return told
+
+
+async def _unwatched(_entry: Entry, _outcomes: Sequence[Outcome]) -> None:
+    """Nobody wants to know."""
 
 
 def _mask(recipients: Sequence[Recipient], route: str) -> int:

@@ -43,11 +43,16 @@ class LoginRefused(Exception):
         self.text = text
 
 
+def _unnoticed(_account: AccountRow, _ip: str) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logins:
     """What all logins of a service share. nonce: fresh randomness, 18 characters at least; decoy: a secret.
 
-    plaintext_on_loopback: passwords without TLS for clients on this machine.
+    plaintext_on_loopback: passwords without TLS for clients on this machine; entered: told of each login, and from
+    which address.
     """
 
     service: str
@@ -58,6 +63,7 @@ class Logins:
     decoy: bytes
     scram_iterations: int = 4096
     plaintext_on_loopback: bool = False
+    entered: Callable[[AccountRow, str], None] = _unnoticed
 
     def mechanisms(self, link: Link) -> tuple[str, ...]:
         """What this connection may use now; nothing before TLS, but on loopback where that is configured."""
@@ -129,6 +135,7 @@ class Logins:
 
     def _entered(self, link: Link, row: AccountRow, mechanism: str) -> AccountRow:
         self.throttle.succeeded(link.peer[0], row.login)
+        self.entered(row, link.peer[0])
         self.log("login.succeeded", service=self.service, ip=link.peer[0], login=row.login, mechanism=mechanism)
         return row
 

@@ -150,6 +150,10 @@ class LimitsStore(Protocol):
         """Those of the recipients that the account has never written to."""
         ...
 
+    def written(self, account: str, recipient: str) -> float | None:
+        """When the account first wrote to the recipient; None for never."""
+        ...
+
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
         """Recipients and the time of the first message to each, latest first."""
         ...
@@ -158,15 +162,20 @@ class LimitsStore(Protocol):
         """Count soon; nobody waits."""
         ...
 
+    async def tally(self, tallies: Sequence[Tally], now: float) -> None:
+        """The same, and it is counted when this returns."""
+        ...
+
     def sums(self, name: str, windows: Mapping[str, int], now: float) -> dict[str, int]:
         """Counts of a name: by kind, in the window (seconds) given for it."""
         ...
 
-    async def place(self, account: str, network: str, now: float, recent: float) -> tuple[str, ...]:
-        """A login came from there: networks of the account that were first seen within `recent` seconds.
+    async def place(self, account: str, network: str, now: float) -> bool:
+        """A login came from there; True when none did before."""
+        ...
 
-        Empty when this network was known before that.
-        """
+    def places(self, account: str) -> list[tuple[str, float, float]]:
+        """(network, first login, last login), by the first."""
         ...
 
     def generation(self) -> int:

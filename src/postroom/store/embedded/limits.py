@@ -24,7 +24,6 @@ from postroom.store.api.limits import (
     Tally,
     Used,
     first_slot,
-    slot_of,
 )
 from postroom.store.embedded import limits_file, schema
 from postroom.store.embedded.committer import Committer
@@ -101,6 +100,10 @@ class EmbeddedLimits:
         except apsw.Error as fault:
             raise unavailable(fault) from fault
 
+    def written(self, account: str, recipient: str) -> float | None:
+        rows = self._rows("SELECT since FROM correspondent WHERE account = ? AND address = ?", account, recipient)
+        return rows[0][0] if rows else None
+
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
         return self._rows(
             "SELECT address, since FROM correspondent WHERE account = ? ORDER BY since DESC, address LIMIT ?",
@@ -110,11 +113,13 @@ class EmbeddedLimits:
 
     def note(self, tallies: Sequence[Tally], now: float) -> None:
         def run(unit: LimitsUnit) -> Callable[[], None]:
-            for tally in tallies:
-                limits_file.add(unit.connection, tally.name, tally.kind, slot_of(now, tally.window), tally.amount)
+            limits_file.tally(unit.connection, tallies, now)
             return lambda: None
 
         self._committer.submit_lazy(self._file, run)
+
+    async def tally(self, tallies: Sequence[Tally], now: float) -> None:
+        await self._do(lambda db: limits_file.tally(db, tallies, now))
 
     def sums(self, name: str, windows: Mapping[str, int], now: float) -> dict[str, int]:
         found = dict.fromkeys(windows, 0)
@@ -124,8 +129,11 @@ class EmbeddedLimits:
                 found[kind] += count
         return found
 
-    async def place(self, account: str, network: str, now: float, recent: float) -> tuple[str, ...]:
-        return await self._do(lambda db: limits_file.place(db, account, network, now, recent))
+    async def place(self, account: str, network: str, now: float) -> bool:
+        return await self._do(lambda db: limits_file.place(db, account, network, now))
+
+    def places(self, account: str) -> list[tuple[str, float, float]]:
+        return self._rows("SELECT network, first, last FROM place WHERE account = ? ORDER BY first, network", account)
 
     # what all processes know
 

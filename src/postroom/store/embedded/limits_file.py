@@ -26,6 +26,7 @@ from postroom.store.api.limits import (
     Freeze,
     Lift,
     Taken,
+    Tally,
     Used,
     amounts,
     doubled,
@@ -165,6 +166,12 @@ def add(db: apsw.Connection, name: str, kind: str, slot: int, amount: int) -> No
         )
 
 
+def tally(db: apsw.Connection, tallies: Sequence[Tally], now: float) -> None:
+    """See LimitsStore.note."""
+    for each in tallies:
+        add(db, each.name, each.kind, slot_of(now, each.window), each.amount)
+
+
 def how_much(db: apsw.Connection, charge: Charge, now: float, asked: int) -> Used:
     """See LimitsStore.used."""
     reach = (charge.name, charge.kind, first_slot(now, charge.window), now + charge.window)
@@ -244,17 +251,13 @@ def lift(db: apsw.Connection, made: Lift) -> None:
     next_version(db)
 
 
-def place(db: apsw.Connection, account: str, network: str, now: float, recent: float) -> tuple[str, ...]:
+def place(db: apsw.Connection, account: str, network: str, now: float) -> bool:
     """See LimitsStore.place."""
-    db.execute(
-        "INSERT INTO place VALUES (?1, ?2, ?3, ?3) ON CONFLICT (account, network) DO UPDATE SET last = ?3",
-        (account, network, now),
-    )
-    rows: list[Any] = db.execute(
-        "SELECT network FROM place WHERE account = ? AND first >= ? ORDER BY network", (account, now - recent)
-    ).fetchall()
-    found = tuple([row[0] for row in rows])
-    return found if network in found else ()
+    db.execute("UPDATE place SET last = ? WHERE account = ? AND network = ?", (now, account, network))
+    if db.changes():
+        return False
+    db.execute("INSERT INTO place VALUES (?1, ?2, ?3, ?3)", (account, network, now))
+    return True
 
 
 def forget(db: apsw.Connection, name: str) -> None:

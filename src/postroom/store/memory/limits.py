@@ -88,6 +88,9 @@ class MemoryLimits:
         known = self._written.get(account, {})
         return tuple([each for each in recipients if each not in known])
 
+    def written(self, account: str, recipient: str) -> float | None:
+        return self._written.get(account, {}).get(recipient)
+
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
         return sorted(self._written.get(account, {}).items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
 
@@ -95,18 +98,23 @@ class MemoryLimits:
         for tally in tallies:
             self._add(tally.name, tally.kind, slot_of(now, tally.window), tally.amount)
 
+    async def tally(self, tallies: Sequence[Tally], now: float) -> None:
+        self.note(tallies, now)
+
     def sums(self, name: str, windows: Mapping[str, int], now: float) -> dict[str, int]:
         return {
             kind: sum(count for _, count in self._slots(name, kind, window, now)) for kind, window in windows.items()
         }
 
-    async def place(self, account: str, network: str, now: float, recent: float) -> tuple[str, ...]:
+    async def place(self, account: str, network: str, now: float) -> bool:
         known = self._places.setdefault(account, {})
-        first = known.get(network, (now, now))[0]
-        known[network] = (first, now)
-        if first < now - recent:
-            return ()
-        return tuple(sorted(each for each, (since, _) in known.items() if since >= now - recent))
+        new = network not in known
+        known[network] = (now if new else known[network][0], now)
+        return new
+
+    def places(self, account: str) -> list[tuple[str, float, float]]:
+        found = [(network, *times) for network, times in self._places.get(account, {}).items()]
+        return sorted(found, key=lambda place: (place[1], place[0]))
 
     def generation(self) -> int:
         return self._version
