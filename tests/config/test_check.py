@@ -176,3 +176,14 @@ def test_capabilities_to_disable_are_known_ones(good: Config) -> None:
 def test_the_defaults_with_a_folder_lack_only_listeners(tmp_path: Path) -> None:
     config = Config(server=Server(data=str(tmp_path)), limits=Limits(), relay=Relay(), log=Log())
     assert said(config) == [("listener", True)]
+
+
+def test_http_listeners(good: Config) -> None:
+    http = Listener(protocol=Protocol.HTTP, port=8080, address="::", tls=TlsMode.NONE)
+    metrics = Listener(protocol=Protocol.METRICS, port=9464, tls=TlsMode.NONE)
+    assert check(replace(good, listener=(*good.listener, http, metrics)), NOW) == []
+    [wrong] = check(replace(good, listener=(replace(http, tls=TlsMode.STARTTLS),)), NOW)
+    assert wrong.fatal
+    assert "knows no STARTTLS" in wrong.cause
+    [open_to_all] = check(replace(good, listener=(replace(metrics, address="0.0.0.0"),)), NOW)
+    assert not open_to_all.fatal

@@ -45,6 +45,7 @@ SERVICES = {
     "imaps": (993, Protocol.IMAP, TlsMode.IMPLICIT),
     "pop3": (110, Protocol.POP3, TlsMode.STARTTLS),
     "pop3s": (995, Protocol.POP3, TlsMode.IMPLICIT),
+    "metrics": (9464, Protocol.METRICS, TlsMode.NONE),
 }
 
 
@@ -151,7 +152,8 @@ def _answering(served: Served, folder: Path, users: list[dict[str, str]]) -> Dem
     """What to tell, after every port was seen to answer."""
     ports = dict(zip(SERVICES, served.plan.ports, strict=True))
     for name, port in ports.items():
-        _greet(port, implicit=SERVICES[name][2] is TlsMode.IMPLICIT)
+        if name != "metrics":  # who speaks HTTP waits for the client
+            _greet(port, implicit=SERVICES[name][2] is TlsMode.IMPLICIT)
     return Demo(
         host="127.0.0.1",
         ports=ports,

@@ -21,6 +21,7 @@ import msgspec
 from postroom.config import Config, Listener
 from postroom.identity.hashing import socket_pair
 from postroom.net.listen import ListenError, bind_all
+from postroom.observe.meters import Meters
 from postroom.policy import Tables
 
 _MESSAGE: Final = 192 * 1024
@@ -52,7 +53,8 @@ class Plan:
     """rows: in the order of config.listener; hashing[slot]: (worker's end, hashing process's end).
 
     path: the configuration file; tables: the counts per address that all workers share; orders: (supervisor's end,
-    process's end) for each worker, and last for the hashing process; number: grows with each reload.
+    process's end) for each worker, and last for the hashing process; meters: what each process tells of itself, the
+    supervisor in the last place; number: grows with each reload.
     """
 
     config: Config
@@ -62,6 +64,7 @@ class Plan:
     hashing: Sequence[tuple[socket.socket, socket.socket]]
     tables: Tables
     orders: Sequence[tuple[socket.socket, socket.socket]]
+    meters: Meters
     number: int = 0
     next_row: int = 0
 
@@ -79,6 +82,7 @@ class Plan:
             [socket_pair() for _ in range(workers)],
             Tables(workers, secrets.token_bytes(32)),
             [socket_pair() for _ in range(workers + 1)],
+            Meters(workers + 1),
             next_row=len(rows),
         )
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import random
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
+from postroom.app.web import http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
 from postroom.delivery.service import Delivery
@@ -47,6 +49,9 @@ from postroom.servers.pop3 import service as pop3
 from postroom.servers.smtp import service as smtp
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from postroom.servers.http import HttpService
 
 
 class Guids:
@@ -137,6 +142,7 @@ class Services:
     relay: Relay
     doors: Doors
     resolver: Resolver
+    http: Mapping[str, HttpService]
     before: list[Services] = field(default_factory=list)
 
     def sessions(self) -> dict[str, int]:
@@ -145,10 +151,11 @@ class Services:
             "smtp": self.smtp.connections,
             "imap": self.imap.connections,
             "pop3": self.pop3.connections,
+            **{name: service.connections for name, service in self.http.items()},
         }
         for older in self.before:
             for name, count in older.sessions().items():
-                counts[name] += count
+                counts[name] = counts.get(name, 0) + count
         return counts
 
     async def recheck(self) -> None:
@@ -173,10 +180,14 @@ class Services:
         for services in everything:
             for service in (services.imap, services.pop3, services.smtp):
                 service.stop()
+            for http in services.http.values():
+                http.stop()
         for services in everything:
             await services.smtp.settled()
             await services.imap.settled()
             await services.pop3.settled()
+            for http in services.http.values():
+                await http.settled()
         for services in everything:
             await services.relay.stop()
             services.resolver.close()
@@ -268,7 +279,11 @@ def build_services(core: Core, config: Config) -> Services:
         Spoken.IMAP: boxes,
         Spoken.POP3: drops,
     }
-    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver, doors=doors)
+    http = http_services(core, config, doors.gate)
+    spoken.update({Spoken(name): service for name, service in http.items()})
+    return Services(
+        of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver, doors=doors, http=http
+    )
 
 
 def _logins(core: Core, config: Config, doors: Doors, service: str) -> Logins:

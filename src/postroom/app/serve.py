@@ -9,6 +9,7 @@ On failure: ListenError, AlreadyRunning, ConfigError or OSError before anything 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,12 @@ class Served:
 
 def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _served: None) -> int:
     """Run until SIGTERM or SIGINT; gives the exit status. path: where the configuration came from, for SIGHUP."""
-    from postroom.app.worker import hash_passwords, run_worker  # everything is loaded here, once, for all processes
+    # everything is loaded here, once, for all processes
+    from postroom.app.publish import publish_roles
+    from postroom.app.web import load_http
+    from postroom.app.worker import hash_passwords, run_worker
+
+    load_http(config)
 
     folder = RunFolder(config.server.data)
     folder.create()
@@ -49,7 +55,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
     current = Current(plan)
     try:
         become_user(config)
-        events = Events(config.log.level, config.log.file, process="supervisor")
+        events, started = Events(config.log.level, config.log.file, process="supervisor"), time.time()
         roles = [Role("hashing", lambda said: hash_passwords(current.plan, said))] if plan.hashing else []
         roles += [
             Role(f"worker {slot}", lambda said, slot=slot: run_worker(current.plan, slot, said), plan.forget(slot))  # type: ignore[misc]
@@ -61,6 +67,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
             reload=lambda: current.reload(supervisor, events),
             closing=current.close,
             report=events,
+            changed=lambda roles: publish_roles(plan.meters, roles, events.counts, started),
         )
         supervisor.prepare()
         supervisor.start_all()

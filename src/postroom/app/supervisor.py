@@ -48,7 +48,7 @@ class Supervisor:
     """Keeps `roles` running until a signal ends it.
 
     reload: called at SIGHUP; closing: called once before everything is stopped, so that
-    the listening sockets go first; report: told of processes that died.
+    the listening sockets go first; report: told of processes that died; changed: called when one started or ended.
     """
 
     roles: list[Role]
@@ -56,6 +56,7 @@ class Supervisor:
     reload: Callable[[], None] = lambda: None
     closing: Callable[[], None] = lambda: None
     report: Callable[..., None] = lambda *_args, **_fields: None
+    changed: Callable[[list[Role]], None] = lambda _roles: None
     stopping: bool = field(default=False, init=False)
     _ready: tuple[int, int] = field(default_factory=os.pipe, init=False)
 
@@ -127,6 +128,7 @@ class Supervisor:
         if pid == 0:
             _child(role, lambda: _say_ready(self._ready[1]))
         role.pid = pid
+        self.changed(self.roles)
 
     def _reap(self) -> None:
         for role in self.roles:
@@ -139,6 +141,7 @@ class Supervisor:
             role.died()
             if not self.stopping:
                 self._plan_restart(role, status)
+            self.changed(self.roles)
 
     def _plan_restart(self, role: Role, status: int) -> None:
         now = time.monotonic()

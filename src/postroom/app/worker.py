@@ -23,9 +23,12 @@ from postroom.app.housekeeping import Housekeeping
 from postroom.app.listening import Listening
 from postroom.app.mesh import Mesh
 from postroom.app.plan import Order, Plan, receive
+from postroom.app.publish import Publisher
 from postroom.app.rooms import Core, Services, build_core, build_services
 from postroom.app.runfolder import RunFolder
+from postroom.app.web import kinds
 from postroom.config import Config, Listener
+from postroom.config import Protocol as Spoken
 from postroom.identity.hashing import run_hashing
 from postroom.net.link import Driver, Link
 from postroom.net.listen import ListenError
@@ -77,6 +80,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._order = plan.number  # the newest that was heard of
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._teller: asyncio.Task[None] | None = None
         self._core: Core
         self._services: Services
         self._mesh: Mesh
@@ -99,6 +103,7 @@ class Worker:
         housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._services.resolver)
         queue = loop.create_task(self._core.queue.run())
         keepers = [loop.create_task(housekeeping.run()), loop.create_task(self._follow())]
+        self._watch(self._config)
         self._listening.adopt({row.id: row.sockets[self._slot] for row in self._plan.rows})
         await self._listening.follow(self._config, [row.id for row in self._plan.rows])
         orders = self._plan.orders[self._slot][1]
@@ -110,6 +115,12 @@ class Worker:
         status = await self._finish(queue, keepers)
         self._events("worker.stopped", slot=self._slot)
         return status
+
+    def _watch(self, config: Config) -> None:
+        """Where somebody asks for metrics, this worker tells of itself from now on."""
+        if self._teller is None and Spoken.METRICS in kinds(config):
+            publisher = Publisher(self._core, lambda: self._services, self._started)
+            self._teller = asyncio.get_running_loop().create_task(publisher.run())
 
     def _driver_maker(self, listener: Listener) -> Callable[[Link], Driver]:
         """What makes the driver of a new connection: of the services that are in force then."""
@@ -168,6 +179,7 @@ class Worker:
         services.attach(self._core)
         self._services.retire(services)
         self._services = services
+        self._watch(config)
 
     async def _command(self, request: dict[str, Any]) -> dict[str, Any]:
         """What a command on this machine asks of the running worker."""
@@ -209,7 +221,7 @@ class Worker:
     async def _finish(self, queue: asyncio.Task[None], keepers: Sequence[asyncio.Task[None]]) -> int:
         """Take nothing new, finish what is in flight, close the store; forced after server.shutdown_seconds."""
         self._listening.close()
-        for keeper in keepers:
+        for keeper in (*keepers, *([self._teller] if self._teller else [])):
             keeper.cancel()
         for work, share in ((self._services.stop(), 0.6), (self._core.stop(), 0.2)):
             try:

@@ -106,8 +106,19 @@ def _listeners(config: Config) -> Iterator[Problem]:
             yield Problem(
                 key, f"{one.protocol} wants TLS, but [tls] names no certificate", "Set tls.certificate and tls.key"
             )
+        if one.protocol in {Protocol.HTTP, Protocol.METRICS}:
+            yield from _http(key, one)
         if one.tls is TlsMode.NONE and one.protocol in {Protocol.SUBMISSION, Protocol.IMAP, Protocol.POP3}:
             yield from _without_tls(key, one, config)
+
+
+def _http(key: str, one: Listener) -> Iterator[Problem]:
+    if one.tls is TlsMode.STARTTLS:
+        yield Problem(key, f"{one.protocol} knows no STARTTLS", 'Set tls = "implicit" for HTTPS, or "none"')
+    local = _parses(ip_address, one.address) and ip_address(one.address).is_loopback
+    if one.protocol is Protocol.METRICS and not local:
+        cause = f"whoever reaches {one.address} port {one.port} can read what the server counts"
+        yield Problem(key, cause, "Listen on 127.0.0.1, or keep others out with a firewall", fatal=False)
 
 
 def _without_tls(key: str, one: Listener, config: Config) -> Iterator[Problem]:

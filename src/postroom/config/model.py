@@ -16,6 +16,8 @@ class Protocol(StrEnum):
     LMTP = "lmtp"
     IMAP = "imap"
     POP3 = "pop3"
+    HTTP = "http"  # with tls = "implicit" it is HTTPS
+    METRICS = "metrics"  # /metrics and /health over HTTP, for machines of the administrator
 
 
 class TlsMode(StrEnum):
@@ -38,7 +40,7 @@ class OutgoingTls(StrEnum):
 class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One address and port."""
 
-    protocol: Annotated[Protocol, Meta(description="smtp, submission, lmtp, imap or pop3.")]
+    protocol: Annotated[Protocol, Meta(description="smtp, submission, lmtp, imap, pop3, http or metrics.")]
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 lets the system choose one.")]
     address: Annotated[str, Meta(description="IP address to listen on; :: is every address.")] = "127.0.0.1"
     tls: Annotated[TlsMode, Meta(description="none, starttls or implicit.")] = TlsMode.STARTTLS

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from postroom.queue.outcome import Outcome
 from postroom.store.api import (
+    Depth,
     Entry,
     NewEntry,
     NewRecipient,
@@ -118,6 +119,10 @@ class FakeQueueStore:
             ),
             default=None,
         )
+
+    async def depth(self) -> Depth:
+        times = [entry.received for entry in self.kept.values()]
+        return Depth(len(times), min(times, default=0.0))
 
     async def entries(self, which: QueueFilter) -> list[Entry]:
         return [entry for entry in self.kept.values() if self._matching(entry, which)][: which.limit]

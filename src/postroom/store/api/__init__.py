@@ -53,6 +53,7 @@ from postroom.store.api.limits import (
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.api.queue import (
     Attempt,
+    Depth,
     Entry,
     NewEntry,
     NewRecipient,
@@ -75,6 +76,7 @@ __all__ = [
     "CopyResult",
     "DeliveredAlready",
     "Demand",
+    "Depth",
     "DirectoryStore",
     "DomainRow",
     "Entry",

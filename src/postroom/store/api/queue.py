@@ -170,6 +170,14 @@ class QueueFilter:
     limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """entries: messages that have not reached all their recipients; oldest: when the first was received, 0 for none."""
+
+    entries: int
+    oldest: float
+
+
 class QueueStore(Protocol):
     """The queue file of this process's slot, and for commands a look at all of them."""
 
@@ -199,6 +207,10 @@ class QueueStore(Protocol):
 
     async def next_due(self) -> float | None:
         """The earliest next_try of this slot's waiting recipients."""
+        ...
+
+    async def depth(self) -> Depth:
+        """How much lies in the queue of this slot, for those who watch it."""
         ...
 
     async def entries(self, which: QueueFilter) -> list[Entry]:

@@ -20,8 +20,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from time import perf_counter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from postroom.observe.meters import Histogram
 from postroom.store.api.errors import StoreError, StoreUnavailable
 from postroom.store.embedded.database import unavailable
 
@@ -94,6 +96,7 @@ class Committer:
         self._closed = False
         self.batches = 0
         self.requests = 0
+        self.times = Histogram()  # of batches that somebody waited for
 
     def submit(self, database: Database[U], work: Callable[[U], Callable[[], T]], octets: int = 0) -> asyncio.Future[T]:
         """Have work done in the next transaction on the file; the future is done when it is durable."""
@@ -143,7 +146,10 @@ class Committer:
         ending = False
         while not ending:
             batch, ending = self._gather()
+            begun = perf_counter()
             self._commit_batch(batch, durable=bool(batch) or ending)
+            if batch:
+                self.times.add(perf_counter() - begun)
             chores, self._chores = self._chores, []
             for chore in chores:
                 chore()

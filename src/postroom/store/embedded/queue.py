@@ -11,13 +11,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
 from msgspec.structs import replace
 
 from postroom.store.api.errors import StoreError
-from postroom.store.api.queue import Entry, NewEntry, QueueFilter, Recipient, RecipientState, new_entry
+from postroom.store.api.queue import Depth, Entry, NewEntry, QueueFilter, Recipient, RecipientState, new_entry
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.disk import Disk, keep_file, keep_octets
@@ -165,6 +165,15 @@ class EmbeddedQueue:
         return min(
             (when for _, entry in rows if (when := next_try(self._as_finished(entry))) is not None), default=None
         )
+
+    async def depth(self) -> Depth:
+        reader = self._reader
+        assert reader is not None
+        try:
+            found: Any = reader.execute("SELECT count(*), ifnull(min(received), 0.0) FROM entry").get
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+        return Depth(*found)
 
     async def entries(self, which: QueueFilter) -> list[Entry]:
         found: list[Entry] = []

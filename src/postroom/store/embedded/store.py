@@ -16,6 +16,7 @@ from zlib import crc32
 
 import apsw
 
+from postroom.observe.meters import Histogram
 from postroom.store.api.errors import NotFound, StoreError
 from postroom.store.api.feed import Feed
 from postroom.store.api.store import Finding, Progress, unheard
@@ -122,6 +123,13 @@ class EmbeddedStore:
     @property
     def events(self) -> EmbeddedEvents:
         return self._events
+
+    def commit_times(self) -> dict[str, Histogram]:
+        """How long the commits of this process took, by what they wrote."""
+        mail = Histogram()
+        for committer in self._mail_committers:
+            mail = mail.plus(committer.times)
+        return {"mail": mail, "queue": self._queue_committer.times}
 
     @property
     def feed(self) -> Feed:

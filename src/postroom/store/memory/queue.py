@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
-from postroom.store.api import Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError, new_entry
+from postroom.store.api import Depth, Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError, new_entry
 from postroom.values.content import Content
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -65,6 +65,10 @@ class MemoryQueue:
 
     async def next_due(self) -> float | None:
         return min((when for entry in self._entries.values() if (when := _next_try(entry)) is not None), default=None)
+
+    async def depth(self) -> Depth:
+        times = [entry.received for entry in self._entries.values()]
+        return Depth(len(times), min(times, default=0.0))
 
     async def entries(self, which: QueueFilter) -> list[Entry]:
         found = [entry for entry in self._entries.values() if _chosen(entry, which)]

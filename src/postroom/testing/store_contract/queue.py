@@ -7,7 +7,17 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from postroom.store.api import Attempt, Entry, NewRecipient, QueueFilter, Recipient, RecipientState, Store, StoreError
+from postroom.store.api import (
+    Attempt,
+    Depth,
+    Entry,
+    NewRecipient,
+    QueueFilter,
+    Recipient,
+    RecipientState,
+    Store,
+    StoreError,
+)
 from postroom.testing.store_contract.build import received
 
 WAITING, HELD = RecipientState.WAITING, RecipientState.HELD
@@ -212,3 +222,12 @@ class QueueContract:
         assert await store.queue.change(EVERYTHING, HELD, None) == 1
         assert await store.queue.change(QueueFilter(state=HELD), WAITING, 0.0) == 1
         assert await store.queue.next_due() == 5000.0
+
+    async def test_the_depth_is_what_has_not_arrived(self, store: Store) -> None:
+        assert await store.queue.depth() == Depth(0, 0.0)
+        for number in range(3):
+            await store.queue.accept(received(f"e{number}", received=1000.0 + number))
+        assert await store.queue.depth() == Depth(3, 1000.0)
+        entries = await store.queue.entries(QueueFilter(ids=("e0",)))
+        await store.queue.update("e0", over(entries[0]))
+        assert await store.queue.depth() == Depth(2, 1001.0)
