@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from postroom.cli.main import COMMANDS, root
-from postroom.store.api import Attempt, NewEntry, NewRecipient
+from postroom.store.api import AccountRow, Attempt, NewEntry, NewRecipient
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.content import Content
 
@@ -366,6 +368,26 @@ def test_check(postroom: Any, ann: str, site: Path) -> None:
     assert broken.json["findings"]
 
 
+def test_check_names_what_an_older_directory_does_not_know(postroom: Any, ann: str, site: Path) -> None:
+    """A directory.db put back from before an account was made or removed."""
+    data = site / "data"
+    with sqlite3.connect(data / "directory.db") as database:
+        database.execute("VACUUM INTO ?", (str(data / "older.db"),))
+    database.close()
+    assert postroom("user", "add", "new@example.org", "--generate").code == 0
+    for path in data.glob("directory.db*"):
+        path.unlink()
+    (data / "older.db").rename(data / "directory.db")
+    [finding] = postroom("check", "--json").json["findings"]
+    assert "belongs to no account" in finding["what"]
+    known = postroom("user", "show", ann, "--json").json["id"]
+    for folder in data.glob("accounts/*/*"):
+        if folder.name == known:
+            shutil.rmtree(folder)
+    whats = [finding["what"] for finding in postroom("check", "--json").json["findings"]]
+    assert any(what == f"account {ann} ({known}) has no folder" for what in whats)
+
+
 def test_no_server(postroom: Any, site: Path) -> None:
     for arguments in (("status",), ("status", "--json")):
         done = postroom(*arguments)
@@ -406,6 +428,7 @@ def test_check_looks_at_each_account_once(tmp_path: Path) -> None:
         store = EmbeddedStore(str(tmp_path / "data"), None)
         for account in ("one", "two"):
             await store.create_account(account, [("INBOX", "")])
+            await store.directory.put_account(AccountRow(id=account, login=f"{account}@x.test", created=0.0))
         assert [finding async for finding in store.check(progress=lambda *step: looked.append(step))] == []
         await store.close()
 

@@ -385,6 +385,41 @@ async def test_check_finds_damaged_files(tmp_path: Path) -> None:
         assert what in said
 
 
+async def test_check_names_accounts_without_folders_and_folders_without_accounts(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for number in ("both", "row"):
+            await store.directory.put_account(AccountRow(id=number, login=f"{number}@x.test", created=0.0))
+        for number in ("both", "folder"):
+            await store.create_account(number, [("INBOX", "")])
+        found = [(finding.place, finding.what) async for finding in store.check()]
+        assert found == [
+            ("directory.db", "account row@x.test (row) has no folder"),
+            ("accounts/folder", f"the folder {Layout(str(tmp_path)).account('folder').folder} belongs to no account"),
+        ]
+        assert [finding async for finding in store.check("folder")] == [], "asked about one, it tells of that one"
+
+
+async def test_check_beside_accounts_that_are_made_and_removed(tmp_path: Path) -> None:
+    """Folder first when made, row first when removed: for an instant there is a folder that is nobody's."""
+    async with opened(tmp_path) as store:
+        for number in ("new", "old", "left"):
+            await store.create_account(number, [("INBOX", "")])
+        accounts = store.directory.accounts
+        looks = 0
+
+        async def changing() -> list[AccountRow]:
+            nonlocal looks
+            looks += 1
+            rows = await accounts()
+            if looks == 1:  # what was under way goes on between the two looks
+                await store.directory.put_account(AccountRow(id="new", login="new@x.test", created=0.0))
+                await store.remove_account("old")
+            return rows
+
+        store.directory.accounts = changing  # type: ignore[method-assign]
+        assert [finding.place async for finding in store.check()] == ["accounts/left"]
+
+
 def test_threads_may_work_on_their_own_files_at_once(tmp_path: Path) -> None:
     """In a process of its own: SQLite without its locks damages memory, and the process with it."""
     command = [sys.executable, "-c", THREADS, str(tmp_path)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
 
 import apsw
 
@@ -23,6 +23,9 @@ from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.queue_check import check_queue, queue_files
 from postroom.store.embedded.queue_file import open_slot, select, with_octets
 from postroom.store.embedded.sweep import SweepSlice, Tidy, sweep_strays
+
+#: seconds in which an account is made or removed
+_SECOND_LOOK: Final = 1.0
 
 
 class Caretaker:
@@ -78,10 +81,30 @@ class Caretaker:
             return
         for finding in await asyncio.to_thread(_checked, self._check_shared, ""):
             yield finding
+        for finding in await self._check_folders(accounts, directory):
+            yield finding
+
+    async def _check_folders(self, before: Sequence[str], directory: EmbeddedDirectory) -> list[Finding]:
+        """Accounts without a folder, and folders without an account. before: those there when the check began.
+
+        An account is made folder first and removed row first, so what looks like nobody's is looked at once more.
+        """
         there = set(await asyncio.to_thread(self._account_ids))
-        for row in await directory.accounts():
-            if row.id not in there:
-                yield Finding("directory.db", f"account {row.login} ({row.id}) has no folder", mendable=True)
+        rows = {row.id: row.login for row in await directory.accounts()}
+        found = [
+            Finding("directory.db", f"account {login} ({number}) has no folder", mendable=True)
+            for number, login in rows.items()
+            if number not in there
+        ]
+        nobodys = there.intersection(before) - rows.keys()
+        if nobodys:
+            await asyncio.sleep(min(self._grace, _SECOND_LOOK))
+            nobodys &= set(await asyncio.to_thread(self._account_ids))
+            nobodys -= {row.id for row in await directory.accounts()}
+        for number in sorted(nobodys):
+            folder = self._layout.account(number).folder
+            found.append(Finding(f"accounts/{number}", f"the folder {folder} belongs to no account"))
+        return found
 
     def _check_account(self, account: str) -> list[Finding]:
         return check_account(account, self._layout.account(account), self._around.options, self._grace)
