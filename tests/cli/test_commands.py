@@ -350,10 +350,30 @@ def test_queue_shows_dates_tries_and_other_ways(postroom: Any, site: Path) -> No
     assert postroom("queue", "reroute", "one", "--domain", "far.test", "--to", "mx.other.test:2525").code == 0
     entry = postroom("queue", "list", "one", "--json").json["entries"][0]
     assert [each["nexthop"] for each in entry["recipients"]] == ["mx.other.test:2525", ""]
-    assert entry["recipients"][0]["tries"] == [{"at": 5.0, "status": "4.2.2", "reply": "mx.far.test said: 452 full"}]
+    assert entry["recipients"][0]["tries"] == [
+        {"at": 5.0, "status": "4.2.2", "reply": "mx.far.test said: 452 full", "cause": ""}
+    ]
     assert "goes by" in postroom("queue", "show", "one").out
     assert postroom("queue", "flush", "--json").json["changed"] == 2
     assert postroom("queue", "list", "two", "--json").json["entries"][0]["recipients"][0]["next_try"] == 4_000_000_000.0
+
+
+def test_suppress(postroom: Any, site: Path) -> None:
+    assert postroom("suppress", "list").err == "0 addresses\n"
+    assert postroom("suppress", "add", "Bob@far.test", "--for", "2d", "--reason", "asked for it").code == 0
+    assert postroom("suppress", "add", "eve@far.test").code == 0
+    one, two = postroom("suppress", "list", "--json").json["suppressions"]
+    assert (one["address"], one["reason"], round(one["until"] - one["since"])) == (
+        "bob@far.test",
+        "asked for it",
+        172800,
+    )
+    assert two["until"] is None
+    assert "for good" in postroom("suppress", "list").out
+    assert postroom("suppress", "rm", "bob@far.test").code == 0
+    assert postroom("suppress", "rm", "bob@far.test").code == 3
+    assert postroom("suppress", "add", "bob").code == 2
+    assert len(postroom("suppress", "list", "--json").json["suppressions"]) == 1
 
 
 def test_check(postroom: Any, ann: str, site: Path) -> None:

@@ -14,6 +14,7 @@ from postroom.intake.outside import Outside
 from postroom.intake.service import Intake, Rooms
 from postroom.intake.signing import Signer
 from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
+from postroom.store.memory.limits import MemoryLimits
 from postroom.testing.mailflow import FakeQueueStore, StandingClock
 from postroom.values.address import Address
 from postroom.values.content import Content
@@ -154,6 +155,7 @@ class House:
         self.store = FakeAccounts(folder)
         self.queue = FakeQueue()
         self.identity = FakeIdentity()
+        self.limits = MemoryLimits()
         self.clock = StandingClock(1_800_000_000.0)
         config = Config(server=Server(hostname="mx.here.test"), limits=Limits(**limits))
         rooms = Rooms(
@@ -164,6 +166,7 @@ class House:
             signer=signer,
             outside=outside,
             srs=SRS,
+            suppressed=self.limits.suppressed,
         )
         self.intake = Intake(rooms, config)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from intake_house import LMTP, MAIL, OWN, SRS, STRANGER, USER, House
 
+from postroom.store.api import Suppression
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
 
@@ -76,3 +77,20 @@ async def test_a_return_address_expires(house: House) -> None:
 async def test_the_sender_behind_it_may_be_gone(house: House) -> None:
     with pytest.raises(Refusal, match="not known here any more"):
         await house.rcpt(STRANGER, await house.open(STRANGER, None), returning(house, "gone@here.test"))
+
+
+async def test_addresses_nothing_is_sent_to(house: House) -> None:
+    now = house.clock.time
+    one = Suppression(address="y@far.test", since=now, until=now + 14 * 86400, reason="550 5.1.1 no such user: \xe4")
+    await house.limits.suppress(one)
+    envelope = await house.open(USER, "alice@here.test")
+    with pytest.raises(Refusal) as refused:
+        await house.rcpt(USER, envelope, "Y@far.test")
+    assert (refused.value.code, refused.value.enhanced) == (550, "5.1.1")
+    assert refused.value.public == (
+        "Nothing is sent to <y@far.test> until 2027-01-29; on 2027-01-15 it was refused: "
+        "550 5.1.1 no such user: \\xe4. Your postmaster can lift that: postroom suppress rm y@far.test"
+    )
+    await house.rcpt(USER, envelope, "x@far.test")
+    house.clock.time += 15 * 86400
+    await house.rcpt(USER, envelope, "y@far.test")

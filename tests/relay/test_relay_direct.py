@@ -12,6 +12,7 @@ from relay_house import MAIL, House, Zone, until
 from postroom.config import OutgoingTls, Route, Source
 from postroom.identity.srs import Srs
 from postroom.queue.outcome import Kind
+from postroom.store.memory.limits import MemoryLimits
 from postroom.testing.scripted_peer import ScriptedPeer
 from postroom.values.address import Address
 
@@ -277,6 +278,38 @@ async def test_mail_leaves_from_the_addresses_of_its_domain(start: Start) -> Non
     where.data["a.test"] = {"AAAA": ["::1"]}
     outcome = await House(peer, where, {"source": sources}).outcome()
     assert (outcome.kind, outcome.reply) == (Kind.DEFERRED, "::1 cannot be reached from 127.0.0.21")
+
+
+# addresses that are unknown there
+
+
+async def test_an_address_its_server_calls_unknown_is_left_alone(start: Start) -> None:
+    peer = await start(
+        replies={
+            "RCPT b@far.test": "550 5.1.1 no such user",
+            "RCPT c@far.test": "550 5.7.1 spam",
+            "RCPT d@far.test": "450 4.1.1 user unknown",
+        }
+    )
+    limits = MemoryLimits()
+    house = House(peer, zone((10, "a.test", "127.0.0.2")), suppressions=limits)
+    house.take("b@far.test", "c@far.test", "d@far.test", "e@far.test")
+    outcomes = await house.queue.until(4)
+    assert [each.cause for each in outcomes] == ["unknown_user", "spam", "unknown_user", ""]
+    assert outcomes[0].meaning == "There is no such address there."
+    await until(lambda: not house.relay.busy)
+    now = house.clock.time
+    (one,) = limits.suppressions(now)
+    assert (one.address, one.until, one.reason) == ("b@far.test", now + 14 * 86400, "550 5.1.1 no such user")
+    assert [each["recipient"] for each in house.events.of("relay.suppressed")] == ["b@far.test"]
+
+
+async def test_suppression_can_be_off(start: Start) -> None:
+    peer = await start(replies={"RCPT": "550 5.1.1 no such user"})
+    limits = MemoryLimits()
+    house = House(peer, zone((10, "a.test", "127.0.0.2")), suppressions=limits, suppress_days=0)
+    assert (await house.outcome()).kind is Kind.FAILED
+    assert limits.suppressions(0.0) == []
 
 
 # pace

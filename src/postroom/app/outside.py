@@ -36,6 +36,7 @@ def relay_means(core: Core, config: Config, dns: Dns) -> Means:
         passwords=relay_passwords(config),
         listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Protocol.SMTP),
         srs=srs(config),
+        suppressions=core.store.limits,
     )
 
 

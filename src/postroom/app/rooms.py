@@ -375,5 +375,6 @@ def _intake(core: Core, config: Config, resolver: Resolver, doors: Doors) -> Int
         signer=signer,
         outside=outside,
         srs=srs(config),
+        suppressed=core.store.limits.suppressed,
     )
     return Intake(rooms, config)

@@ -34,6 +34,7 @@ COMMANDS = {
     "trace": ("trace", "Say what became of a message."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
     "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc."),
+    "suppress": ("suppress", "Outside addresses nothing is sent to: list, add, rm."),
     "queue": ("queue", "Mail on its way: list, show, retry, hold, release, reroute, drop, flush."),
 }
 

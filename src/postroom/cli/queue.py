@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, moment, octets, record, say, table
@@ -86,7 +87,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
                 "last_reply": one.last_reply,
                 "nexthop": one.nexthop,
                 "forwarded_for": one.forwarder,
-                "tries": [{"at": each.at, "status": each.status, "reply": each.reply} for each in one.history],
+                "tries": [msgspec.to_builtins(each) for each in one.history],
             }
             for one in entry.recipients
         ],

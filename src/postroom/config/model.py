@@ -187,6 +187,9 @@ class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         int, Meta(ge=1, description="The most of them to one destination; it starts with 5 and follows success.")
     ] = 20
     messages_per_connection: Annotated[int, Meta(ge=1, description="Messages before a connection is closed.")] = 100
+    suppress_days: Annotated[
+        float, Meta(ge=0, description="Days nothing is sent to an address whose server calls it unknown; 0 is off.")
+    ] = 14
     retry_first: Annotated[float, Meta(gt=0, description="Seconds until the first retry.")] = 300
     retry_longest: Annotated[float, Meta(gt=0, description="Seconds the doubling retry interval grows to.")] = 14400
     lifetime: Annotated[float, Meta(gt=0, description="Seconds after which undelivered mail bounces.")] = 432000

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from postroom.identity.srs import BadReturn, Srs
 from postroom.intake import routing
-from postroom.store.api import NewRecipient
+from postroom.intake.trace import day_of
+from postroom.store.api import NewRecipient, Suppression
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
 
@@ -48,3 +49,17 @@ async def unwrapped(
     if isinstance(answer, routing.Unknown):
         raise Refusal(550, "5.1.1", "The address behind this return address is not known here any more")
     return (NewRecipient(address=str(found), route=routing.REMOTE),)
+
+
+def check_suppressed(found: Suppression | None) -> None:
+    """Raises Refusal 550 5.1.1 for an address that nothing is sent to, saying since when, why, and how to lift it."""
+    if found is None:
+        return
+    since, until = (
+        day_of(found.since)[:10],
+        "further notice" if found.until == float("inf") else day_of(found.until)[:10],
+    )
+    text = f"Nothing is sent to <{found.address}> until {until}; on {since} it was refused: {found.reason}"
+    text = text.encode("ascii", "backslashreplace").decode()
+    lift = f"Your postmaster can lift that: postroom suppress rm {found.address}"
+    raise Refusal(550, "5.1.1", f"{text[:300]}. {lift.encode('ascii', 'backslashreplace').decode()}", reason=text)

@@ -9,6 +9,7 @@ On failure: `values.refusal.Refusal`, always; nothing was kept then.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -33,6 +34,7 @@ from postroom.store.api import (
     Store,
     StoreError,
     StoreUnavailable,
+    Suppression,
 )
 from postroom.values.address import Address, BadAddress, parse_domain
 from postroom.values.clock import Clock
@@ -53,7 +55,7 @@ class Queue(Protocol):
 class Rooms:
     """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
     send, None leaves it as it is; outside: examines mail from outside, None takes it as it is; srs: knows the return
-    addresses of mail that was passed on.
+    addresses of mail that was passed on; suppressed: why nothing is sent to an outside address (key) now.
     """
 
     store: Store
@@ -64,6 +66,7 @@ class Rooms:
     signer: Signer | None = None
     outside: Outside | None = None
     srs: Srs | None = None
+    suppressed: Callable[[str, float], Suppression | None] | None = None
 
 
 class Intake:
@@ -75,6 +78,7 @@ class Intake:
         self._signer = rooms.signer
         self._outside = rooms.outside
         self._srs = rooms.srs
+        self._suppressed = rooms.suppressed
         self._queue = rooms.queue
         self._identity = rooms.identity
         self._clock = rooms.clock
@@ -286,6 +290,8 @@ class Intake:
             return targets
         if isinstance(answer, routing.Unknown):
             raise Refusal(550, "5.1.1", f"<{_ascii(address)}> is not known here")
+        if peer.submitting and self._suppressed is not None:
+            forwarding.check_suppressed(self._suppressed(address.key, self._clock.now()))
         if peer.submitting or (peer.service == "smtp" and self._may_relay(peer.ip)):
             return (NewRecipient(address=str(address), route=routing.REMOTE, orcpt=rcpt.orcpt, notify=rcpt.notify),)
         raise Refusal(550, "5.7.1", f"Relaying denied: {address.domain} is not hosted here")

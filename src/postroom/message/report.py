@@ -42,7 +42,8 @@ class ReportedRecipient:
 
     address: where we tried to deliver; status: RFC 3463 code such as "5.1.1"; orcpt: RFC 3461 4.2 as given, in
     xtext ("rfc822;a@b"); remote_mta: name of the server that answered; reply: what it answered, lines joined by
-    LF; reason: our own words when no server answered; times in Unix seconds.
+    LF; reason: our own words when no server answered; meaning: the cause in a sentence, "" explains the status;
+    times in Unix seconds.
     """
 
     address: str
@@ -52,6 +53,7 @@ class ReportedRecipient:
     remote_mta: str = ""
     reply: str = ""
     reason: str = ""
+    meaning: str = ""
     last_attempt: float | None = None
     retry_until: float | None = None
 

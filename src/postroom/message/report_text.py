@@ -117,6 +117,7 @@ def _recipient(recipient: ReportedRecipient) -> str:
         lines.append(_wrap(_line(recipient.reason), "    "))
     if recipient.kind in ("failed", "delayed"):
         what, advice = meaning(recipient.status)
+        what = _line(recipient.meaning) or what
         lines.append(_wrap(f"That means ({_line(recipient.status)}): {what}", "    "))
         if recipient.kind == "failed":
             lines.append(_wrap(f"What you can do: {advice}", "    "))

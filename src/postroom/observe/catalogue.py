@@ -75,9 +75,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
     ),
     "message.delivered": Kind("info", "it lies in the mailbox", (*_MESSAGE, "mailbox", "uid", "message")),
     "message.relayed": Kind("info", "another server took it", (*_MESSAGE, "via")),
-    "message.deferred": Kind("info", "it is tried again later", (*_MESSAGE, "next_try", "via")),
-    "message.failed": Kind("warning", "it cannot be delivered", (*_MESSAGE, "via")),
-    "message.expired": Kind("warning", "the queue life ended", (*_MESSAGE, "via")),
+    "message.deferred": Kind("info", "it is tried again later", (*_MESSAGE, "next_try", "via", "cause")),
+    "message.failed": Kind("warning", "it cannot be delivered", (*_MESSAGE, "via", "cause")),
+    "message.expired": Kind("warning", "the queue life ended", (*_MESSAGE, "via", "cause")),
     "message.unsigned": Kind("warning", "mail of ours leaves without a DKIM signature", ("domain", "reason")),
     "key.turned": Kind("info", "DKIM keys were made, wait, sign or are removed", ("domain", "act", "selectors")),
     "key.unturned": Kind("error", "DKIM keys could not be looked after, it is tried again", ("reason",)),
@@ -94,6 +94,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "notice.dropped": Kind("warning", "a mail of the server's own could not be sent", ("login", "reason")),
     "relay.unusable": Kind(
         "warning", "a server cannot be used, its mail waits", ("host", "reply", "pause")
+    ),
+    "relay.suppressed": Kind(
+        "info",
+        "nothing more is sent to an address its server calls unknown",
+        ("queue_id", "recipient", "reply", "until"),
     ),
     "queue.unwritten": Kind("error", "a result could not be written, it is tried again", ("queue_id", "reason")),
     "queue.changed": Kind(

@@ -26,7 +26,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     status: RFC 3463 code ("4.4.1"); reply: one line for people, the peer's own words when it had any;
     remote: name of the peer that said so, "" when it was us; reported: the peer itself sees to reports (RFC 3461 5.2);
-    via: address, port and TLS of the connection, for people;
+    via: address, port and TLS of the connection, for people; cause: of a failure in one word (relay.classify), meaning:
+    the same in a sentence, for the report to the sender;
     mailbox, uid, message: where it lies when it was delivered here (message: its number in the account); 0 is unknown.
     """
 
@@ -37,6 +38,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     remote: str = ""
     reported: bool = False
     via: str = ""
+    cause: str = ""
+    meaning: str = ""
     mailbox: str = ""
     uid: int = 0
     message: int = 0

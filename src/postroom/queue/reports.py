@@ -114,6 +114,7 @@ def _told(outcome: Outcome, kind: Kind, now: float, until: float) -> ReportedRec
         remote_mta=outcome.remote,
         reply=outcome.reply if outcome.remote else "",
         reason="" if outcome.remote else outcome.reply,
+        meaning=outcome.meaning,
         last_attempt=now,
         retry_until=until if kind is Kind.DELAYED else None,
     )

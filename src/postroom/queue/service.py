@@ -253,7 +253,7 @@ class Queue:
             next_try=at,
             last_reply=line,
             delay_told=recipient.delay_told or late,
-            history=(*recipient.history[1 - MOST_ATTEMPTS :], Attempt(now, outcome.status, line)),
+            history=(*recipient.history[1 - MOST_ATTEMPTS :], Attempt(now, outcome.status, line, outcome.cause)),
         )
         return waiting, "delayed" if late and wanted(recipient, "delayed") else ""
 
@@ -384,6 +384,8 @@ def _place(outcome: Outcome) -> dict[str, object]:
     told: dict[str, object] = {"remote": outcome.remote} if outcome.remote else {}
     if outcome.via:
         told["via"] = outcome.via
+    if outcome.cause:
+        told["cause"] = outcome.cause
     return told
 
 

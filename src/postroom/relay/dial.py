@@ -30,6 +30,7 @@ from postroom.relay.pool import Pool
 from postroom.relay.routes import Nexthop
 from postroom.relay.sources import Origin
 from postroom.relay.tls_policy import OpportunisticTls, TlsLevel, TlsRequirement, TlsResult, TransportSecurity
+from postroom.store.api import Suppression
 from postroom.values.clock import Clock
 from postroom.values.dns import Dns
 from postroom.wire.smtp.client import ClientSession
@@ -46,6 +47,12 @@ class Event(Protocol):
     def __call__(self, name: str, /, **fields: object) -> None: ...
 
 
+class Suppressions(Protocol):
+    """Where addresses are kept that nothing is sent to."""
+
+    async def suppress(self, suppression: Suppression) -> None: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Means:
     """What the relay works with.
@@ -53,6 +60,7 @@ class Means:
     dns None: no way by MX. random: from 0 up to 1. passwords: by the path of their file. listening: address and
     port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for more mail.
     authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
+    suppressions: takes addresses that their servers call unknown.
     """
 
     wheel: Wheel
@@ -66,6 +74,7 @@ class Means:
     authorities: str | None = None
     idle: float = 10.0
     srs: Srs | None = None
+    suppressions: Suppressions | None = None
 
 
 class Unopened(Struct, frozen=True):

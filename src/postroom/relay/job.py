@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from postroom.queue.outcome import Kind, Outcome
+from postroom.relay.classify import WORDS, classify
 from postroom.store.api import Entry, Recipient
 from postroom.values.content import Content
 from postroom.wire.smtp.client_types import Outgoing, OutgoingRecipient, Reply, Result
@@ -101,10 +102,13 @@ def outcome(recipient: Recipient, result: Result, server: str, *, reports: bool,
         kind = Kind.DEFERRED
     else:
         kind = Kind.FAILED
+    cause = "" if reply.ok else classify(0 if reply.local else reply.code, reply.enhanced, reply.text, stage)
     return Outcome(
         recipient=recipient,
         kind=kind,
         status=_status(reply, kind),
+        cause=cause,
+        meaning=WORDS[cause] if cause else "",
         reply=reply.text if reply.local else str(reply),
         remote="" if reply.local else server,
         reported=reports and kind is Kind.RELAYED,
@@ -121,6 +125,7 @@ def unopened(recipients: Sequence[Recipient], reply: Reply, server: str) -> list
     gone = reply.local and reply.code >= 500
     enhanced = reply.enhanced or "4.4.1"
     words, remote = (reply.text, "") if reply.local else (str(reply), server)
+    cause = classify(0 if reply.local else reply.code, reply.enhanced, reply.text)
     return [
         Outcome(
             recipient=each,
@@ -128,6 +133,8 @@ def unopened(recipients: Sequence[Recipient], reply: Reply, server: str) -> list
             status=enhanced if gone else f"4{enhanced[1:]}",
             reply=words,
             remote=remote,
+            cause=cause,
+            meaning=WORDS[cause],
         )
         for each in recipients
     ]

@@ -18,6 +18,7 @@ from typing import Protocol
 from postroom.config import Config
 from postroom.queue.outcome import Kind, Outcome
 from postroom.relay import job as jobs
+from postroom.relay.classify import Cause, is_hard
 from postroom.relay.connection import Connection, unheard
 from postroom.relay.destination import Destination
 from postroom.relay.dial import Dialer, Means, Unopened
@@ -25,9 +26,9 @@ from postroom.relay.job import Job
 from postroom.relay.pool import Pool
 from postroom.relay.routes import Nexthop, Routes
 from postroom.relay.sources import Origin, Sources
-from postroom.store.api import Entry, Recipient
+from postroom.store.api import Entry, Recipient, StoreError, Suppression
 from postroom.values.address import Address, BadAddress
-from postroom.wire.smtp.client_types import Finished, Reply
+from postroom.wire.smtp.client_types import Finished, Reply, Result
 
 #: recipients of one transaction towards a server that does not say how many it takes (RFC 5321 4.5.3.1.8)
 MOST_RECIPIENTS = 100
@@ -50,6 +51,8 @@ class Relay:
 
     def __init__(self, queue: Queue, config: Config, means: Means) -> None:
         self._queue = queue
+        self._means = means
+        self._suppressions = means.suppressions
         self._event = means.event
         self._clock = means.clock
         self._srs = means.srs
@@ -305,3 +308,30 @@ class Relay:
             rest = Job(job.entry, again, job.sender)
             destination.lanes.put_back(rest.lane, rest)
         await self._queue.settle(job.entry, outcomes)
+        if any(outcome.kind is Kind.FAILED for outcome in outcomes):
+            await self._suppress(job, [(one, result) for one, (_, result) in zip(outcomes, pairs, strict=True)])
+
+    async def _suppress(self, job: Job, told: list[tuple[Outcome, Result]]) -> None:
+        """Nothing more is sent for a while to an address that its server calls unknown."""
+        if self._suppressions is None or not self._relay.suppress_days:
+            return
+        now = self._means.clock.now()
+        until = now + self._relay.suppress_days * 86400.0
+        for outcome, result in told:
+            if result.reply.local or not is_hard(Cause(outcome.cause or "other"), result.reply.code, result.stage):
+                continue
+            address = outcome.recipient.address
+            one = Suppression(address=_key(address), since=now, until=until, reason=str(result.reply)[:500])
+            try:
+                await self._suppressions.suppress(one)
+            except StoreError as fault:
+                self._event("relay.fault", queue_id=job.entry.id, reason=str(fault))
+                return
+            self._event("relay.suppressed", queue_id=job.entry.id, recipient=address, reply=one.reason, until=until)
+
+
+def _key(address: str) -> str:
+    try:
+        return Address.parse(address).key
+    except BadAddress:
+        return address.casefold()

@@ -117,6 +117,19 @@ class Lift(Struct, frozen=True, kw_only=True):
     by: str
 
 
+class Suppression(Struct, frozen=True, kw_only=True):
+    """An outside address that nothing is sent to. address: Address.key; until: Unix seconds, inf for good.
+
+    reason: in plain words, such as what its server said; by: who did it, "" for the server itself.
+    """
+
+    address: str
+    since: float
+    until: float
+    reason: str
+    by: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Everything exceptional there is now; few rows. frozen: by account; lifts: by name, some may be over."""
@@ -200,6 +213,22 @@ class LimitsStore(Protocol):
 
     async def put_ban(self, ban: Ban) -> Ban:
         """Insert or replace just so. Gives it with its serial."""
+        ...
+
+    def suppressed(self, address: str, now: float) -> Suppression | None:
+        """Why nothing is sent to an address (key) now."""
+        ...
+
+    def suppressions(self, now: float) -> list[Suppression]:
+        """Those in force, by address."""
+        ...
+
+    async def suppress(self, suppression: Suppression) -> None:
+        """Insert or replace; one that holds for longer already is left as it is, unless somebody (by) asks."""
+        ...
+
+    async def unsuppress(self, address: str) -> bool:
+        """False when it was not suppressed."""
         ...
 
     async def freeze(self, freeze: Freeze) -> bool:

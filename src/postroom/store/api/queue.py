@@ -27,11 +27,12 @@ class RecipientState(StrEnum):
 
 
 class Attempt(Struct, frozen=True):
-    """One try that did not succeed: Unix seconds, RFC 3463 status, and what was said."""
+    """One try that did not succeed: Unix seconds, RFC 3463 status, what was said, and the cause in one word."""
 
     at: float
     status: str
     reply: str
+    cause: str = ""
 
 
 class NewRecipient(Struct, frozen=True, kw_only=True):

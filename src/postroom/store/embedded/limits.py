@@ -20,6 +20,7 @@ from postroom.store.api.limits import (
     Freeze,
     Lift,
     Rules,
+    Suppression,
     Taken,
     Tally,
     Used,
@@ -164,6 +165,19 @@ class EmbeddedLimits:
     async def put_ban(self, ban: Ban) -> Ban:
         return await self._change(lambda db: limits_file.put_ban(db, ban))
 
+    def suppressed(self, address: str, now: float) -> Suppression | None:
+        rows = self._rows("SELECT * FROM suppression WHERE address = ? AND until > ?", address, now)
+        return _suppression(rows[0]) if rows else None
+
+    def suppressions(self, now: float) -> list[Suppression]:
+        return [_suppression(row) for row in self._rows("SELECT * FROM suppression WHERE until > ? ORDER BY 1", now)]
+
+    async def suppress(self, suppression: Suppression) -> None:
+        await self._do(lambda db: limits_file.suppress(db, suppression))
+
+    async def unsuppress(self, address: str) -> bool:
+        return await self._do(lambda db: limits_file.unsuppress(db, address))
+
     async def freeze(self, freeze: Freeze) -> bool:
         return await self._change(lambda db: limits_file.freeze(db, freeze))
 
@@ -183,6 +197,11 @@ class EmbeddedLimits:
 def _freeze(row: Any) -> Freeze:
     account, since, score, reasons, author = row
     return Freeze(account=account, since=since, score=score, reasons=tuple(json.loads(reasons)), by=author)
+
+
+def _suppression(row: Any) -> Suppression:
+    address, since, until, reason, author = row
+    return Suppression(address=address, since=since, until=until, reason=reason, by=author)
 
 
 def _lift(row: Any) -> Lift:

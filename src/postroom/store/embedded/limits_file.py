@@ -25,6 +25,7 @@ from postroom.store.api.limits import (
     Demand,
     Freeze,
     Lift,
+    Suppression,
     Taken,
     Tally,
     Used,
@@ -269,10 +270,26 @@ def forget(db: apsw.Connection, name: str) -> None:
     next_version(db)
 
 
+def suppress(db: apsw.Connection, one: Suppression) -> None:
+    """See LimitsStore.suppress."""
+    db.execute(
+        "INSERT INTO suppression VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET since = ?2, until = ?3,"
+        " reason = ?4, author = ?5 WHERE until < ?3 OR ?5 != ''",
+        (one.address, one.since, one.until, one.reason, one.by),
+    )
+
+
+def unsuppress(db: apsw.Connection, address: str) -> bool:
+    """See LimitsStore.unsuppress."""
+    db.execute("DELETE FROM suppression WHERE address = ?", (address,))
+    return db.changes() > 0
+
+
 def sweep(db: apsw.Connection, now: float) -> None:
     """See LimitsStore.sweep."""
     db.execute("DELETE FROM used WHERE slot < ?", (now - KEEP_COUNTS,))
     db.execute("DELETE FROM warned WHERE until <= ?", (now,))
     db.execute("DELETE FROM lift WHERE until <= ?", (now,))
+    db.execute("DELETE FROM suppression WHERE until <= ?", (now,))
     db.execute("DELETE FROM ban WHERE until <= ?", (now - KEEP_BANS,))
     db.execute("DELETE FROM place WHERE last < ?", (now - KEEP_PLACES,))

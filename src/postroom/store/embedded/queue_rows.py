@@ -32,7 +32,7 @@ class PackedRecipient(msgspec.Struct, array_like=True, frozen=True):
     delay_told: bool = False
     forwarder: str = ""
     nexthop: str = ""
-    history: tuple[tuple[float, str, str], ...] = ()
+    history: tuple[tuple[float, str, str, str], ...] = ()
 
 
 class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -73,7 +73,7 @@ def pack(entry: Entry) -> bytes:
             item.delay_told,
             item.forwarder,
             item.nexthop,
-            tuple((one.at, one.status, one.reply) for one in item.history) if item.history else (),
+            tuple((one.at, one.status, one.reply, one.cause) for one in item.history) if item.history else (),
         )
         for item in entry.recipients
     ]

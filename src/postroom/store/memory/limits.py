@@ -17,6 +17,7 @@ from postroom.store.api.limits import (
     Freeze,
     Lift,
     Rules,
+    Suppression,
     Taken,
     Tally,
     Used,
@@ -39,6 +40,7 @@ class MemoryLimits:
         self._bans: dict[str, Ban] = {}
         self._frozen: dict[str, Freeze] = {}
         self._lifts: dict[str, Lift] = {}
+        self._suppressed: dict[str, Suppression] = {}
         self._version = 1
 
     async def take(self, demand: Demand, now: float) -> Taken | Used:
@@ -136,6 +138,21 @@ class MemoryLimits:
         kept = self._bans[ban.network] = replace(ban, serial=self._version)
         return kept
 
+    def suppressed(self, address: str, now: float) -> Suppression | None:
+        found = self._suppressed.get(address)
+        return found if found is not None and found.until > now else None
+
+    def suppressions(self, now: float) -> list[Suppression]:
+        return [one for _, one in sorted(self._suppressed.items()) if one.until > now]
+
+    async def suppress(self, suppression: Suppression) -> None:
+        known = self._suppressed.get(suppression.address)
+        if known is None or known.until < suppression.until or suppression.by:
+            self._suppressed[suppression.address] = suppression
+
+    async def unsuppress(self, address: str) -> bool:
+        return self._suppressed.pop(address, None) is not None
+
     async def freeze(self, freeze: Freeze) -> bool:
         if freeze.account in self._frozen:
             return False
@@ -169,6 +186,7 @@ class MemoryLimits:
                 del slots[slot]
         self._warned = {place: until for place, until in self._warned.items() if until > now}
         self._lifts = {name: lift for name, lift in self._lifts.items() if lift.until > now}
+        self._suppressed = {name: one for name, one in self._suppressed.items() if one.until > now}
         self._bans = {name: ban for name, ban in self._bans.items() if ban.until > now - KEEP_BANS}
         for known in self._places.values():
             for network in [network for network, (_, last) in known.items() if last < now - KEEP_PLACES]:

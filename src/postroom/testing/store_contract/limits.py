@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
-from postroom.store.api import Ban, Charge, Demand, Freeze, Lift, Per, Store, Taken, Tally, Used
+from postroom.store.api import Ban, Charge, Demand, Freeze, Lift, Per, Store, Suppression, Taken, Tally, Used
 from postroom.store.api.limits import KEEP_BANS, KEEP_COUNTS, KEEP_PLACES, SIGN
 
 HOUR = 3600
@@ -209,6 +210,28 @@ class LimitsContract:
         lift = Lift(name="x.test", since=NOW, until=NOW + HOUR, by="admin")
         await store.limits.lift(lift)
         assert store.limits.rules().lifts == {"x.test": lift}
+
+    async def test_suppressions(self, store: Store) -> None:
+        limits = store.limits
+        made = Suppression(address="b@y.test", since=NOW, until=NOW + HOUR, reason="550 no such user: ä")
+        assert limits.suppressed("b@y.test", NOW) is None
+        await limits.suppress(made)
+        assert limits.suppressed("b@y.test", NOW) == made
+        assert limits.suppressed("b@y.test", NOW + HOUR) is None
+        await limits.suppress(replace(made, until=NOW + 1))
+        assert limits.suppressed("b@y.test", NOW) == made
+        longer = replace(made, until=float("inf"), reason="other")
+        await limits.suppress(longer)
+        await limits.suppress(replace(made, address="a@y.test"))
+        assert [one.address for one in limits.suppressions(NOW)] == ["a@y.test", "b@y.test"]
+        assert limits.suppressions(NOW + HOUR) == [longer]
+        asked = replace(made, until=NOW + 2, by="admin")
+        await limits.suppress(asked)
+        assert limits.suppressed("b@y.test", NOW) == asked
+        assert await limits.unsuppress("b@y.test")
+        assert not await limits.unsuppress("b@y.test")
+        await limits.sweep(NOW + 2 * HOUR)
+        assert limits.suppressions(0.0) == []
 
     async def test_forgetting(self, store: Store) -> None:
         limits = store.limits
