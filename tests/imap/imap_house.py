@@ -13,6 +13,7 @@ from postroom.config import Imap, Limits, Listener, Protocol, TlsMode
 from postroom.identity.errors import AccountDisabled, BadCredentials
 from postroom.mailbox.service import Account, Incoming, Mailboxes, MailboxLimits
 from postroom.net.link import TlsInfo
+from postroom.policy import Offence, Tally
 from postroom.servers.imap.service import ImapService, Rooms
 from postroom.servers.login import Logins
 from postroom.store.api import AccountRow
@@ -139,6 +140,7 @@ class FakeGate:
     def __init__(self) -> None:
         self.open: list[str] = []
         self.most = 25
+        self.tallies: list[Tally] = []
 
     def admit(self, _service: str, ip: str) -> Admission:
         if self.open.count(ip) >= self.most:
@@ -148,6 +150,12 @@ class FakeGate:
 
     def release(self, _service: str, ip: str) -> None:
         self.open.remove(ip)
+
+    def session(self, _ip: str, tally: Tally) -> None:
+        self.tallies.append(tally)
+
+    def note(self, _offence: Offence, _ip: str, _times: int = 1) -> None:
+        """Nobody is banned here."""
 
 
 class FakeThrottle:
@@ -263,7 +271,13 @@ class House:
             plaintext_on_loopback=plaintext_on_loopback,
         )
         rooms = Rooms(
-            store=self.store, mailboxes=self.mailboxes, logins=logins, gate=self.gate, clock=self.clock, log=self.log
+            store=self.store,
+            mailboxes=self.mailboxes,
+            logins=logins,
+            gate=self.gate,
+            conduct=self.gate,
+            clock=self.clock,
+            log=self.log,
         )
         self.service = ImapService(rooms, limits or Limits(), "mail.example.org", options)
 

@@ -12,6 +12,7 @@ import pytest
 from imap_house import Client, House, play, settle
 
 from postroom.config import Imap, Limits
+from postroom.policy import Tally
 
 
 def b64(data: bytes) -> str:
@@ -493,3 +494,17 @@ def test_every_command_of_the_table_has_an_executor() -> None:
     from postroom.wire.imap.table import COMMANDS
 
     assert EXECUTORS.keys() == COMMANDS.keys()
+
+
+async def test_what_is_told_of_strangers(house: House) -> None:
+    """One wanted nothing, one talked nonsense, one guessed; who is logged in is not judged."""
+    for lines in ([], ["x", "y", "z", "u", "v"], ["1 LOGIN ann@example.org wrong"]):
+        client = house.connect()
+        client.hear()
+        for line in lines:
+            await client.say(line)
+        if client.link.alive:
+            client.driver.closed(None)
+    client = await house.login()
+    client.driver.closed(None)
+    assert house.gate.tallies == [Tally(), Tally(nonsense=True), Tally(wanted=True)]

@@ -16,6 +16,7 @@ from postroom.intake.service import Intake
 from postroom.intake.service import Rooms as IntakeRooms
 from postroom.mailbox.service import Incoming, Mailboxes
 from postroom.net import Certificates, Driver, Link, LinkOptions, Wheel, bind, serve
+from postroom.policy import Offence, Tally
 from postroom.policy.strangers import Strangers
 from postroom.servers.login import Logins
 from postroom.servers.pop3 import Pop3Service
@@ -86,8 +87,13 @@ class Policy:
         self.most_failures = 3
         self.messages = 1000
         self.received = 0
+        self.banned: Admission | None = None
+        self.tallies: list[Tally] = []
+        self.noted: list[Offence] = []
 
     def admit(self, service: str, ip: str) -> Admission:
+        if self.banned is not None:
+            return self.banned
         if self.open.count((service, ip)) >= self.most:
             return Admission(False, f"Too many connections from {ip}, {self.most} are allowed")
         self.open.append((service, ip))
@@ -98,6 +104,12 @@ class Policy:
         self.open.remove((service, ip))
         if not self.open:
             self.empty.set()
+
+    def session(self, ip: str, tally: Tally) -> None:
+        self.tallies.append(tally)
+
+    def note(self, offence: Offence, ip: str, times: int = 1) -> None:
+        self.noted.append(offence)
 
     def before(self, ip: str, login: str) -> float | None:
         return None if self.failures >= self.most_failures else 0.0
@@ -210,6 +222,7 @@ class House:
             gate=self.policy,
             log=self.events,
             rates=self.policy,
+            conduct=self.policy,
             strangers=self.strangers,
         )
         self.smtp = SmtpService(rooms, self.config)
@@ -222,6 +235,7 @@ class House:
             directory=self.store.directory,
             logins=self.logins("pop3"),
             gate=self.policy,
+            conduct=self.policy,
             clock=self.clock,
             log=self.events,
             holder=lambda: f"holder{next(holders)}",

@@ -333,14 +333,15 @@ class ServerSession:
         path = line.partition("<")[2].partition(">")[0][:_PATH] if stage != "command" else ""
         self.faults.append(Fault(stage, fault, path))
         self.out.append(replies.refusal(fault))
-        if fault.code == 421:
+        if fault.code == 421:  # another protocol: all errors at once
+            self._errors += (self.options.errors + 1) * _ERROR_WEIGHT
             self.closed = True
         else:
             self._count_error(_ERROR_WEIGHT)
 
     @property
     def nonsense(self) -> bool:
-        """There were too many errors."""
+        """There were too many errors, or it was another protocol."""
         return self._errors > self.options.errors * _ERROR_WEIGHT
 
     def _count_error(self, weight: int) -> None:
