@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from postroom.net.resolver import Resolver
+from postroom.net.resolver import Resolver, this_machine
 from postroom.net.resolver_exchange import Patience
 from postroom.net.resolver_servers import Servers
 from postroom.testing.dnsserver import DnsServer
@@ -419,3 +419,10 @@ async def test_addresses_of_a_host(house: House, tmp_path: Path) -> None:
     os.utime(hosts, (1, 1))
     house.clock.time += 6
     assert await resolver.addresses("inside.test") == ("192.0.2.78",)
+
+
+async def test_this_machine_without_any_server() -> None:
+    assert await this_machine("LOCALHOST.") == ("127.0.0.1",)
+    assert await this_machine("::1") == ("::1",)
+    with pytest.raises(NoSuchName):
+        await this_machine("mx.test")

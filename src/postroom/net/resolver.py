@@ -299,8 +299,7 @@ class _Hosts:
             self._looked = now
             self._look()
         name = host.lower().removesuffix(".")
-        local = name == "localhost" or name.endswith(".localhost")  # RFC 6761 6.3
-        return self._table.get(name) or (_LOCALHOST if local else ())
+        return self._table.get(name) or (_LOCALHOST if _is_local(name) else ())
 
     def _look(self) -> None:
         try:
@@ -320,6 +319,19 @@ class _Hosts:
                     table.setdefault(name.lower(), []).append(words[0])
         self._stamp = stamp
         self._table = {name: tuple(addresses) for name, addresses in table.items()}
+
+
+async def this_machine(host: str) -> tuple[str, ...]:
+    """As `Resolver.addresses`, without table of hosts, DNS and IPv6: localhost is 127.0.0.1. Raises NoSuchName."""
+    known = _literal(host) or (_LOCALHOST[:1] if _is_local(host.lower().removesuffix(".")) else ())
+    if not known:
+        raise NoSuchName(f"{host} is neither an address nor this machine")
+    return known
+
+
+def _is_local(name: str) -> bool:
+    """RFC 6761 6.3."""
+    return name == "localhost" or name.endswith(".localhost")
 
 
 def _literal(host: str) -> tuple[str, ...]:

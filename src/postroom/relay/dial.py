@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from msgspec import Struct
 from postroom.config import Config, OutgoingTls
 from postroom.identity.srs import Srs
 from postroom.net.link import Link, LinkOptions, TlsSource
+from postroom.net.resolver import this_machine
 from postroom.net.wheel import Wheel
 from postroom.relay import mx
 from postroom.relay.connection import Connection, Endpoint
@@ -32,7 +32,7 @@ from postroom.relay.sources import Origin
 from postroom.relay.tls_policy import OpportunisticTls, TlsLevel, TlsRequirement, TlsResult, TransportSecurity
 from postroom.store.api import Suppression
 from postroom.values.clock import Clock
-from postroom.values.dns import Dns
+from postroom.values.dns import Dns, DnsUnavailable, NoSuchName
 from postroom.wire.smtp.client import ClientSession
 from postroom.wire.smtp.client_types import ClientOptions, Failed, Reply
 
@@ -57,9 +57,10 @@ class Suppressions(Protocol):
 class Means:
     """What the relay works with.
 
-    dns None: no way by MX. random: from 0 up to 1. passwords: by the path of their file. listening: address and
-    port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for more mail.
-    authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
+    dns None: no way by MX. hosts: addresses of a host that the configuration names (net.resolver), an address is its
+    own; the default knows this machine only. random: from 0 up to 1. passwords: by the path of their file. listening:
+    address and port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for
+    more mail. authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
     suppressions: takes addresses that their servers call unknown.
     """
 
@@ -68,6 +69,7 @@ class Means:
     clock: Clock
     random: Callable[[], float]
     dns: Dns | None = None
+    hosts: Callable[[str], Awaitable[tuple[str, ...]]] = this_machine
     security: TransportSecurity | None = None
     passwords: Mapping[str, str] = field(default_factory=dict)
     listening: tuple[tuple[str, int], ...] = ()
@@ -159,18 +161,14 @@ class Dialer:
         return _demanded(found, need) if need else found
 
     async def _look_up(self, hop: Nexthop) -> list[str]:
-        """Addresses of a configured host: as the system knows it (/etc/hosts), else by DNS. Raises Unroutable."""
-        loop, dns = asyncio.get_running_loop(), self._means.dns
-        if dns is not None and "." in hop.host and not _is_address(hop.host):
-            try:
-                return list(await mx.addresses(dns, Server(hop.host), self._ip))
-            except Unroutable:
-                pass  # a name of this network only
+        """Addresses of a configured host, those of the preferred family first. Raises Unroutable."""
         try:
-            found = await loop.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
-        except OSError as fault:
-            raise Unroutable(451, "4.4.3", f"{hop.host} cannot be found: {fault.strerror or fault}") from None
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+            found = await self._means.hosts(hop.host)
+        except (NoSuchName, DnsUnavailable) as fault:
+            raise Unroutable(451, "4.4.3", f"{hop.host} cannot be found: {fault}") from None
+        if self._ip in ("ipv4", "ipv6"):
+            return [address for address in found if (":" in address) == (self._ip == "ipv6")]
+        return sorted(found, key=lambda address: (":" in address) != (self._ip == "prefer_ipv6"))
 
     # one try
 
@@ -345,11 +343,3 @@ def _demanded(found: TlsRequirement, need: str) -> TlsRequirement:
 
 def _words(fault: OSError) -> str:
     return os.strerror(fault.errno) if fault.errno else str(fault)  # asyncio words it otherwise than uvloop
-
-
-def _is_address(host: str) -> bool:
-    try:
-        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-    except OSError:
-        return False
-    return True
