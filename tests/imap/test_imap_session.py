@@ -447,14 +447,6 @@ async def test_settled_when_everybody_is_gone(house: House) -> None:
     await play(house.connect(), "S: * BYE [UNAVAILABLE] The server is stopping; ...\nS: (closed)")
 
 
-async def test_who_does_not_read_the_goodbye_is_cut_off(house: House) -> None:
-    client = await house.login()
-    client.driver.bye("Enough")
-    assert client.link.seconds == 10.0
-    client.driver.expired()
-    assert not client.link.alive
-
-
 async def test_deadline_in_a_long_answer_sends_no_bye(house: House) -> None:
     client = await house.selected()
     await client.feed(b"a1 APPEND INBOX {5+}\r\nabcde\r\n")

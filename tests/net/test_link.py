@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import socket
 import ssl
 import weakref
 from contextlib import suppress
@@ -396,11 +397,53 @@ async def test_a_peer_that_never_reads_is_cut_off_in_the_end(site: Serve) -> Non
     await asyncio.sleep(0)
     assert driver.link.is_stuck()
     driver.link.close()
-    here.wheel.turn(29)
+    here.wheel.turn(31)
     assert driver.link.standing
-    here.wheel.turn(2)
+    here.wheel.turn(6)
     await driver.until("closed")
     writer.close()
+
+
+@pytest.mark.parametrize("tls", [TlsMode.NONE, TlsMode.IMPLICIT])
+async def test_a_slow_peer_gets_the_last_words(site: Serve, client_tls: ssl.SSLContext, tls: TlsMode) -> None:
+    """It takes far longer than a peer that takes nothing would be given."""
+    last = b"".join(b"%07d\n" % number for number in range(1_000_000))
+    here = await site(tls=tls)
+    secure = {"ssl": client_tls, "server_hostname": "mail.example"} if tls is TlsMode.IMPLICIT else {}
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    sock.connect(("127.0.0.1", here.port))
+    sock.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024, **secure)  # type: ignore[arg-type]
+    driver = await here.driver()
+    driver.link.send(last)
+    driver.link.close()
+    driver.link.deadline(1.0)  # means nothing any more
+    heard = b""
+    while driver.link.standing and len(heard) < len(last):
+        here.wheel.turn(5)
+        heard += await asyncio.wait_for(reader.readexactly(min(200_000, len(last) - len(heard))), 20)
+    heard += await reader.read()
+    assert heard == last
+    assert here.wheel.now > 80
+    writer.close()
+    await driver.until("closed")
+
+
+async def test_who_has_everything_need_not_say_goodbye(site: Serve, client_tls: ssl.SSLContext) -> None:
+    """A client whose TLS never ends: it is not waited for once all is sent."""
+    here = await site(tls=TlsMode.IMPLICIT)
+    _, writer = await connect(here.port, ssl=client_tls, server_hostname="mail.example")
+    driver = await here.driver()
+    writer.transport.pause_reading()
+    driver.link.send(b"bye")
+    driver.link.close()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert driver.link.standing
+    here.wheel.turn(4)
+    await driver.until("closed")
+    writer.transport.abort()
 
 
 class Forgetful(asyncio.Transport):
@@ -415,6 +458,9 @@ class Forgetful(asyncio.Transport):
     def abort(self) -> None: ...
     def is_closing(self) -> bool:
         return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
 
 async def test_a_connection_the_loop_forgot_is_over_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

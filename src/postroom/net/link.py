@@ -11,25 +11,27 @@ On failure: the driver hears `closed` exactly once, with the reason if there was
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from postroom.net.drive import drive
 from postroom.net.handshakes import Handshakes
+from postroom.net.sockets import NOWHERE, Endpoint, acknowledge, endpoint, in_kernel
 from postroom.net.wheel import Wheel
 
 Octets = bytes | bytearray | memoryview
-Endpoint = tuple[str, int]
 
 _JOIN_UP_TO = 65536  # more than this is handed to the transport at once instead of being collected
-_NOWHERE: Endpoint = ("", 0)
 _FORGOTTEN = 5.0  # seconds after a last abort() until a connection is taken for gone
-#: seconds a peer has to take the last words, before it is cut off
+#: a link that was closed is looked at so often: who has been sent everything need not say goodbye (TLS) any longer
+LOOK = 2.0
+#: seconds in which a peer must take LEAST_TAKEN octets more of the last words, or all, before it is cut off
 LINGER = 30.0
+LEAST_TAKEN = 16 * 1024
+#: the loop's own limit on the end of TLS drops what is unsent; the looks come first
+_NEVER = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Link(asyncio.Protocol):
         "_ended",
         "_flush_due",
         "_held",
+        "_left",
         "_local",
         "_loop",
         "_lost",
@@ -114,7 +117,9 @@ class Link(asyncio.Protocol):
         "_out",
         "_paused",
         "_queued",
+        "_raw",
         "_receiving",
+        "_taken",
         "_transport",
         "_upgrading",
         "_waiter",
@@ -139,10 +144,13 @@ class Link(asyncio.Protocol):
         self._make_driver = make_driver
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self.peer = peer or _NOWHERE
+        self.peer = peer or NOWHERE
         self._local = local
         self.tls: TlsInfo | None = None
         self.due = self.slot = 0
+        self._raw: asyncio.Transport | None = None  # what is below TLS
+        self._left = -1  # octets of the last words that were unsent when the peer was last seen to take some
+        self._taken = 0  # when that was, by the wheel
         self._out: list[Octets] = []
         self._queued = 0
         self._held: list[bytes] | None = None
@@ -168,7 +176,7 @@ class Link(asyncio.Protocol):
     def local(self) -> Endpoint:
         """Our end of the connection."""
         if self._local is None:
-            self._local = _NOWHERE if self._lost else _endpoint(self._transport.get_extra_info("sockname"))
+            self._local = NOWHERE if self._lost else endpoint(self._transport.get_extra_info("sockname"))
         return self._local
 
     @property
@@ -245,7 +253,7 @@ class Link(asyncio.Protocol):
 
     def deadline(self, seconds: float) -> None:
         """(Re)arm the deadline: `expired` in `seconds`, give or take the wheel's resolution. 0 disarms."""
-        if self._lost:
+        if self._lost or self._closing:
             return
         if seconds > 0:
             self._options.wheel.arm(self, seconds)
@@ -268,7 +276,10 @@ class Link(asyncio.Protocol):
                 self._read_or_wait()
 
     def close(self) -> None:
-        """Write out what was sent, then close; who does not read is cut off. Nothing is received any more."""
+        """Write out what was sent, then close; nothing is received any more, and no deadline can be set.
+
+        A slow peer may take its time as long as it takes something; who does not read is cut off.
+        """
         if self._closing or self._lost:
             return
         if not self._upgrading:
@@ -278,9 +289,7 @@ class Link(asyncio.Protocol):
         else:
             self._transport.abort()  # in a handshake there is nobody to say goodbye to
         self._closing = True
-        wheel = self._options.wheel
-        if not self.due or self.due > wheel.now + LINGER / wheel.resolution:
-            wheel.arm(self, LINGER)
+        self._options.wheel.arm(self, LOOK)
 
     def abort(self) -> None:
         """Close at once; what waits to be written is lost."""
@@ -295,8 +304,8 @@ class Link(asyncio.Protocol):
         """The loop: the connection stands."""
         self._lost = False
         self._adopt(cast(asyncio.Transport, transport))
-        if self.peer is _NOWHERE:
-            self.peer = _endpoint(transport.get_extra_info("peername"))
+        if self.peer is NOWHERE:
+            self.peer = endpoint(transport.get_extra_info("peername"))
         if not self._options.implicit or self.tls is not None:
             self._begin()
             return
@@ -372,11 +381,25 @@ class Link(asyncio.Protocol):
     def expire(self) -> None:
         """The wheel: the deadline has passed."""
         if self._closing:
-            self.abort()
-            # should the loop have forgotten to tell us that this connection is gone, it is over all the same
-            self._loop.call_later(_FORGOTTEN, self.connection_lost, None)
+            self._see_off()
         elif not self._lost:
             self._driver.expired()
+
+    def _see_off(self) -> None:
+        """A link that was closed: has the peer got everything, does it take more, or is it time to cut it off?"""
+        unsent = self._transport.get_write_buffer_size()
+        if self._raw is not None:
+            unsent += self._raw.get_write_buffer_size()
+        wheel = self._options.wheel
+        left = unsent + in_kernel(self._transport) if unsent else 0
+        if self._left < 0 or self._left - left >= LEAST_TAKEN:
+            self._left, self._taken = left, wheel.now
+        if unsent and (wheel.now - self._taken) * wheel.resolution < LINGER:
+            wheel.arm(self, LOOK)
+            return
+        self.abort()
+        # should the loop have forgotten to tell us that this connection is gone, it is over all the same
+        self._loop.call_later(_FORGOTTEN, self.connection_lost, None)
 
     # inside
 
@@ -429,6 +452,7 @@ class Link(asyncio.Protocol):
         assert source is not None
         name = source.server_name
         begin = not hasattr(self, "_driver")
+        self._raw = self._transport
         try:
             transport = await self._loop.start_tls(
                 self._transport,
@@ -437,7 +461,7 @@ class Link(asyncio.Protocol):
                 server_side=name is None,
                 server_hostname=name,
                 ssl_handshake_timeout=self._options.handshake,
-                ssl_shutdown_timeout=2.0,
+                ssl_shutdown_timeout=_NEVER,
             )
         except (Exception, asyncio.CancelledError) as fault:  # whatever it is, the driver must hear that it is over
             self._transport.abort()
@@ -456,7 +480,7 @@ class Link(asyncio.Protocol):
         if begin:
             self._begin()
         elif name is None:
-            _acknowledge(transport)
+            acknowledge(transport)
         self._catch_up()  # what came with the last octets of the handshake
         self._flush()
 
@@ -465,26 +489,6 @@ class Link(asyncio.Protocol):
         if reason is not None and not hasattr(self, "_driver") and self._options.failed is not None:
             self._options.failed(self.peer[0], reason)
         self.connection_lost(reason)
-
-
-def _endpoint(address: Any) -> Endpoint:
-    """(host, port) of a socket address; IPv4 behind a dual-stack socket is shown as IPv4, zones are dropped."""
-    if not isinstance(address, tuple):
-        return _NOWHERE  # Unix socket
-    host = str(address[0]).partition("%")[0]
-    return (host[7:] if host.startswith("::ffff:") and "." in host else host, int(address[1]))
-
-
-def _acknowledge(transport: asyncio.Transport) -> None:
-    """Acknowledge the client's last handshake octets now, on Linux.
-
-    Without session tickets we have nothing to say then, and the delayed ACK (40 ms) holds up the first command of
-    every client with Nagle's algorithm on. With implicit TLS the greeting carries it.
-    """
-    sock = transport.get_extra_info("socket")
-    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _tls_info(tls: Any, source: TlsSource | None) -> TlsInfo:

@@ -34,8 +34,6 @@ MAX_FAULTS_BEFORE_LOGIN: Final = 5
 MAX_FAULTS: Final = 50
 #: octets of answers after which the next command waits until the client reads
 SENT_AHEAD: Final = 128 * 1024
-#: seconds a peer has to read the last words
-GOODBYE_SECONDS: Final = 10.0
 
 
 class ImapConnection:
@@ -145,9 +143,8 @@ class ImapConnection:
         self.close()
 
     def close(self) -> None:
-        """Write out what was sent and close; a peer that does not take it is cut off after a while."""
+        """Write out what was sent and close."""
         self.session.wire.closing()
-        self._link.deadline(GOODBYE_SECONDS)
         self._link.close()
 
     def leave(self, text: str) -> None:
