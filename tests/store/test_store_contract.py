@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from postroom.testing.store_contract import (
     AccountContract,
+    AuditContract,
     DirectoryContract,
     EventContract,
     FlagContract,
@@ -15,6 +16,10 @@ from postroom.testing.store_contract import (
 
 
 class TestAccounts(AccountContract):
+    pass
+
+
+class TestAudit(AuditContract):
     pass
 
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from msgspec import structs
 
+from postroom.app.audit import audit_config
 from postroom.app.plan import Plan
 from postroom.app.privileges import become_user
 from postroom.app.runfolder import SUPERVISOR_LOCK, AlreadyRunning, RunFolder
@@ -46,7 +47,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
 
     load_http(config)
 
-    folder = RunFolder(config.server.data)
+    uid, folder = os.getuid(), RunFolder(config.server.data)
     folder.create()
     lock = folder.lock(SUPERVISOR_LOCK)
     if not lock.take():
@@ -56,6 +57,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
     try:
         become_user(config)
         events, started = Events(config.log.level, config.log.file, process="supervisor"), time.time()
+        audit_config(config, "serve", uid, events)
         roles = [Role("hashing", lambda said: hash_passwords(current.plan, said))] if plan.hashing else []
         roles += [
             Role(f"worker {slot}", lambda said, slot=slot: run_worker(current.plan, slot, said), plan.forget(slot))  # type: ignore[misc]
@@ -64,7 +66,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
         supervisor = Supervisor(
             roles,
             config.server.shutdown_seconds,
-            reload=lambda: current.reload(supervisor, events),
+            reload=lambda uid: current.reload(supervisor, events, uid),
             closing=current.close,
             report=events,
             changed=lambda roles: publish_roles(plan.meters, roles, events.counts, started),
@@ -95,8 +97,10 @@ class Current:
         """Listen no more."""
         self.plan.close_sockets()
 
-    def reload(self, supervisor: Supervisor, events: Events) -> None:
+    def reload(self, supervisor: Supervisor, events: Events, uid: int) -> None:
         """Read the configuration and tell every process, or say why it cannot be used and change nothing.
+
+        uid: who asked for it.
 
         Everything that could fail is done here and first: reading, certificates, passwords, the log, ports.
         """
@@ -114,6 +118,7 @@ class Current:
             events("config.refused", reason=f"log.file: {fault}")
             return
         self.plan = plan
+        audit_config(config, "config reload", uid, events)
         supervisor.shutdown_seconds = config.server.shutdown_seconds
         if unreached:
             events("config.needs_restart", keys=unreached)

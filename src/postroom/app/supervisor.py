@@ -47,13 +47,13 @@ class Role:
 class Supervisor:
     """Keeps `roles` running until a signal ends it.
 
-    reload: called at SIGHUP; closing: called once before everything is stopped, so that
+    reload: called at SIGHUP with the user id of who sent it; closing: called once before everything is stopped, so that
     the listening sockets go first; report: told of processes that died; changed: called when one started or ended.
     """
 
     roles: list[Role]
     shutdown_seconds: float
-    reload: Callable[[], None] = lambda: None
+    reload: Callable[[int], None] = lambda _uid: None
     closing: Callable[[], None] = lambda: None
     report: Callable[..., None] = lambda *_args, **_fields: None
     changed: Callable[[list[Role]], None] = lambda _roles: None
@@ -92,7 +92,7 @@ class Supervisor:
                 self._reap()
                 self._start_due()
             elif arrived.si_signo == signal.SIGHUP:
-                self.reload()
+                self.reload(arrived.si_uid)
             else:
                 return self.stop()
 

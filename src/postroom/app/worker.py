@@ -34,6 +34,7 @@ from postroom.net.link import Driver, Link
 from postroom.net.listen import ListenError
 from postroom.net.tls import CertificateError, trim_asyncio_tls
 from postroom.net.wheel import Wheel
+from postroom.observe.catalogue import CATALOGUE
 from postroom.observe.log import Events
 from postroom.policy.conduct import Offence
 
@@ -193,6 +194,10 @@ class Worker:
                 await self._services.recheck()
             case "reload":
                 os.kill(os.getppid(), signal.SIGHUP)
+            case "events":
+                for name, fields in request["events"]:
+                    if name in CATALOGUE:
+                        self._events(name, **fields)
             case "flush":
                 await self._core.store.events.flush()
             case other:

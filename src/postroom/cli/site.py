@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
 
 if TYPE_CHECKING:
+    from postroom.cli.auditing import Audited
     from postroom.config import Config
     from postroom.store.api import Store
 
@@ -29,6 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PLACES = ("postroom.toml", "/etc/postroom/postroom.toml")
 ANSWER_SECONDS = 5.0
+_EVENTS_AT_ONCE = 100  # a line to a worker has at most 64 KiB
 
 config_option: Callable[[F], F] = click.option(
     "--config",
@@ -74,6 +77,7 @@ def find_site(config_file: str | None) -> Site:
 async def open_store(site: Site) -> AsyncIterator[Store]:
     """The site's store, for commands: without a queue slot of its own."""
     from postroom.app.privileges import become_user
+    from postroom.cli.auditing import Audited
     from postroom.config import ConfigError
     from postroom.store.api import StoreError, StoreUnavailable
     from postroom.store.embedded.store import EmbeddedStore
@@ -91,13 +95,15 @@ async def open_store(site: Site) -> AsyncIterator[Store]:
         raise CommandFailed(
             Exit.NO_PERMISSION, f"{fault.filename}: permission denied", "Run this as the server's user or as root."
         ) from fault
+    audited = Audited(store)
     try:
-        yield store
+        yield cast("Store", audited)
     except StoreUnavailable as fault:
         raise CommandFailed(Exit.TRY_LATER, f"the store cannot do that now: {fault}") from fault
     except StoreError as fault:
         raise CommandFailed(Exit.FAILED, str(fault)) from fault
     finally:
+        announce(site, store, audited)
         await store.close()
 
 
@@ -106,13 +112,33 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def poke(site: Site, command: str, **fields: Any) -> list[dict[str, Any]]:
-    """Tell the running workers something; their answers, none when no server runs."""
+def announce(site: Site, store: Store, audited: Audited) -> None:
+    """Tell of what was recorded and of mail that was moved: in the log and the events of a worker, or without one."""
+    told: list[tuple[str, dict[str, Any]]] = [
+        (
+            "audit.recorded",
+            {"number": act.number, "hash": act.hash, "act": act.act, "on": act.on, "who": act.who.get("user", "")},
+        )
+        for act in audited.acts
+    ]
+    user = audited.acts[0].who.get("user", "") if audited.acts else ""
+    told += [("queue.changed", {"queue_id": entry, "state": word, "who": user}) for entry, word in audited.moved]
+    for start in range(0, len(told), _EVENTS_AT_ONCE):
+        part = told[start : start + _EVENTS_AT_ONCE]
+        if not any(answer.get("ok") for answer in poke(site, "events", first=True, events=part)):
+            for name, fields in part:
+                store.events.add(time.time(), name, fields)
+
+
+def poke(site: Site, command: str, *, first: bool = False, **fields: Any) -> list[dict[str, Any]]:
+    """Tell the running workers something, or only the first that answers; their answers, none when no server runs."""
     from postroom.app.runfolder import RunFolder
 
     folder = RunFolder(site.data)
-    answers = []
+    answers: list[dict[str, Any]] = []
     for slot in folder.sockets():
+        if first and answers:
+            break
         with suppress(OSError, ValueError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.settimeout(ANSWER_SECONDS)
             link.connect(folder.socket_path(slot))

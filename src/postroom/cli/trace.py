@@ -7,9 +7,7 @@ one is asked to write down the last second first.
 from __future__ import annotations
 
 import os
-import re
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,13 +15,12 @@ import click
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, moment, say
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
+from postroom.cli.when import parse_when
 
 if TYPE_CHECKING:
     from postroom.observe.story import Place, Story
     from postroom.store.api import Life, Store
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _COLOURS = {
     "delivered": "green",
     "relayed": "green",
@@ -51,7 +48,7 @@ def command(word: str, as_json: bool, config_file: str | None, **options: Any) -
     the IP address of a peer. Without one, the newest messages are listed.
     """
     now = time.time()
-    since, until = (_when(options[name], now, f"--{name}") for name in ("since", "until"))
+    since, until = (parse_when(options[name], now, f"--{name}") for name in ("since", "until"))
     site = find_site(config_file)
     poke(site, "flush")
     alone = options["everything"] or _is_ip(word)
@@ -71,18 +68,6 @@ def command(word: str, as_json: bool, config_file: str | None, **options: Any) -
         say(f"only the newest {len(found)}; more with --limit, older ones with --until")
     if not as_json and len(found) > 1 and not options["steps"]:
         say(f"every step of one: postroom trace {next((one.id for one in found if one.id), 'ID')}")
-
-
-def _when(text: str, now: float, option: str) -> float:
-    """Unix seconds of an age or a date; 0 when none is given. Raises click.BadParameter."""
-    if not text:
-        return 0.0
-    if age := _AGE.fullmatch(text):
-        return now - float(age[1]) * _UNITS[age[2]]
-    try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
-    except ValueError:
-        raise click.BadParameter("write 30m, 4h, 2d, or 2026-11-22 or 2026-11-22T14:30", param_hint=option) from None
 
 
 def _is_ip(word: str) -> bool:

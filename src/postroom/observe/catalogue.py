@@ -109,6 +109,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "info", "the sender is told, by mail of ours", ("queue_id", "recipient", "kind", "report")
     ),
     "report.dropped": Kind("warning", "a report to a sender could not be made or sent", ("queue_id", "reason")),
+    "audit.failed": Kind("error", "an audit record could not be written", ("reason",)),
+    "audit.recorded": Kind(
+        "info", "an administrator did something", ("number", "hash", "act", "on", "who"), kept=True
+    ),
     "events.omitted": Kind("info", "events of a flood that were counted but not kept", ("ip", "count"), True),
     "events.lost": Kind("error", "events could not be kept; no mail is lost for that", ("count", "reason")),
     "sweep.done": Kind("info", "what was expunged long ago is gone", ("messages",)),

@@ -136,7 +136,13 @@ def _report(fields: Fields, _: Callable[[float], str]) -> str:
 
 
 def _changed(fields: Fields, _: Callable[[float], str]) -> str:
-    what = {"held": "held it", "waiting": "let it be tried again", "dropped": "removed it, nobody is told"}
+    what = {
+        "held": "held it",
+        "waiting": "let it go on",
+        "dropped": "removed it, nobody is told",
+        "retried": "had it tried again",
+        "rerouted": "sent it another way",
+    }
     text = what.get(str(fields.get("state")), "changed it")
     who = f"an administrator ({fields['who']})" if fields.get("who") else "an administrator"
     return f"{who} {text}"

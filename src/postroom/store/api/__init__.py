@@ -17,6 +17,7 @@ from postroom.store.api.account import (
     StoreFlagsResult,
     Usage,
 )
+from postroom.store.api.audit import Act, AuditStore, NewAct, Verdict
 from postroom.store.api.directory import (
     AccountRow,
     AliasRow,
@@ -69,9 +70,11 @@ from postroom.store.api.store import Finding, Spool, Store
 __all__ = [
     "AccountRow",
     "AccountStore",
+    "Act",
     "AliasRow",
     "AppendResult",
     "Attempt",
+    "AuditStore",
     "Ban",
     "Charge",
     "CopyResult",
@@ -97,6 +100,7 @@ __all__ = [
     "MailboxExists",
     "MailboxHasChildren",
     "MailboxInfo",
+    "NewAct",
     "NewEntry",
     "NewMessage",
     "NewRecipient",
@@ -123,5 +127,6 @@ __all__ = [
     "TooManyKeywords",
     "Usage",
     "Used",
+    "Verdict",
     "new_entry",
 ]

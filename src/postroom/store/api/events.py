@@ -24,16 +24,19 @@ def key(text: str) -> str:
     return text.strip("<> \t\r\n").lower()
 
 
-def keys_of(fields: Mapping[str, Any]) -> set[str]:
-    """Everything an event is found by."""
+def keys_of(event: str, fields: Mapping[str, Any]) -> set[str]:
+    """Everything an event is found by: its name, and values of its fields."""
     found = {value.lower() for name, value in fields.items() if name in KEYS and isinstance(value, str)}
     found.update(value.lower() for value in fields.get(KEY_LIST, ()) if isinstance(value, str))
+    found.add(event)
     found.discard("")
     return found
 
 
 class EventQuery(Struct, frozen=True, kw_only=True):
-    """What to look for. word: an id, address, Message-ID or IP address, whole, in any case; "" is everything.
+    """What to look for.
+
+    word: an id, address, Message-ID, IP address or name of an event, whole, in any case; "" is everything.
 
     since, until: Unix seconds; a life counts when one of its events that has the word lies between them.
     limit: how many lives at most, the newest. alone: also events that belong to no transaction.

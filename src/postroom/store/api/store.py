@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from postroom.store.api.account import AccountStore
+from postroom.store.api.audit import AuditStore
 from postroom.store.api.directory import DirectoryStore
 from postroom.store.api.events import EventStore
 from postroom.store.api.feed import Feed
@@ -72,6 +73,9 @@ class Store(Protocol):
 
     @property
     def events(self) -> EventStore: ...
+
+    @property
+    def audit(self) -> AuditStore: ...
 
     async def account(self, account: str) -> AccountStore:
         """The mailboxes of an account, opened at first use and kept for the next. Raises NotFound, StoreUnavailable."""

@@ -64,7 +64,7 @@ def pack(waiting: Iterable[Waiting]) -> Block:
 
 def _keys(kept: Iterable[Waiting]) -> bytes:
     """What `store.api.events.keys_of` finds, as numbers. One value after the other would take twice as long."""
-    values: list[Any] = []
+    values: list[Any] = list({name for _, name, _ in kept})
     for _, _, fields in kept:
         values += [value for name, value in fields.items() if name in KEYS]
         if KEY_LIST in fields:

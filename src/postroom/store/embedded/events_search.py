@@ -25,6 +25,12 @@ _LATE = 60.0  # an event may be written a little after the day it belongs to
 _BLOCKS = 200  # opened blocks that are kept: 30 MB
 
 
+def _meant(told: Told, query: EventQuery, word: str) -> bool:
+    if not query.since <= told.time <= query.until or not (told.id or query.alone):
+        return False
+    return not word or word in keys_of(told.name, told.fields)
+
+
 class Search:
     """One search over files that belong to it until `close`. days: paths by day, the newest day first."""
 
@@ -61,11 +67,12 @@ class Search:
                 if hit.last < self._cut(times, alone, query.limit):
                     break
                 for told in self._events(hit, word):
-                    if query.since <= told.time <= query.until and (not word or word in keys_of(told.fields)):
-                        if told.id:
-                            times[told.id] = max(told.time, times.get(told.id, 0.0))
-                        elif query.alone:
-                            alone.append(told)
+                    if not _meant(told, query, word):
+                        continue
+                    if told.id:
+                        times[told.id] = max(told.time, times.get(told.id, 0.0))
+                    else:
+                        alone.append(told)
             if len(times) + len(alone) >= query.limit:
                 break
         cut = self._cut(times, alone, query.limit)

@@ -67,6 +67,19 @@ class Layout:
     def events(self) -> str:
         return f"{self.data}/events"
 
+    @property
+    def audit(self) -> str:
+        return f"{self.data}/audit"
+
+    @property
+    def audit_records(self) -> str:
+        return f"{self.data}/audit/records"
+
+    @property
+    def audit_head(self) -> str:
+        """The number and hash of the newest record, so that a chain that was cut off is seen."""
+        return f"{self.data}/audit/head"
+
     def events_file(self, day: str, writer: str) -> str:
         """The events that one writer (a slot, or "command") told on a day (UTC, YYYY-MM-DD)."""
         return f"{self.data}/events/{day}.{writer}.db"
@@ -122,7 +135,7 @@ class Layout:
     def make(self) -> None:
         """Make the folders that hold the rest; private to the user the server runs as."""
         os.makedirs(self.data, mode=0o700, exist_ok=True)
-        for folder in (self.queue, self.queue_bodies, self.queue_tmp, self.accounts, self.events, self.run):
+        for folder in (self.queue, self.queue_bodies, self.queue_tmp, self.accounts, self.events, self.audit, self.run):
             os.makedirs(folder, mode=0o700, exist_ok=True)
         # Password hashes: not for others, also when the data folder was made by somebody else with a wider mode.
         # O_EXCL, because closing a file that SQLite has open in this process would drop its locks (fcntl(2)).

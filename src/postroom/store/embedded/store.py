@@ -24,6 +24,7 @@ from postroom.store.embedded.account import EmbeddedAccount, Pool
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import make_account_folder, remove_account_folder
 from postroom.store.embedded.account_folders import Provision
+from postroom.store.embedded.audit import EmbeddedAudit
 from postroom.store.embedded.care import Caretaker
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, unavailable
@@ -86,6 +87,7 @@ class EmbeddedStore:
             self._directory = EmbeddedDirectory(self._layout, database, self._mail_committers[0], self._around.clock)
             self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
             self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
+            self._audit = EmbeddedAudit(self._layout)
             self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
@@ -119,6 +121,10 @@ class EmbeddedStore:
     @property
     def limits(self) -> EmbeddedLimits:
         return self._limits
+
+    @property
+    def audit(self) -> EmbeddedAudit:
+        return self._audit
 
     @property
     def events(self) -> EmbeddedEvents:

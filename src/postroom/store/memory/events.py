@@ -28,7 +28,7 @@ class MemoryEvents:
         word = key(query.word)
         newest: dict[object, float] = {}
         for place, told in enumerate(self._told):
-            if query.since <= told.time <= query.until and (not word or word in keys_of(told.fields)):
+            if query.since <= told.time <= query.until and (not word or word in keys_of(told.name, told.fields)):
                 name = told.id or place
                 if isinstance(name, int) and not query.alone:
                     continue

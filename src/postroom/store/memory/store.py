@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from postroom.store.api import Feed, Finding, NotFound
 from postroom.store.api.store import Progress, unheard
 from postroom.store.memory.account import MemoryAccount
+from postroom.store.memory.audit import MemoryAudit
 from postroom.store.memory.directory import MemoryDirectory
 from postroom.store.memory.events import MemoryEvents
 from postroom.store.memory.limits import MemoryLimits
@@ -45,6 +46,7 @@ class MemoryStore:
         self._queue = MemoryQueue(slot)
         self._limits = MemoryLimits()
         self._events = MemoryEvents()
+        self._audit = MemoryAudit()
         self._accounts: dict[str, MemoryAccount] = {}
 
     @property
@@ -58,6 +60,10 @@ class MemoryStore:
     @property
     def limits(self) -> MemoryLimits:
         return self._limits
+
+    @property
+    def audit(self) -> MemoryAudit:
+        return self._audit
 
     @property
     def events(self) -> MemoryEvents:

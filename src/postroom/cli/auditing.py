@@ -1,0 +1,287 @@
+"""Every change a command makes becomes an audit record, here and nowhere else.
+
+Commands get their store from cli.site.open_store, which wraps it in `Audited`: a method that changes something writes
+the record first and then does it, so nothing is done without a record; when it fails, a second record says so. Which
+methods change something is listed here, and a test compares the lists with the store's promises, so that a new method
+must be put in one of them.
+Secrets never get into a record: only that they were set or changed.
+On failure of the record: the change is not made.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from enum import Enum
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from postroom.store.api import Act, Store
+
+#: fields whose value is nobody's business
+SECRETS: Final = frozenset({"password", "scram", "private"})
+#: values of a list that a record holds
+_MOST: Final = 50
+_LONGEST_TEXT: Final = 2000
+
+#: what changes something, by part of the store; and everything else that can be called
+CHANGES: Final[dict[str, frozenset[str]]] = {
+    "directory": frozenset({
+        "put_domain", "remove_domain", "put_account", "remove_account", "put_alias", "remove_alias",
+        "put_signing_keys", "remove_signing_key",
+    }),
+    "queue": frozenset({"change"}),
+    "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget"}),
+}  # fmt: skip
+READS: Final[dict[str, frozenset[str]]] = {
+    # folders are made and removed beside the account's row, which is recorded
+    "store": frozenset({
+        "directory", "queue", "limits", "feed", "events", "audit", "account", "spool", "sweep", "check", "close",
+        "create_account", "remove_account",
+    }),
+    "directory": frozenset({
+        "domain", "domains", "account", "account_by_login", "accounts", "named", "alias", "aliases", "signing_keys",
+        "version", "generation",
+    }),
+    # what is accepted, finished and counted is mail, and has its events
+    "queue": frozenset({"accept", "finish", "update", "due", "next_due", "depth", "entries"}),
+    "limits": frozenset({
+        "take", "give_back", "used", "fresh", "written", "correspondents", "note", "tally", "sums", "place", "places",
+        "generation", "rules", "bans", "ban", "sweep",
+    }),
+}  # fmt: skip
+
+#: makes a look at what is about to change: its name, and its fields now (None when there is nothing)
+Look = Callable[["Store", tuple[Any, ...]], Awaitable[tuple[str, Any]]]
+
+
+async def _domain(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    name = given[0] if isinstance(given[0], str) else given[0].name
+    return name, await store.directory.domain(name)
+
+
+async def _account(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    name = given[0] if isinstance(given[0], str) else given[0].id
+    row = await store.directory.account(name)
+    return row.login if row else getattr(given[0], "login", name), row
+
+
+async def _alias(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    name = given[0] if isinstance(given[0], str) else given[0].address
+    return name, await store.directory.alias(name)
+
+
+async def _keys(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    rows = given[0]
+    name = rows if isinstance(rows, str) else rows[0].domain if rows else ""
+    selectors = {given[1]} if isinstance(rows, str) else {row.selector for row in rows}
+    return name, [row for row in await store.directory.signing_keys(name) if row.selector in selectors] or None
+
+
+async def _queue(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    from dataclasses import replace
+
+    found = await store.queue.entries(replace(given[0], limit=10_000))
+    names = [entry.id for entry in found]
+    return f"{len(names)} messages" if len(names) != 1 else names[0], {"ids": names} if names else None
+
+
+async def _ban(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    name = given[0].network
+    return name, next((ban for ban in store.limits.bans() if ban.network == name), None)
+
+
+async def _frozen(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    name = given[0] if isinstance(given[0], str) else given[0].account
+    return await _login(store, name), store.limits.rules().frozen.get(name)
+
+
+async def _lifted(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    return await _login(store, given[0].name), store.limits.rules().lifts.get(given[0].name)
+
+
+async def _name(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    return await _login(store, str(given[0])), None
+
+
+async def _login(store: Store, name: str) -> str:
+    row = await store.directory.account(name)
+    return row.login if row else name
+
+
+_LOOKS: Final[dict[str, Look]] = {
+    "put_domain": _domain,
+    "remove_domain": _domain,
+    "put_account": _account,
+    "remove_account": _account,
+    "put_alias": _alias,
+    "remove_alias": _alias,
+    "put_signing_keys": _keys,
+    "remove_signing_key": _keys,
+    "change": _queue,
+    "put_ban": _ban,
+    "freeze": _frozen,
+    "unfreeze": _frozen,
+    "lift": _lifted,
+}
+
+
+def who() -> dict[str, Any]:
+    """Who gives the command: the system user when the process started, and who that was before sudo or su."""
+    import pwd
+
+    told: dict[str, Any] = {"uid": _UID}
+    try:
+        told["user"] = pwd.getpwuid(_UID).pw_name
+    except KeyError:
+        told["user"] = str(_UID)
+    try:
+        with open("/proc/self/loginuid", "rb") as file:
+            login = int(file.read())
+        if login not in (_UID, 0xFFFFFFFF):
+            told["login"] = pwd.getpwuid(login).pw_name
+    except (OSError, ValueError, KeyError):
+        pass
+    if os.environ.get("SUDO_USER"):
+        told["sudo"] = os.environ["SUDO_USER"][:64]
+    return told
+
+
+_UID: Final = os.getuid()  # before the command becomes the server's user
+
+
+class Audited:
+    """A store whose changes are recorded. acts: what was recorded; moved: ids of mail and what became of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.acts: list[Act] = []
+        self.moved: list[tuple[str, str]] = []
+        self.directory = _Part(self, store.directory, "directory")
+        self.queue = _Part(self, store.queue, "queue")
+        self.limits = _Part(self, store.limits, "limits")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def recorded(self, name: str, change: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The change, with its record before it."""
+
+        async def run(*given: Any, **named: Any) -> Any:
+            about = await self._about(name, (*given, *named.values()))
+            if about is None:
+                return await change(*given, **named)
+            await self._append(*about)
+            try:
+                return await change(*given, **named)
+            except Exception as fault:
+                await self._append(about[0], None, None, f"it failed: {fault}"[:_LONGEST_TEXT])
+                raise
+
+        return run
+
+    async def _about(self, name: str, given: tuple[Any, ...]) -> tuple[str, Any, Any] | None:
+        """(on what, before, after); None when nothing will change."""
+        look = _LOOKS.get(name, _name)
+        on, old = await look(self._store, given)
+        before, after = plain(old), _after(name, given)
+        if before is None and name.startswith(("remove_", "unfreeze", "change")):
+            return None
+        if name == "change":
+            self.moved += [(entry, _became(after)) for entry in old["ids"]]
+            return on, before, after
+        if isinstance(before, dict) and isinstance(after, dict):
+            before, after = differences(before, after, old, given[0])
+            if not before and not after:
+                return None
+        return on, hidden(before), hidden(after)
+
+    async def _append(self, on: str, before: Any, after: Any, note: str = "") -> None:
+        from postroom.store.api import NewAct
+
+        context = click.get_current_context(silent=True)
+        act = context.command_path.partition(" ")[2] if context else "store"
+        new = NewAct(time=time.time(), who=who(), act=act, on=on, before=_map(before), after=_map(after), note=note)
+        self.acts.append(await self._store.audit.append(new))
+
+
+class _Part:
+    """A part of the store."""
+
+    def __init__(self, whole: Audited, part: Any, name: str) -> None:
+        self._whole = whole
+        self._part = part
+        self._changes = CHANGES[name]
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._part, name)
+        return self._whole.recorded(name, found) if name in self._changes else found
+
+
+def _after(name: str, given: tuple[Any, ...]) -> Any:
+    if name.startswith(("remove_", "unfreeze", "forget")):
+        return None
+    if name == "change":
+        names = ("state", "next_try", "nexthop")
+        return {key: plain(value) for key, value in zip(names, given[1:], strict=False) if value is not None}
+    return plain(given[0])
+
+
+def _became(change: dict[str, Any]) -> str:
+    """What was done to mail in the queue, in the word of the event queue.changed."""
+    if change.get("nexthop") is not None:
+        return "rerouted"
+    return str(change.get("state") or "retried")
+
+
+def plain(value: Any) -> Any:
+    """As JSON knows it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: plain(one) for key, one in asdict(value).items()}
+    if isinstance(value, msgspec.Struct):
+        return {key: plain(one) for key, one in msgspec.structs.asdict(value).items()}
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        listed = [plain(one) for one in list(value)[:_MOST]]
+        return [*listed, f"and {len(value) - _MOST} more"] if len(value) > _MOST else listed
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    return value if isinstance(value, int | None) else str(value)[:_LONGEST_TEXT]
+
+
+def differences(
+    before: dict[str, Any], after: dict[str, Any], old: Any, new: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Only the fields that change; of a secret only that it does. old, new: where the secrets still are."""
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    told = {name: before.get(name) for name in names}, {name: after.get(name) for name in names}
+    for name in names:
+        if name in SECRETS and getattr(old, name, None) and getattr(new, name, None):
+            told[1][name] = "changed"
+    return told
+
+
+def hidden(value: Any) -> Any:
+    """Without secrets."""
+    if isinstance(value, dict):
+        return {key: _secret(one) if key in SECRETS else hidden(one) for key, one in value.items()}
+    return [hidden(one) for one in value] if isinstance(value, list) else value
+
+
+def _secret(value: Any) -> str:
+    return "changed" if value == "changed" else "set" if value and value != "b''" else ""
+
+
+def _map(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) or value is None else {"rows": value}
