@@ -22,7 +22,21 @@ from pathlib import Path
 
 from postroom.app.samples import samples, stamped
 from postroom.app.serve import Served, serve
-from postroom.config import Authentication, Config, Limits, Listener, Log, Protocol, Relay, Server, Tls, TlsMode, sample
+from postroom.config import (
+    Authentication,
+    Check,
+    Config,
+    Limits,
+    Listener,
+    Log,
+    Peers,
+    Protocol,
+    Relay,
+    Server,
+    Tls,
+    TlsMode,
+    sample,
+)
 from postroom.identity.directory import Directory
 from postroom.identity.hashing import InlineHasher
 from postroom.identity.rotation import Rotation
@@ -106,6 +120,7 @@ def _config(folder: Path, wishes: Wishes) -> Config:
         limits=Limits(),
         relay=Relay(direct=False),  # a demo never touches the network: mail for other domains waits
         authentication=Authentication(verify=bool(wishes.dns)),  # it needs the DNS
+        peers=Peers(reverse_name=Check.MARK if wishes.dns else Check.OFF),
         log=Log(file=str(folder / "server.log")),
     )
 
