@@ -136,6 +136,7 @@ _PLAN: Final = (
     ("sasl", "Logging in", "The same mechanisms in SMTP submission, POP3 and IMAP.", None),
     ("tls", "TLS and connections", "", None),
     ("message", "Messages and MIME", "", None),
+    ("dns", "DNS", "", None),
     ("mailauth", "Who sent this: SPF, DKIM, ARC, DMARC", "", None),
     ("reports", "Reports to senders", "", None),
 )
