@@ -300,15 +300,50 @@ async def test_a_host_that_announces_its_limit(host: ScriptedPeer) -> None:
 # what the host cannot take
 
 
-async def test_eight_bit_text_needs_a_host_that_takes_it(host: ScriptedPeer) -> None:
+async def test_eight_bit_text_is_converted_for_a_host_that_takes_none(host: ScriptedPeer) -> None:
+    host.features = ("PIPELINING", "SIZE 100000")
+    house = House(host)
+    text = b"Received: x\r\nSubject: hi\r\n\r\nsome words in \xe4\r\n"
+    house.take(content=text, body="8BITMIME")
+    house.take(content=MAIL, body="8BITMIME")
+    house.take(content=text, account="us", smtputf8=True)
+    outcomes = await house.queue.until(3)
+    assert {each.kind for each in outcomes} == {Kind.RELAYED}
+    for taken in host.messages:
+        assert taken.data.isascii()
+        assert f"SIZE={len(taken.data)}" in taken.mail
+        assert "BODY" not in taken.mail
+    assert sum(taken.data == MAIL for taken in host.messages) == 1
+    assert sum(b"some words in =E4\r\n" in taken.data for taken in host.messages) == 2
+
+
+async def test_signed_eight_bit_text_is_not_converted(host: ScriptedPeer) -> None:
     host.features = ("PIPELINING",)
     house = House(host)
-    house.take(content=MAIL + b"\xe4", body="8BITMIME")
-    house.take(content=MAIL, body="8BITMIME")
-    refused, sent = await house.queue.until(2)
+    text = b"DKIM-Signature: v=1\r\nSubject: hi\r\n\r\nsome words in \xe4\r\n"
+    refused = await house.outcome(content=text, body="8BITMIME")
     assert (refused.kind, refused.status, refused.remote) == (Kind.FAILED, "5.6.3", "")
-    assert refused.reply == "The server does not take 8-bit text (8BITMIME)"
-    assert sent.kind is Kind.RELAYED
+    assert refused.reply == (
+        "The server does not take 8-bit text (8BITMIME), and the message cannot be converted: it is signed (DKIM)"
+    )
+    assert (await house.outcome(content=text, body="8BITMIME", account="us")).kind is Kind.RELAYED
+    host.features = ("8BITMIME",)
+    assert (await House(host).outcome(content=text, body="8BITMIME")).kind is Kind.RELAYED
+    assert host.messages[-1].data == text
+
+
+async def test_long_lines_of_mail_that_is_passed_on(host: ScriptedPeer, tmp_path: Path) -> None:
+    long = b"Subject: hi\r\n\r\n" + b"x" * 2000 + b"\xe4\r\n"
+    house = House(host)
+    await house.outcome(content=long)
+    assert all(len(line) <= 998 for line in host.messages[-1].data.split(b"\r\n"))
+    await house.outcome(content=b"DKIM-Signature: v=1\r\n" + long)
+    assert host.messages[-1].data == b"DKIM-Signature: v=1\r\n" + long
+    path = tmp_path / "large"
+    path.write_bytes(b"Subject: hi\r\n\r\n" + b"short\r\n" * 40_000 + b"y" * 1500 + b"\r\n")
+    await house.outcome(content=Content(size=path.stat().st_size, path=str(path)))
+    assert all(len(line) <= 998 for line in host.messages[-1].data.split(b"\r\n"))
+    await house.relay.stop()
 
 
 async def test_eight_bit_text_is_announced_though_the_client_did_not(host: ScriptedPeer) -> None:
@@ -329,6 +364,9 @@ async def test_international_mail_needs_a_host_that_takes_it(host: ScriptedPeer)
         (Kind.RELAYED, "2.0.0"),
     ]
     assert outcomes[0].reply == "The server does not take international addresses (SMTPUTF8)"
+    host.features = ()
+    both = await House(host).outcome(content="Subject: ä\r\n\r\nhi\r\n".encode(), body="8BITMIME", smtputf8=True)
+    assert both.status == "5.6.7"
 
 
 async def test_an_international_recipient_fails_alone(host: ScriptedPeer) -> None:

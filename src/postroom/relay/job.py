@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from postroom.queue.outcome import Kind, Outcome
 from postroom.relay.classify import WORDS, classify
+from postroom.relay.fitting import header_is_ascii
 from postroom.store.api import Entry, Recipient
 from postroom.values.content import Content
 from postroom.wire.smtp.client_types import Outgoing, OutgoingRecipient, Reply, Result
 
-_CHUNK = 256 * 1024
 _NO_UTF8 = Reply(553, "5.6.7", "The server does not take international addresses (SMTPUTF8)", local=True)
 
 
@@ -34,9 +34,12 @@ class Job:
         return self.entry.account or self.entry.sender
 
 
-def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recipient, ...]]:
+def outgoing(
+    job: Job, offers: Mapping[str, str], content: Content, body: str
+) -> tuple[Outgoing, tuple[Recipient, ...]]:
     """The message for a server with these capabilities, and the recipients it cannot take.
 
+    content, body: as `fitting.fit` gives them.
     Mail that was declared 8-bit or international but is plain ASCII goes to any server.
     """
     entry, recipients = job.entry, job.recipients
@@ -44,15 +47,15 @@ def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recip
     unfit: tuple[Recipient, ...] = ()
     if "SMTPUTF8" in offers:  # an alias may have brought in an address that the sender's client did not announce
         utf8 = utf8 or not all(each.address.isascii() for each in recipients)
-    elif job.sender.isascii() and (not utf8 or _header_is_ascii(entry.content)):
+    elif job.sender.isascii() and (not utf8 or header_is_ascii(entry.content)):
         utf8 = False
         unfit = tuple(each for each in recipients if not each.address.isascii())
     fit = tuple(each for each in recipients if each.address.isascii()) if unfit else recipients
     message = Outgoing(
         sender=job.sender,
         recipients=tuple(OutgoingRecipient(each.address, each.notify, each.orcpt) for each in fit),
-        size=entry.content.size,
-        body=_body(entry, "8BITMIME" in offers),
+        size=content.size,
+        body=body,
         smtputf8=utf8,
         ret=entry.ret,
         envid=entry.envid,
@@ -63,34 +66,12 @@ def outgoing(job: Job, offers: Mapping[str, str]) -> tuple[Outgoing, tuple[Recip
 
 def refused_for_utf8(recipients: Sequence[Recipient]) -> list[Outcome]:
     """Outcomes of the recipients that `outgoing` left out."""
-    return [
-        outcome(each, Result(OutgoingRecipient(each.address), _NO_UTF8, "RCPT"), "", reports=False)
-        for each in recipients
-    ]
+    return refused(recipients, _NO_UTF8)
 
 
-def _body(entry: Entry, offered: bool) -> str:
-    """7BIT or 8BITMIME: what the content is, looked at only where it matters."""
-    if offered and (entry.body != "7BIT" or entry.content.path):
-        return "8BITMIME"
-    return "7BIT" if _is_ascii(entry.content) else "8BITMIME"
-
-
-def _is_ascii(content: Content) -> bool:
-    if not content.path:
-        return content.data.isascii()
-    return all(content.read(start, start + _CHUNK).isascii() for start in range(0, content.size, _CHUNK))
-
-
-def _header_is_ascii(content: Content) -> bool:
-    for start in range(0, content.size, _CHUNK):
-        block = content.read(max(start - 3, 0), start + _CHUNK)
-        end = block.find(b"\r\n\r\n")
-        if not block[: end if end >= 0 else len(block)].isascii():
-            return False
-        if end >= 0:
-            return True
-    return True
+def refused(recipients: Sequence[Recipient], reply: Reply) -> list[Outcome]:
+    """Outcomes of recipients whose server was not asked, for this reason."""
+    return [outcome(each, Result(OutgoingRecipient(each.address), reply, ""), "", reports=False) for each in recipients]
 
 
 def outcome(recipient: Recipient, result: Result, server: str, *, reports: bool, via: str = "") -> Outcome:
@@ -102,12 +83,12 @@ def outcome(recipient: Recipient, result: Result, server: str, *, reports: bool,
         kind = Kind.DEFERRED
     else:
         kind = Kind.FAILED
-    cause = "" if reply.ok else classify(0 if reply.local else reply.code, reply.enhanced, reply.text, stage)
+    cause = None if reply.ok else classify(0 if reply.local else reply.code, reply.enhanced, reply.text, stage)
     return Outcome(
         recipient=recipient,
         kind=kind,
         status=_status(reply, kind),
-        cause=cause,
+        cause=cause or "",
         meaning=WORDS[cause] if cause else "",
         reply=reply.text if reply.local else str(reply),
         remote="" if reply.local else server,

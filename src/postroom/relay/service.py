@@ -22,6 +22,7 @@ from postroom.relay.classify import Cause, is_hard
 from postroom.relay.connection import Connection, unheard
 from postroom.relay.destination import Destination
 from postroom.relay.dial import Dialer, Means, Unopened
+from postroom.relay.fitting import Misfit, fit
 from postroom.relay.job import Job
 from postroom.relay.pool import Pool
 from postroom.relay.routes import Nexthop, Routes
@@ -279,13 +280,18 @@ class Relay:
     async def _send(self, destination: Destination, job: Job, connection: Connection) -> Finished | None:
         """Send and settle; None when the connection was gone before anything was said."""
         fresh = connection.messages == 0
-        message, unfit = jobs.outgoing(job, connection.capabilities)
+        try:
+            content, body = await fit(job.entry, connection.capabilities)
+        except Misfit as fault:
+            await self._queue.settle(job.entry, jobs.refused(job.recipients, fault.reply))
+            return Finished(())
+        message, unfit = jobs.outgoing(job, connection.capabilities, content, body)
         if unfit:
             await self._queue.settle(job.entry, jobs.refused_for_utf8(unfit))
             job = Job(job.entry, tuple(each for each in job.recipients if each.address.isascii()), job.sender)
             if not job.recipients:
                 return Finished(())
-        finished = await connection.send(message, job.entry.content)
+        finished = await connection.send(message, content)
         if not connection.usable:
             if not fresh and all(unheard(each.reply, each.stage) for each in finished.results):
                 return None
