@@ -175,7 +175,7 @@ async def test_no_points_no_bans() -> None:
         (Tally(wanted=True, welcome=9, kept=3, refused=2), 0),  # somebody's forwarding, spam and all
         (Tally(wanted=True, welcome=3, refused=3), 30),
         (Tally(nonsense=True), 20),
-        (Tally(), 2),
+        (Tally(), 1),
         (Tally(wanted=True), 0),
     ],
 )
@@ -188,6 +188,48 @@ async def test_what_a_session_costs(tally: Tally, points: int) -> None:
     house.one.conduct.session(IP, tally)
     await house.one.bans.settled()
     assert not house.events
+
+
+async def test_welcome_mail_makes_up_for_mail_that_is_not() -> None:
+    house = House()
+    spam, good = Tally(wanted=True, refused=1), Tally(wanted=True, welcome=1, kept=1)
+    for _ in range(40):  # a large provider: more good than bad
+        for tally in (spam, good, good):
+            house.one.conduct.session(IP, tally)
+    await house.one.bans.settled()
+    assert not house.events
+    for _ in range(50):
+        house.one.conduct.session(IP, good)
+    for _ in range(10):  # nothing is saved up
+        house.two.conduct.session(IP, spam)
+    await house.two.bans.settled()
+    assert house.one.bans.barred(IP)
+
+
+async def test_mail_makes_up_for_no_guesses() -> None:
+    house = House()
+    for _ in range(10):
+        house.one.conduct.session(IP, Tally(wanted=True, welcome=1, kept=1))
+        house.one.conduct.note(Offence.WRONG_PASSWORD, IP)
+    await house.one.bans.settled()
+    assert house.one.bans.barred(IP)
+
+
+async def test_a_botnet_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postroom.policy.bans.MOST", 500)
+    monkeypatch.setattr("postroom.policy.bans._MANY", 100)
+    house = House()
+    for number in range(2000):
+        network = f"10.{number >> 8}.{number & 255}.1"
+        until = house.clock.time + (600 if number < 900 else 6000)
+        await house.store.limits.put_ban(Ban(network=network, since=0.0, until=until, reason="x"))
+        house.one.bans.find(IP)
+        if number == 899:
+            assert house.one.bans.count == 500
+            house.clock.time += 601
+    assert house.one.bans.count == 500
+    assert house.one.bans.barred("10.3.200.1")
+    assert not house.one.bans.barred("10.0.7.1")
 
 
 async def test_the_administrator_bans_any_network_for_good() -> None:

@@ -6,8 +6,6 @@ can be cut and sorted. Times are local and to the second for people, Unix second
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -108,11 +106,11 @@ def limit(value: int) -> str:
 
 
 def operator() -> str:
-    """Who gives the command, for the record: behind sudo the person who called it."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # no name for this user id
-        return str(os.getuid())
+    """Who gives the command, as the audit record has it: behind sudo the person who called it."""
+    from postroom.cli.auditing import who
+
+    told = who()
+    return str(told.get("sudo") or told.get("login") or told["user"])
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -20,6 +20,9 @@ from postroom.values.clock import Clock
 
 #: seconds without a ban after which the next one is short again
 FORGIVEN: Final = 86400.0
+#: bans a worker knows at once at the most, and the number from which those that are over are looked for
+MOST: Final = 100_000
+_MANY: Final = 10_000
 
 
 class Bans:
@@ -110,17 +113,31 @@ class Bans:
     def _learn(self, generation: int) -> None:
         """Read what changed since the last look."""
         now = self._clock.now()
+        if self._size() > _MANY:
+            self._prune(now)
+        room = MOST - self._size()
         for ban in self._store.bans(self._serial):
             self._serial = ban.serial
             try:
                 prefix, _ = prefix_of(ban.network)
             except ValueError:
                 continue
-            if ban.until > now:
+            if ban.until > now and room > 0:
+                room -= 1
                 self._by_length.setdefault(prefix[:2], {})[prefix[2]] = ban
             else:
                 self._drop(prefix)
         self._generation = generation
+
+    def _size(self) -> int:
+        return sum(len(bans) for bans in self._by_length.values())
+
+    def _prune(self, now: float) -> None:
+        """Forget bans that are over."""
+        kept = {
+            key: {start: ban for start, ban in bans.items() if ban.until > now} for key, bans in self._by_length.items()
+        }
+        self._by_length = {key: bans for key, bans in kept.items() if bans}
 
     def _drop(self, prefix: Prefix) -> None:
         bans = self._by_length.get(prefix[:2], {})

@@ -1,19 +1,23 @@
 """Bad conduct adds up to a ban: points for each offence, by address and by network, within ten minutes.
 
-What every offence costs stands in `Offence`. An address somebody has logged in from lately is let off ten times as
-much: behind it are our own people. Nobody pays for single mistakes.
+What every offence costs stands in `PRICES`. An address somebody has logged in from lately is let off ten times as
+much: behind it are our own people. Nobody pays for single mistakes. Unwelcome mail is made up for by mail that
+is: a large provider's server brings both. Guessing passwords is made up for by nothing.
 Owns: nothing; points lie in the shared tables. Trusts: the servers, who saw it happen.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 from postroom.config import Config
 from postroom.policy.bans import Bans
 from postroom.policy.networks import Networks, unit, wider
+from postroom.policy.sketch import Spot
 from postroom.policy.tables import Tables
 from postroom.values.clock import Clock
 
@@ -46,9 +50,12 @@ PRICES: Final = {
     Offence.REFUSED_MESSAGE: (10, "too many messages that had to be refused"),
     Offence.NONSENSE: (20, "commands that make no sense"),
     Offence.EARLY: (10, "speaking before the greeting"),
-    Offence.NO_TLS: (2, "failed TLS handshakes"),
-    Offence.NOTHING: (2, "connections that want nothing"),
+    Offence.NO_TLS: (1, "failed TLS handshakes"),
+    Offence.NOTHING: (1, "connections that want nothing"),
 }
+#: what welcome mail makes up for, and the points it makes up for each message
+_MAIL: Final = frozenset((Offence.UNKNOWN_RECIPIENT, Offence.REFUSED_MESSAGE))
+_CREDIT: Final = 10
 
 
 @dataclass(slots=True)
@@ -67,7 +74,7 @@ class Tally:
 class Conduct:
     """Add up offences of one worker's peers; the points are everybody's. 0 points ban nobody and cost nothing."""
 
-    __slots__ = ("_bans", "_clock", "_exempt", "_limit", "_multiple", "_slot", "_tables")
+    __slots__ = ("_bans", "_clock", "_exempt", "_limit", "_mail_cells", "_multiple", "_slot", "_tables")
 
     def __init__(self, config: Config, tables: Tables, slot: int, clock: Clock, bans: Bans) -> None:
         limits = config.limits
@@ -78,6 +85,11 @@ class Conduct:
         self._slot = slot
         self._clock = clock
         self._bans = bans
+
+        def mail_cells(ip: str) -> tuple[Spot, Spot]:
+            return tables.cells.of(f"mail {unit(ip)}"), tables.cells.of(f"mail {wider(ip)}")
+
+        self._mail_cells = lru_cache(maxsize=1024)(mail_cells)
 
     def note(self, offence: Offence, ip: str, times: int = 1) -> None:
         """The address did that."""
@@ -90,15 +102,27 @@ class Conduct:
         if self._multiple and many != one:
             self._count(many, offence, times, self._limit * self._multiple * factor, now)
 
+    def _welcome(self, ip: str, messages: int) -> None:
+        """Mail that was accepted: takes back points for mail that was not, never more than there are."""
+        table, now = self._tables.abuse, self._clock.monotonic()
+        one, many = self._mail_cells(ip)
+        for cells in (one, many):
+            if not table.below(cells, 1, now):
+                table.add(cells, self._slot, -min(_CREDIT * messages, math.floor(table.estimate(cells, now))), now)
+
     def _count(self, network: str, offence: Offence, times: int, limit: int, now: float) -> None:
         table, (points, reason) = self._tables.abuse, PRICES[offence]
-        cells = self._tables.cells.of(network)
+        cells = self._tables.cells.of(f"mail {network}" if offence in _MAIL else network)
         table.add(cells, self._slot, points * times, now)
         if not table.below(cells, limit, now):
             self._bans.impose(network, reason)
 
     def session(self, ip: str, tally: Tally) -> None:
         """A connection has ended."""
+        if not self._limit:
+            return
+        if tally.kept:
+            self._welcome(ip, tally.kept)
         if tally.nonsense:
             self.note(Offence.NONSENSE, ip)
         if tally.unknown > tally.welcome:
