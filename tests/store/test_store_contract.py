@@ -11,6 +11,7 @@ from postroom.testing.store_contract import (
     FolderContract,
     LimitsContract,
     QueueContract,
+    ReportContract,
     SpoolContract,
 )
 
@@ -44,6 +45,10 @@ class TestLimits(LimitsContract):
 
 
 class TestQueue(QueueContract):
+    pass
+
+
+class TestReports(ReportContract):
     pass
 
 

@@ -66,6 +66,7 @@ class Housekeeping:
             now, retention = self._clock.now(), self._config().retention
             gone = await self._store.sweep(now, retention.expunged_days * DAY)
             await self._store.events.sweep(now - retention.events_days * DAY)
+            await self._store.reports.sweep(now - retention.reports_days * DAY)
         except StoreError as fault:
             self._events("sweep.failed", reason=str(fault))
         else:

@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from postroom.app.daily import DailyReports
 from postroom.app.housekeeping import Housekeeping
 from postroom.app.listening import Listening
 from postroom.app.mesh import Mesh
 from postroom.app.plan import Order, Plan, receive
 from postroom.app.publish import Publisher
+from postroom.app.reporters import daily_reports
 from postroom.app.rooms import Core, Services, build_core, build_services
 from postroom.app.runfolder import RunFolder
 from postroom.app.web import kinds
@@ -37,6 +39,7 @@ from postroom.net.wheel import Wheel
 from postroom.observe.catalogue import CATALOGUE
 from postroom.observe.log import Events
 from postroom.policy.conduct import Offence
+from postroom.queue.daily import ReportDay
 
 
 def run_worker(plan: Plan, slot: int, ready: Callable[[], None]) -> int:
@@ -85,6 +88,7 @@ class Worker:
         self._core: Core
         self._services: Services
         self._mesh: Mesh
+        self._daily: DailyReports
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM; gives the exit status."""
@@ -103,7 +107,9 @@ class Worker:
         await self._mesh.start()
         housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._services.resolver)
         queue = loop.create_task(self._core.queue.run())
-        keepers = [loop.create_task(housekeeping.run()), loop.create_task(self._follow())]
+        self._daily = daily_reports(self._core, lambda: self._config, folder, lambda: self._services)
+        chores = (housekeeping.run(), self._daily.run(), self._follow())
+        keepers = [loop.create_task(chore) for chore in chores]
         self._watch(self._config)
         self._listening.adopt({row.id: row.sockets[self._slot] for row in self._plan.rows})
         await self._listening.follow(self._config, [row.id for row in self._plan.rows])
@@ -198,6 +204,8 @@ class Worker:
                 for name, fields in request["events"]:
                     if name in CATALOGUE:
                         self._events(name, **fields)
+            case "reports":
+                return {"ok": True, "done": await self._daily.send_now(ReportDay.named(request["day"]))}
             case "flush":
                 await self._core.store.events.flush()
             case other:

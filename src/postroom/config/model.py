@@ -350,6 +350,9 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     events_days: Annotated[
         float, Meta(ge=1, description="Days that the events of messages are kept for `postroom trace`.")
     ] = 30
+    reports_days: Annotated[
+        float, Meta(ge=31, description="Days that reports of others about our domains are kept: 13 months.")
+    ] = 396
 
 
 class Authentication(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -373,6 +376,16 @@ class Signing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retire_days: Annotated[
         float, Meta(ge=1, description="Days a retired key stays published for mail that is still on its way.")
     ] = 8
+
+
+class Reports(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Daily reports to the owners of other domains who ask for them, about mail that came in their name (DMARC) and
+    about connections to their servers (TLS). Needs DNS, and a hosted domain with DKIM keys, in whose name they leave.
+    """
+
+    send: Annotated[bool, Meta(description="Send them, some hours after midnight UTC.")] = True
+    org_name: Annotated[str, Meta(description="Who reports, for people; empty is the hosted domain's name.")] = ""
+    contact: Annotated[str, Meta(description="Address for questions; empty is postmaster of the hosted domain.")] = ""
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -404,4 +417,5 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retention: Retention = field(default_factory=Retention)
     authentication: Authentication = field(default_factory=Authentication)
     signing: Signing = field(default_factory=Signing)
+    reports: Reports = field(default_factory=Reports)
     log: Log = field(default_factory=Log)

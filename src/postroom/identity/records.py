@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+#: local parts that every hosted domain has for programs, unless an account or alias has the address
+REPORT_LOCALS: Final = frozenset({"dmarc-reports", "tls-reports", "feedback-reports", "noreply-dmarc", "noreply-tls"})
 #: octets of one character-string (RFC 1035 3.3)
 _STRING: Final = 255
 TTL: Final = 3600
@@ -198,8 +200,13 @@ def _transport(domain: str, site: Site) -> Iterator[Record]:
 
 
 def reports_address(kind: str, domain: str) -> str:
-    """Where reports about the domain are sent: "dmarc" or "tls"."""
+    """Where reports about the domain are sent: "dmarc", "tls" or "feedback" (see REPORT_LOCALS)."""
     return f"{kind}-reports@{domain}"
+
+
+def reports_sender(kind: str, domain: str) -> str:
+    """Whom reports of ours are from; what comes back to it is dropped."""
+    return f"noreply-{kind}@{domain}"
 
 
 def sts_policy(site: Site) -> str:

@@ -113,6 +113,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "audit.recorded": Kind(
         "info", "an administrator did something", ("number", "hash", "act", "on", "who"), kept=True
     ),
+    "reports.sent": Kind("info", "a daily report of ours leaves", ("kind", "day", "domain", "to", "entry")),
+    "reports.unsent": Kind("warning", "a daily report of ours cannot be sent", ("kind", "day", "domain", "reason")),
+    "reports.finished": Kind("info", "a day's reports of ours were made", ("kind", "day", "reports")),
+    "reports.failed": Kind(
+        "error", "a day's reports of ours could not be made, it is tried again", ("kind", "day", "reason")
+    ),
     "events.omitted": Kind("info", "events of a flood that were counted but not kept", ("ip", "count"), True),
     "events.lost": Kind("error", "events could not be kept; no mail is lost for that", ("count", "reason")),
     "sweep.done": Kind("info", "what was expunged long ago is gone", ("messages",)),

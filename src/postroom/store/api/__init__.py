@@ -65,6 +65,13 @@ from postroom.store.api.queue import (
     RecipientState,
     new_entry,
 )
+from postroom.store.api.reports import (
+    KeptReport,
+    ReportQuery,
+    ReportStore,
+    SentReport,
+    TooMany,
+)
 from postroom.store.api.store import Finding, Spool, Store
 
 __all__ = [
@@ -93,6 +100,7 @@ __all__ = [
     "FlagOp",
     "Freeze",
     "Hint",
+    "KeptReport",
     "KeyState",
     "Life",
     "Lift",
@@ -113,7 +121,10 @@ __all__ = [
     "Recipient",
     "RecipientState",
     "Rendered",
+    "ReportQuery",
+    "ReportStore",
     "Rules",
+    "SentReport",
     "SigningKeyRow",
     "Snapshot",
     "Spool",
@@ -124,6 +135,7 @@ __all__ = [
     "Suppression",
     "Taken",
     "Tally",
+    "TooMany",
     "TooManyKeywords",
     "Usage",
     "Used",

@@ -6,7 +6,7 @@ second is lost when the process dies. No mail depends on them. `flush` makes wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -75,6 +75,14 @@ class EventStore(Protocol):
 
     async def find(self, query: EventQuery) -> list[Life]:
         """Lives with an event that has the word, newest first. Raises StoreUnavailable."""
+        ...
+
+    def told(self, name: str, since: float, until: float) -> AsyncIterator[list[Told]]:
+        """Every event of this name of all processes, since <= time < until, some at a time and in no order.
+
+        For a whole day: what is in memory at once is bounded, and nothing waits for it. What cannot be read is left
+        out.
+        """
         ...
 
     async def sweep(self, before: float) -> int:

@@ -69,6 +69,7 @@ class NewEntry(Struct, frozen=True, kw_only=True):
     peer: str = ""  # address of the peer, for the trace
     junk: bool = False  # local recipients get it in their Junk mailbox
     keywords: tuple[str, ...] = ()  # IMAP keywords it gets where it is filed
+    proven: str = ""  # the domain in From, when DMARC proved it
     told: Mapping[str, Any] | None = None  # more fields for the event message.accepted; not kept with the entry
     release: float = 0.0
     tls: str = ""
@@ -113,6 +114,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     peer: str = ""
     junk: bool = False
     keywords: tuple[str, ...] = ()
+    proven: str = ""
     release: float = 0.0
     tls: str = ""
 
@@ -153,6 +155,7 @@ def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
         peer=new.peer,
         junk=new.junk,
         keywords=new.keywords,
+        proven=new.proven,
         release=new.release,
         tls=new.tls,
     )

@@ -13,6 +13,7 @@ from postroom.store.api.events import EventStore
 from postroom.store.api.feed import Feed
 from postroom.store.api.limits import LimitsStore
 from postroom.store.api.queue import QueueStore
+from postroom.store.api.reports import ReportStore
 from postroom.values.content import Content
 
 Progress = Callable[[int, int], None]
@@ -76,6 +77,9 @@ class Store(Protocol):
 
     @property
     def audit(self) -> AuditStore: ...
+
+    @property
+    def reports(self) -> ReportStore: ...
 
     async def account(self, account: str) -> AccountStore:
         """The mailboxes of an account, opened at first use and kept for the next. Raises NotFound, StoreUnavailable."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,9 +21,10 @@ from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions
 from postroom.store.embedded.events_block import Waiting
 from postroom.store.embedded.events_file import EventsFile, EventsUnit
-from postroom.store.embedded.events_search import Search
+from postroom.store.embedded.events_search import Search, Stream
 from postroom.store.embedded.layout import Layout
 from postroom.values.clock import Clock
+from postroom.values.told import Told
 
 FLUSH_SECONDS: Final = 1.0
 MOST_WAITING: Final = 500
@@ -124,6 +125,15 @@ class EmbeddedEvents:
             return search.lives(query)
         finally:
             search.close()
+
+    async def told(self, name: str, since: float, until: float) -> AsyncIterator[list[Told]]:
+        stream = await asyncio.to_thread(Stream, self._layout.events_days(), self._options, (since, until))
+        try:
+            while (found := await asyncio.to_thread(stream.next, name)) is not None:
+                if found:
+                    yield found
+        finally:
+            await asyncio.to_thread(stream.close)
 
     async def sweep(self, before: float) -> int:
         last = datetime.fromtimestamp(max(before, 0.0), UTC).strftime("%Y-%m-%d")

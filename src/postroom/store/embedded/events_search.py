@@ -98,6 +98,18 @@ class Search:
             events.sort(key=lambda told: told.time)
         return {name: events for name, events in found.items() if events}
 
+    def blocks(self, since: float, until: float) -> Iterator[Hit]:
+        """Every block with events between the times."""
+        for hits in self._by_day(frozenset(), since, until):
+            yield from hits
+
+    def containing(self, hit: Hit, word: str) -> list[Told]:
+        """The block's events in which the word stands, and perhaps others; not remembered."""
+        try:
+            return list(self._reader(hit.path).events(hit).containing(word))
+        except (apsw.Error, ValueError):
+            return []
+
     def _by_day(self, numbers: frozenset[int], since: float, until: float) -> Iterator[list[Hit]]:
         """The blocks that may have one of the numbers, by day, the newest first."""
         for day, paths in self._days.items():
@@ -129,3 +141,26 @@ class Search:
             return list(events.containing(word))
         except (apsw.Error, ValueError):
             return []
+
+
+class Stream:
+    """All events between two times, block by block, for whoever wants everything. May move between threads."""
+
+    def __init__(self, days: Mapping[str, list[str]], options: OpenOptions, times: tuple[float, float]) -> None:
+        """times: since, and until, which does not belong to it."""
+        self._search = Search(days, options)
+        self._times = times
+        self._hits = self._search.blocks(*times)
+
+    def next(self, name: str) -> list[Told] | None:
+        """The events of this name in the next block; None after the last block."""
+        hit = next(self._hits, None)
+        if hit is None:
+            return None
+        since, until = self._times
+        events = self._search.containing(hit, name)
+        return [told for told in events if told.name == name and since <= told.time < until]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._search.close()

@@ -60,6 +60,11 @@ class Layout:
         return f"{self.data}/run/policy.stamp"
 
     @property
+    def reports(self) -> str:
+        """Reports received, and which were sent."""
+        return f"{self.data}/reports.db"
+
+    @property
     def run(self) -> str:
         return f"{self.data}/run"
 

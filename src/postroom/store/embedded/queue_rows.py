@@ -52,6 +52,7 @@ class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
     keywords: tuple[str, ...] = ()
     release: float = 0.0
     tls: str = ""
+    proven: str = ""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -93,6 +94,7 @@ def pack(entry: Entry) -> bytes:
         keywords=entry.keywords,
         release=entry.release,
         tls=entry.tls,
+        proven=entry.proven,
     )
     return _encode(packed)
 
@@ -141,6 +143,7 @@ def unpack(row: tuple[str, float, int, bytes], slot: int, path: str, data: bytes
         keywords=packed.keywords,
         release=packed.release,
         tls=packed.tls,
+        proven=packed.proven,
     )
 
 

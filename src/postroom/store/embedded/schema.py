@@ -137,3 +137,20 @@ CREATE TABLE suppression(
 ) WITHOUT ROWID;
 CREATE TABLE lift(name TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, author TEXT NOT NULL) WITHOUT ROWID;
 """
+
+#: received: reports of others (store.api.reports), data as their kind has it; sent: ours, written down before they are
+#: queued; finished: days whose reports have all been made
+REPORTS_VERSION: Final = 1
+REPORTS: Final = """
+CREATE TABLE received(
+    kind TEXT NOT NULL, domain TEXT NOT NULL, proven TEXT NOT NULL, org TEXT NOT NULL, id TEXT NOT NULL,
+    begin REAL NOT NULL, until REAL NOT NULL, received REAL NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (kind, domain, proven, org, id)
+);
+CREATE INDEX received_of ON received(domain, proven, received);
+CREATE TABLE sent(
+    kind TEXT NOT NULL, day TEXT NOT NULL, name TEXT NOT NULL, entry TEXT NOT NULL, at REAL NOT NULL,
+    queued INTEGER NOT NULL, PRIMARY KEY (kind, day, name)
+) WITHOUT ROWID;
+CREATE TABLE finished(kind TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (kind, day)) WITHOUT ROWID;
+"""

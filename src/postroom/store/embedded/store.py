@@ -35,6 +35,7 @@ from postroom.store.embedded.layout import AccountLayout, Layout
 from postroom.store.embedded.limits import EmbeddedLimits
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.queue import EmbeddedQueue
+from postroom.store.embedded.reports import EmbeddedReports
 from postroom.store.embedded.spool import FileSpool, sweep_spools
 from postroom.values.clock import Clock, SystemClock
 
@@ -89,6 +90,7 @@ class EmbeddedStore:
             self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
             self._audit = EmbeddedAudit(self._layout)
             self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
+            self._reports = EmbeddedReports(self._layout, database)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
             raise unavailable(fault) from fault
@@ -129,6 +131,10 @@ class EmbeddedStore:
     @property
     def events(self) -> EmbeddedEvents:
         return self._events
+
+    @property
+    def reports(self) -> EmbeddedReports:
+        return self._reports
 
     def commit_times(self) -> dict[str, Histogram]:
         """How long the commits of this process took, by what they wrote."""

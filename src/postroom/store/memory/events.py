@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from postroom.store.api import EventQuery, Life
@@ -42,6 +42,9 @@ class MemoryEvents:
             return Life("", (self._told[name],))
         events = sorted((told for told in self._told if told.id == name), key=lambda told: told.time)
         return Life(str(name), tuple(events))
+
+    async def told(self, name: str, since: float, until: float) -> AsyncIterator[list[Told]]:
+        yield [one for one in self._told if one.name == name and since <= one.time < until]
 
     async def sweep(self, before: float) -> int:
         first = before // _DAY * _DAY

@@ -12,6 +12,7 @@ from postroom.store.memory.directory import MemoryDirectory
 from postroom.store.memory.events import MemoryEvents
 from postroom.store.memory.limits import MemoryLimits
 from postroom.store.memory.queue import MemoryQueue
+from postroom.store.memory.reports import MemoryReports
 from postroom.values.clock import Clock, SystemClock
 from postroom.values.content import Content
 
@@ -47,6 +48,7 @@ class MemoryStore:
         self._limits = MemoryLimits()
         self._events = MemoryEvents()
         self._audit = MemoryAudit()
+        self._reports = MemoryReports()
         self._accounts: dict[str, MemoryAccount] = {}
 
     @property
@@ -68,6 +70,10 @@ class MemoryStore:
     @property
     def events(self) -> MemoryEvents:
         return self._events
+
+    @property
+    def reports(self) -> MemoryReports:
+        return self._reports
 
     @property
     def feed(self) -> Feed:

@@ -13,6 +13,7 @@ from postroom.testing.store_contract.flags import FlagContract
 from postroom.testing.store_contract.folders import FolderContract
 from postroom.testing.store_contract.limits import LimitsContract
 from postroom.testing.store_contract.queue import QueueContract
+from postroom.testing.store_contract.reports import ReportContract
 from postroom.testing.store_contract.spool import SpoolContract
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "FolderContract",
     "LimitsContract",
     "QueueContract",
+    "ReportContract",
     "SettableClock",
     "SpoolContract",
     "message",

@@ -102,6 +102,21 @@ class EventContract:
         assert {life.id for life in await store.events.find(EventQuery())} == {"q2", "q3"}
         assert await store.events.sweep(start + 2 * _DAY) == 0
 
+    async def test_a_day_is_read_as_a_whole(self, store: Store, clock: SettableClock) -> None:
+        start = clock.time // _DAY * _DAY
+        for number in range(700):
+            clock.time = start - 3 + number * 200
+            store.events.add(clock.time, "mail.checked", {"queue_id": f"q{number}", "n": number})
+            store.events.add(clock.time, "mail.refused", {"queue_id": f"q{number}", "reason": "mail.checked"})
+            if not number % 50:
+                await store.events.flush()
+        await store.events.flush()
+        found = [told async for some in store.events.told("mail.checked", start, start + _DAY) for told in some]
+        times = [start - 3 + number * 200 for number in range(700)]
+        wanted = [number for number, at in enumerate(times) if start <= at < start + _DAY]
+        assert sorted(told.fields["n"] for told in found) == wanted
+        assert {told.name for told in found} == {"mail.checked"}
+
     async def test_it_finds_what_a_plain_list_finds(self, store: Store, clock: SettableClock) -> None:
         dice = random.Random(7)  # noqa: S311 - the same every time
         told: list[tuple[float, str, str]] = []

@@ -1,0 +1,47 @@
+"""Who makes daily reports in a worker, and what they work with.
+
+A new kind of report is one more maker in `makers`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from postroom.app.daily import REPORTS_LOCK, DailyReports, DailyRooms
+from postroom.app.runfolder import RunFolder
+from postroom.config import Config
+from postroom.intake.routing import Routes
+from postroom.intake.signing import Signer
+from postroom.queue.daily import ReportMaker
+from postroom.store.api import Store
+from postroom.values.dns import Dns
+
+if TYPE_CHECKING:
+    from postroom.app.rooms import Core, Services
+
+
+def makers(store: Store, dns: Dns) -> Sequence[ReportMaker]:
+    """Every kind of report."""
+    return ()
+
+
+def daily_reports(
+    core: Core, config: Callable[[], Config], folder: RunFolder, services: Callable[[], Services]
+) -> DailyReports:
+    """The worker's; config, services: those in force now."""
+
+    def rooms() -> DailyRooms:
+        return DailyRooms(
+            store=core.store,
+            accept=core.queue.accept,
+            new_id=core.queue.new_id,
+            route=Routes(core.identity),
+            signer=Signer(core.store.directory, core.events, enabled=config().signing.enabled),
+            clock=core.clock,
+            events=core.events,
+            random=random.random,
+        )
+
+    return DailyReports(rooms, lambda: makers(core.store, services().resolver), config, folder.lock(REPORTS_LOCK))
