@@ -25,6 +25,9 @@ _LONGEST: Final = 16 * 1024
 _QUOTED: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _COMMENT: Final = re.compile(rb"\([^()]*\)")
 _ENCODED: Final = re.compile(rb"=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=")
+#: what a careless reader takes for a From field: anything invisible around its name; not in folded lines (the tag h=
+#: of signatures often has `from:` there), but in the first line, which continues nothing
+_LIKE_FROM: Final = re.compile(rb"(?:\A[^!-~]*|[\r\n](?![ \t\r\n])[^!-~]*)from[^!-~]*:", re.IGNORECASE)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -37,9 +40,11 @@ class Author:
     domain: str
 
 
-def authors(fields: HeaderFields) -> tuple[Author, ...]:
-    """The authors, at least one. Raises Refusal."""
+def authors(fields: HeaderFields, head: bytes) -> tuple[Author, ...]:
+    """The authors, at least one. fields: of the header `head`. Raises Refusal."""
     places = fields.at(b"from")
+    if len(_LIKE_FROM.findall(head)) > 1 and len(places) == 1:
+        raise _refused("has a line that some programs take for another From field")
     if len(places) != 1:
         raise _refused("has no From field" if not places else f"has {len(places)} From fields")
     value = fields.value(places[0])
@@ -65,6 +70,8 @@ def _author(found: Mailbox) -> Author:
         domain = parse_domain((found.host or b"").decode("utf-8"))
     except (BadAddress, UnicodeDecodeError):
         raise _refused("has a From field with something that is no address") from None
+    if "@" in local or _ENCODED.search(found.mailbox or b""):  # RFC 2047 5: no encoded word in an address
+        raise _refused("has a From field that programs read differently")
     if not local.isprintable() or domain.startswith("["):
         raise _refused("has a From field with something that is no address of a domain")
     return Author(decode_words(found.name or b""), local, domain)

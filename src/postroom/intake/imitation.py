@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final
+from unicodedata import normalize
 
+from postroom.intake.verdict import related
 from postroom.store.api import DirectoryStore
 from postroom.values.likeness import name_key, shortened, shown_domain, skeleton
 
@@ -33,13 +35,17 @@ class Imitations:
         self._near: dict[tuple[str, str], str] = {}  # (shortened first label, rest) -> domain
         self._labels: dict[str, str] = {}  # first label that says enough -> domain
 
-    async def warning(self, name: str, local: str, domain: str) -> str:
-        """What to tell the reader of mail from `name` <local@domain> (A-labels), not a hosted one; "" mostly."""
+    async def warning(self, name: str, address: tuple[str, str], *, is_list: bool) -> str:
+        """What to tell the reader of mail from `name` <address> (local part, A-labels), not a hosted one; "" mostly.
+
+        is_list: it came by a mailing list: those write `Ann (ann@far.test) by list`, as they should.
+        """
+        local, domain = address
         generation = self._directory.generation()
         if generation != self._generation:
             await self._learn()
             self._generation = generation
-        return self._domain(domain) or await self._name(name[:_LONGEST_NAME], f"{local}@{domain}")
+        return self._domain(domain) or await self._name(name[:_LONGEST_NAME], f"{local}@{domain}", is_list)
 
     async def _learn(self) -> None:
         hosted = [row.name for row in await self._directory.domains()]
@@ -77,13 +83,15 @@ class Imitations:
                     return "" if last == len(labels) else ".".join(labels[first:last])
         return None
 
-    async def _name(self, name: str, address: str) -> str:
+    async def _name(self, name: str, address: str, is_list: bool) -> str:
         if not name:
             return ""
-        for found in _ADDRESS.finditer(name):
+        for found in _ADDRESS.finditer(normalize("NFKC", name)):
             claimed = found[1].lower()
             if claimed in self._hosted:
                 return f"The name shows {found[0]}, but the address is {address}, outside {claimed}."
+            if not is_list and not related(claimed, address.rpartition("@")[2]):
+                return f"The name shows {found[0]}, but the address is {address}."
         logins = await self._directory.named(name_key(name))
         if logins:
             return f"{name} is the name of {logins[0]}, but this message comes from {address}, outside."

@@ -63,7 +63,7 @@ class Outside:
         """stamp: queue id and Unix seconds. Raises Refusal 550 5.6.0 (From), 550 5.7.1 (forged), StoreError."""
         entry, now = stamp
         fields = HeaderFields(head)
-        people = authors(fields)
+        people = authors(fields, head)
         sender = Sender(peer.ip, peer.helo, "" if envelope.sender is None else str(envelope.sender))
         domains = tuple(dict.fromkeys(person.domain for person in people))
         body = (content, len(head) + 2)
@@ -75,7 +75,9 @@ class Outside:
             raise Refusal(550, "5.7.1", refusal_text(verdict, shape.own), reason=verdict.reason)
         warning = verdict.warning
         if not warning and not shape.own:
-            warning = await self._imitations.warning(people[0].name, people[0].local, people[0].domain)
+            warning = await self._imitations.warning(
+                people[0].name, (people[0].local, people[0].domain), is_list=shape.is_list
+            )
         peer_name = envelope.standing.iprev if envelope.standing is not None else None
         added = results_field(self._hostname, sender, evidence, verdict, peer_name) + warning_field(warning)
         junk = verdict.act == JUNK
