@@ -124,7 +124,8 @@ class Connection:
                 link.deadline(BLOCK)
                 session.body(content.read(start, start + _CHUNK))
                 self._push()
-                await link.drain()
+                if start + _CHUNK < content.size:  # the last piece leaves together with the end
+                    await link.drain()
         except ConnectionError:
             return  # `closed` has told the session
         except BaseException:
