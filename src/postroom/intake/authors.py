@@ -25,9 +25,10 @@ _LONGEST: Final = 16 * 1024
 _QUOTED: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _COMMENT: Final = re.compile(rb"\([^()]*\)")
 _ENCODED: Final = re.compile(rb"=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=")
-#: what a careless reader takes for a From field: anything invisible around its name; not in folded lines (the tag h=
-#: of signatures often has `from:` there), but in the first line, which continues nothing
-_LIKE_FROM: Final = re.compile(rb"(?:\A[^!-~]*|[\r\n](?![ \t\r\n])[^!-~]*)from[^!-~]*:", re.IGNORECASE)
+#: a name that a careless reader takes for From, and its colon
+_LIKE_FROM: Final = re.compile(rb"from[^!-~]*:", re.IGNORECASE)
+_INVISIBLE: Final = bytes([*range(0x21), *range(0x7F, 0x100)])
+_LEAD: Final = 64
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -43,7 +44,7 @@ class Author:
 def authors(fields: HeaderFields, head: bytes) -> tuple[Author, ...]:
     """The authors, at least one. fields: of the header `head`. Raises Refusal."""
     places = fields.at(b"from")
-    if len(_LIKE_FROM.findall(head)) > 1 and len(places) == 1:
+    if len(places) == 1 and _readings(head) > 1:
         raise _refused("has a line that some programs take for another From field")
     if len(places) != 1:
         raise _refused("has no From field" if not places else f"has {len(places)} From fields")
@@ -62,6 +63,23 @@ def authors(fields: HeaderFields, head: bytes) -> tuple[Author, ...]:
     if len({person.domain for person in people}) > MOST_DOMAINS:
         raise _refused("has a From field with too many domains")
     return people
+
+
+def _readings(head: bytes) -> int:
+    """How many lines a careless reader takes for a From field: anything invisible may stand around its name.
+
+    Not in folded lines (the tag h= of signatures often has `from:` there), but the first line continues nothing.
+    """
+    return sum(_begins_line(head, found.start()) for found in _LIKE_FROM.finditer(head))
+
+
+def _begins_line(head: bytes, place: int) -> bool:
+    before = head[max(place - _LEAD, 0) : place]
+    invisible = before[len(before.rstrip(_INVISIBLE)) :]
+    if len(invisible) == place:
+        return True  # nothing visible before it: the first line
+    end = max(invisible.rfind(b"\r"), invisible.rfind(b"\n"))
+    return end >= 0 and invisible[end + 1 : end + 2] not in (b" ", b"\t")
 
 
 def _author(found: Mailbox) -> Author:

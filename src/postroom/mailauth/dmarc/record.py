@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -39,6 +40,10 @@ class Policy(StrEnum):
     def lowered(self) -> Policy:
         """One step below, for t=y (RFC 9989 4.7)."""
         return Policy.QUARANTINE if self is Policy.REJECT else Policy.NONE
+
+
+#: octets of a record that is worth remembering
+_SHORT: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +171,11 @@ def _policies(tags: _Tags, *, reports: bool) -> tuple[bool, bool, Policy, Policy
 
 
 def parse_policy_record(text: bytes) -> PolicyRecord | None:
-    """Read the text of one TXT record; None when it is no DMARC record."""
+    """Read the text of one TXT record; None when it is no DMARC record. Short ones are remembered."""
+    return _kept(text) if len(text) <= _SHORT else _parse(text)
+
+
+def _parse(text: bytes) -> PolicyRecord | None:
     if not is_policy_record(text):
         return None
     plain = text.decode("ascii", "replace")
@@ -192,3 +201,6 @@ def parse_policy_record(text: bytes) -> PolicyRecord | None:
         interval=tags.number("ri", 86400, 1 << 31),
         problems=tuple(tags.problems),
     )
+
+
+_kept: Final = lru_cache(maxsize=1024)(_parse)
