@@ -104,12 +104,13 @@ class Outgoing:
             return
         now = self._clock.now()
         if not draft.outside:
-            draft.before = tuple([self._store.used(charge, now) for charge in await self._charges(draft, now)])
+            charges = await self._charges(draft, now)
+            draft.before = tuple([self._store.used(charge, now) for charge in charges if charge.limit])
         fresh = draft.fresh + (len(self._store.fresh(draft.account.id, new)) if draft.account is not None else 0)
         wanted = {Per.MESSAGE: 1, Per.RECIPIENT: len(draft.outside) + len(new), Per.NEW: fresh}
         for used in draft.before:
             limit = used.charge.limit
-            if limit and used.used + wanted[used.charge.per] > limit and wanted[used.charge.per]:
+            if used.used + wanted[used.charge.per] > limit and wanted[used.charge.per]:
                 raise self._refusal(draft, self._store.used(used.charge, now, wanted[used.charge.per]), now)
         draft.fresh = fresh
         draft.outside.update(dict.fromkeys(new))
@@ -120,7 +121,10 @@ class Outgoing:
             return None
         now = self._clock.now()
         account = draft.account.id if draft.account is not None else ""
-        demand = Demand(account=account, recipients=tuple(draft.outside), charges=await self._charges(draft, now))
+        charges = await self._charges(draft, now)
+        if not account and not charges:  # a machine that may relay, for a domain that is not ours
+            return None
+        demand = Demand(account=account, recipients=tuple(draft.outside), charges=charges)
         answer = await self._store.take(demand, now)
         if isinstance(answer, Used):
             raise self._refusal(draft, answer, now)

@@ -119,7 +119,7 @@ def take(db: apsw.Connection, demand: Demand, now: float) -> Taken | Used:
     wanted = amounts(demand, len(fresh))
     before = []
     for charge, amount in zip(demand.charges, wanted, strict=True):
-        used = how_much(db, charge, now, amount)
+        used = how_much(db, charge, now, amount) if charge.limit else Used(charge=charge, used=0)
         if used.frees:
             return used
         before.append(used)
