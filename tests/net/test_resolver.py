@@ -426,3 +426,18 @@ async def test_this_machine_without_any_server() -> None:
     assert await this_machine("::1") == ("::1",)
     with pytest.raises(NoSuchName):
         await this_machine("mx.test")
+
+
+async def test_other_servers_from_now_on(house: House) -> None:
+    async with DnsServer({"a.test": {"A": ["192.0.2.99"]}}) as other:
+        resolver = house.resolver()
+        await resolver.lookup("a.test", A)
+        resolver.follow([house.server.address])
+        await resolver.lookup("a.test", A)
+        assert house.server.count("a.test") == 1, "nothing has changed"
+        resolver.follow([other.address])
+        assert (await resolver.lookup("a.test", A)).records == ("192.0.2.99",)
+        other.fault("*", what="SERVFAIL")
+        with pytest.raises(DnsUnavailable):
+            await resolver.lookup("b.test", A)
+        assert resolver.counts == {"memory": 1, "servers": 2, "stale": 0, "failed": 1}

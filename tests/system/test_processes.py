@@ -132,7 +132,9 @@ def test_a_replaced_worker_has_the_new_configuration_too(demo: Running) -> None:
         wire.close()
 
 
-@pytest.mark.parametrize("fault", ["connections_per_ip = 0", "no TOML at all", "the key is gone"])
+@pytest.mark.parametrize(
+    "fault", ["connections_per_ip = 0", 'trusted_networks = ["x"]', "no TOML at all", "the key is gone"]
+)
 def test_a_broken_configuration_changes_nothing(demo: Running, folder: Path, fault: str) -> None:
     shown = certificate(demo)
     if fault == "the key is gone":

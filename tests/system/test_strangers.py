@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import smtplib
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,15 @@ def send(server: Running, source: str) -> tuple[int, bytes]:
         return client.data(MAIL % server.login().encode()) if reply[0] == 250 else reply
 
 
+def asked(server: Running) -> float:
+    """Look-ups that the DNS server answered, as /metrics tells."""
+    with urllib.request.urlopen(f"http://{server.host}:{server.ports['metrics']}/metrics", timeout=10) as page:
+        found = re.findall(
+            r'(?m)^postroom_dns_lookups_total\{source="servers",worker="\d"\} (\S+)$', page.read().decode()
+        )
+    return sum(map(float, found))
+
+
 def test_lists_and_names_in_a_running_server(demo: Running, dns: DnsServer) -> None:
     assert send(demo, LISTED)[0] == 250, "no list is configured"
     path = Path(demo.config)
@@ -65,6 +76,8 @@ def test_lists_and_names_in_a_running_server(demo: Running, dns: DnsServer) -> N
     refused = until(lambda: [told for told in events(demo, "mail.refused") if told.get("ip") == LISTED])
     assert (refused[0]["sender"], refused[0]["recipient"]) == ("x@far.test", demo.login())
     assert until(lambda: "is listed by bl.test" in demo.postroom("trace", demo.login(), "--json").stdout)
+
+    assert until(lambda: asked(demo)) > 0
 
     with running({"*.bl.test": {"A": ["127.0.0.2"]}}) as other:  # a list that has come to list everything
         configure(demo, dns=[other.address])

@@ -44,6 +44,7 @@ def page(core: Core, config: Config) -> str:
     _sessions(text, workers)
     _queue(text, workers, core.clock.now())
     _store(text, workers, config)
+    _dns(text, workers)
     _processes(text, workers, supervisor)
     everybody = [*workers, ("supervisor", supervisor)]
     text.counter(
@@ -130,6 +131,19 @@ def _store(text: Page, workers: Places, config: Config) -> None:
     disk = os.statvfs(config.server.data)
     text.gauge("postroom_disk_free_bytes", "Free on the data folder's disk.", [({}, disk.f_bavail * disk.f_frsize)])
     text.gauge("postroom_disk_size_bytes", "Size of that disk.", [({}, disk.f_blocks * disk.f_frsize)])
+
+
+def _dns(text: Page, workers: Places) -> None:
+    text.counter(
+        "postroom_dns_lookups_total",
+        "Look-ups by where their answer came from: memory, servers, stale (too old, nobody could be asked), or failed.",
+        [
+            ({"source": name.removeprefix("dns/"), "worker": who}, count)
+            for who, one in workers
+            for name, count in one.counts.items()
+            if name.startswith("dns/")
+        ],
+    )
 
 
 def _processes(text: Page, workers: Places, supervisor: Reading) -> None:

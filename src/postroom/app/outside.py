@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from postroom.config import Config, Protocol
 from postroom.identity.srs import Srs
-from postroom.net.resolver import Resolver
 from postroom.relay.dial import Means
 
 if TYPE_CHECKING:
@@ -25,15 +24,15 @@ if TYPE_CHECKING:
 _SRS_SECRET = "srs.secret"  # noqa: S105 - a file's name
 
 
-def relay_means(core: Core, config: Config, resolver: Resolver) -> Means:
+def relay_means(core: Core, config: Config) -> Means:
     """What the relay works with. Raises OSError when a password cannot be read."""
     return Means(
         wheel=core.wheel,
         event=core.events,
         clock=core.clock,
         random=random.random,
-        dns=resolver,
-        hosts=resolver.addresses,
+        dns=core.resolver,
+        hosts=core.resolver.addresses,
         passwords=relay_passwords(config),
         listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Protocol.SMTP),
         srs=srs(config),

@@ -59,7 +59,7 @@ class Publisher:
             time=time.time(),
             started=self._started,
             pid=os.getpid(),
-            counts=_sum(self._before, core.events.counts),
+            counts=_sum(self._before, {**core.events.counts, **_dns(core)}),
             gauges=gauges,
             histograms=core.store.commit_times(),
         )
@@ -82,6 +82,10 @@ def publish_roles(meters: Meters, roles: Sequence[Role], counts: Mapping[str, in
     gauges = {f"pid/{role.name}": float(role.pid) for role in roles}
     reading = Reading(time=time.time(), started=started, pid=os.getpid(), counts=dict(counts), gauges=gauges)
     meters.write(meters.places - 1, reading)
+
+
+def _dns(core: Core) -> dict[str, int]:
+    return {f"dns/{source}": count for source, count in core.resolver.counts.items()}
 
 
 def _sum(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:

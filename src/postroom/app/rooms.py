@@ -88,6 +88,7 @@ class Core:
     delivery: Delivery
     notices: Notices
     reports: SenderReports
+    resolver: Resolver
     secret: bytes
 
     def follow(self, config: Config) -> None:
@@ -99,12 +100,14 @@ class Core:
         self.delivery.limits = index_limits(config)
         self.reports.hostname = server.hostname
         self.notices.postmaster = server.postmaster
+        self.resolver.follow(server.dns)
 
     async def stop(self) -> None:
         """Finish what is being delivered."""
         await self.notices.settled()
         await self.delivery.stop()
         await self.queue.stop()
+        self.resolver.close()
         self.hasher.close()
 
 
@@ -141,7 +144,6 @@ class Services:
     smtp: smtp.SmtpService
     relay: Relay
     doors: Doors
-    resolver: Resolver
     http: Mapping[str, HttpService]
     before: list[Services] = field(default_factory=list)
 
@@ -190,7 +192,6 @@ class Services:
                 await http.settled()
         for services in everything:
             await services.relay.stop()
-            services.resolver.close()
             await services.doors.settled()
 
 
@@ -227,6 +228,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         delivery=delivery,
         notices=Notices(queue, routes, config.server.postmaster, clock, events),
         reports=reports,
+        resolver=Resolver(config.server.dns, clock),
         secret=RunFolder(config.server.data).secret(),
     )
 
@@ -252,11 +254,9 @@ def index_limits(config: Config) -> IndexLimits:
 def build_services(core: Core, config: Config) -> Services:
     """The rooms that follow the configuration. Raises OSError when the relay's password cannot be read."""
     doors = _doors(core, config)
-    resolver = Resolver(config.server.dns, core.clock)
-    relay = Relay(core.queue, config, relay_means(core, config, resolver))
-
-    intake = _intake(core, config, resolver, doors)
-    strangers = Strangers(resolver, config, core.clock, core.events)
+    relay = Relay(core.queue, config, relay_means(core, config))
+    intake = _intake(core, config, doors)
+    strangers = Strangers(core.resolver, config, core.clock, core.events)
     mail = smtp.SmtpService(
         smtp.Rooms(
             store=core.store,
@@ -281,9 +281,7 @@ def build_services(core: Core, config: Config) -> Services:
     }
     http = http_services(core, config, doors.gate)
     spoken.update({Spoken(name): service for name, service in http.items()})
-    return Services(
-        of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, resolver=resolver, doors=doors, http=http
-    )
+    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, doors=doors, http=http)
 
 
 def _logins(core: Core, config: Config, doors: Doors, service: str) -> Logins:
@@ -357,14 +355,14 @@ def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
     )
 
 
-def _intake(core: Core, config: Config, resolver: Resolver, doors: Doors) -> Intake:
+def _intake(core: Core, config: Config, doors: Doors) -> Intake:
     """What decides on mail, with the limits on what leaves."""
     stores = (core.store.limits, core.store.directory)
     outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices, doors.suspicion)
     outside = None
     if config.authentication.verify:
         hostname = config.server.hostname
-        outside = Outside(core.store.directory, resolver, config.authentication, hostname, core.events)
+        outside = Outside(core.store.directory, core.resolver, config.authentication, hostname, core.events)
     signer = Signer(core.store.directory, core.events, enabled=config.signing.enabled)
     rooms = IntakeRooms(
         store=core.store,

@@ -22,7 +22,7 @@ from postroom.app.plan import Plan
 from postroom.app.privileges import become_user
 from postroom.app.runfolder import SUPERVISOR_LOCK, AlreadyRunning, RunFolder
 from postroom.app.supervisor import Role, Supervisor
-from postroom.config import Config, ConfigError, TlsMode, load
+from postroom.config import Config, ConfigError, TlsMode, check, load
 from postroom.net.listen import ListenError
 from postroom.net.tls import CertificateError, Certificates
 from postroom.observe.log import Events
@@ -143,6 +143,9 @@ def _usable(before: Plan) -> tuple[Config, list[str]]:
         Certificates(fresh.tls)
     elif any(listener.tls is not TlsMode.NONE for listener in fresh.listener):
         raise ConfigError("a listener wants TLS, but [tls] names no certificate")
+    fatal = [str(problem) for problem in check(fresh) if problem.fatal]
+    if fatal:
+        raise ConfigError("; ".join(fatal))
     relay_passwords(fresh)
     kept = {name: getattr(before.config.server, name) for name in FIXED}
     changed = [f"server.{name}" for name, value in kept.items() if getattr(fresh.server, name) != value]

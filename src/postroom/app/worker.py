@@ -105,7 +105,7 @@ class Worker:
         folder = RunFolder(self._config.server.data)
         self._mesh = Mesh(folder, self._slot, self._plan.workers, self._core.store.feed, self._command)
         await self._mesh.start()
-        housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._services.resolver)
+        housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._core.resolver)
         queue = loop.create_task(self._core.queue.run())
         self._daily = daily_reports(self._core, lambda: self._config, folder, lambda: self._services)
         chores = (housekeeping.run(), self._daily.run(), self._follow())
@@ -175,12 +175,8 @@ class Worker:
     async def _renew(self, config: Config, rows: Sequence[int]) -> None:
         """New connections get the new configuration. The supervisor has seen to it that nothing here should fail."""
         services = build_services(self._core, config)
-        try:
-            self._events.follow(config.log.level, config.log.file)
-            await self._listening.follow(config, rows)
-        except BaseException:
-            services.resolver.close()
-            raise
+        self._events.follow(config.log.level, config.log.file)
+        await self._listening.follow(config, rows)
         self._config = config
         self._core.follow(config)
         services.attach(self._core)

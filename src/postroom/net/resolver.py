@@ -46,15 +46,27 @@ class Resolver:
         hosts: str = _HOSTS,
     ) -> None:
         """servers: `server.dns`; empty: those of resolv_conf. room: octets of the cache. Raises ValueError."""
+        self._configured = tuple(servers)
+        self._resolv_conf = resolv_conf
         self._servers = Servers(servers, clock, resolv_conf)
         self._clock = clock
         self._patience = patience or Patience()
+        self._room = room
         self._cache = Cache(room)
         self._hosts = _Hosts(hosts, clock)
         self._flights: dict[Key, _Flight] = {}
         self._line: deque[_Flight] = deque()
         self._flying = 0
         self._closed = False
+        #: look-ups by where their answer came from: memory, the servers, memory past its time, nowhere
+        self.counts = {"memory": 0, "servers": 0, "stale": 0, "failed": 0}
+
+    def follow(self, servers: Sequence[str]) -> None:
+        """Ask other servers from now on, and forget what these have said. The same ones change nothing."""
+        if tuple(servers) != self._configured:
+            self._servers = Servers(servers, self._clock, self._resolv_conf)
+            self._cache = Cache(self._room)
+            self._configured = tuple(servers)
 
     async def lookup(self, name: str, kind: RecordType) -> Lookup:
         """The records of a name, CNAMEs followed. Raises NoSuchName, DnsUnavailable; nothing else for any name."""
@@ -62,6 +74,8 @@ class Resolver:
         found = self._cache.find(key)
         if found is None or found.expires <= self._clock.monotonic():
             found = await self._ask(key)
+        else:
+            self.counts["memory"] += 1
         return found.result()
 
     async def addresses(self, host: str) -> tuple[str, ...]:
@@ -98,6 +112,7 @@ class Resolver:
         waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         found = self._cache.find(key)
         if found is not None and found.expires > self._clock.monotonic():
+            self.counts["memory"] += 1
             waiter.set_result(found)
         else:
             self._join(key, found, waiter)
@@ -144,9 +159,11 @@ class Resolver:
             self._flying -= 1
         stale = flight.stale
         if outcome.problem is DnsUnavailable and stale is not None and stale.stale_until > now:
+            self.counts["stale"] += 1
             self._cache.hold(stale, now)
             outcome = stale
         elif not self._closed:
+            self.counts["failed" if outcome.problem is DnsUnavailable else "servers"] += 1
             self._cache.keep(flight.key, outcome, ttl, now)
         self._start_more()
         return outcome
