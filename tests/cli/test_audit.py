@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from postroom.cli.auditing import CHANGES, READS
-from postroom.store.api import DirectoryStore, LimitsStore, QueueStore, Store
+from postroom.store.api import AlarmStore, DirectoryStore, LimitsStore, QueueStore, Store
 
 
 def acts(postroom: Any, *arguments: str) -> list[dict[str, Any]]:
@@ -25,7 +25,13 @@ def records(site: Path) -> Path:
 
 
 def test_every_method_of_the_store_is_a_change_or_is_none() -> None:
-    parts = {"store": Store, "directory": DirectoryStore, "queue": QueueStore, "limits": LimitsStore}
+    parts = {
+        "store": Store,
+        "directory": DirectoryStore,
+        "queue": QueueStore,
+        "limits": LimitsStore,
+        "alarms": AlarmStore,
+    }
     for name, part in parts.items():
         methods = {one for one, _ in inspect.getmembers(part) if not one.startswith("_")}
         changes, reads = CHANGES.get(name, frozenset()), READS[name]

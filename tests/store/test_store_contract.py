@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from postroom.testing.store_contract import (
     AccountContract,
+    AlarmContract,
     AuditContract,
     DirectoryContract,
     EventContract,
@@ -17,6 +18,10 @@ from postroom.testing.store_contract import (
 
 
 class TestAccounts(AccountContract):
+    pass
+
+
+class TestAlarms(AlarmContract):
     pass
 
 

@@ -148,3 +148,22 @@ def answers(server: Running) -> bool:
         return get(server, "/health/live")[0] == 200
     except OSError:
         return False
+
+
+def test_a_process_that_died_is_an_alarm_until_somebody_has_looked(folder: Path) -> None:
+    server = start_demo(folder, "--workers", "1")
+    try:
+        os.kill(named(server, "hashing"), signal.SIGKILL)
+
+        def alarms() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = json.loads(server.postroom("status", "--json").stdout)["alarms"]
+            return found
+
+        [alarm] = until(alarms)
+        assert (alarm["event"], alarm["subject"]) == ("process.died", "hashing")
+        assert "a process ended by itself" in server.postroom("status").stdout
+        assert samples(server)["postroom_alarms"] == {'event="process.died"': 1.0}
+        server.postroom("alarm", "done", str(alarm["id"]))
+        assert alarms() == []
+    finally:
+        assert stop_demo(server) == 0

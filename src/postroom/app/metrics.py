@@ -6,7 +6,8 @@ Counters carry the worker they come from and only grow while the server runs; do
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from postroom import __version__
@@ -17,6 +18,7 @@ from postroom.observe.meters import Meters, Reading
 if TYPE_CHECKING:
     from postroom.app.rooms import Core
     from postroom.config import Config
+    from postroom.store.api import Alarm
 
 #: events that are counted as outcomes of messages
 _OUTCOMES = {
@@ -34,7 +36,7 @@ _STORE_FAULTS = ("queue.unwritten", "queue.unreadable", "delivery.fault", "maild
 Places = list[tuple[str, Reading]]
 
 
-def page(core: Core, config: Config) -> str:
+def page(core: Core, config: Config, open_alarms: Sequence[Alarm]) -> str:
     """Everything that is known now."""
     meters, text = core.plan.meters, Page()
     workers = readings(meters)
@@ -46,6 +48,8 @@ def page(core: Core, config: Config) -> str:
     _store(text, workers, config)
     _dns(text, workers)
     _processes(text, workers, supervisor)
+    alarms = Counter(alarm.name for alarm in open_alarms)
+    text.gauge("postroom_alarms", "Open alarms.", [({"event": name}, count) for name, count in sorted(alarms.items())])
     everybody = [*workers, ("supervisor", supervisor)]
     text.counter(
         "postroom_events_total",

@@ -25,7 +25,11 @@ from postroom.app.supervisor import Role, Supervisor
 from postroom.config import Config, ConfigError, TlsMode, check, load
 from postroom.net.listen import ListenError
 from postroom.net.tls import CertificateError, Certificates
+from postroom.observe.alarms import watch
 from postroom.observe.log import Events
+from postroom.store.embedded.alarms import EmbeddedAlarms
+from postroom.store.embedded.database import OpenOptions
+from postroom.store.embedded.layout import Layout
 
 START_SECONDS = 30.0
 
@@ -57,6 +61,8 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
     try:
         become_user(config)
         events, started = Events(config.log.level, config.log.file, process="supervisor"), time.time()
+        alarms = EmbeddedAlarms(Layout(config.server.data), OpenOptions())
+        events.keep_with(lambda at, name, fields: watch(at, name, fields, alarms.keep, alarms.end_now))
         audit_config(config, "serve", uid, events)
         roles = [Role("hashing", lambda said: hash_passwords(current.plan, said))] if plan.hashing else []
         roles += [

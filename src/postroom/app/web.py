@@ -64,6 +64,6 @@ def private_routes(core: Core, config: Config) -> list[BaseRoute]:
     health = Health(core, config)
 
     async def metrics() -> str:
-        return page(core, config)
+        return page(core, config, await core.store.alarms.open())
 
     return routes(metrics, health.checks, CONTENT_TYPE)

@@ -16,7 +16,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from postroom.app.daily import DailyReports
@@ -36,10 +36,14 @@ from postroom.net.link import Driver, Link
 from postroom.net.listen import ListenError
 from postroom.net.tls import CertificateError, trim_asyncio_tls
 from postroom.net.wheel import Wheel
-from postroom.observe.catalogue import CATALOGUE
+from postroom.observe.alarms import ENDED_BY, is_alarm, watch
+from postroom.observe.catalogue import CATALOGUE, KEPT
 from postroom.observe.log import Events
 from postroom.policy.conduct import Offence
 from postroom.queue.daily import ReportDay
+
+#: events that are no alarm and end none
+_ORDINARY = KEPT - ENDED_BY.keys() - {name for name in KEPT if is_alarm(name)}
 
 
 def run_worker(plan: Plan, slot: int, ready: Callable[[], None]) -> int:
@@ -97,7 +101,7 @@ class Worker:
         self._events.wait_with(loop.call_later)
         self._core = build_core(self._plan, self._slot, self._events, self._wheel)
         self._core.store.events.lost = lambda count, reason: self._events("events.lost", count=count, reason=reason)
-        self._events.keep_with(self._core.store.events.add)
+        self._events.keep_with(self._keep)
         self._services = build_services(self._core, self._config)
         self._services.attach(self._core)
         if self._slot == 0:
@@ -122,6 +126,14 @@ class Worker:
         status = await self._finish(queue, keepers)
         self._events("worker.stopped", slot=self._slot)
         return status
+
+    def _keep(self, at: float, name: str, fields: Mapping[str, Any]) -> None:
+        """An event of a message's life, or one that somebody must see."""
+        store = self._core.store
+        if name in KEPT:
+            store.events.add(at, name, fields)
+        if name not in _ORDINARY:
+            watch(at, name, fields, store.alarms.note, store.alarms.end)
 
     def _watch(self, config: Config) -> None:
         """Where somebody asks for metrics, this worker tells of itself from now on."""

@@ -37,13 +37,14 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
         "put_signing_keys", "remove_signing_key",
     }),
     "queue": frozenset({"change"}),
-    "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget"}),
+    "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
+    "alarms": frozenset({"close"}),
 }  # fmt: skip
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
-        "directory", "queue", "limits", "feed", "events", "audit", "account", "spool", "sweep", "check", "close",
-        "create_account", "remove_account",
+        "directory", "queue", "limits", "feed", "events", "audit", "alarms", "account", "spool", "sweep", "check",
+        "close", "create_account", "remove_account",
     }),
     "directory": frozenset({
         "domain", "domains", "account", "account_by_login", "accounts", "named", "alias", "aliases", "signing_keys",
@@ -53,8 +54,9 @@ READS: Final[dict[str, frozenset[str]]] = {
     "queue": frozenset({"accept", "finish", "update", "due", "next_due", "depth", "entries"}),
     "limits": frozenset({
         "take", "give_back", "used", "fresh", "written", "correspondents", "note", "tally", "sums", "place", "places",
-        "generation", "rules", "bans", "ban", "sweep",
+        "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",
     }),
+    "alarms": frozenset({"note", "end", "flush", "open"}),
 }  # fmt: skip
 
 #: makes a look at what is about to change: its name, and its fields now (None when there is nothing)
@@ -102,8 +104,18 @@ async def _frozen(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     return await _login(store, name), store.limits.rules().frozen.get(name)
 
 
+async def _suppressed(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    name = given[0] if isinstance(given[0], str) else given[0].address
+    return name, store.limits.suppressed(name, time.time())
+
+
 async def _lifted(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     return await _login(store, given[0].name), store.limits.rules().lifts.get(given[0].name)
+
+
+async def _alarms(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    found = [f"{one.name} {one.subject}".strip() for one in await store.alarms.open() if one.id in given[0]]
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else ""), found or None
 
 
 async def _name(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
@@ -125,10 +137,13 @@ _LOOKS: Final[dict[str, Look]] = {
     "put_signing_keys": _keys,
     "remove_signing_key": _keys,
     "change": _queue,
+    "close": _alarms,
     "put_ban": _ban,
     "freeze": _frozen,
     "unfreeze": _frozen,
     "lift": _lifted,
+    "suppress": _suppressed,
+    "unsuppress": _suppressed,
 }
 
 
@@ -157,15 +172,20 @@ _UID: Final = os.getuid()  # before the command becomes the server's user
 
 
 class Audited:
-    """A store whose changes are recorded. acts: what was recorded; moved: ids of mail and what became of it."""
+    """A store whose changes are recorded.
+
+    acts: what was recorded; moved: ids of mail and what became of it; freed: log-ins that may send again.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.acts: list[Act] = []
         self.moved: list[tuple[str, str]] = []
+        self.freed: list[str] = []
         self.directory = _Part(self, store.directory, "directory")
         self.queue = _Part(self, store.queue, "queue")
         self.limits = _Part(self, store.limits, "limits")
+        self.alarms = _Part(self, store.alarms, "alarms")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -191,8 +211,10 @@ class Audited:
         look = _LOOKS.get(name, _name)
         on, old = await look(self._store, given)
         before, after = plain(old), _after(name, given)
-        if before is None and name.startswith(("remove_", "unfreeze", "change")):
+        if before is None and name.startswith(("remove_", "un", "change", "close")):
             return None
+        if name == "unfreeze":
+            self.freed.append(on)
         if name == "change":
             self.moved += [(entry, _became(after)) for entry in old["ids"]]
             return on, before, after
@@ -225,7 +247,7 @@ class _Part:
 
 
 def _after(name: str, given: tuple[Any, ...]) -> Any:
-    if name.startswith(("remove_", "unfreeze", "forget")):
+    if name.startswith(("remove_", "un", "forget", "close")):
         return None
     if name == "change":
         names = ("state", "next_try", "nexthop")

@@ -32,6 +32,7 @@ COMMANDS = {
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "ban": ("ban", "Addresses that may not connect: list, add, rm."),
     "trace": ("trace", "Say what became of a message."),
+    "alarm": ("alarm", "What somebody must look at: list, done."),
     "audit": ("audit", "What administrators did: list, verify."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
     "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc."),

@@ -114,6 +114,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def announce(site: Site, store: Store, audited: Audited) -> None:
     """Tell of what was recorded and of mail that was moved: in the log and the events of a worker, or without one."""
+    from postroom.observe.alarms import watch
+
     told: list[tuple[str, dict[str, Any]]] = [
         (
             "audit.recorded",
@@ -123,11 +125,13 @@ def announce(site: Site, store: Store, audited: Audited) -> None:
     ]
     user = audited.acts[0].who.get("user", "") if audited.acts else ""
     told += [("queue.changed", {"queue_id": entry, "state": word, "who": user}) for entry, word in audited.moved]
+    told += [("account.unfrozen", {"login": login}) for login in audited.freed]
     for start in range(0, len(told), _EVENTS_AT_ONCE):
         part = told[start : start + _EVENTS_AT_ONCE]
         if not any(answer.get("ok") for answer in poke(site, "events", first=True, events=part)):
             for name, fields in part:
                 store.events.add(time.time(), name, fields)
+                watch(time.time(), name, fields, store.alarms.note, store.alarms.end)
 
 
 def poke(site: Site, command: str, *, first: bool = False, **fields: Any) -> list[dict[str, Any]]:

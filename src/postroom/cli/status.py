@@ -6,9 +6,12 @@ import time
 
 import click
 
+from postroom.cli.alarm import open_alarms, plain, print_alarms
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, moment, record, table
-from postroom.cli.site import config_option, find_site, poke
+from postroom.cli.site import config_option, find_site, poke, run
+
+_ALARMS = 10  # shown; all of them: postroom alarm list
 
 
 @click.command()
@@ -18,7 +21,7 @@ def command(as_json: bool, config_file: str | None) -> None:
     """Say what the running server does.
 
     Processes, open sessions, events since the start (the names are those of the log), what waits in the queue.
-    Exit code 69 when no server runs.
+    What somebody must look at comes first. Exit code 69 when no server runs.
     """
     from postroom.app.runfolder import RunFolder
 
@@ -35,8 +38,9 @@ def command(as_json: bool, config_file: str | None) -> None:
     for worker in workers:
         for name, count in worker["counters"].items():
             totals[name] = totals.get(name, 0) + count
+    alarms = run(open_alarms(site))
     if as_json:
-        emit_json(pid=pid, workers=workers, counters=totals)
+        emit_json(pid=pid, workers=workers, counters=totals, alarms=[plain(alarm) for alarm in alarms])
         return
     waiting = sum(worker["queue"] for worker in workers)
     since = min(worker["started"] for worker in workers)
@@ -48,6 +52,10 @@ def command(as_json: bool, config_file: str | None) -> None:
         ("may not send", ", ".join(workers[0]["frozen"]) or "-"),
         ("banned", f"{_count(max(worker['banned'] for worker in workers), 'network')}"),
     ])  # fmt: skip
+    if alarms:
+        click.echo()
+        click.echo(f"To look at (postroom alarm list): {len(alarms)}")
+        print_alarms(alarms[-_ALARMS:])
     click.echo()
     names = sorted({name for worker in workers for name in worker["sessions"]})
     table(

@@ -88,11 +88,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "account.frozen": Kind(
         "error", "an account behaves as if it were stolen and may not send", ("login", "score", "reason", "held"), True
     ),
+    "account.unfrozen": Kind("info", "an account may send again", ("login",), True),
     "limit.fault": Kind("error", "a limit could not be looked up or counted", ("login", "reason")),
-    "limit.reached": Kind("warning", "a limit on sending was reached", ("name", "login", "limit", "kind")),
     "limit.near": Kind(
         "warning", "a limit on sending is nearly used up", ("name", "login", "limit", "kind", "used"), True
     ),
+    "limit.reached": Kind("warning", "a limit on sending was reached", ("name", "login", "limit", "kind"), kept=True),
     "notice.dropped": Kind("warning", "a mail of the server's own could not be sent", ("login", "reason")),
     "relay.unusable": Kind(
         "warning", "a server cannot be used, its mail waits", ("host", "reply", "pause")

@@ -18,11 +18,15 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from postroom.observe.alarms import ENDED_BY, is_alarm
 from postroom.observe.catalogue import CATALOGUE, KEPT
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _DELAY: Final = 0.25
 _MOST: Final = 256  # lines that wait
+
+#: what is given on
+_WATCHED: Final = KEPT | ENDED_BY.keys() | {name for name in CATALOGUE if is_alarm(name)}
 
 Later = Callable[[float, Callable[[], None]], Any]
 #: takes the time, name and fields of an event that is to be kept (store.api.events.EventStore.add)
@@ -67,13 +71,13 @@ class Events:
             self.flush()
 
     def keep_with(self, keep: Keep | None) -> None:
-        """Have the events that are to be kept (catalogue.KEPT) kept from now on. None: no more."""
+        """Give on events that are to be kept (catalogue.KEPT) or watched for (alarms) from now on. None: no more."""
         self._keep = keep
 
     def __call__(self, name: str, /, **fields: object) -> None:
         """Tell an event of the catalogue."""
         self.counts[name] += 1
-        if self._keep is not None and name in KEPT:
+        if self._keep is not None and name in _WATCHED:
             self._keep(time.time(), name, fields)
         head = self._heads.get(name)
         if head is None:

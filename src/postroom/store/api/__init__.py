@@ -17,6 +17,7 @@ from postroom.store.api.account import (
     StoreFlagsResult,
     Usage,
 )
+from postroom.store.api.alarms import Alarm, AlarmStore
 from postroom.store.api.audit import Act, AuditStore, NewAct, Verdict
 from postroom.store.api.directory import (
     AccountRow,
@@ -78,6 +79,8 @@ __all__ = [
     "AccountRow",
     "AccountStore",
     "Act",
+    "Alarm",
+    "AlarmStore",
     "AliasRow",
     "AppendResult",
     "Attempt",

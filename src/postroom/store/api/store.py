@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from postroom.store.api.account import AccountStore
+from postroom.store.api.alarms import AlarmStore
 from postroom.store.api.audit import AuditStore
 from postroom.store.api.directory import DirectoryStore
 from postroom.store.api.events import EventStore
@@ -74,6 +75,9 @@ class Store(Protocol):
 
     @property
     def events(self) -> EventStore: ...
+
+    @property
+    def alarms(self) -> AlarmStore: ...
 
     @property
     def audit(self) -> AuditStore: ...

@@ -73,6 +73,10 @@ class Layout:
         return f"{self.data}/events"
 
     @property
+    def alarms(self) -> str:
+        return f"{self.data}/alarms.db"
+
+    @property
     def audit(self) -> str:
         return f"{self.data}/audit"
 

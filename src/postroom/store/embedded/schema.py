@@ -48,6 +48,14 @@ CREATE INDEX entry_next ON entry(next) WHERE next IS NOT NULL;
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 
+ALARMS_VERSION: Final = 1
+ALARMS: Final = """
+CREATE TABLE alarm(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, subject TEXT NOT NULL, first REAL NOT NULL,
+    last REAL NOT NULL, count INTEGER NOT NULL, fields BLOB NOT NULL, UNIQUE (name, subject)
+);
+"""
+
 #: block: what one flush brought, or several that were merged (events_file.py). keys: for choosing blocks, 32 bits for
 #:   each value an event is found by, stored before the data, so that looking through the keys does not read the data.
 EVENTS_VERSION: Final = 1

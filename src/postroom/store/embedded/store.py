@@ -24,6 +24,7 @@ from postroom.store.embedded.account import EmbeddedAccount, Pool
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import make_account_folder, remove_account_folder
 from postroom.store.embedded.account_folders import Provision
+from postroom.store.embedded.alarms import EmbeddedAlarms
 from postroom.store.embedded.audit import EmbeddedAudit
 from postroom.store.embedded.care import Caretaker
 from postroom.store.embedded.committer import Committer
@@ -89,6 +90,7 @@ class EmbeddedStore:
             self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
             self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
             self._audit = EmbeddedAudit(self._layout)
+            self._alarms = EmbeddedAlarms(self._layout, database)
             self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
             self._reports = EmbeddedReports(self._layout, database)
         except (apsw.Error, OSError) as fault:
@@ -123,6 +125,10 @@ class EmbeddedStore:
     @property
     def limits(self) -> EmbeddedLimits:
         return self._limits
+
+    @property
+    def alarms(self) -> EmbeddedAlarms:
+        return self._alarms
 
     @property
     def audit(self) -> EmbeddedAudit:
@@ -205,6 +211,7 @@ class EmbeddedStore:
 
     async def close(self) -> None:
         await self._events.close()
+        await self._alarms.flush()
         await self._queue_committer.close()
         await self._limits_committer.close()
         for committer in self._mail_committers:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from postroom.store.api import Feed, Finding, NotFound
 from postroom.store.api.store import Progress, unheard
 from postroom.store.memory.account import MemoryAccount
+from postroom.store.memory.alarms import MemoryAlarms
 from postroom.store.memory.audit import MemoryAudit
 from postroom.store.memory.directory import MemoryDirectory
 from postroom.store.memory.events import MemoryEvents
@@ -49,6 +50,7 @@ class MemoryStore:
         self._events = MemoryEvents()
         self._audit = MemoryAudit()
         self._reports = MemoryReports()
+        self._alarms = MemoryAlarms()
         self._accounts: dict[str, MemoryAccount] = {}
 
     @property
@@ -62,6 +64,10 @@ class MemoryStore:
     @property
     def limits(self) -> MemoryLimits:
         return self._limits
+
+    @property
+    def alarms(self) -> MemoryAlarms:
+        return self._alarms
 
     @property
     def audit(self) -> MemoryAudit:

@@ -5,6 +5,7 @@ derives a class from each contract here. Tests that need a disk or several proce
 """
 
 from postroom.testing.store_contract.accounts import AccountContract
+from postroom.testing.store_contract.alarms import AlarmContract
 from postroom.testing.store_contract.audit import AuditContract
 from postroom.testing.store_contract.build import SettableClock, message, received
 from postroom.testing.store_contract.directory import DirectoryContract
@@ -18,6 +19,7 @@ from postroom.testing.store_contract.spool import SpoolContract
 
 __all__ = [
     "AccountContract",
+    "AlarmContract",
     "AuditContract",
     "DirectoryContract",
     "EventContract",
