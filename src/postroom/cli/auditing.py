@@ -43,8 +43,8 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
-        "directory", "queue", "limits", "feed", "events", "audit", "alarms", "account", "spool", "sweep", "check",
-        "close", "create_account", "remove_account",
+        "directory", "queue", "limits", "feed", "events", "audit", "alarms", "reports", "account", "spool",
+        "sweep", "check", "close", "create_account", "remove_account",
     }),
     "directory": frozenset({
         "domain", "domains", "account", "account_by_login", "accounts", "named", "alias", "aliases", "signing_keys",
