@@ -14,6 +14,7 @@ from relay_house import MAIL, House, until
 from postroom.config import OutgoingTls
 from postroom.net.tls import write_self_signed
 from postroom.queue.outcome import Kind
+from postroom.relay.flight import ENDED, TAKEN, FlightRecorder, recover
 from postroom.testing.scripted_peer import ScriptedPeer
 from postroom.values.content import Content
 
@@ -295,6 +296,45 @@ async def test_a_host_that_announces_its_limit(host: ScriptedPeer) -> None:
     house.take(*[f"r{n}@far.test" for n in range(5)])
     assert {each.kind for each in await house.queue.until(5)} == {Kind.RELAYED}
     assert [len(each.rcpts) for each in host.messages] == [2, 2, 1]
+
+
+# what a crash would leave
+
+
+async def test_what_is_open_is_on_record(host: ScriptedPeer, tmp_path: Path) -> None:
+    host.gate = asyncio.Event()
+    path = tmp_path / "relay-0.flight"
+    flights = FlightRecorder(path)
+    house = House(host, flights=flights)
+    host.replies = {"RCPT b@far.test": "550 5.1.1 unknown"}
+    entry = house.take("b@far.test", "c@far.test")
+    await until(lambda: bool(host.whole))
+    (flight,) = recover(path)
+    assert (flight.entry, flight.host, flight.state) == (entry.id, "localhost", ENDED)
+    settled = asyncio.Event()
+    house.queue.settle = lambda *_: settled.wait()  # the commit takes its time
+    host.gate.set()
+    await until(lambda: recover(path)[0].state == TAKEN)
+    (flight,) = recover(path)
+    assert flight.recipients == 0b10
+    settled.set()
+    await until(lambda: not house.relay.busy)
+    assert recover(path) == []
+    flights.close()
+
+
+async def test_an_answer_that_never_came_is_told(host: ScriptedPeer, tmp_path: Path) -> None:
+    host.replies = {"end": None}
+    flights = FlightRecorder(tmp_path / "x")
+    house = House(host, flights=flights)
+    assert (await house.outcome()).kind is Kind.DEFERRED
+    (told,) = house.events.of("relay.maybe_doubled")
+    assert (told["queue_id"], told["recipients"], told["host"]) == ("id00000", ["b@far.test"], "localhost")
+    assert recover(tmp_path / "x") == []
+    host.replies = {"DATA": None}
+    await house.outcome()
+    assert len(house.events.of("relay.maybe_doubled")) == 1
+    flights.close()
 
 
 # what the host cannot take

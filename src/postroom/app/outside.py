@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from postroom.config import Config, Protocol
 from postroom.identity.srs import Srs
 from postroom.relay.dial import Means
+from postroom.relay.flight import recover
+from postroom.relay.recovery import settle
 
 if TYPE_CHECKING:
     from postroom.app.rooms import Core
@@ -37,6 +39,7 @@ def relay_means(core: Core, config: Config) -> Means:
         listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Protocol.SMTP),
         srs=srs(config),
         suppressions=core.store.limits,
+        flights=core.flights,
     )
 
 
@@ -44,6 +47,24 @@ def relay_passwords(config: Config) -> dict[str, str]:
     """The passwords for smart hosts, by file. Raises OSError."""
     files = {config.relay.password_file, *(route.password_file for route in config.route)} - {""}
     return {path: first_line(path) for path in files}
+
+
+def flight_file(data: str, slot: int) -> Path:
+    """Where the relay of a worker notes what is open."""
+    return Path(data) / "run" / f"relay-{slot}.flight"
+
+
+async def settle_flights(core: Core, workers: int) -> None:
+    """Before anything is sent: results that a crash kept from being written. Slot 0 looks after slots that are gone."""
+    await settle(core.flights.found, core.store.queue, core.queue, core.events)
+    core.flights.forget()
+    if core.slot:
+        return
+    for path in flight_file(core.plan.config.server.data, 0).parent.glob("relay-*.flight"):
+        number = path.stem.removeprefix("relay-")
+        if number.isdigit() and int(number) >= workers:
+            await settle(recover(path), core.store.queue, core.queue, core.events)
+            path.unlink()
 
 
 def first_line(path: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from postroom.app.outcomes import Outcomes, hold_mail
-from postroom.app.outside import relay_means, srs
+from postroom.app.outside import flight_file, relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
 from postroom.app.web import http_services
@@ -42,6 +42,7 @@ from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
 from postroom.queue.schedule import Schedule
 from postroom.queue.service import Queue
+from postroom.relay.flight import FlightRecorder
 from postroom.relay.service import Relay
 from postroom.servers.imap import service as imap
 from postroom.servers.login import Logins
@@ -90,6 +91,7 @@ class Core:
     reports: SenderReports
     resolver: Resolver
     secret: bytes
+    flights: FlightRecorder
 
     def follow(self, config: Config) -> None:
         """Work by another configuration from now on: what has none of its own connections to keep."""
@@ -230,6 +232,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         reports=reports,
         resolver=Resolver(config.server.dns, clock),
         secret=RunFolder(config.server.data).secret(),
+        flights=FlightRecorder(flight_file(config.server.data, slot)),
     )
 
 

@@ -23,6 +23,7 @@ from postroom.app.daily import DailyReports
 from postroom.app.housekeeping import Housekeeping
 from postroom.app.listening import Listening
 from postroom.app.mesh import Mesh
+from postroom.app.outside import settle_flights
 from postroom.app.plan import Order, Plan, receive
 from postroom.app.publish import Publisher
 from postroom.app.reporters import daily_reports
@@ -106,6 +107,7 @@ class Worker:
         self._services.attach(self._core)
         if self._slot == 0:
             await self._core.store.adopt(self._plan.workers)  # what a time with more workers left in its queues
+        await settle_flights(self._core, self._plan.workers)
         folder = RunFolder(self._config.server.data)
         self._mesh = Mesh(folder, self._slot, self._plan.workers, self._core.store.feed, self._command)
         await self._mesh.start()

@@ -98,6 +98,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "relay.unusable": Kind(
         "warning", "a server cannot be used, its mail waits", ("host", "reply", "pause")
     ),
+    "relay.maybe_doubled": Kind(
+        "warning",
+        "a server may have taken it without our hearing so; it is sent again",
+        ("queue_id", "recipients", "host", "reason"),
+    ),
     "relay.suppressed": Kind(
         "info",
         "nothing more is sent to an address its server calls unknown",

@@ -89,8 +89,11 @@ class Connection:
         self._link.deadline(0)
         return event if isinstance(event, Failed) else None
 
-    async def send(self, message: Outgoing, content: Content) -> Finished:
-        """Send one message. Raises OSError when the content cannot be read; the connection is aborted then."""
+    async def send(self, message: Outgoing, content: Content, ending: Callable[[], None]) -> Finished:
+        """Send one message. Raises OSError when the content cannot be read; the connection is aborted then.
+
+        ending: called when the end of the text is about to leave: from here on the server may have the message.
+        """
         self.messages += 1
         self._late = "the server did not answer in time"
         self._envelope_ends = asyncio.get_running_loop().time() + _ALL_OF_ENVELOPE
@@ -103,7 +106,7 @@ class Connection:
         self._patience = 0.0
         if isinstance(event, SendBody):
             self._sending = True
-            await self._send_body(content)
+            await self._send_body(content, ending)
             self._sending = False
             event = await self._next()
         self._link.deadline(0)
@@ -114,7 +117,7 @@ class Connection:
         assert isinstance(finished, Finished)
         return finished
 
-    async def _send_body(self, content: Content) -> None:
+    async def _send_body(self, content: Content, ending: Callable[[], None]) -> None:
         self._late = "the server did not take the text in time"
         session, link = self._session, self._link
         try:
@@ -134,6 +137,7 @@ class Connection:
         if not session.closed:
             self._late = "the server did not confirm the message in time"
             link.deadline(END)
+            ending()
             session.end_body()
             self._push()
 

@@ -25,6 +25,7 @@ from postroom.net.resolver import this_machine
 from postroom.net.wheel import Wheel
 from postroom.relay import mx
 from postroom.relay.connection import Connection, Endpoint
+from postroom.relay.flight import FlightRecorder
 from postroom.relay.mx import Ourselves, Server, Unroutable
 from postroom.relay.pool import Pool
 from postroom.relay.routes import Nexthop
@@ -61,7 +62,7 @@ class Means:
     own; the default knows this machine only. random: from 0 up to 1. passwords: by the path of their file. listening:
     address and port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for
     more mail. authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
-    suppressions: takes addresses that their servers call unknown.
+    suppressions: takes addresses that their servers call unknown. flights: remembers over a crash what is open.
     """
 
     wheel: Wheel
@@ -77,6 +78,7 @@ class Means:
     idle: float = 10.0
     srs: Srs | None = None
     suppressions: Suppressions | None = None
+    flights: FlightRecorder | None = None
 
 
 class Unopened(Struct, frozen=True):

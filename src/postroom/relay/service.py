@@ -23,6 +23,7 @@ from postroom.relay.connection import Connection, unheard
 from postroom.relay.destination import Destination
 from postroom.relay.dial import Dialer, Means, Unopened
 from postroom.relay.fitting import Misfit, fit
+from postroom.relay.flight import Flying
 from postroom.relay.job import Job
 from postroom.relay.pool import Pool
 from postroom.relay.routes import Nexthop, Routes
@@ -291,7 +292,17 @@ class Relay:
             job = Job(job.entry, tuple(each for each in job.recipients if each.address.isascii()), job.sender)
             if not job.recipients:
                 return Finished(())
-        finished = await connection.send(message, content)
+        flight = Flying(self._means.flights, job, connection.endpoint.host)
+        finished = await connection.send(message, content, flight.ending)
+        sent = await self._sent(destination, job, connection, (finished, flight, fresh))
+        flight.over()  # not when we are cut off: then the record must stay
+        return sent
+
+    async def _sent(
+        self, destination: Destination, job: Job, connection: Connection, what: tuple[Finished, Flying, bool]
+    ) -> Finished | None:
+        """Settle a transaction; None when the connection was gone before anything was said."""
+        finished, flight, fresh = what
         if not connection.usable:
             if not fresh and all(unheard(each.reply, each.stage) for each in finished.results):
                 return None
@@ -301,6 +312,12 @@ class Relay:
             if destination.lanes:
                 self._list(destination)
                 self._dispatch()
+        flight.answered(finished)
+        if any(each.stage == "end" and each.reply.local and each.reply.code == 421 for each in finished.results):
+            addresses = [each.address for each in job.recipients]
+            host = connection.endpoint.host
+            why = finished.results[0].reply.text
+            self._event("relay.maybe_doubled", queue_id=job.entry.id, recipients=addresses, host=host, reason=why)
         await self._settle(destination, job, connection, finished)
         return finished
 
