@@ -11,6 +11,7 @@ from postroom.relay.pace import Pace
 from postroom.relay.routes import Routes
 from postroom.relay.sources import Sources
 from postroom.relay.tls_policy import NeverWeaker, OpportunisticTls, TlsLevel, TlsRequirement
+from postroom.testing.mailflow import StandingClock
 
 
 def routes(*rules: Route, **relay) -> Routes:
@@ -160,10 +161,10 @@ class Policies:
 
     def __init__(self) -> None:
         self.level = TlsLevel.OPPORTUNISTIC
-        self.told: list[object] = []
+        self.released = False
 
-    async def requirement(self, domain: str, host: str, *, secure: bool) -> TlsRequirement:
-        return TlsRequirement(level=self.level, reason="a policy", vouched=secure)
+    async def requirement(self, domain: str, host: str, *, secure: bool, port: int = 25) -> TlsRequirement:
+        return TlsRequirement(level=self.level, reason="a policy", vouched=secure, released=self.released)
 
     def source(self, requirement, host):
         return OpportunisticTls().source(requirement, host)
@@ -171,7 +172,8 @@ class Policies:
 
 async def test_a_domain_that_once_demanded_tls_is_never_sent_mail_in_the_clear() -> None:
     policies = Policies()
-    never = NeverWeaker(policies, most=2)
+    clock = StandingClock()
+    never = NeverWeaker(policies, clock.monotonic, most=2)
     assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.OPPORTUNISTIC
     policies.level = TlsLevel.VERIFY
     assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.VERIFY
@@ -183,3 +185,19 @@ async def test_a_domain_that_once_demanded_tls_is_never_sent_mail_in_the_clear()
         True,
     )
     assert (await never.requirement("b.test", "mx", secure=False)).level is TlsLevel.OPPORTUNISTIC
+    policies.released = True
+    assert (await never.requirement("a.test", "mx", secure=True)).level is TlsLevel.OPPORTUNISTIC
+    policies.released = False
+    assert (await never.requirement("a.test", "mx", secure=True)).level is TlsLevel.OPPORTUNISTIC
+
+
+async def test_what_a_domain_once_demanded_is_forgotten_after_a_week() -> None:
+    policies, clock = Policies(), StandingClock()
+    never = NeverWeaker(policies, clock.monotonic)
+    policies.level = TlsLevel.VERIFY
+    await never.requirement("a.test", "mx", secure=False)
+    policies.level = TlsLevel.OPPORTUNISTIC
+    clock.time += 6 * 86400
+    assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.ENCRYPT
+    clock.time += 2 * 86400
+    assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.OPPORTUNISTIC

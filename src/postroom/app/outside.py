@@ -18,7 +18,9 @@ from postroom.config import Config, Protocol
 from postroom.identity.srs import Srs
 from postroom.relay.dial import Means
 from postroom.relay.flight import recover
+from postroom.relay.protection import Protection
 from postroom.relay.recovery import settle
+from postroom.relay.tls_policy import NeverWeaker
 
 if TYPE_CHECKING:
     from postroom.app.rooms import Core
@@ -28,6 +30,7 @@ _SRS_SECRET = "srs.secret"  # noqa: S105 - a file's name
 
 def relay_means(core: Core, config: Config) -> Means:
     """What the relay works with. Raises OSError when a password cannot be read."""
+    authorities = config.relay.authorities or None
     return Means(
         wheel=core.wheel,
         event=core.events,
@@ -40,6 +43,8 @@ def relay_means(core: Core, config: Config) -> Means:
         srs=srs(config),
         suppressions=core.store.limits,
         flights=core.flights,
+        authorities=authorities,
+        security=NeverWeaker(Protection(core.resolver, core.clock, authorities=authorities), core.clock.monotonic),
     )
 
 

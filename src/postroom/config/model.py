@@ -190,6 +190,9 @@ class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     suppress_days: Annotated[
         float, Meta(ge=0, description="Days nothing is sent to an address whose server calls it unknown; 0 is off.")
     ] = 14
+    authorities: Annotated[
+        str, Meta(description="PEM file of authorities that vouch for servers; empty: those of the system.")
+    ] = ""
     retry_first: Annotated[float, Meta(gt=0, description="Seconds until the first retry.")] = 300
     retry_longest: Annotated[float, Meta(gt=0, description="Seconds the doubling retry interval grows to.")] = 14400
     lifetime: Annotated[float, Meta(gt=0, description="Seconds after which undelivered mail bounces.")] = 432000

@@ -49,15 +49,15 @@ class TlsSource(Protocol):
     @property
     def server_name(self) -> str | None:
         """The name to verify when we are the client; None when we are the server."""
-        ...
 
     def context(self) -> ssl.SSLContext:
         """The context for the next handshake."""
-        ...
 
     def end_point(self, context: ssl.SSLContext) -> bytes:
         """RFC 5929 4.1 hash of the certificate this context serves; b"" when it is not defined or not ours."""
-        ...
+
+    def examine(self, tls: ssl.SSLObject) -> None:
+        """A handshake that we began has succeeded. Raises ssl.SSLError when the peer is not who it must be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +81,15 @@ class Driver(Protocol):
 
     def connected(self) -> None:
         """The connection stands; with implicit TLS, the handshake is done."""
-        ...
 
     def received(self, data: bytes) -> None:
         """Octets from the peer, cut anywhere. Never called while paused."""
-        ...
 
     def expired(self) -> None:
         """The deadline passed. Arm it again, or say goodbye and close."""
-        ...
 
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone; called once. None: closed in the usual way by either side."""
-        ...
 
 
 class Link(asyncio.Protocol):
@@ -463,6 +459,8 @@ class Link(asyncio.Protocol):
                 ssl_handshake_timeout=self._options.handshake,
                 ssl_shutdown_timeout=_NEVER,
             )
+            if name is not None and transport is not None:
+                source.examine(transport.get_extra_info("ssl_object"))
         except (Exception, asyncio.CancelledError) as fault:  # whatever it is, the driver must hear that it is over
             self._transport.abort()
             self._give_up(fault)

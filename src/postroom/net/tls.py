@@ -13,9 +13,10 @@ import asyncio.sslproto
 import datetime
 import hashlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
@@ -28,6 +29,7 @@ from postroom.config import Tls
 
 # RFC 9325 4.2: forward secrecy and AEAD only; TLS 1.3 suites are OpenSSL's own choice and all good.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
+_DER: Final = 2  # _ssl.ENCODING_DER
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -56,6 +58,9 @@ class Certificates:
     def end_point(self, context: ssl.SSLContext) -> bytes:
         """RFC 5929 4.1 hash of the certificate a context of ours serves; b"" when there is no defined hash."""
         return self._end_points.get(context, b"")
+
+    def examine(self, tls: ssl.SSLObject) -> None:
+        """Clients show us no certificate."""
 
     def reload(self, tls: Tls | None = None) -> None:
         """Read the files again (others, if given) for new handshakes; open sessions go on undisturbed.
@@ -189,13 +194,18 @@ def trim_asyncio_tls() -> None:
     asyncio.sslproto.SSLProtocol.max_size = 16 * 1024
 
 
+Examine = Callable[[tuple[bytes, ...]], None]
+
+
 class ClientTls:
     """TLS towards a server of this name (LinkOptions.tls of an outgoing link)."""
 
-    __slots__ = ("_context", "server_name")
+    __slots__ = ("_context", "_examine", "server_name")
 
-    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
+    def __init__(self, context: ssl.SSLContext, server_name: str, examine: Examine | None = None) -> None:
+        """examine: given the chain the server has shown (DER, its own first); raises ssl.SSLError to refuse it."""
         self._context = context
+        self._examine = examine
         self.server_name = server_name
 
     def context(self) -> ssl.SSLContext:
@@ -205,3 +215,23 @@ class ClientTls:
     def end_point(self, context: ssl.SSLContext) -> bytes:
         """Not ours to say."""
         return b""
+
+    def examine(self, tls: ssl.SSLObject) -> None:
+        """See TlsSource."""
+        if self._examine is not None:
+            self._examine(shown_chain(tls))
+
+
+def shown_chain(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """The certificates a server has shown, as DER, its own first, whether or not anything vouches for them.
+
+    Python 3.13 has a public method for it; before, the same is behind the object, and without it only the server's own
+    certificate is known.
+    """
+    source: Any = tls if hasattr(tls, "get_unverified_chain") else getattr(tls, "_sslobj", None)
+    try:
+        chain = source.get_unverified_chain() or ()
+    except AttributeError:
+        own = tls.getpeercert(binary_form=True)
+        return (own,) if own else ()
+    return tuple(each if isinstance(each, bytes) else bytes(each.public_bytes(_DER)) for each in chain)

@@ -31,7 +31,8 @@ _CHUNK = 64 * 1024
 class Endpoint(Struct, frozen=True):
     """What a connection was made to and how: mail that asks for the same may use it.
 
-    level: as TlsLevel; source: our own address, "" for any; login: at the server.
+    level: as TlsLevel; source: our own address, "" for any; login: at the server. proof: what its certificate had to
+    fit; policy: who demanded that, for people ("DANE", "MTA-STS" or "").
     """
 
     host: str
@@ -40,6 +41,8 @@ class Endpoint(Struct, frozen=True):
     level: int
     source: str = ""
     login: str = ""
+    proof: tuple[object, ...] = ()
+    policy: str = ""
 
 
 class Connection:
@@ -59,7 +62,9 @@ class Connection:
         self.endpoint = endpoint
         self.born = born
         self.messages = 0
-        self.handshake_failed = ""  # why the TLS handshake failed
+        self.handshake_failed = False
+        self.fault: Exception | None = None  # why
+        self.local = ""  # our own address
 
     # what the courier uses
 
@@ -174,6 +179,7 @@ class Connection:
 
     def connected(self) -> None:
         """The connection stands, the greeting is next."""
+        self.local = self._link.local[0]
         self._link.deadline(GREETING)
 
     def received(self, data: bytes) -> None:
@@ -213,8 +219,8 @@ class Connection:
     def closed(self, reason: Exception | None) -> None:
         """The connection is gone."""
         if self._session.secure and self._link.tls is None:
-            self.handshake_failed = str(reason or "") or "the server closed the connection"
-            self._lost(f"the TLS handshake failed ({self.handshake_failed})")
+            self.handshake_failed, self.fault = True, reason
+            self._lost(f"the TLS handshake failed ({reason})" if reason else "the TLS handshake failed")
         else:
             self._lost(f"the connection was lost ({reason})" if reason else "the server closed the connection")
         self._leave()

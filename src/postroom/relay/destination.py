@@ -5,7 +5,7 @@ Owns: values of one worker's relay, in memory only. On failure: nothing raises.
 
 from __future__ import annotations
 
-from postroom.relay.dial import Unopened
+from postroom.relay.attempt import Unopened
 from postroom.relay.job import Job
 from postroom.relay.lanes import Lanes
 from postroom.relay.pace import Pace

@@ -9,21 +9,19 @@ On failure: Unopened; its reply is 5yz only when no later try can help.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from postroom.config import Config, OutgoingTls
 from postroom.identity.srs import Srs
-from postroom.net.link import Link, LinkOptions, TlsSource
+from postroom.net.link import TlsSource
 from postroom.net.resolver import this_machine
 from postroom.net.wheel import Wheel
 from postroom.relay import mx
+from postroom.relay.attempt import Connector, TlsFailed, Unopened
 from postroom.relay.connection import Connection, Endpoint
 from postroom.relay.flight import FlightRecorder
 from postroom.relay.mx import Ourselves, Server, Unroutable
@@ -34,10 +32,11 @@ from postroom.relay.tls_policy import OpportunisticTls, TlsLevel, TlsRequirement
 from postroom.store.api import Suppression
 from postroom.values.clock import Clock
 from postroom.values.dns import Dns, DnsUnavailable, NoSuchName
-from postroom.wire.smtp.client import ClientSession
-from postroom.wire.smtp.client_types import ClientOptions, Failed, Reply
+from postroom.wire.smtp.client_types import Reply
 
-_CONNECT = 30.0  # seconds for the connection to stand; others are waiting to be tried
+_REQUIRETLS = "REQUIRETLS"
+#: what is left of a policy that its domain is only trying out, once it has failed
+_NO_DEMANDS = TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason="a policy that is being tested has failed")
 #: addresses tried before the mail waits for the next time (RFC 5321 5.1: at least two)
 MOST_TRIES = 5
 
@@ -81,13 +80,6 @@ class Means:
     flights: FlightRecorder | None = None
 
 
-class Unopened(Struct, frozen=True):
-    """No server is ready. host: whose reply it is, "" for our own."""
-
-    reply: Reply
-    host: str = ""
-
-
 class Candidate(Struct, frozen=True):
     """One address to try."""
 
@@ -106,6 +98,7 @@ class Dialer:
         self._us = Ourselves(config.server.hostname, means.listening)
         self._fixed = OpportunisticTls(means.authorities)
         self._security: TransportSecurity = means.security or self._fixed
+        self._connector = Connector(means.wheel, means.clock)
 
     async def open(self, hop: Nexthop, origin: Origin, need: str) -> Connection | Unopened:
         """A session that is ready for mail. need: "required" (REQUIRETLS), "optional" (TLS-Required: No) or ""."""
@@ -142,8 +135,11 @@ class Dialer:
         for server in mx.before_us(found, self._us, hop.domain):
             requirement = await self._requirement(hop, server, need)
             if requirement.refused:
-                yield _unopened(*_refusal(need), f"{server.host} must not be used: {requirement.refused}")
-                continue
+                self._refused(hop, server, requirement)
+                if not requirement.testing or need == "required":
+                    yield _unopened(*_refusal(need), f"{server.host} must not be used: {requirement.refused}")
+                    continue
+                requirement = _NO_DEMANDS
             try:
                 addresses = await mx.addresses(means.dns, server, self._ip)
             except Unroutable as fault:
@@ -159,8 +155,21 @@ class Dialer:
             return _demanded(_configured(hop), need)
         if need == "optional":  # RFC 8689 4.2.2: policies of the domain do not count
             return TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason="TLS-Required: No")
-        found = await self._security.requirement(hop.domain, server.host, secure=server.secure)
+        found = await self._security.requirement(hop.domain, server.host, secure=server.secure, port=hop.port)
         return _demanded(found, need) if need else found
+
+    def _refused(self, hop: Nexthop, server: Server, why: TlsRequirement) -> None:
+        self._security.told(
+            TlsResult(
+                domain=hop.domain,
+                host=server.host,
+                address="",
+                requirement=why,
+                kind="refused",
+                failure=why.failure,
+                detail=why.refused,
+            )
+        )
 
     async def _look_up(self, hop: Nexthop) -> list[str]:
         """Addresses of a configured host, those of the preferred family first. Raises Unroutable."""
@@ -178,25 +187,45 @@ class Dialer:
         source = origin.address_for(one.address)
         if source is None:
             return _unopened(451, "4.4.4", f"{one.address} cannot be reached from {origin.ipv4 or origin.ipv6}")
-        level = one.requirement.level
-        endpoint = Endpoint(one.server.host, one.address, hop.port, int(level), source, hop.login)
+        wanted = one.requirement
+        made = await self._attempt(hop, origin, source, one)
+        if isinstance(made, TlsFailed) and wanted.level is TlsLevel.OPPORTUNISTIC:
+            self._told(hop, one, "fallback", made)
+            made = await self._attempt(hop, origin, source, one, plain=True)
+        elif isinstance(made, TlsFailed) and wanted.testing:  # RFC 8461 5: as if there were no policy
+            self._told(hop, one, made.kind, made)
+            return await self._try(hop, origin, need, Candidate(one.server, one.address, _NO_DEMANDS))
+        elif isinstance(made, Connection) and made.messages == 0:
+            self._told(hop, one, "" if made.tls else "starttls-not-supported", made)
+        if isinstance(made, TlsFailed):
+            self._told(hop, one, made.kind, made)
+            return made.unopened if need != "required" else _unopened(*_refusal(need), made.unopened.reply.text)
+        return self._fit(made, need) if isinstance(made, Connection) else made
+
+    async def _attempt(
+        self, hop: Nexthop, origin: Origin, source: str, one: Candidate, *, plain: bool = False
+    ) -> Connection | Unopened | TlsFailed:
+        """A session with this server, an idle one if there is. plain: without TLS."""
+        wanted = one.requirement
+        plain = plain or wanted.level is TlsLevel.NONE
+        endpoint = Endpoint(
+            one.server.host,
+            one.address,
+            hop.port,
+            int(wanted.level),
+            source,
+            hop.login,
+            proof=(*wanted.names, *wanted.records),
+            policy=wanted.applied.shown,
+        )
         known = self._pool.for_endpoint(endpoint)
         if known is not None:
-            return self._fit(known, need)
-        made = await self._connect(hop, origin, one, endpoint, plain=level is TlsLevel.NONE)
-        if isinstance(made, _TlsFailed) and level is TlsLevel.OPPORTUNISTIC:
-            self._told(hop, one, "fallback", made.detail)
-            made = await self._connect(hop, origin, one, endpoint, plain=True)
-        if isinstance(made, _TlsFailed):
-            self._told(hop, one, made.kind, made.detail)
-            return made.unopened if need != "required" else _unopened(*_refusal(need), made.unopened.reply.text)
-        if isinstance(made, Unopened):
-            return made
-        if made.tls:
-            self._told(hop, one, "", "", made.tls)
-        elif level is TlsLevel.OPPORTUNISTIC:
-            self._told(hop, one, "starttls-not-supported", "")
-        return self._fit(made, need)
+            return known
+        tls = None if plain else self._source(hop, one)
+        made = await self._connector.open(hop, origin.hostname, endpoint, tls, wanted.level)
+        if isinstance(made, TlsFailed) and wanted.level >= TlsLevel.ENCRYPT and hop.tls is OutgoingTls.OPPORTUNISTIC:
+            return structs.replace(made, unopened=_demanded_by(hop, one, made))
+        return made
 
     def _fit(self, connection: Connection, need: str) -> Connection | Unopened:
         """RFC 8689 4.2.1: the server must promise to go on like this."""
@@ -208,123 +237,37 @@ class Dialer:
             )
         return connection
 
-    async def _connect(
-        self, hop: Nexthop, origin: Origin, one: Candidate, endpoint: Endpoint, *, plain: bool
-    ) -> Connection | Unopened | _TlsFailed:
-        """One connection up to where mail can be sent."""
-        implicit = hop.tls is OutgoingTls.IMPLICIT
-        tls = None if plain else self._source(hop, one)
-        starttls = "never" if plain or implicit else "offered"
-        if starttls == "offered" and one.requirement.level >= TlsLevel.ENCRYPT:
-            starttls = "required"
-        options = ClientOptions(
-            hostname=origin.hostname,
-            starttls=starttls,  # type: ignore[arg-type]
-            login=hop.login,
-            password=hop.password,
-            plaintext_auth=hop.tls in (OutgoingTls.NONE, OutgoingTls.OPPORTUNISTIC),
-        )
-        session = ClientSession(options, secure=implicit)
-        made: list[Connection] = []
-        born = self._means.clock.monotonic()
-
-        def driver(link: Link) -> Connection:
-            made.append(Connection(link, session, endpoint, born))
-            return made[0]
-
-        try:
-            await self._link(driver, endpoint, tls, implicit=implicit)
-        except TimeoutError:
-            return self._unreachable(hop, endpoint, "does not answer")
-        except ssl.SSLError as fault:
-            return _TlsFailed("handshake", str(fault), _tls_unopened(endpoint, str(fault)))
-        except OSError as fault:
-            return self._unreachable(hop, endpoint, f"cannot be reached: {_words(fault)}")
-        return await self._greeted(made[0], endpoint)
-
-    async def _greeted(self, connection: Connection, endpoint: Endpoint) -> Connection | Unopened | _TlsFailed:
-        """Wait for the greetings to be over."""
-        try:
-            failed = await connection.opened()
-        except BaseException:
-            connection.abort()
-            raise
-        if failed is None:
-            return connection
-        connection.close()
-        if connection.handshake_failed:
-            detail = connection.handshake_failed
-            return _TlsFailed("handshake", detail, _tls_unopened(endpoint, detail))
-        unopened = Unopened(failed.reply, "" if failed.reply.local else endpoint.host)
-        if _for_want_of_tls(failed):
-            return _TlsFailed("starttls-not-supported", failed.reply.text, unopened)
-        return unopened
-
-    async def _link(
-        self, driver: Callable[[Link], Connection], endpoint: Endpoint, tls: TlsSource | None, *, implicit: bool
-    ) -> None:
-        """The connection, with its handshake when that comes first."""
-        options = LinkOptions(wheel=self._means.wheel, tls=tls)
-        now = tls if implicit else None
-        async with asyncio.timeout(_CONNECT):
-            await asyncio.get_running_loop().create_connection(
-                lambda: Link(driver, options),
-                endpoint.address,
-                endpoint.port,
-                local_addr=(endpoint.source, 0) if endpoint.source else None,
-                ssl=now.context() if now else None,
-                server_hostname=now.server_name if now else None,
-            )
-
     def _source(self, hop: Nexthop, one: Candidate) -> TlsSource:
         name = one.address if one.server.host.startswith("[") else one.server.host
         ask = self._fixed if hop.host else self._security
         return ask.source(one.requirement, name)
 
-    def _unreachable(self, hop: Nexthop, endpoint: Endpoint, what: str) -> Unopened:
-        shown = endpoint.host
-        if not hop.host or endpoint.host.strip("[]") != endpoint.address:
-            shown = f"{endpoint.host} [{endpoint.address}]"
-        return _unopened(451, "4.4.1", f"{shown} port {endpoint.port} {what}")
-
-    def _told(self, hop: Nexthop, one: Candidate, kind: str, detail: str, version: str = "") -> None:
-        if not hop.host:
-            self._security.told(
-                TlsResult(
-                    domain=hop.domain,
-                    host=one.server.host,
-                    address=one.address,
-                    requirement=one.requirement,
-                    kind=kind,
-                    detail=detail,
-                    version=version,
-                )
+    def _told(self, hop: Nexthop, one: Candidate, kind: str, made: Connection | TlsFailed) -> None:
+        """For reports. What fails without a policy is told too; mail that goes on as without one is told of once."""
+        if hop.host or one.requirement is _NO_DEMANDS or one.requirement.level is TlsLevel.NONE:
+            return
+        self._security.told(
+            TlsResult(
+                domain=hop.domain,
+                host=one.server.host,
+                address=one.address,
+                requirement=one.requirement,
+                kind=kind,
+                failure=made.failure if isinstance(made, TlsFailed) else kind,
+                detail=made.detail if isinstance(made, TlsFailed) else "",
+                version="" if isinstance(made, TlsFailed) else made.tls,
+                source=made.local,
             )
-
-
-class _TlsFailed(Struct, frozen=True):
-    """The connection failed because of TLS. kind: as TlsResult."""
-
-    kind: str
-    detail: str
-    unopened: Unopened
+        )
 
 
 def _unopened(code: int, enhanced: str, text: str) -> Unopened:
     return Unopened(Reply(code, enhanced, text, local=True))
 
 
-def _tls_unopened(endpoint: Endpoint, detail: str) -> Unopened:
-    return _unopened(454, "4.7.5", f"The TLS handshake with {endpoint.host} [{endpoint.address}] failed: {detail}")
-
-
 def _refusal(need: str) -> tuple[int, str]:
     """RFC 8689 4.2.1: mail that demands TLS is sent back at once; other mail waits for better times."""
     return (550, "5.7.10") if need == "required" else (451, "4.7.5")
-
-
-def _for_want_of_tls(failed: Failed) -> bool:
-    return failed.stage == "STARTTLS" or (failed.reply.local and failed.reply.enhanced == "4.7.4")
 
 
 def _configured(hop: Nexthop) -> TlsRequirement:
@@ -335,13 +278,20 @@ def _configured(hop: Nexthop) -> TlsRequirement:
     return TlsRequirement(level=level, reason="the configuration", vouched=bool(hop.host))
 
 
+def _demanded_by(hop: Nexthop, one: Candidate, made: TlsFailed) -> Unopened:
+    """Why mail stays here although there is a server, in words: the domain wants it so."""
+    host, wanted = one.server.host, one.requirement
+    whose = "the sender" if wanted.reason == _REQUIRETLS else hop.place
+    why = wanted.applied.shown or wanted.reason
+    if made.kind == "handshake":
+        text = f"The TLS handshake with {host} [{one.address}] failed: {made.detail}; {whose} demands TLS ({why})"
+        return _unopened(454, "4.7.5", text)
+    return _unopened(454, "4.7.4", f"{host} offers no TLS, but {whose} demands it ({why}): not sent in the clear")
+
+
 def _demanded(found: TlsRequirement, need: str) -> TlsRequirement:
     """RFC 8689 2: what REQUIRETLS adds to it."""
     if need != "required" or found.level >= TlsLevel.VERIFY or found.refused:
-        return found
+        return structs.replace(found, testing=False) if need == "required" and found.testing else found
     refused = "" if found.vouched else "neither DNSSEC nor MTA-STS vouches for its name (REQUIRETLS)"
-    return TlsRequirement(level=TlsLevel.VERIFY, reason="REQUIRETLS", refused=refused, vouched=found.vouched)
-
-
-def _words(fault: OSError) -> str:
-    return os.strerror(fault.errno) if fault.errno else str(fault)  # asyncio words it otherwise than uvloop
+    return TlsRequirement(level=TlsLevel.VERIFY, reason=_REQUIRETLS, refused=refused, vouched=found.vouched)

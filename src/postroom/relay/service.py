@@ -18,10 +18,11 @@ from typing import Protocol
 from postroom.config import Config
 from postroom.queue.outcome import Kind, Outcome
 from postroom.relay import job as jobs
+from postroom.relay.attempt import Unopened
 from postroom.relay.classify import Cause, is_hard
 from postroom.relay.connection import Connection, unheard
 from postroom.relay.destination import Destination
-from postroom.relay.dial import Dialer, Means, Unopened
+from postroom.relay.dial import Dialer, Means
 from postroom.relay.fitting import Misfit, fit
 from postroom.relay.flight import Flying
 from postroom.relay.job import Job
@@ -326,6 +327,8 @@ class Relay:
         at = connection.endpoint
         reports = "DSN" in connection.capabilities
         via = f"[{at.address}]:{at.port} {connection.tls or 'in the clear'}"
+        if connection.tls and at.policy:
+            via += f", {at.policy}"
         outcomes = [jobs.outcome(each, result, at.host, reports=reports, via=via) for each, result in pairs]
         if again:
             rest = Job(job.entry, again, job.sender)

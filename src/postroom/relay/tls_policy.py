@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import ssl
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from postroom.net.chains import CertificateRefused
 from postroom.net.link import TlsSource
 from postroom.net.tls import ClientTls, client_context
+from postroom.net.tlsa import Tlsa
+
+_REMEMBERED: Final = 7 * 86400.0
 
 
 class TlsLevel(IntEnum):
@@ -30,28 +36,58 @@ class TlsLevel(IntEnum):
     DANE = 4  # TLS with a certificate that fits one of `records`, or no mail
 
 
+class Applied(Struct, frozen=True):
+    """The policy that was applied, as reports have it (RFC 8460 4.1).
+
+    kind: "tlsa", "sts" or "no-policy-found"; domain: "" is the recipients'; texts: its lines or records; hosts: of MX.
+    """
+
+    kind: str = "no-policy-found"
+    domain: str = ""
+    texts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """For people: who demands it."""
+        return {"tlsa": "DANE", "sts": "MTA-STS"}.get(self.kind, "")
+
+
+NOTHING_APPLIED: Final = Applied()
+
+
 class TlsRequirement(Struct, frozen=True, kw_only=True):
     """What one server needs for one domain.
 
-    names: acceptable in the certificate (VERIFY); records: TLSA as (usage, selector, matching type, data) (DANE).
+    names: acceptable in the certificate (VERIFY, DANE), the first is said in SNI; records: TLSA (DANE).
     reason: where this comes from, for people and reports ("MTA-STS policy of example.org").
     refused: why this host must not be used at all ("not named in the MTA-STS policy"), "" when it may.
+    failure: what `refused` is in reports (RFC 8460 4.3).
     vouched: the name of the host itself is proven, by DNSSEC or MTA-STS (RFC 8689 2).
+    testing: what fails is reported only, and the mail goes as it would without a policy (RFC 8461 5).
+    released: the domain says by itself, provably, that it demands nothing any more.
+    troubles: (result type, words) of policies that could not be had, for reports (RFC 8460 4.3.2.2).
     """
 
     level: TlsLevel
     names: tuple[str, ...] = ()
-    records: tuple[tuple[int, int, int, bytes], ...] = ()
+    records: tuple[Tlsa, ...] = ()
     reason: str = ""
     refused: str = ""
+    failure: str = ""
     vouched: bool = False
+    testing: bool = False
+    released: bool = False
+    applied: Applied = NOTHING_APPLIED
+    troubles: tuple[tuple[str, str], ...] = ()
 
 
 class TlsResult(Struct, frozen=True, kw_only=True):
     """What came of one connection, for reports (RFC 8460 4.3).
 
     kind: "" when all was well, else "starttls-not-supported", "handshake", "refused" or "fallback" (in the clear
-    after a handshake that failed); detail: the fault in words; version: such as "TLSv1.3", "" in the clear.
+    after a handshake that failed); failure: the result type of RFC 8460 4.3 for it; detail: the fault in words;
+    version: such as "TLSv1.3", "" in the clear; source: our address, "" when it is not known.
     """
 
     domain: str
@@ -59,14 +95,40 @@ class TlsResult(Struct, frozen=True, kw_only=True):
     address: str
     requirement: TlsRequirement
     kind: str = ""
+    failure: str = ""
     detail: str = ""
     version: str = ""
+    source: str = ""
+
+
+#: OpenSSL's X509_V_ERR_ numbers
+_EXPIRED: Final = frozenset({9, 10})  # not yet valid, has expired
+_WRONG_NAME: Final = frozenset({62, 64})  # host name, address
+_OF_REFUSED: Final = {"expired": "certificate-expired", "name": "certificate-host-mismatch", "tlsa": "tlsa-invalid"}
+
+
+def failure_of(fault: Exception | None) -> str:
+    """The result type of a handshake that failed (RFC 8460 4.3)."""
+    if isinstance(fault, CertificateRefused):
+        return _OF_REFUSED.get(fault.kind, "certificate-not-trusted")
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        if fault.verify_code in _EXPIRED:
+            return "certificate-expired"
+        return "certificate-host-mismatch" if fault.verify_code in _WRONG_NAME else "certificate-not-trusted"
+    return "validation-failure"
+
+
+def words_of(fault: Exception | None) -> str:
+    """A handshake's failure for people, without what only OpenSSL's authors need."""
+    if isinstance(fault, ssl.SSLCertVerificationError) and not isinstance(fault, CertificateRefused):
+        return f"certificate verify failed: {fault.verify_message.rstrip('.')}"
+    return str(fault or "") or "the server closed the connection"
 
 
 class TransportSecurity(Protocol):
     """What the relay asks and tells about the protection of connections by MX."""
 
-    async def requirement(self, domain: str, host: str, *, secure: bool) -> TlsRequirement:
+    async def requirement(self, domain: str, host: str, *, secure: bool, port: int = 25) -> TlsRequirement:
         """What a server of a domain needs. secure: DNSSEC vouches for the MX record that named it."""
         ...
 
@@ -86,7 +148,7 @@ class OpportunisticTls:
         self._authorities = authorities
         self._contexts: dict[bool, ssl.SSLContext] = {}
 
-    async def requirement(self, domain: str, host: str, *, secure: bool) -> TlsRequirement:
+    async def requirement(self, domain: str, host: str, *, secure: bool, port: int = 25) -> TlsRequirement:
         """See TransportSecurity."""
         return TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason="no policy", vouched=secure)
 
@@ -103,28 +165,36 @@ class OpportunisticTls:
 
 
 class NeverWeaker:
-    """Another TransportSecurity, but a domain that once demanded TLS is never sent mail in the clear again.
+    """Another TransportSecurity, but a domain that has demanded TLS is not sent mail in the clear for a week.
 
-    Remembers `most` domains, the oldest go first. In memory: a policy source that survives restarts keeps its own.
+    Unless it says itself that it demands nothing any more, in a way nobody can forge. Remembers `most` domains, the
+    oldest go first. In memory: a policy source that survives restarts keeps its own. clock: monotonic seconds.
     """
 
-    def __init__(self, inner: TransportSecurity, most: int = 100_000) -> None:
+    def __init__(self, inner: TransportSecurity, clock: Callable[[], float], most: int = 100_000) -> None:
         self._inner = inner
+        self._clock = clock
         self._most = most
-        self._demanded: OrderedDict[str, str] = OrderedDict()  # domain -> why
+        self._demanded: OrderedDict[str, tuple[str, float]] = OrderedDict()  # domain -> why, until when
 
-    async def requirement(self, domain: str, host: str, *, secure: bool) -> TlsRequirement:
+    async def requirement(self, domain: str, host: str, *, secure: bool, port: int = 25) -> TlsRequirement:
         """See TransportSecurity."""
-        now = await self._inner.requirement(domain, host, secure=secure)
-        if now.level >= TlsLevel.ENCRYPT:
+        now = await self._inner.requirement(domain, host, secure=secure, port=port)
+        if now.level >= TlsLevel.ENCRYPT and not now.testing:
             self._remember(domain, now.reason)
-        elif domain in self._demanded:
-            reason = f"{domain} has demanded TLS before ({self._demanded[domain]})"
-            return TlsRequirement(level=TlsLevel.ENCRYPT, reason=reason, vouched=now.vouched, refused=now.refused)
+        elif now.released:
+            self._demanded.pop(domain, None)
+        elif (why := self._why(domain)) and now.level < TlsLevel.ENCRYPT:
+            reason = f"{domain} has demanded TLS before ({why})"
+            return replace(now, level=TlsLevel.ENCRYPT, reason=reason)
         return now
 
+    def _why(self, domain: str) -> str:
+        why, until = self._demanded.get(domain, ("", 0.0))
+        return why if until > self._clock() else ""
+
     def _remember(self, domain: str, reason: str) -> None:
-        self._demanded[domain] = reason
+        self._demanded[domain] = (reason, self._clock() + _REMEMBERED)
         self._demanded.move_to_end(domain)
         if len(self._demanded) > self._most:
             self._demanded.popitem(last=False)
