@@ -1,4 +1,4 @@
-"""The Received field."""
+"""The Received field, and what the events of a message are told of its header."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from intake_house import ALICE, LMTP, STRANGER, USER
 
+from postroom.intake import header
 from postroom.intake.model import Envelope, MailOptions
 from postroom.intake.trace import date_time, protocol, received
 
@@ -52,3 +53,38 @@ def test_a_name_of_the_peer_cannot_forge_a_header(helo: str) -> None:
         rb"\r\n\tDATE\r\n",
         field,
     )
+
+
+@pytest.mark.parametrize(
+    ("field", "sender", "told"),
+    [
+        (b"From: Bob <bob@far.test>", "bob@far.test", None),
+        (b"From: bob@far.test", "bob@far.test", None),
+        (b"From: Bob <bob@far.test>", "bounce@far.test", "bob@far.test"),
+        (b"From: Bob <xbob@far.test>", "bob@far.test", "xbob@far.test"),
+        (b"FROM:\r\n =?utf-8?q?B?= <bob@far.test>", "", "bob@far.test"),
+        (b"From: a@x.test, b@x.test", "a@x.test", "a@x.test, b@x.test"),
+        (b"From: " + b"a" * 400, "", "a" * 250),
+        (b"X-From: bob@far.test", "", None),
+        (b"From:", "", None),
+    ],
+)
+def test_the_author_is_told_when_it_is_not_the_sender(field: bytes, sender: str, told: str | None) -> None:
+    for head in (field + b"\r\n", b"Subject: x\r\n" + field + b"\r\nTo: y\r\n"):
+        assert header.named(head, sender).get("from") == told
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        (b"Message-ID: <a@b>", "a@b"),
+        (b"message-id:\r\n\t<a@b>", "a@b"),
+        (b"Message-Id: a@b", "a@b"),
+        (b"Message-ID: <\xff@b>", "\ufffd@b"),
+        (b"In-Reply-To: <a@b>", None),
+        (b"Message-ID:", None),
+    ],
+)
+def test_the_message_id_is_told_without_brackets(field: bytes, told: str | None) -> None:
+    for head in (field + b"\r\n", b"Subject: x\r\n" + field + b"\r\nTo: y\r\n", field):
+        assert header.named(head, "").get("message_id") == told

@@ -57,8 +57,8 @@ def header_of(content: Content, limit: int) -> bytes:
     raise Refusal(552, "5.3.4", f"The message header is longer than {limit} octets")
 
 
-def named(header: bytes) -> dict[str, str]:
-    """What people know the message by, for its events: message_id without brackets, and the address in From.
+def named(header: bytes, sender: str) -> dict[str, str]:
+    """What people know the message by, for its events: message_id without brackets, and From when it is not the sender.
 
     Only what is there; nothing is refused for it. Cut to 250 octets.
     """
@@ -68,6 +68,9 @@ def named(header: bytes) -> dict[str, str]:
     if identity:
         found["message_id"] = identity[:_SHOWN].decode("utf-8", "replace")
     author = _first(header, low, b"from:")
+    known = sender.encode("utf-8", "replace")
+    if known and (author == known or author.endswith(b"<%b>" % known)):
+        return found
     plain = _PLAIN_FROM.fullmatch(author[:_LONGEST_FROM])
     if plain:
         author = plain[1] or plain[2]

@@ -441,12 +441,9 @@ def _told(peer: Peer, envelope: Envelope, head: bytes, missing: str) -> dict[str
         told["tls"] = peer.tls
     if peer.account is not None:
         told["login"] = peer.account.login
-    told.update(header.named(head))
+    told.update(header.named(head, "" if envelope.sender is None else str(envelope.sender)))
     if peer.submitting:
         told.setdefault("message_id", missing)
-    sender = envelope.sender
-    if sender is not None and told.get("from") == str(sender):
-        del told["from"]
     return told
 
 
