@@ -29,14 +29,14 @@ ZONE = {
     "loop.test": {"CNAME": ["pool.test"]},
     "pool.test": {"CNAME": ["loop.test"]},
     "long.test": {"TXT": LONG},
-    "broken.test": {"A": "SERVFAIL", "*": "TIMEOUT"},
+    "broken.test": {"*": "SERVFAIL"},
     "moment.test": {"A": ["192.0.2.7"], "TTL": 0},
     "ok.signed.test": {"A": ["192.0.2.8"]},
     "out.signed.test": {"CNAME": ["a.test"]},
     "x.bogus.test": {"A": ["192.0.2.9"]},
     "old.test": {"A": ["192.0.2.5"], "TTL": 60},
 }
-QUICK = Patience(budget=0.4, first=0.05, stream=0.3, stale=0.03)
+QUICK = Patience(budget=0.3, first=0.1)
 
 
 def closed_port() -> int:
@@ -53,7 +53,7 @@ class House:
         self.clock = StandingClock()
         self.made: list[Resolver] = []
 
-    def resolver(self, *servers: str, patience: Patience = QUICK, **options: object) -> Resolver:
+    def resolver(self, *servers: str, patience: Patience | None = None, **options: object) -> Resolver:
         made = Resolver(servers or (self.server.address,), self.clock, patience=patience, **options)  # type: ignore[arg-type]
         self.made.append(made)
         return made
@@ -218,7 +218,7 @@ async def test_when_all_are_cancelled_nothing_is_left(house: House) -> None:
 
 
 async def test_closing_tells_who_waits(house: House) -> None:
-    resolver = house.resolver(patience=Patience())
+    resolver = house.resolver()
     house.server.fault("*", what="TIMEOUT")
     waiting = [asyncio.ensure_future(resolver.lookup(f"{n}.test", A)) for n in range(3)]
     await asyncio.sleep(0)
@@ -231,7 +231,7 @@ async def test_closing_tells_who_waits(house: House) -> None:
 
 async def test_more_questions_than_may_fly_wait_their_turn(house: House) -> None:
     house.server.add({"*.many.test": {"A": ["192.0.2.1"]}})
-    resolver = house.resolver(patience=Patience())
+    resolver = house.resolver()
     before = len(os.listdir("/proc/self/fd"))
     waiting = [asyncio.ensure_future(resolver.lookup(f"n{number}.many.test", A)) for number in range(700)]
     await asyncio.sleep(0)
@@ -263,12 +263,12 @@ async def test_lies_are_not_heard(house: House, what: str) -> None:
 
 async def test_who_guesses_numbers_makes_us_ask_by_tcp(house: House) -> None:
     house.server.fault("a.test", what="FLOOD")
-    assert (await house.resolver(patience=Patience()).lookup("a.test", A)).records == TRUE
+    assert (await house.resolver().lookup("a.test", A)).records == TRUE
     assert [each.tcp for each in house.server.asked] == [False, True]
 
 
 async def test_what_is_cut_off_comes_by_tcp(house: House) -> None:
-    resolver = house.resolver(patience=Patience())
+    resolver = house.resolver()
     assert b"".join((await resolver.lookup("long.test", TXT)).records) == "".join(LONG).encode()
     house.server.fault("a.test", what="TRUNCATED")
     assert (await resolver.lookup("a.test", A)).records == TRUE
@@ -301,9 +301,9 @@ async def test_a_server_without_tcp_is_not_the_last_word(house: House) -> None:
 async def test_failures_are_named_and_the_next_server_is_asked(house: House, what: str, cause: str) -> None:
     house.server.fault("a.test", what=what)
     with pytest.raises(DnsUnavailable, match=cause):
-        await house.resolver().lookup("a.test", A)
+        await house.resolver(patience=QUICK if what == "TIMEOUT" else None).lookup("a.test", A)
     async with DnsServer(ZONE) as other:
-        resolver = house.resolver(house.server.address, other.address)
+        resolver = house.resolver(house.server.address, other.address, patience=Patience(first=0.1))
         assert (await resolver.lookup("a.test", A)).records == TRUE
 
 
@@ -315,7 +315,7 @@ async def test_an_old_server_is_asked_without_edns(house: House) -> None:
 
 async def test_a_lost_datagram_is_sent_again(house: House) -> None:
     house.server.fault("a.test", what="TIMEOUT", times=1)
-    assert (await house.resolver(patience=Patience(first=0.03)).lookup("a.test", A)).records == TRUE
+    assert (await house.resolver(patience=Patience(first=0.3)).lookup("a.test", A)).records == TRUE
     assert house.server.count("a.test") == 2
 
 
@@ -331,7 +331,7 @@ async def test_nobody_listens(house: House) -> None:
     dead = f"127.0.0.1:{closed_port()}"
     with pytest.raises(DnsUnavailable, match="cannot be reached"):
         await house.resolver(dead).lookup("a.test", A)
-    resolver = house.resolver(dead, house.server.address, patience=Patience())
+    resolver = house.resolver(dead, house.server.address)
     assert (await resolver.lookup("a.test", A)).records == TRUE
 
 
@@ -339,7 +339,7 @@ async def test_a_silent_server_is_passed_over_for_a_while(house: House) -> None:
     async with DnsServer() as silent:
         silent.fault("*", what="TIMEOUT")
         house.server.add({"*.many.test": {"A": ["192.0.2.1"]}})
-        resolver = house.resolver(silent.address, house.server.address, patience=Patience(first=0.02))
+        resolver = house.resolver(silent.address, house.server.address, patience=Patience(first=0.2))
         for number in range(6):
             await resolver.lookup(f"n{number}.many.test", A)
         assert len(silent.asked) == 3
