@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from postroom.queue.ids import Ids
 from postroom.queue.outcome import Kind, Outcome
 from postroom.queue.schedule import Schedule
-from postroom.queue.service import MOST_ENTRIES, Queue
+from postroom.queue.service import Queue
+from postroom.queue.shares import MOST_ENTRIES
 from postroom.store.api import Entry, NewEntry, NewRecipient, Recipient, RecipientState, StoreUnavailable
 from postroom.testing.mailflow import Events, FakeQueueStore, FakeReports, StandingClock
 from postroom.values.content import Content
@@ -79,6 +80,15 @@ def remote(notify: str = "") -> NewRecipient:
 async def turn(times: int = 5) -> None:
     for _ in range(times):
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until the condition holds."""
+    async with asyncio.timeout(20):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0)
 
 
 class Running:
@@ -460,7 +470,7 @@ async def test_what_is_given_back_is_handed_to_the_next_consumer() -> None:
         house.queue.give_back(*house.given[0])
         await turn()
         assert [entry.id for entry in later] == [house.given[0][0].id]
-        assert house.queue._routes["local"].entries == 1
+        assert house.queue._routes["local"].shares.entries == 1
 
 
 async def test_a_consumer_that_gives_everything_back_does_not_spin() -> None:
@@ -471,25 +481,63 @@ async def test_a_consumer_that_gives_everything_back_does_not_spin() -> None:
     second.queue.subscribe("local", second.queue.give_back)
     async with Running(second):
         await turn(50)
-        assert second.store.looks < 5
-        assert second.queue._routes["local"].entries == 0
+        looks = second.store.looks
+        await turn(300)
+        assert second.store.looks == looks < 10
+        assert second.queue._routes["local"].shares.entries == 0
+
+
+async def relayed(house: House, given: Sequence[tuple[Entry, Sequence[Recipient]]]) -> None:
+    for entry, recipients in given:
+        outcomes = [Outcome(recipient=each, kind=Kind.RELAYED, status="2.0.0", reply="ok") for each in recipients]
+        await house.queue.settle(entry, outcomes)
+
+
+def to(domain: str) -> NewRecipient:
+    return NewRecipient(address=f"b@{domain}", route="remote")
 
 
 async def test_a_route_that_is_full_leaves_mail_in_the_store_and_takes_it_up_later() -> None:
     house = House()
     async with Running(house):
-        for _ in range(MOST_ENTRIES + 50):
-            await house.accept(REMOTE)
+        for number in range(MOST_ENTRIES + 50):
+            await house.accept(to(f"d{number}.test"), sender=f"s{number}@here.test")
         assert len(house.given) == MOST_ENTRIES
         await house.accept()
         assert house.given[-1][1][0].route == "local"
         house.given.pop()
-        for entry, recipients in house.given[: MOST_ENTRIES // 2 + 1]:
-            await house.queue.settle(
-                entry, [Outcome(recipient=each, kind=Kind.RELAYED, status="2.0.0", reply="ok") for each in recipients]
-            )
-        await turn(20)
+        await relayed(house, house.given[: MOST_ENTRIES // 2 + 1])
+        await turn(60)
         assert len({entry.id for entry, _ in house.given}) == MOST_ENTRIES + 50
+
+
+@pytest.mark.parametrize("bulk", ["sender", "domain"])
+async def test_a_flood_leaves_room_for_others(bulk: str) -> None:
+    """Half of the room, however much of it waits; half of what is left for the next flood."""
+    house = House()
+    async with Running(house):
+        for number in range(2000):
+            one, other = ("flood", f"n{number}") if bulk == "sender" else (f"n{number}", "flood")
+            await house.accept(to(f"{other}.test"), sender=f"{one}@here.test")
+        assert len(house.given) == MOST_ENTRIES // 2
+        await house.accept(to("quiet.test"), sender="ann@here.test")
+        assert house.given[-1][1][0].address == "b@quiet.test"
+
+
+async def test_what_waits_behind_a_flood_in_the_store_is_found() -> None:
+    first = House()
+    for number in range(4500):
+        await first.accept(to("flood.test"), sender="bulk@here.test")
+        if number == 4300:
+            await first.accept(to("quiet.test"), sender="ann@here.test")
+    second = House(first.store)
+    async with Running(second):
+        await until(lambda: any(recipients[0].address == "b@quiet.test" for _, recipients in second.given))
+        assert len(second.given) == MOST_ENTRIES // 2 + 1
+        while second.store.kept:
+            done, second.given[:] = list(second.given), []
+            await relayed(second, done)
+            await until(lambda: second.given or not second.store.kept)
 
 
 async def test_large_mail_in_memory_counts_by_its_octets() -> None:

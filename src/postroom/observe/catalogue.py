@@ -112,7 +112,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "queue.changed": Kind(
         "info", "an administrator held, released, retried or dropped it", ("queue_id", "recipient", "state", "who")
     ),
-    "queue.unreadable": Kind("error", "the queue could not be read, it is tried again", ("reason",)),
+    "queue.unreadable": Kind("error", "the queue could not be read, it is tried again", ("queue_id", "reason")),
     "report.sent": Kind(
         "info", "the sender is told, by mail of ours", ("queue_id", "recipient", "kind", "report")
     ),

@@ -19,16 +19,26 @@ from msgspec.structs import replace
 from postroom.queue.outcome import Kind, Outcome
 from postroom.queue.reports import Reports, wanted
 from postroom.queue.schedule import Schedule
-from postroom.store.api import Attempt, Entry, NewEntry, QueueStore, Recipient, RecipientState, StoreError
+from postroom.queue.shares import Shares
+from postroom.store.api import (
+    Attempt,
+    Entry,
+    NewEntry,
+    NotFound,
+    Place,
+    QueueStore,
+    Recipient,
+    RecipientState,
+    StoreError,
+)
 from postroom.values.clock import Clock
 from postroom.values.refusal import Refusal
 
-#: what one route holds in memory before further mail stays in the store until there is room
-MOST_ENTRIES = 1000
-MOST_OCTETS = 32 * 1024 * 1024
 #: tries of a recipient that are remembered in words
 MOST_ATTEMPTS = 10
 _BATCH = 100  # entries read from the store at once
+_STRETCH = 20 * _BATCH  # entries looked at before other work has its turn
+_REST = 20.0  # how much longer than a fruitless look the pause after it is
 _AFTER_FAULT = 5.0  # seconds until the store is asked again when it could not answer
 _LOOK_AGAIN = 15.0  # seconds at most between two looks into the store while something is being worked on
 
@@ -46,17 +56,7 @@ class _Route:
     """Who takes the recipients of a route, and how much of it is under way."""
 
     consumer: Consumer
-    entries: int = 0
-    octets: int = 0
-    behind: bool = False  # mail stayed in the store because there was too much in memory
-
-    @property
-    def full(self) -> bool:
-        return self.entries >= MOST_ENTRIES or self.octets >= MOST_OCTETS
-
-    @property
-    def roomy(self) -> bool:
-        return self.entries <= MOST_ENTRIES // 2 and self.octets <= MOST_OCTETS // 2
+    shares: Shares
 
 
 class Queue:
@@ -84,6 +84,7 @@ class Queue:
         self._idle = asyncio.Event()
         self._idle.set()
         self._next: float | None = None  # earliest retry known to us
+        self._place: Place | None = None  # how far what is due has been looked at; None: all of it
         self._stopping = False
         #: told what came of each recipient of mail that one of our accounts has sent; must not raise
         self.watch: Callable[[Entry, Sequence[Outcome]], Awaitable[None]] = _unwatched
@@ -97,7 +98,7 @@ class Queue:
         """
         known = self._routes.get(route)
         if known is None:
-            self._routes[route] = _Route(consumer)
+            self._routes[route] = _Route(consumer, Shares())
         else:
             known.consumer = consumer
 
@@ -182,12 +183,8 @@ class Queue:
                 last = bits != before and entry.recipients[0].route == name
             else:
                 last = bool(_mask(recipients, name) & before) and not bits & _mask(entry.recipients, name)
-            if last:
-                route.entries -= 1
-                route.octets -= _held(entry)
-                if route.behind and route.roomy:
-                    route.behind = False
-                    self._wake.set()
+            if last and route.shares.leave(entry):
+                self._wake.set()
         if bits:
             self._flying[entry.id] = bits
         elif self._flying.pop(entry.id, None) is not None and not self._flying:
@@ -296,12 +293,15 @@ class Queue:
             if route is None:
                 continue
             busy = flying & _mask(entry.recipients, name)
-            if route.full and not busy:
-                route.behind = True
+            if not busy and not route.shares.has_room(entry):
+                route.shares.behind = True
                 continue
+            whole = self._whole(entry)
+            if whole is None:
+                return started
+            entry = whole
             if not busy:
-                route.entries += 1
-                route.octets += _held(entry)
+                route.shares.enter(entry)
             flying |= _mask(recipients, name)
             self._flying[entry.id] = flying
             self._idle.clear()
@@ -315,18 +315,31 @@ class Queue:
         route = self._routes.get(recipient.route)
         if route is None or recipient.state is not RecipientState.WAITING:
             return False
-        if route.entries >= MOST_ENTRIES or route.octets >= MOST_OCTETS:
-            route.behind = True
+        if not route.shares.has_room(entry):
+            route.shares.behind = True
             return False
-        route.entries += 1
-        route.octets += _held(entry)
+        route.shares.enter(entry)
         self._flying[entry.id] = 1 << recipient.index
         self._idle.clear()
         route.consumer(entry, entry.recipients)
         return entry.id in self._flying
 
+    def _whole(self, entry: Entry) -> Entry | None:
+        """With its octets: one that comes from a look has none. None when they cannot be had now."""
+        if entry.content.path or entry.content.size == entry.size:
+            return entry
+        try:
+            return self._store.load(entry)
+        except NotFound:
+            return None  # a command has dropped it just now
+        except StoreError as fault:
+            self._event("queue.unreadable", queue_id=entry.id, reason=str(fault))
+            self._at(self._clock.now() + _AFTER_FAULT)
+            return None
+
     def poke(self) -> None:
         """Look at the store again: a command changed something, or what was missing is there."""
+        self._place = None
         self._wake.set()
 
     async def run(self) -> None:
@@ -341,15 +354,17 @@ class Queue:
                 timer.cancel()
 
     async def _take_due(self) -> float:
-        """Hand out what is due; seconds until the next look."""
-        now = self._clock.now()
+        """Hand out what is due; seconds until the next look.
+
+        A look goes on where the last one stopped: what found no room is passed by, so that it hides nothing behind it.
+        """
+        now, began = self._clock.now(), self._clock.monotonic()
         if self._next is not None and self._next <= now:
             self._next = None
         try:
-            due = await self._store.due(now, _BATCH, self._flying.keys())
-            started = sum([self._dispatch(entry, now) for entry in due])
-            if len(due) >= _BATCH and started:
-                return 0.0
+            started = await self._look(now)
+            if self._place is not None:  # there is more
+                return 0.0 if started else max(_REST * (self._clock.monotonic() - began), 0.01)
             stored = await self._store.next_due()
         except StoreError as fault:
             self._event("queue.unreadable", reason=str(fault))
@@ -360,6 +375,18 @@ class Queue:
         if self._flying:
             at = min(at, now + _LOOK_AGAIN)
         return max(at - now, 0.0)
+
+    async def _look(self, now: float) -> bool:
+        """Look at a stretch of what is due; True when something was handed out. Raises StoreError."""
+        started = False
+        for _ in range(0, _STRETCH, _BATCH):
+            page, self._place = await self._store.look(now, _BATCH, self._place)
+            for entry in page:
+                started = self._dispatch(entry, now) or started
+            if self._place is None:
+                break
+            await asyncio.sleep(0)
+        return started
 
     def _at(self, moment: float) -> None:
         """A retry is planned: be awake then."""
@@ -406,8 +433,3 @@ def _bits(recipients: Sequence[Recipient]) -> int:
     for recipient in recipients:
         bits |= 1 << recipient.index
     return bits
-
-
-def _held(entry: Entry) -> int:
-    """Octets an entry holds in memory while it is worked on; a file costs nothing."""
-    return len(entry.content.data) + len(entry.content.prefix)

@@ -12,6 +12,7 @@ from postroom.store.api import (
     Entry,
     NewEntry,
     NewRecipient,
+    Place,
     QueueFilter,
     Recipient,
     RecipientState,
@@ -64,6 +65,7 @@ class FakeQueueStore:
         self.updates: list[tuple[str, Sequence[Recipient]]] = []
         self.finishes: list[tuple[str, Sequence[Recipient]]] = []
         self.looks = 0
+        self.loads = 0
 
     def _check(self) -> None:
         if self.broken:
@@ -107,6 +109,22 @@ class FakeQueueStore:
             and any(each.state is RecipientState.WAITING and each.next_try <= now for each in entry.recipients)
         ]
         return sorted(found, key=lambda entry: entry.received)[:limit]
+
+    async def look(self, now: float, limit: int, after: Place | None = None) -> tuple[list[Entry], Place | None]:
+        self._check()
+        self.looks += 1
+        places = sorted(
+            (min(each.next_try for each in entry.recipients if each.state is RecipientState.WAITING), entry.id)
+            for entry in self.kept.values()
+            if any(each.state is RecipientState.WAITING and each.next_try <= now for each in entry.recipients)
+        )
+        places = [place for place in places if after is None or place > after][:limit]
+        return [self.kept[number] for _, number in places], places[-1] if len(places) == limit else None
+
+    def load(self, entry: Entry) -> Entry:
+        self._check()
+        self.loads += 1
+        return entry
 
     async def next_due(self) -> float | None:
         self._check()

@@ -182,6 +182,10 @@ class Depth:
     oldest: float
 
 
+#: a place in the order of next tries: time and entry id
+Place = tuple[float, str]
+
+
 class QueueStore(Protocol):
     """The queue file of this process's slot, and for commands a look at all of them."""
 
@@ -207,6 +211,17 @@ class QueueStore(Protocol):
 
         skip: ids of entries to leave out, such as those that are being worked on; they do not count for the limit.
         """
+        ...
+
+    async def look(self, now: float, limit: int, after: Place | None = None) -> tuple[list[Entry], Place | None]:
+        """Entries that are due, as `due` gives them but without octets (see `load`), beginning after a place.
+
+        The second value is the place to go on from, None at the end. Entries that are worked on are among them.
+        """
+        ...
+
+    def load(self, entry: Entry) -> Entry:
+        """An entry of `look` with its octets. Raises NotFound when it is gone."""
         ...
 
     async def next_due(self) -> float | None:

@@ -17,12 +17,21 @@ import apsw
 from msgspec.structs import replace
 
 from postroom.store.api.errors import StoreError
-from postroom.store.api.queue import Depth, Entry, NewEntry, QueueFilter, Recipient, RecipientState, new_entry
+from postroom.store.api.queue import Depth, Entry, NewEntry, Place, QueueFilter, Recipient, RecipientState, new_entry
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.disk import Disk, keep_file, keep_octets
 from postroom.store.embedded.layout import Layout
-from postroom.store.embedded.queue_file import QueueFile, QueueUnit, due_rows, open_slot, select, with_octets
+from postroom.store.embedded.queue_file import (
+    QueueFile,
+    QueueUnit,
+    due_rows,
+    loaded,
+    look_rows,
+    open_slot,
+    select,
+    with_octets,
+)
 from postroom.store.embedded.queue_rows import Change, chosen, is_over, next_try, pack, settle
 from postroom.values.content import Content
 
@@ -150,6 +159,29 @@ class EmbeddedQueue:
     def _as_finished(self, entry: Entry) -> Entry:
         results = self._finished.get(entry.id)
         return settle(entry, results) if results else entry
+
+    async def look(self, now: float, limit: int, after: Place | None = None) -> tuple[list[Entry], Place | None]:
+        slot = self.own.slot
+        reader = self._reader
+        assert reader is not None
+        try:
+            found, last = look_rows(reader, self._layout, slot, now, (limit, after))
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+        if not self._finished:
+            return found, last
+        late = [self._as_finished(entry) for entry in found]
+        return [entry for entry in late if (when := next_try(entry)) is not None and when <= now], last
+
+    def load(self, entry: Entry) -> Entry:
+        if entry.content.path:
+            return entry
+        reader = self._reader
+        assert reader is not None
+        try:
+            return loaded(reader, entry)
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
 
     async def next_due(self) -> float | None:
         slot = self.own.slot

@@ -14,7 +14,8 @@ from typing import Any, Final
 import apsw
 from msgspec.structs import replace
 
-from postroom.store.api.queue import Entry, QueueFilter, Recipient
+from postroom.store.api.errors import NotFound
+from postroom.store.api.queue import Entry, Place, QueueFilter, Recipient
 from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up
 from postroom.store.embedded.disk import Disk, discard
@@ -262,6 +263,30 @@ def due_rows(connection: apsw.Connection, layout: Layout, slot: int, now: float,
         f"{_COLUMNS} WHERE next IS NOT NULL AND next <= ? ORDER BY next LIMIT ?", (now, limit)
     ).fetchall()
     return _entries(rows, layout, slot)
+
+
+def look_rows(
+    connection: apsw.Connection, layout: Layout, slot: int, now: float, page: tuple[int, Place | None]
+) -> tuple[list[Entry], Place | None]:
+    """Entries due, earliest first, without octets in memory, and the place of the last one. page: most, after."""
+    limit, after = page
+    rows: list[Any] = connection.execute(
+        "SELECT id, received, size, envelope, body, next FROM entry"
+        " WHERE next IS NOT NULL AND next <= ?1 AND (next, id) > (?2, ?3) ORDER BY next, id LIMIT ?4",
+        (now, *(after or (float("-inf"), "")), limit),
+    ).fetchall()
+    place = (rows[-1][5], rows[-1][0]) if len(rows) == limit else None
+    return [entry for _, entry in _entries([row[:5] for row in rows], layout, slot)], place
+
+
+def loaded(connection: apsw.Connection, entry: Entry) -> Entry:
+    """The entry with the octets that lie in a row. Raises NotFound."""
+    data: bytes | None = connection.execute(
+        "SELECT data FROM body WHERE id = (SELECT body FROM entry WHERE id = ?)", (entry.id,)
+    ).get
+    if data is None:
+        raise NotFound(f"{entry.id} is not in the queue any more")
+    return replace(entry, content=Content.of(data))
 
 
 def _entries(rows: list[Any], layout: Layout, slot: int) -> list[tuple[int, Entry]]:

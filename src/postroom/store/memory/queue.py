@@ -7,7 +7,18 @@ from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
-from postroom.store.api import Depth, Entry, NewEntry, QueueFilter, Recipient, RecipientState, StoreError, new_entry
+from postroom.store.api import (
+    Depth,
+    Entry,
+    NewEntry,
+    NotFound,
+    Place,
+    QueueFilter,
+    Recipient,
+    RecipientState,
+    StoreError,
+    new_entry,
+)
 from postroom.values.content import Content
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -62,6 +73,20 @@ class MemoryQueue:
         ]
         found.sort(key=lambda entry: _next_try(entry) or 0.0)
         return found[:limit]
+
+    async def look(self, now: float, limit: int, after: Place | None = None) -> tuple[list[Entry], Place | None]:
+        places = sorted(
+            (when, entry.id)
+            for entry in self._entries.values()
+            if (when := _next_try(entry)) is not None and when <= now and (after is None or (when, entry.id) > after)
+        )[:limit]
+        return [self._entries[number] for _, number in places], places[-1] if len(places) == limit else None
+
+    def load(self, entry: Entry) -> Entry:
+        try:
+            return replace(entry, content=self._entries[entry.id].content)
+        except KeyError:
+            raise NotFound(entry.id) from None
 
     async def next_due(self) -> float | None:
         return min((when for entry in self._entries.values() if (when := _next_try(entry)) is not None), default=None)

@@ -12,6 +12,7 @@ from postroom.store.api import (
     Depth,
     Entry,
     NewRecipient,
+    NotFound,
     QueueFilter,
     Recipient,
     RecipientState,
@@ -112,6 +113,24 @@ class QueueContract:
             await store.queue.accept(received(number))
         assert ids(await store.queue.due(2000.0, 1, {"q1", "other"})) == ["q2"]
         assert ids(await store.queue.due(2000.0, skip=["q1", "q2", "q3"])) == []
+
+    async def test_looking_page_by_page(self, store: Store) -> None:
+        for number in range(7):
+            octets = LARGE * b"y" if number == 3 else b"%d" % number
+            await store.queue.accept(received(f"q{number}", received=1000.0 + number // 2, octets=octets))
+        await store.queue.accept(received("later", received=5000.0))
+        first, place = await store.queue.look(2000.0, 3)
+        second, place = await store.queue.look(2000.0, 3, place)
+        third, end = await store.queue.look(2000.0, 3, place)
+        assert [ids(page) for page in (first, second, third)] == [["q0", "q1", "q2"], ["q3", "q4", "q5"], ["q6"]]
+        assert end is None
+        assert store.queue.load(first[1]).content.read() == b"Received: by test\r\n1"
+        assert store.queue.load(second[0]).content.read() == b"Received: by test\r\n" + LARGE * b"y"
+        store.queue.finish("q6", over(third[0]))
+        assert await store.queue.look(2000.0, 3, place) == ([], None)
+        await store.queue.update("q1", over(first[1]))
+        with pytest.raises(NotFound):
+            store.queue.load(first[1])
 
     async def test_finish_acts_at_once_for_readers(self, store: Store) -> None:
         one, two = [await store.queue.accept(received(number, "a@b", "c@d")) for number in ("q1", "q2")]
