@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postroom.store.api import EventQuery
+from postroom.store.api import EventQuery, NewAct
 from postroom.store.api.events import keys_of
 from postroom.store.embedded import EmbeddedStore, events
 from postroom.store.embedded.events_block import MOST_FROM_ONE, Events, among, join, number, pack
@@ -95,7 +95,8 @@ async def test_a_damaged_file_is_set_aside_and_others_are_read(tmp_path: Path, c
     assert oldest.exists()
 
 
-async def test_a_damaged_block_hides_only_itself(embedded: EmbeddedStore, tmp_path: Path) -> None:
+async def test_a_damaged_block_hides_only_itself(tmp_path: Path, clock: SettableClock) -> None:
+    embedded = EmbeddedStore(tmp_path / "data", clock=clock)
     for each in range(3):
         tell(embedded, each)
         await embedded.events.flush()
@@ -108,6 +109,31 @@ async def test_a_damaged_block_hides_only_itself(embedded: EmbeddedStore, tmp_pa
         tell(embedded, each)
         await embedded.events.flush()
     assert await count(embedded) == 39
+    await embedded.close()
+
+
+async def test_check_names_what_is_damaged(tmp_path: Path, clock: SettableClock) -> None:
+    data = tmp_path / "data"
+    for day in range(3):
+        clock.time += 86400
+        store = EmbeddedStore(data, clock=clock)
+        tell(store, day)
+        await store.audit.append(NewAct(time=1.0, who={}, act="x"))
+        await store.close()
+    first, second, _ = sorted(data.glob("events/*.db"))
+    connection = apsw.Connection(str(first))
+    connection.execute("UPDATE block SET data = x'00', count = 7")
+    connection.close()
+    second.write_bytes(b"no database at all" * 1000)
+    records = data / "audit" / "records"
+    records.write_bytes(records.read_bytes().replace(b'"act":"x"', b'"act":"y"', 1))
+    store = EmbeddedStore(data, None, clock=clock)
+    found = [(finding.place, finding.what) async for finding in store.check()]
+    await store.close()
+    assert [place for place, _ in found] == [f"events/{second.name}", f"events/{first.name}", "audit"]
+    assert "not a database" in found[0][1]
+    assert found[1][1].startswith("block 1: a block of events is damaged")
+    assert found[2][1].startswith("record 1: it was changed")
 
 
 async def test_a_full_disk_loses_events_and_says_so(

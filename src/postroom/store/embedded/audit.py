@@ -128,9 +128,10 @@ class EmbeddedAudit:
             raise unavailable(fault) from fault
 
     async def verify(self, known: Mapping[int, str]) -> Verdict:
-        return await asyncio.to_thread(self._verify, dict(known))
+        return await asyncio.to_thread(self.look, known)
 
-    def _verify(self, known: dict[int, str]) -> Verdict:
+    def look(self, known: Mapping[int, str]) -> Verdict:
+        """The same at once."""
         faults: list[str] = []
         hashes: dict[int, str] = {}
         number, previous = 0, GENESIS

@@ -12,11 +12,13 @@ from postroom.store.api.queue import Entry
 from postroom.store.api.store import Finding, Progress
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import sweep_account_folders
+from postroom.store.embedded.audit import EmbeddedAudit
 from postroom.store.embedded.check import check_account, check_integrity
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
 from postroom.store.embedded.disk import discard
+from postroom.store.embedded.events_check import check_events
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.queue import EmbeddedQueue
@@ -112,6 +114,8 @@ class Caretaker:
     def _check_shared(self, _: str) -> list[Finding]:
         options = self._around.options
         found = check_queue(self._layout, options, self._grace)
+        found += check_events(self._layout, options)
+        found += [Finding("audit", fault) for fault in EmbeddedAudit(self._layout).look({}).faults]
         reader = open_database(self._layout.directory, options, cache_kib=options.reader_cache_kib)
         try:
             return found + list(check_integrity(reader, "directory.db"))
