@@ -53,6 +53,8 @@ class FakeIdentity:
             return Hosted((alice,))
         if address.domain != "here.test":
             return NotHosted()
+        if local in ("dmarc-reports", "noreply-dmarc"):
+            return Hosted((Target(str(address), None, reports=True),))
         targets = known.get(f"{local.casefold()}@here.test")
         if targets is None:
             return Unknown()

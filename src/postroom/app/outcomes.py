@@ -26,7 +26,7 @@ class Outcomes:
 
     async def __call__(self, entry: Entry, outcomes: Sequence[Outcome]) -> None:
         """Results of mail that an account has sent."""
-        outside = [outcome for outcome in outcomes if outcome.recipient.route != "local"]
+        outside = [outcome for outcome in outcomes if outcome.recipient.route == "remote"]
         if not outside:
             return
         try:

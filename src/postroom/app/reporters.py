@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from postroom.app.daily import REPORTS_LOCK, DailyReports, DailyRooms
 from postroom.app.runfolder import RunFolder
 from postroom.config import Config
+from postroom.intake.dmarc_maker import DmarcMaker
 from postroom.intake.routing import Routes
 from postroom.intake.signing import Signer
 from postroom.queue.daily import ReportMaker
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def makers(store: Store, dns: Dns) -> Sequence[ReportMaker]:
     """Every kind of report."""
-    return ()
+    return (DmarcMaker(store.events, dns),)
 
 
 def daily_reports(

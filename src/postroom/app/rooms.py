@@ -20,12 +20,13 @@ from postroom.app.runfolder import RunFolder
 from postroom.app.web import http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
+from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.service import Delivery
 from postroom.identity.client import HashingClient
 from postroom.identity.service import Identity
 from postroom.intake.notices import Notices
 from postroom.intake.outside import Outside
-from postroom.intake.routing import Routes
+from postroom.intake.routing import REPORTS, Routes
 from postroom.intake.service import Intake
 from postroom.intake.service import Rooms as IntakeRooms
 from postroom.intake.signing import Signer
@@ -87,6 +88,7 @@ class Core:
     mailboxes: Mailboxes
     queue: Queue
     delivery: Delivery
+    incoming: ReportDelivery
     notices: Notices
     reports: SenderReports
     resolver: Resolver
@@ -108,6 +110,7 @@ class Core:
         """Finish what is being delivered."""
         await self.notices.settled()
         await self.delivery.stop()
+        await self.incoming.stop()
         await self.queue.stop()
         self.resolver.close()
         self.hasher.close()
@@ -216,6 +219,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), make_schedule(config), clock, reports, events)
     delivery = Delivery(queue, mailboxes, identity.find, events, index_limits(config))
     queue.subscribe("local", delivery.take)
+    incoming = ReportDelivery(queue, store.reports, store.directory, events)
+    queue.subscribe(REPORTS, incoming.take)
     return Core(
         plan=plan,
         slot=slot,
@@ -228,6 +233,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         mailboxes=mailboxes,
         queue=queue,
         delivery=delivery,
+        incoming=incoming,
         notices=Notices(queue, routes, config.server.postmaster, clock, events),
         reports=reports,
         resolver=Resolver(config.server.dns, clock),

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where mail goes in the end. account: id of an account here; None: an address outside."""
+    """Where mail goes in the end. account: id of an account here; None: an address outside, or one of ours that
+    programs read, for reports.
+    """
 
     address: str
     account: str | None
+    reports: bool = False
 
 
 @dataclass(frozen=True, slots=True)

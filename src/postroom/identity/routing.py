@@ -8,6 +8,7 @@ On failure: StoreError from the directory.
 from __future__ import annotations
 
 from postroom.identity.model import Hosted, NotHosted, Resolution, Target, Unknown
+from postroom.identity.records import REPORT_LOCALS
 from postroom.store.api import AccountRow, AliasRow, DirectoryStore, DomainRow
 from postroom.values.address import Address, BadAddress
 
@@ -38,6 +39,8 @@ class Routing:
             return NotHosted()
         if domain.disabled:
             return Unknown()
+        if address.local.casefold() in REPORT_LOCALS and await find_row(self._directory, address.key) is None:
+            return Hosted((Target(address.key, None, reports=True),))
         targets = await Expansion(self._directory).of(address, domain)
         if targets:
             return Hosted(targets)

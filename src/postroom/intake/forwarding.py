@@ -24,12 +24,12 @@ async def marked(
 
     Mail of our own domains keeps its sender: our SPF record names this server. Raises Refusal 451 4.3.0.
     """
-    if sender is None or all(target.route == routing.LOCAL for target in targets):
+    if sender is None or all(target.route != routing.REMOTE for target in targets):
         return targets
     if not isinstance(await routing.resolve(identity, sender), routing.NotHosted):
         return targets
     name = str(address)
-    return tuple([one if one.route == routing.LOCAL else replace(one, forwarder=name) for one in targets])
+    return tuple([replace(one, forwarder=name) if one.route == routing.REMOTE else one for one in targets])
 
 
 async def unwrapped(

@@ -15,9 +15,11 @@ from typing import Final
 
 from postroom.config import Authentication
 from postroom.intake.authors import Author, authors
+from postroom.intake.collected import collected
 from postroom.intake.imitation import Imitations
 from postroom.intake.marks import clean_header, results_field, vouches, warning_field
 from postroom.intake.model import Envelope, Peer
+from postroom.intake.routing import REPORTS
 from postroom.intake.verdict import JUNK, REFUSE, Shape, Verdict, judge, refusal_text, strictest
 from postroom.intake.verify import Evidence, Sender, Verifier
 from postroom.mailauth.header import HeaderFields
@@ -35,13 +37,14 @@ _LIST_ID: Final = re.compile(rb"<[^<>\s]+\.[^<>\s]+>")
 @dataclass(frozen=True, slots=True)
 class Examined:
     """What becomes of a message that is taken. added: fields to put before it; head: its header without fields that
-    only pretend to be ours; keywords: IMAP keywords it gets.
+    only pretend to be ours; keywords: IMAP keywords it gets; proven: the domain in From when DMARC proved it.
     """
 
     added: bytes
     head: bytes
     junk: bool = False
     keywords: tuple[str, ...] = field(default=())
+    proven: str = ""
 
 
 class Outside:
@@ -70,7 +73,7 @@ class Outside:
         evidence = await self._verifier.look(sender, domains, fields, body, now)
         shape, evidence = await self._shape(fields, people, evidence, (sender, now))
         verdict = judge(evidence, shape)
-        self._tell(entry, evidence, verdict)
+        self._tell(entry, evidence, verdict, _collected(sender, envelope, evidence, verdict))
         if verdict.act == REFUSE:
             raise Refusal(550, "5.7.1", refusal_text(verdict, shape.own), reason=verdict.reason)
         warning = verdict.warning
@@ -82,7 +85,7 @@ class Outside:
         added = results_field(self._hostname, sender, evidence, verdict, peer_name) + warning_field(warning)
         junk = verdict.act == JUNK
         keywords = ("$Junk",) * junk + ("$Suspicious",) * bool(warning)
-        return Examined(added, clean_header(head, self._hostname), junk, keywords)
+        return Examined(added, clean_header(head, self._hostname), junk, keywords, _proven(evidence))
 
     async def _shape(
         self, fields: HeaderFields, people: tuple[Author, ...], evidence: Evidence, asked: tuple[Sender, float]
@@ -104,7 +107,7 @@ class Outside:
                 return Shape(own=row.name, spoof=row.spoof, is_list=is_list, vouched=vouched), evidence
         return Shape(is_list=is_list, vouched=vouched), evidence
 
-    def _tell(self, entry: str, evidence: Evidence, verdict: Verdict) -> None:
+    def _tell(self, entry: str, evidence: Evidence, verdict: Verdict, found: dict[str, object]) -> None:
         worst = strictest(evidence.dmarc)
         self._events(
             "mail.checked",
@@ -115,7 +118,22 @@ class Outside:
             arc=evidence.arc.result,
             verdict=verdict.act,
             reason=verdict.reason,
+            **found,
         )
+
+
+def _proven(evidence: Evidence) -> str:
+    """The author domain, when all there are have passed DMARC."""
+    results = evidence.dmarc
+    return results[0].domain if results and all(one.result == "pass" for one in results) else ""
+
+
+def _collected(sender: Sender, envelope: Envelope, evidence: Evidence, verdict: Verdict) -> dict[str, object]:
+    """What the owners of its author domains want to hear of it; nothing of mail that is a report itself."""
+    if all(target.route == REPORTS for given in envelope.given for target in given.targets):
+        return {}
+    found = collected(sender, evidence, verdict)
+    return {"report": found} if found else {}
 
 
 def _is_list(fields: HeaderFields) -> bool:

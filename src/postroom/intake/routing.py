@@ -18,6 +18,7 @@ from postroom.values.refusal import Refusal
 __all__ = [
     "LOCAL",
     "REMOTE",
+    "REPORTS",
     "Hosted",
     "Identity",
     "NotHosted",
@@ -31,6 +32,7 @@ __all__ = [
 
 LOCAL = "local"
 REMOTE = "remote"
+REPORTS = "reports"
 
 
 class Identity(Protocol):
@@ -60,7 +62,7 @@ def recipients(address: Address, targets: tuple[Target, ...], orcpt: str, notify
         [
             NewRecipient(
                 address=target.address,
-                route=REMOTE if target.account is None else LOCAL,
+                route=REPORTS if target.reports else REMOTE if target.account is None else LOCAL,
                 orcpt=orcpt if target.address == name else original,
                 notify=notify,
             )

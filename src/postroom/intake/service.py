@@ -170,8 +170,9 @@ class Intake:
                 added += header.separator(head)
             told = _told(peer, envelope, head, f"{entry}@{self._hostname}")
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
-            if examined is not None and (examined.junk or examined.keywords):
-                new = structs.replace(new, junk=examined.junk, keywords=examined.keywords)
+            if examined is not None and (examined.junk or examined.keywords or _for_programs(targets)):
+                found = {"junk": examined.junk, "keywords": examined.keywords, "proven": examined.proven}
+                new = structs.replace(new, **found)
             await self._keep(envelope, demands.noted(new, envelope.mail, head))
         except StoreUnavailable as fault:
             raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
@@ -445,6 +446,11 @@ def _told(peer: Peer, envelope: Envelope, head: bytes, missing: str) -> dict[str
     if peer.submitting:
         told.setdefault("message_id", missing)
     return told
+
+
+def _for_programs(targets: tuple[NewRecipient, ...]) -> bool:
+    """Somebody reads it who asks who is proven to have sent it."""
+    return any(target.route == routing.REPORTS for target in targets)
 
 
 def _merge(envelope: Envelope, results: tuple[RcptResult, ...]) -> tuple[NewRecipient, ...]:

@@ -39,13 +39,15 @@ class Shape:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """act: accept, junk or refuse; reason: in plain words, for the reply, the trace and the log; warning: for the
-    reader, "" without one; policy: what of DMARC was applied, "" when it was not about DMARC.
+    reader, "" without one; policy: what of DMARC was applied, "" when it was not about DMARC; override: why something
+    else was applied than the owner asks for (RFC 9990 3.1.6), "" when nothing else was, or for reasons of ours.
     """
 
     act: str = ACCEPT
     reason: str = ""
     warning: str = ""
     policy: str = ""
+    override: str = ""
 
 
 def judge(evidence: Evidence, shape: Shape) -> Verdict:
@@ -57,14 +59,15 @@ def judge(evidence: Evidence, shape: Shape) -> Verdict:
         return Verdict(reason=_good_words(evidence))
     if shape.vouched:
         reason = f"{worst.reason}; but {evidence.arc.sealer}, which is trusted, saw it pass"
-        return Verdict(reason=reason, policy="none")
+        return Verdict(reason=reason, policy="none", override="trusted_forwarder")
     if worst.policy is Policy.REJECT and not _by_list(evidence, shape):
         return Verdict(act=REFUSE, reason=worst.reason, policy="reject")
-    reason = worst.reason
+    reason, override = worst.reason, ""
     if worst.policy is Policy.REJECT:
+        override = "mailing_list"
         reason += "; it came by a mailing list, which often breaks what proves the author, so it is not refused"
     warning = f"This message may not come from {worst.domain}: nothing proves it."
-    return Verdict(act=JUNK, reason=reason, warning=warning, policy="quarantine")
+    return Verdict(act=JUNK, reason=reason, warning=warning, policy="quarantine", override=override)
 
 
 def _own(evidence: Evidence, shape: Shape) -> Verdict:
@@ -73,12 +76,14 @@ def _own(evidence: Evidence, shape: Shape) -> Verdict:
     if proof:
         return Verdict(reason=proof)
     if shape.vouched:
-        return Verdict(reason=f"{evidence.arc.sealer}, which is trusted, saw it pass")
+        reason = f"{evidence.arc.sealer}, which is trusted, saw it pass"
+        return Verdict(reason=reason, override="trusted_forwarder")
     reason = f"the message claims to be from {shape.own}, but neither SPF nor DKIM proves it"
     warning = f"This message claims to be from {shape.own}, but it came from outside and nothing proves it."
     act = {"refuse": REFUSE, "junk": JUNK}.get(shape.spoof, ACCEPT)
     if act == REFUSE and _by_list(evidence, shape):
-        act, reason = JUNK, reason + "; it came by a mailing list, so it is not refused"
+        reason += "; it came by a mailing list, so it is not refused"
+        return Verdict(act=JUNK, reason=reason, warning=warning, override="mailing_list")
     return Verdict(act=act, reason=reason, warning=warning)
 
 

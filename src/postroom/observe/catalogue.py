@@ -66,7 +66,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "mail.checked": Kind(
         "info",
         "what was found out about who sent it",
-        ("queue_id", "spf", "dkim", "dmarc", "arc", "verdict", "reason"),
+        ("queue_id", "spf", "dkim", "dmarc", "arc", "verdict", "reason", "report"),
     ),
     "message.accepted": Kind(
         "info",
@@ -120,6 +120,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "audit.failed": Kind("error", "an audit record could not be written", ("reason",)),
     "audit.recorded": Kind(
         "info", "an administrator did something", ("number", "hash", "act", "on", "who"), kept=True
+    ),
+    "reports.received": Kind(
+        "info", "a report about a domain of ours was read", ("queue_id", "kind", "domain", "org", "proven", "report")
+    ),
+    "reports.unusable": Kind(
+        "info", "mail to an address for reports is dropped", ("queue_id", "recipient", "sender", "reason")
     ),
     "reports.sent": Kind("info", "a daily report of ours leaves", ("kind", "day", "domain", "to", "entry")),
     "reports.unsent": Kind("warning", "a daily report of ours cannot be sent", ("kind", "day", "domain", "reason")),
