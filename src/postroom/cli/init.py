@@ -81,6 +81,7 @@ def command(
     if not domains:
         say(f"  postroom domain add {first} --config {path}")
     say(f"  postroom user add ann@{first} --config {path}")
+    say(f"  postroom dns show {first} --config {path}")
     say(f"  postroom serve --config {path}")
     say(f"The certificate is self-made: put one that clients trust in {folder}/certificate.pem and key.pem.")
 
@@ -100,7 +101,11 @@ async def _host(path: Path, domains: tuple[str, ...]) -> None:
     from postroom.cli.people import directory
     from postroom.cli.site import find_site
 
+    from postroom.identity.rotation import Rotation
+    from postroom.values.clock import SystemClock
+
     site = find_site(str(path))
-    async with directory(site) as (people, _):
+    async with directory(site) as (people, store):
+        rotation = Rotation(store.directory, site.config.signing, SystemClock())
         for domain in domains:
-            await people.add_domain(domain)
+            await rotation.begin((await people.add_domain(domain)).name)
