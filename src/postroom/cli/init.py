@@ -100,7 +100,6 @@ async def _host(path: Path, domains: tuple[str, ...]) -> None:
     """The domains named on the command line."""
     from postroom.cli.people import directory
     from postroom.cli.site import find_site
-
     from postroom.identity.rotation import Rotation
     from postroom.values.clock import SystemClock
 
