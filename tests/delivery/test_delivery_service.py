@@ -103,7 +103,14 @@ class House:
             raise self.find_fault
         return self.rows.get(address)
 
-    def take(self, *addresses: str, content: Content | None = None, name: str = "id1", sender: str = "x@far.test"):
+    def take(
+        self,
+        *addresses: str,
+        content: Content | None = None,
+        name: str = "id1",
+        sender: str = "x@far.test",
+        peer: str = "",
+    ):
         recipients = tuple(Recipient(index=n, address=each, route="local") for n, each in enumerate(addresses))
         content = content or Content.of(MAIL)
         entry = Entry(
@@ -114,6 +121,7 @@ class House:
             size=content.size,
             content=content,
             recipients=recipients,
+            peer=peer,
         )
         self.delivery.take(entry, recipients)
         return entry
@@ -288,3 +296,33 @@ async def test_stop_finishes_what_has_begun_and_leaves_the_rest() -> None:
     house.take("a@here.test", name="late")
     await house.done()
     assert house.queue.back[-1] == "late"
+
+
+REPORT = (
+    b'Content-Type: multipart/report; report-type=%b; boundary="b"\r\n\r\n--b\r\n\r\nSorry.\r\n--b\r\n'
+    b"Content-Type: message/%b\r\n\r\n%b\r\n--b--\r\n"
+)
+
+
+async def test_reports_of_other_servers_are_told() -> None:
+    house = House()
+    status = (
+        b"Reporting-MTA: dns; mx.far.test\r\n\r\nFinal-Recipient: rfc822; b@far.test\r\nAction: failed\r\nStatus: 5.1.1"
+    )
+    report = Content.of(REPORT % (b"delivery-status", b"delivery-status", status))
+    house.take("a@here.test", content=report, sender="", peer="192.0.2.1")
+    await house.done()
+    (told,) = house.events.of("report.received")
+    assert (told["to"], told["recipient"], told["action"], told["status"], told["remote"]) == (
+        "a@here.test",
+        "b@far.test",
+        "failed",
+        "5.1.1",
+        "mx.far.test",
+    )
+    house.take("a@here.test", content=report, sender="", name="id2")  # one of our own
+    complaint = Content.of(REPORT % (b"feedback-report", b"feedback-report", b"Feedback-Type: abuse\r\nVersion: 1"))
+    house.take("a@here.test", content=complaint, name="id3", peer="192.0.2.1")
+    await house.done()
+    assert len(house.events.of("report.received")) == 1
+    assert house.events.of("complaint.received")[0]["kind"] == "abuse"

@@ -18,9 +18,11 @@ from msgspec.structs import replace
 
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.service import Account, Mailboxes
+from postroom.message.feedback import Feedback
 from postroom.message.index import IndexLimits, MessageIndex
 from postroom.message.index import index as index_message
 from postroom.message.parts import shifted
+from postroom.message.status_report import read_report
 from postroom.net.drive import drive
 from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import (
@@ -56,6 +58,10 @@ class Event(Protocol):
 
     def __call__(self, name: str, /, **fields: object) -> None: ...
 
+
+#: octets of a report that is read, and recipients in it that are told of
+_LARGEST_REPORT = 1024 * 1024
+_MOST_TOLD = 20
 
 #: the account whose mailboxes take mail for an address, None when there is none (any more). Raises StoreError.
 FindAccount = Callable[[str], Awaitable[AccountRow | None]]
@@ -180,6 +186,8 @@ class Delivery:
         )
         if result is None:
             return _outcome(recipient, Kind.DELIVERED, _DELIVERED, "Delivered before")
+        if entry.peer and found.structure.endswith(b'"REPORT")') and content.size <= _LARGEST_REPORT:
+            self._tell_report(entry, recipient)
         return Outcome(
             recipient=recipient,
             kind=Kind.DELIVERED,
@@ -189,6 +197,34 @@ class Delivery:
             uid=result.uids[0],
             message=result.snapshot.pages[-1].messages[-1],
         )
+
+    def _tell_report(self, entry: Entry, recipient: Recipient) -> None:
+        """A report of another server: what it says is an event, believed by nobody."""
+        found = read_report(entry.content.read())
+        if isinstance(found, Feedback):
+            self._event(
+                "complaint.received",
+                queue_id=entry.id,
+                to=recipient.address,
+                kind=found.type,
+                agent=found.agent,
+                sender=found.mail_from,
+                source=found.source_ip,
+                about=found.message_id,
+            )
+        elif found is not None:
+            for one in found.recipients[:_MOST_TOLD]:
+                self._event(
+                    "report.received",
+                    queue_id=entry.id,
+                    to=recipient.address,
+                    recipient=one.original or one.final,
+                    action=one.action,
+                    status=one.status,
+                    reply=one.diagnostic,
+                    remote=one.remote or found.reporter,
+                    about=found.message_id,
+                )
 
 
 async def _junk_of(account: Account) -> str:

@@ -116,6 +116,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "report.sent": Kind(
         "info", "the sender is told, by mail of ours", ("queue_id", "recipient", "kind", "report")
     ),
+    "report.received": Kind(
+        "info",
+        "another server says what became of mail (nobody vouches for that)",
+        ("queue_id", "to", "recipient", "action", "status", "reply", "remote", "about"),
+    ),
+    "complaint.received": Kind(
+        "warning",
+        "a complaint about mail from here (ARF; nobody vouches for that)",
+        ("queue_id", "to", "kind", "agent", "sender", "source", "about"),
+    ),
     "report.dropped": Kind("warning", "a report to a sender could not be made or sent", ("queue_id", "reason")),
     "audit.failed": Kind("error", "an audit record could not be written", ("reason",)),
     "audit.recorded": Kind(
