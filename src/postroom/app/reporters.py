@@ -20,7 +20,7 @@ from postroom.store.api import Store
 from postroom.values.dns import Dns
 
 if TYPE_CHECKING:
-    from postroom.app.rooms import Core, Services
+    from postroom.app.rooms import Core
 
 
 def makers(store: Store, dns: Dns) -> Sequence[ReportMaker]:
@@ -28,10 +28,8 @@ def makers(store: Store, dns: Dns) -> Sequence[ReportMaker]:
     return (DmarcMaker(store.events, dns),)
 
 
-def daily_reports(
-    core: Core, config: Callable[[], Config], folder: RunFolder, services: Callable[[], Services]
-) -> DailyReports:
-    """The worker's; config, services: those in force now."""
+def daily_reports(core: Core, config: Callable[[], Config], folder: RunFolder) -> DailyReports:
+    """The worker's; config: the one in force now."""
 
     def rooms() -> DailyRooms:
         return DailyRooms(
@@ -45,4 +43,4 @@ def daily_reports(
             random=random.random,
         )
 
-    return DailyReports(rooms, lambda: makers(core.store, services().resolver), config, folder.lock(REPORTS_LOCK))
+    return DailyReports(rooms, lambda: makers(core.store, core.resolver), config, folder.lock(REPORTS_LOCK))

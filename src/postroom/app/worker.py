@@ -113,7 +113,7 @@ class Worker:
         await self._mesh.start()
         housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._core.resolver)
         queue = loop.create_task(self._core.queue.run())
-        self._daily = daily_reports(self._core, lambda: self._config, folder, lambda: self._services)
+        self._daily = daily_reports(self._core, lambda: self._config, folder)
         chores = (housekeeping.run(), self._daily.run(), self._follow())
         keepers = [loop.create_task(chore) for chore in chores]
         self._watch(self._config)
