@@ -91,6 +91,8 @@ class DailyReports:
         self._lock = lock
         self._after = 0.0
         self._finished: set[tuple[str, str]] = set()
+        self._asked: asyncio.Task[None] | None = None
+        self._busy = asyncio.Lock()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -101,6 +103,8 @@ class DailyReports:
                     await self.turn()
                 await asyncio.sleep(TURN_SECONDS)
         finally:
+            if self._asked is not None:
+                self._asked.cancel()
             self._lock.release()
 
     async def turn(self) -> None:
@@ -112,18 +116,25 @@ class DailyReports:
             if now >= day.begin + DAY + self._after:
                 await self.send_day(day)
 
-    async def send_now(self, day: ReportDay) -> bool:
-        """Somebody asks for a day's reports to leave now; False when another worker is to be asked."""
-        if not self._lock.take():
+    def send_now(self, day: ReportDay) -> bool:
+        """Somebody asks for a day's reports to be sent now; False when another worker is to be asked, or is at it."""
+        if (self._asked is not None and not self._asked.done()) or not self._lock.take():
             return False
-        await self.send_day(day)
+        self._finished = {one for one in self._finished if one[1] != day.name}
+        self._asked = asyncio.get_running_loop().create_task(self.send_day(day))
         return True
+
+    async def settled(self) -> None:
+        """Wait until what was asked for is done."""
+        if self._asked is not None:
+            await self._asked
 
     async def send_day(self, day: ReportDay) -> None:
         """All reports of a day that is over, those that have been sent left out."""
-        for maker in self._makers():
-            if (maker.kind, day.name) not in self._finished:
-                await self._send_kind(maker, day)
+        async with self._busy:
+            for maker in self._makers():
+                if (maker.kind, day.name) not in self._finished:
+                    await self._send_kind(maker, day)
 
     async def _send_kind(self, maker: ReportMaker, day: ReportDay) -> None:
         rooms = self._rooms()

@@ -215,7 +215,7 @@ class Worker:
                     if name in CATALOGUE:
                         self._events(name, **fields)
             case "reports":
-                return {"ok": True, "done": await self._daily.send_now(ReportDay.named(request["day"]))}
+                return {"ok": True, "done": self._daily.send_now(ReportDay.named(request["day"]))}
             case "flush":
                 await self._core.store.events.flush()
             case other:
