@@ -173,6 +173,16 @@ async def test_endless_line_costs_one_answer(house: House) -> None:
     assert await client.do("NOOP") == []
 
 
+async def test_who_is_logged_in_may_err_now_and_then(house: House) -> None:
+    client = await house.login()
+    for number in range(60):
+        assert (await client.say(f"a{number} FOO")).startswith(b"a%d BAD " % number)
+        assert await client.do("NOOP") == []
+    for number in range(49):
+        await client.say(f"b{number} FOO")
+    assert b"* BYE [CLIENTBUG]" in await client.say("c FOO")
+
+
 async def test_huge_literal_is_refused_before_it_comes(house: House) -> None:
     client = await house.login()
     heard = await client.say("a1 SELECT {100000000}")

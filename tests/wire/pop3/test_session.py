@@ -272,7 +272,8 @@ def test_capabilities() -> None:
         S: +OK ...
         S: +OK ...
         S: ...
-        S: IMPLEMENTATION Postroom
+        S: USER
+        S: SASL PLAIN
         S: .
         C: STLS
         S: -ERR STLS comes before the login
@@ -390,6 +391,18 @@ def test_garbage() -> None:
     for _ in range(50):
         peer.feed(b"x" * 65536)
     assert len(peer.session.reader.buffer) < 4096
+
+
+def test_errors_now_and_then_end_nothing_after_the_login() -> None:
+    assert not logged_in(40 * "C: X\nC: NOOP\nS: -ERR ...\nS: +OK ...\n").session.closed
+    before = Peer()
+    play(
+        before,
+        "S: +OK ...\n"
+        + 20 * "C: X\nC: CAPA\nS: -ERR ...\nS: ...\nS: .\n"
+        + "C: X\nS: ...\nS: -ERR Too many errors; closing",
+    )
+    assert before.session.closed
 
 
 def test_too_many_errors() -> None:

@@ -160,6 +160,28 @@ def test_a_crlf_may_lie_across_two_chunks() -> None:
     assert peer.messages == [b"a\r\n.\r\n"]
 
 
+def test_bdat_counts_what_came() -> None:
+    """Also a CR whose LF comes with the next chunk."""
+    play(
+        Peer(),
+        """
+        S: 220 ...
+        C: EHLO x
+        S: ...
+        C: MAIL FROM:<>
+        C: RCPT TO:<b@example.org>
+        C: BDAT 5
+        C| abcd\\r
+        S: 250 ...
+        S: 250 ...
+        S: 250 2.0.0 5 octets received
+        C: BDAT 3
+        C| \\nab
+        S: 250 2.0.0 8 octets received
+    """,
+    )
+
+
 def test_bdat_errors() -> None:
     play(
         Peer(size=100),

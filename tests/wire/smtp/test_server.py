@@ -491,6 +491,25 @@ LHLO = """
 """
 
 
+def test_lmtp_without_recipients() -> None:
+    """RFC 2033 4.2: 503, where SMTP says 554."""
+    play(
+        Peer(Profile.LMTP),
+        LHLO
+        + """
+        C: MAIL FROM:<a@example.net>
+        C: RCPT TO:<no@example.org>
+        C: DATA
+        S: 250 ...
+        S: 550 5.1.1 ...
+        S: 503 5.5.1 No valid recipients...
+        C: BDAT 3 LAST
+        C| abc
+        S: 503 5.5.1 No valid recipients...
+    """,
+    )
+
+
 def test_lmtp_answers_for_each_recipient() -> None:
     peer = Peer(Profile.LMTP)
     play(

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from postroom.servers.imap.service import ImapService
 
 #: refused commands before the client is sent away, before and after login
-MAX_FAULTS_BEFORE_LOGIN: Final = 5
-MAX_FAULTS: Final = 50
+MAX_FAULTS_BEFORE_LOGIN: Final = 20
+MAX_FAULTS: Final = 50  # in a row
 #: octets of answers after which the next command waits until the client reads
 SENT_AHEAD: Final = 128 * 1024
 
@@ -230,6 +230,11 @@ class ImapConnection:
         if self._faults >= (MAX_FAULTS if self.session.account else MAX_FAULTS_BEFORE_LOGIN):
             self._leaving = "[CLIENTBUG] Too many commands that made no sense"
             self.tally.nonsense = not self.tally.wanted
+
+    def sense(self) -> None:
+        """A command was understood: who is logged in may be clumsy now and then."""
+        if self.session.account is not None:
+            self._faults = 0
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._working = True

@@ -128,7 +128,9 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
     """News, then the tagged reply."""
     if reply.status == b"BAD":
         session.connection.fault()
-    elif session.selected is not None:
+    else:
+        session.connection.sense()
+    if session.selected is not None and reply.status != b"BAD":
         expunge_ok = _expunge_ok(command)
         ghosts = session.selected.view.ghosts
         # The feed says when there is something to tell, also from other processes. NOOP asks the store itself.

@@ -33,7 +33,7 @@ _AUTH_LINE: Final = 12290  # RFC 5034 4: as long as SMTP's
 class Pop3Options(Struct, frozen=True, kw_only=True):
     """What a listener's sessions have in common. login_delay: seconds; expire: days, -1 = never.
 
-    errors: refused commands before the session is ended.
+    errors: refused commands before the session is ended; after the login those in a row.
     """
 
     login_delay: int = 0
@@ -248,7 +248,10 @@ class Pop3Session:
         if state not in row.states:
             when = "after" if state is State.AUTHORIZATION else "before"
             raise Pop3Refusal(f"{row.name} comes {when} the login")
-        return row.run(self, rest)
+        event = row.run(self, rest)
+        if self.logged_in:
+            self._errors = 0  # a clumsy client, not an endless one
+        return event
 
     def _auth_line(self, line: bytes) -> Event:
         self._end_challenge()

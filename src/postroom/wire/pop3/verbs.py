@@ -42,11 +42,10 @@ def capa(session: Pop3Session, text: str) -> None:
         f"EXPIRE {'NEVER' if options.expire < 0 else options.expire}",
         "IMPLEMENTATION Postroom",
     ]
-    if not session.logged_in:
-        if session.mechanisms:
-            capabilities += ["USER", "SASL " + " ".join(session.mechanisms)]
-        if session.starttls and not session.secure:
-            capabilities.append("STLS")
+    if session.mechanisms:  # RFC 2449 6.2, 6.3: announced in both states
+        capabilities += ["USER", "SASL " + " ".join(session.mechanisms)]
+    if session.starttls and not session.secure and not session.logged_in:  # RFC 2595 9: before the login only
+        capabilities.append("STLS")
     session.answer("Capabilities follow", *capabilities)
 
 

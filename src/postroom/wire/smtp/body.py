@@ -48,6 +48,11 @@ class Incoming:
         self.left = size
         self.last = last
 
+    @property
+    def received(self) -> int:
+        """BDAT: octets of the message so far, with a CR that still waits for its LF."""
+        return self.size + self._cr
+
     def octets(self, data: bytes) -> tuple[bytes, bytes | None]:
         """BDAT: as `text`, with the end of the chunk in place of the end of the text."""
         taken = data[: self.left]

@@ -26,7 +26,7 @@ from postroom.wire.smtp.body import Incoming
 from postroom.wire.smtp.commands import BY_NAME, FOREIGN, NOT_IMPLEMENTED, SYNOPSES
 from postroom.wire.smtp.events import AuthCancelled, AuthResponse, Body, Event, Fault, Mail, Reset
 from postroom.wire.smtp.options import ServerOptions
-from postroom.wire.smtp.state import HELLO, IDLE, LOGIN, MAIL, MISSING, NO_CHUNKS, RECIPIENT, Profile, Wait
+from postroom.wire.smtp.state import HELLO, IDLE, LOGIN, MAIL, NO_CHUNKS, RECIPIENT, Profile, Wait, refusal_for
 
 _AUTH_LINE: Final = 12290  # RFC 4954 4: 12288 octets for a line of the exchange, and CR LF
 _PATHS: Final = {"MAIL": "mail", "RCPT": "rcpt"}
@@ -278,7 +278,7 @@ class ServerSession:
             if row is None:
                 raise self._unknown(verb.upper())
             if row.needs & ~self.has:
-                raise next(fault for bit, fault in MISSING if bit & row.needs & ~self.has)
+                raise refusal_for(row.needs & ~self.has, self.options.profile)
             if row.counted:
                 self._commands += 1
                 if self._commands > self.options.commands:
@@ -364,7 +364,7 @@ class ServerSession:
         self.incoming = None
         if self.chunked and not incoming.last and incoming.fault is None:
             self.parked = incoming
-            self.out.append(replies.reply(250, "2.0.0", f"{incoming.size} octets received"))
+            self.out.append(replies.reply(250, "2.0.0", f"{incoming.received} octets received"))
             return Body(text, False) if text else None
         if incoming.fault is not None:
             return self._failed(incoming, incoming.fault)

@@ -16,7 +16,7 @@ from postroom.wire.smtp.arguments import parse_mail, parse_rcpt
 from postroom.wire.smtp.body import Incoming
 from postroom.wire.smtp.events import Authenticate, Event, StartTls
 from postroom.wire.smtp.options import ServerOptions
-from postroom.wire.smtp.state import HELLO, MAIL, MISSING, NO_CHUNKS, RECIPIENT, Profile, Wait
+from postroom.wire.smtp.state import HELLO, MAIL, NO_CHUNKS, RECIPIENT, Profile, Wait, refusal_for
 
 if TYPE_CHECKING:
     from postroom.wire.smtp.server import ServerSession
@@ -145,7 +145,7 @@ def bdat(session: ServerSession, text: str) -> None:
         incoming = Incoming(session.options.size, session.options.text_line)
         missing = (HELLO | MAIL | RECIPIENT) & ~session.has
         if missing:
-            incoming.fault = next(fault for bit, fault in MISSING if bit & missing)
+            incoming.fault = refusal_for(missing, session.options.profile)
             incoming.told = session.mail is None
     incoming.chunk(int(words[0]), last=last)
     session.chunked = True
