@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from postroom.store.api import Act, Store
 
 #: fields whose value is nobody's business
-SECRETS: Final = frozenset({"password", "scram", "private"})
+SECRETS: Final = frozenset({"password", "scram", "private", "digest"})
 #: values of a list that a record holds
 _MOST: Final = 50
 _LONGEST_TEXT: Final = 2000
@@ -34,7 +34,7 @@ _LONGEST_TEXT: Final = 2000
 CHANGES: Final[dict[str, frozenset[str]]] = {
     "directory": frozenset({
         "put_domain", "remove_domain", "put_account", "remove_account", "put_alias", "remove_alias",
-        "put_signing_keys", "remove_signing_key",
+        "put_signing_keys", "remove_signing_key", "put_token", "remove_token",
     }),
     "queue": frozenset({"change"}),
     "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
@@ -48,7 +48,7 @@ READS: Final[dict[str, frozenset[str]]] = {
     }),
     "directory": frozenset({
         "domain", "domains", "account", "account_by_login", "accounts", "named", "alias", "aliases", "signing_keys",
-        "version", "generation",
+        "token", "tokens", "version", "generation",
     }),
     # what is accepted, finished and counted is mail, and has its events
     "queue": frozenset({"accept", "finish", "update", "due", "load", "look", "next_due", "depth", "entries"}),
@@ -104,6 +104,14 @@ async def _frozen(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     return await _login(store, name), store.limits.rules().frozen.get(name)
 
 
+async def _token(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    if not isinstance(given[0], str):
+        return f"{await _login(store, given[0].account)} {given[0].id}", await store.directory.token(given[0].digest)
+    account, token = given
+    rows = [row for row in await store.directory.tokens(account) if row.id == token]
+    return f"{await _login(store, account)} {token}", rows[0] if rows else None
+
+
 async def _suppressed(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     name = given[0] if isinstance(given[0], str) else given[0].address
     return name, store.limits.suppressed(name, time.time())
@@ -136,6 +144,8 @@ _LOOKS: Final[dict[str, Look]] = {
     "remove_alias": _alias,
     "put_signing_keys": _keys,
     "remove_signing_key": _keys,
+    "put_token": _token,
+    "remove_token": _token,
     "change": _queue,
     "close": _alarms,
     "put_ban": _ban,

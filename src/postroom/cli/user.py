@@ -22,6 +22,7 @@ from postroom.cli.output import (
 )
 from postroom.cli.people import directory, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
+from postroom.cli.user_token import token
 from postroom.store.api import AccountRow
 
 _LIMIT_HELP = "A day: a number, none, or default."
@@ -30,6 +31,9 @@ _LIMIT_HELP = "A day: a number, none, or default."
 @click.group(short_help="Accounts.")
 def command() -> None:
     """Accounts: people and roles with mailboxes. They log in with their full address."""
+
+
+command.add_command(token)
 
 
 def _plain(row: AccountRow, used: int | None = None, messages: int | None = None) -> dict[str, Any]:

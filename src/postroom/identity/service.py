@@ -20,7 +20,8 @@ from postroom.identity.errors import AccountDisabled, BadCredentials, PasswordsU
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher, decoy
 from postroom.identity.model import Hosted, Resolution
 from postroom.identity.routing import Routing, find_row
-from postroom.store.api import AccountRow, DirectoryStore, StoreError
+from postroom.identity.tokens import digest
+from postroom.store.api import AccountRow, DirectoryStore, StoreError, TokenRow
 from postroom.values.address import Address, BadAddress
 from postroom.values.clock import Clock
 from postroom.wire.sasl import ScramKeys, saslprep
@@ -95,6 +96,16 @@ class Identity:
         if row is None or not row.scram or await self._off(row):
             return None
         return row, msgspec.msgpack.decode(row.scram, type=ScramKeys)
+
+    async def by_token(self, token: str, now: float) -> tuple[AccountRow, TokenRow]:
+        """Whose token it is, and what it may do. Raises BadCredentials (also when it is expired), AccountDisabled."""
+        found = await self._directory.token(digest(token))
+        row = await self._directory.account(found.account) if found is not None else None
+        if found is None or row is None or (found.expires and found.expires <= now):
+            raise BadCredentials("token")
+        if await self._off(row):
+            raise AccountDisabled(row.login)
+        return row, found
 
     async def resolve(self, address: Address) -> Resolution:
         """Where mail for the address goes. Raises StoreError."""

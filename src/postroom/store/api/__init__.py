@@ -26,6 +26,7 @@ from postroom.store.api.directory import (
     DomainRow,
     KeyState,
     SigningKeyRow,
+    TokenRow,
 )
 from postroom.store.api.errors import (
     DeliveredAlready,
@@ -140,6 +141,7 @@ __all__ = [
     "Suppression",
     "Taken",
     "Tally",
+    "TokenRow",
     "TooMany",
     "TooManyKeywords",
     "Usage",

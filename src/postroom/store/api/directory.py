@@ -83,6 +83,23 @@ class SigningKeyRow:
     since: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRow:
+    """What a program shows instead of a password. id: for people and lists, part of the digest in hex.
+
+    account: whose it is; digest: SHA-256 of the token, which itself is kept nowhere; scopes: what it may do;
+    expires: Unix seconds, 0 for never.
+    """
+
+    id: str
+    account: str
+    digest: bytes = field(repr=False)
+    name: str = ""
+    scopes: tuple[str, ...] = ()
+    created: float = 0.0
+    expires: float = 0.0
+
+
 class DirectoryStore(Protocol):
     """Look-ups are answered from a cache that is checked against the file at each call.
 
@@ -110,7 +127,9 @@ class DirectoryStore(Protocol):
         """Insert or replace by id. Raises StoreError when the login belongs to another account or alias."""
         ...
 
-    async def remove_account(self, account: str) -> None: ...
+    async def remove_account(self, account: str) -> None:
+        """Its tokens go with it. Raises NotFound."""
+        ...
 
     async def alias(self, address: str) -> AliasRow | None: ...
     async def aliases(self, domain: str = "") -> list[AliasRow]: ...
@@ -130,6 +149,22 @@ class DirectoryStore(Protocol):
 
     async def remove_signing_key(self, domain: str, selector: str) -> None:
         """Raises NotFound."""
+        ...
+
+    async def token(self, digest: bytes) -> TokenRow | None:
+        """The token with this SHA-256."""
+        ...
+
+    async def tokens(self, account: str) -> tuple[TokenRow, ...]:
+        """An account's tokens, oldest first (by time, then id)."""
+        ...
+
+    async def put_token(self, row: TokenRow) -> None:
+        """Insert or replace by digest. Raises NotFound without the account."""
+        ...
+
+    async def remove_token(self, account: str, token: str) -> None:
+        """token: its id. Raises NotFound."""
         ...
 
     async def version(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
-from postroom.store.api.directory import AccountRow, AliasRow, DomainRow, KeyState, SigningKeyRow
+from postroom.store.api.directory import AccountRow, AliasRow, DomainRow, KeyState, SigningKeyRow, TokenRow
 from postroom.store.api.errors import NotFound, StoreError
 from postroom.store.embedded import schema
 from postroom.store.embedded.committer import Committer
@@ -29,6 +29,7 @@ _CACHED_ROWS: Final = 10_000
 #: how long the stamp alone is believed: a process may die between its commit and the stamp
 _ASK_SECONDS: Final = 1.0
 _DOMAIN: Final = "name, created, disabled, catch_all, hourly_messages, spoof"
+_ACCESS: Final = "digest, id, account, name, scopes, created, expires"
 _ACCOUNT: Final = (
     "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login,"
     " quota_messages, imap_without, daily_messages, daily_recipients, daily_new"
@@ -215,7 +216,11 @@ class EmbeddedDirectory:
         await self._change(put)
 
     async def remove_account(self, account: str) -> None:
-        await self._change(lambda db: _delete_one(db, "account", "id", account))
+        def remove(db: apsw.Connection) -> None:
+            _delete_one(db, "account", "id", account)
+            db.execute("DELETE FROM token WHERE account = ?", (account,))
+
+        await self._change(remove)
 
     # aliases
 
@@ -276,6 +281,44 @@ class EmbeddedDirectory:
 
         await self._change(remove)
 
+    # tokens
+
+    async def token(self, digest: bytes) -> TokenRow | None:
+        self.generation()
+        slot = ("token", digest.hex())
+        known: TokenRow | None = self._cache.get(slot)
+        if known is None:
+            known = self._load_token(slot[1])
+            if known is not None:  # guesses must not fill the cache
+                self._cache[slot] = known
+        return known
+
+    def _load_token(self, digest: str) -> TokenRow | None:
+        rows = self._rows(f"SELECT {_ACCESS} FROM token WHERE digest = ?", bytes.fromhex(digest))
+        return _token(rows[0]) if rows else None
+
+    async def tokens(self, account: str) -> tuple[TokenRow, ...]:
+        return tuple(
+            map(_token, self._rows(f"SELECT {_ACCESS} FROM token WHERE account = ? ORDER BY created, id", account))
+        )
+
+    async def put_token(self, row: TokenRow) -> None:
+        def put(db: apsw.Connection) -> None:
+            if not db.execute("SELECT 1 FROM account WHERE id = ?", (row.account,)).fetchone():
+                raise NotFound(f"no account {row.account}")
+            values = (row.digest, row.id, row.account, row.name, " ".join(row.scopes), row.created, row.expires)
+            db.execute("REPLACE INTO token VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+        await self._change(put)
+
+    async def remove_token(self, account: str, token: str) -> None:
+        def remove(db: apsw.Connection) -> None:
+            db.execute("DELETE FROM token WHERE account = ? AND id = ?", (account, token))
+            if not db.changes():
+                raise NotFound(f"no token {token}")
+
+        await self._change(remove)
+
 
 def void(_: object) -> None:
     """Drop a value where only the effect counts."""
@@ -307,6 +350,19 @@ def _signing_key(row: Any) -> SigningKeyRow:
     domain, selector, algorithm, private, state, since = row
     return SigningKeyRow(
         domain=domain, selector=selector, algorithm=algorithm, private=private, state=KeyState(state), since=since
+    )
+
+
+def _token(row: Any) -> TokenRow:
+    digest, number, account, name, scopes, created, expires = row
+    return TokenRow(
+        id=number,
+        account=account,
+        digest=digest,
+        name=name,
+        scopes=tuple(scopes.split()),
+        created=created,
+        expires=expires,
     )
 
 

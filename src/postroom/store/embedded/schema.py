@@ -34,6 +34,11 @@ CREATE TABLE signing_key(
     domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm TEXT NOT NULL, private TEXT NOT NULL,
     state TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (domain, selector)
 ) WITHOUT ROWID;
+CREATE TABLE token(
+    digest BLOB PRIMARY KEY, id TEXT NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
+    created REAL NOT NULL, expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX token_account ON token(account);
 """
 
 #: entry: everything but the octets, packed in `envelope`, so that a retry rewrites a few hundred octets only;

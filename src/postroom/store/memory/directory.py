@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, SigningKeyRow, StoreError
+from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, SigningKeyRow, StoreError, TokenRow
 from postroom.values.likeness import name_key
 
 
@@ -16,6 +16,7 @@ class MemoryDirectory:
         self._accounts: dict[str, AccountRow] = {}
         self._aliases: dict[str, AliasRow] = {}
         self._keys: dict[tuple[str, str], SigningKeyRow] = {}
+        self._tokens: dict[bytes, TokenRow] = {}
         self._version = 1
 
     async def version(self) -> int:
@@ -68,6 +69,7 @@ class MemoryDirectory:
     async def remove_account(self, account: str) -> None:
         if self._accounts.pop(account, None) is None:
             raise NotFound(f"no account {account}")
+        self._tokens = {digest: row for digest, row in self._tokens.items() if row.account != account}
         self._version += 1
 
     async def alias(self, address: str) -> AliasRow | None:
@@ -102,6 +104,27 @@ class MemoryDirectory:
     async def remove_signing_key(self, domain: str, selector: str) -> None:
         if self._keys.pop((domain, selector), None) is None:
             raise NotFound(f"no key {selector} of {domain}")
+        self._version += 1
+
+    async def token(self, digest: bytes) -> TokenRow | None:
+        return self._tokens.get(digest)
+
+    async def tokens(self, account: str) -> tuple[TokenRow, ...]:
+        rows = [row for row in self._tokens.values() if row.account == account]
+        return tuple(sorted(rows, key=lambda row: (row.created, row.id)))
+
+    async def put_token(self, row: TokenRow) -> None:
+        if row.account not in self._accounts:
+            raise NotFound(f"no account {row.account}")
+        self._tokens[row.digest] = row
+        self._version += 1
+
+    async def remove_token(self, account: str, token: str) -> None:
+        found = [digest for digest, row in self._tokens.items() if (row.account, row.id) == (account, token)]
+        if not found:
+            raise NotFound(f"no token {token}")
+        for digest in found:
+            del self._tokens[digest]
         self._version += 1
 
 

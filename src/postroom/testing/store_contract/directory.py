@@ -15,6 +15,7 @@ from postroom.store.api import (
     SigningKeyRow,
     Store,
     StoreError,
+    TokenRow,
 )
 from postroom.values.likeness import name_key
 
@@ -138,6 +139,35 @@ class DirectoryContract:
         await directory.remove_domain("x.test")
         assert await directory.signing_keys("x.test") == ()
         assert await directory.signing_keys("y.test") == (other,)
+
+    async def test_tokens(self, store: Store) -> None:
+        directory = store.directory
+        digest = b"\x00" * 31 + b"\xff"
+        row = TokenRow(id="00", account=ACCOUNT.id, digest=digest, name="shop", scopes=("send", "read-events"))
+        with pytest.raises(NotFound):
+            await directory.put_token(row)
+        assert await directory.token(digest) is None
+        await directory.put_account(ACCOUNT)
+        other = replace(ACCOUNT, id="id2", login="bob@x.test")
+        await directory.put_account(other)
+        before = directory.generation()
+        await directory.put_token(row)
+        assert directory.generation() != before
+        older = replace(row, id="01", digest=b"\x01" * 32, created=-1.0, expires=5.5)
+        theirs = replace(row, digest=b"\x02" * 32, account=other.id)
+        await directory.put_token(older)
+        await directory.put_token(theirs)
+        assert await directory.token(digest) == row
+        assert await directory.tokens(ACCOUNT.id) == (older, row)
+        await directory.put_token(replace(row, name="other"))
+        assert (await directory.tokens(ACCOUNT.id))[1].name == "other"
+        await directory.remove_token(ACCOUNT.id, "00")
+        assert await directory.token(digest) is None
+        assert await directory.tokens(other.id) == (theirs,)
+        with pytest.raises(NotFound):
+            await directory.remove_token(ACCOUNT.id, "00")
+        await directory.remove_account(other.id)
+        assert await directory.token(theirs.digest) is None
 
     async def test_one_name_means_one_thing(self, store: Store) -> None:
         directory = store.directory
