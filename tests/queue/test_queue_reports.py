@@ -123,3 +123,14 @@ async def test_an_international_sender() -> None:
 @pytest.mark.parametrize("sender", ["unknown@here.test", "no address"])
 async def test_nobody_to_tell(sender: str) -> None:
     assert await made(entry(sender=sender), "failed", outcome()) is None
+
+
+async def test_it_is_signed_by_whoever_can() -> None:
+    async def sign(content: Content, now: float) -> bytes:
+        return b"DKIM-Signature: of %d octets\r\n" % content.size
+
+    reports = SenderReports("mx.here.test", route, StandingClock(), sign)
+    new = await reports.report("rid", entry(), "failed", [outcome()], 1_800_100_000.0)
+    assert new is not None
+    assert new.trace == b"DKIM-Signature: of %d octets\r\n" % new.content.size
+    assert (await made(entry(), "failed", outcome())).trace == b""

@@ -14,7 +14,6 @@ from postroom.app.runfolder import RunFolder
 from postroom.config import Config
 from postroom.intake.dmarc_maker import DmarcMaker
 from postroom.intake.routing import Routes
-from postroom.intake.signing import Signer
 from postroom.queue.daily import ReportMaker
 from postroom.store.api import Store
 from postroom.values.dns import Dns
@@ -37,7 +36,7 @@ def daily_reports(core: Core, config: Callable[[], Config], folder: RunFolder) -
             accept=core.queue.accept,
             new_id=core.queue.new_id,
             route=Routes(core.identity),
-            signer=Signer(core.store.directory, core.events, enabled=config().signing.enabled),
+            signer=core.signer,
             clock=core.clock,
             events=core.events,
             random=random.random,

@@ -89,6 +89,7 @@ class Core:
     queue: Queue
     delivery: Delivery
     incoming: ReportDelivery
+    signer: Signer
     notices: Notices
     reports: SenderReports
     resolver: Resolver
@@ -103,6 +104,7 @@ class Core:
         self.queue.schedule = make_schedule(config)
         self.delivery.limits = index_limits(config)
         self.reports.hostname = server.hostname
+        self.signer.enabled = config.signing.enabled
         self.notices.postmaster = server.postmaster
         self.resolver.follow(server.dns)
 
@@ -215,7 +217,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     )
     mailboxes = Mailboxes(store, clock, Guids(), MailboxLimits(message_size=config.limits.message_size))
     routes = Routes(identity)
-    reports = SenderReports(config.server.hostname, routes, clock)
+    signer = Signer(store.directory, events, enabled=config.signing.enabled)
+    reports = SenderReports(config.server.hostname, routes, clock, signer.own)
     queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), make_schedule(config), clock, reports, events)
     delivery = Delivery(queue, mailboxes, identity.find, events, index_limits(config))
     queue.subscribe("local", delivery.take)
@@ -234,7 +237,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         queue=queue,
         delivery=delivery,
         incoming=incoming,
-        notices=Notices(queue, routes, config.server.postmaster, clock, events),
+        signer=signer,
+        notices=Notices(queue, routes, config.server.postmaster, clock, events, signer.own),
         reports=reports,
         resolver=Resolver(config.server.dns, clock),
         secret=RunFolder(config.server.data).secret(),
@@ -371,15 +375,16 @@ def _intake(core: Core, config: Config, doors: Doors) -> Intake:
     outside = None
     if config.authentication.verify:
         hostname = config.server.hostname
-        outside = Outside(core.store.directory, core.resolver, config.authentication, hostname, core.events)
-    signer = Signer(core.store.directory, core.events, enabled=config.signing.enabled)
+        outside = Outside(
+            core.store.directory, core.resolver, config.authentication, hostname, core.events, core.signer
+        )
     rooms = IntakeRooms(
         store=core.store,
         queue=core.queue,
         identity=core.identity,
         clock=core.clock,
         outgoing=outgoing,
-        signer=signer,
+        signer=core.signer,
         outside=outside,
         srs=srs(config),
         suppressed=core.store.limits.suppressed,

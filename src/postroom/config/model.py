@@ -363,6 +363,9 @@ class Authentication(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     verify: Annotated[bool, Meta(description="Check mail from outside, and do what its domain's owner asks.")] = True
     seconds: Annotated[float, Meta(gt=0, le=120, description="How long a message may wait for the DNS.")] = 20
+    seal: Annotated[
+        bool, Meta(description="Seal (ARC) mail that an alias passes on outside, so that its proof is not lost.")
+    ] = True
     trusted_sealers: Annotated[
         tuple[str, ...],
         Meta(description="Domains whose ARC seal is believed when forwarding has broken what proves the author."),

@@ -15,6 +15,7 @@ from postroom.intake import trace
 from postroom.intake.routing import Routes
 from postroom.intake.service import Queue
 from postroom.policy.words import Notice
+from postroom.queue.reports import Sign, unsigned
 from postroom.store.api import NewEntry, NewRecipient, StoreError
 from postroom.values.address import Address, BadAddress
 from postroom.values.clock import Clock
@@ -27,9 +28,18 @@ _WIDTH = 76
 class Notices:
     """Takes a notice and sends it. postmaster: who administers every domain; "" asks each domain's own postmaster."""
 
-    __slots__ = ("_clock", "_event", "_queue", "_routes", "_under_way", "postmaster")
+    __slots__ = ("_clock", "_event", "_queue", "_routes", "_sign", "_under_way", "postmaster")
 
-    def __init__(self, queue: Queue, routes: Routes, postmaster: str, clock: Clock, event: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        routes: Routes,
+        postmaster: str,
+        clock: Clock,
+        event: Callable[..., None],
+        sign: Sign = unsigned,
+    ) -> None:
+        self._sign = sign
         self._queue = queue
         self._routes = routes
         self.postmaster = postmaster
@@ -55,13 +65,15 @@ class Notices:
                 entry = self._queue.new_id()
                 now = self._clock.now()
                 octets = written(notice, entry, ", ".join(each.address for each in recipients), now)
+                content = Content.of(octets)
                 await self._queue.accept(
                     NewEntry(
                         id=entry,
                         sender="",
                         recipients=recipients,
-                        content=Content.of(octets),
+                        content=content,
                         received=now,
+                        trace=await self._sign(content, now),
                         body="7BIT" if octets.isascii() else "8BITMIME",
                         smtputf8=not all(each.address.isascii() for each in recipients),
                     )

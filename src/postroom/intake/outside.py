@@ -19,7 +19,8 @@ from postroom.intake.collected import collected
 from postroom.intake.imitation import Imitations
 from postroom.intake.marks import clean_header, results_field, vouches, warning_field
 from postroom.intake.model import Envelope, Peer
-from postroom.intake.routing import REPORTS
+from postroom.intake.routing import REMOTE, REPORTS
+from postroom.intake.signing import Arrived, Signer
 from postroom.intake.verdict import JUNK, REFUSE, Shape, Verdict, judge, refusal_text, strictest
 from postroom.intake.verify import Evidence, Sender, Verifier
 from postroom.mailauth.header import HeaderFields
@@ -51,14 +52,22 @@ class Outside:
     """Examines mail from outside for one worker."""
 
     def __init__(
-        self, directory: DirectoryStore, dns: Dns, config: Authentication, hostname: str, events: Events
+        self,
+        directory: DirectoryStore,
+        dns: Dns,
+        config: Authentication,
+        hostname: str,
+        events: Events,
+        signer: Signer | None = None,
     ) -> None:
+        """signer: seals what is passed on outside; None seals nothing."""
         self._directory = directory
         self._hostname = hostname
         self._events = events
         self._sealers = tuple(domain.lower() for domain in config.trusted_sealers)
         self._verifier = Verifier(dns, hostname, config.seconds)
         self._imitations = Imitations(directory)
+        self._signer = signer if config.seal else None
 
     async def examine(
         self, peer: Peer, envelope: Envelope, head: bytes, content: Content, stamp: tuple[str, float]
@@ -82,10 +91,26 @@ class Outside:
                 people[0].name, (people[0].local, people[0].domain), is_list=shape.is_list
             )
         peer_name = envelope.standing.iprev if envelope.standing is not None else None
-        added = results_field(self._hostname, sender, evidence, verdict, peer_name) + warning_field(warning)
+        results = results_field(self._hostname, sender, evidence, verdict, peer_name)
+        cleaned = clean_header(head, self._hostname)
+        told = results.partition(b":")[2].strip()
+        sealed = await self._seal(envelope, cleaned, body, Arrived(evidence.arc, told), now)
+        added = sealed + results + warning_field(warning)
         junk = verdict.act == JUNK
         keywords = ("$Junk",) * junk + ("$Suspicious",) * bool(warning)
-        return Examined(added, clean_header(head, self._hostname), junk, keywords, _proven(evidence))
+        return Examined(added, cleaned, junk, keywords, _proven(evidence))
+
+    async def _seal(
+        self, envelope: Envelope, head: bytes, body: tuple[Content, int], arrived: Arrived, now: float
+    ) -> bytes:
+        """An ARC set where an address of ours passes it on outside (RFC 8617 5.1). Raises StoreError."""
+        if self._signer is None:
+            return b""
+        for given in envelope.given:
+            if any(target.route == REMOTE for target in given.targets):
+                domain = given.address.rpartition("@")[2].lower()
+                return await self._signer.seal(domain, head, body, arrived, now)
+        return b""
 
     async def _shape(
         self, fields: HeaderFields, people: tuple[Author, ...], evidence: Evidence, asked: tuple[Sender, float]

@@ -27,6 +27,15 @@ _HEADER = 64 * 1024
 Route = Callable[[Address], Awaitable[tuple[NewRecipient, ...]]]
 
 
+#: fields that sign a mail of ours, to put before it; b"" when there is no key
+Sign = Callable[[Content, float], Awaitable[bytes]]
+
+
+async def unsigned(_content: Content, _now: float) -> bytes:
+    """Nobody signs."""
+    return b""
+
+
 class Reports(Protocol):
     """What the queue asks for."""
 
@@ -50,12 +59,13 @@ def wanted(recipient: Recipient, kind: str) -> bool:
 
 
 class SenderReports:
-    """Writes reports for the queue. hostname: ours."""
+    """Writes reports for the queue. hostname: ours; sign: signs them."""
 
-    __slots__ = ("_clock", "_route", "hostname")
+    __slots__ = ("_clock", "_route", "_sign", "hostname")
 
-    def __init__(self, hostname: str, route: Route, clock: Clock) -> None:
+    def __init__(self, hostname: str, route: Route, clock: Clock, sign: Sign = unsigned) -> None:
         self.hostname = hostname
+        self._sign = sign
         self._route = route
         self._clock = clock
 
@@ -70,13 +80,14 @@ class SenderReports:
         if not recipients:
             return None
         octets = delivery_report(self._written(new_id, entry, Kind(kind), outcomes, until))
-        ascii_only = octets.isascii()
+        ascii_only, content, now = octets.isascii(), Content.of(octets), self._clock.now()
         return NewEntry(
             id=new_id,
             sender="",  # RFC 5321 6.1: so that nobody reports on it
             recipients=recipients,
-            content=Content.of(octets),
-            received=self._clock.now(),
+            content=content,
+            received=now,
+            trace=await self._sign(content, now),
             body="7BIT" if ascii_only else "8BITMIME",
             smtputf8=entry.smtputf8 and not (ascii_only and entry.sender.isascii()),
             tls=entry.tls if entry.tls == "required" else "",  # RFC 8689 5
