@@ -186,3 +186,23 @@ async def test_a_storm_of_one_login_is_hashed_once(
     assert {row.login for row in await asyncio.gather(*storm)} == {login}
     assert all(isinstance(one, BadCredentials) for one in await asyncio.gather(*wrong, return_exceptions=True))
     assert len(hasher.asked) == 2
+
+
+async def test_who_hangs_up_does_not_fail_the_others(
+    store: MemoryStore, directory: Directory, clock: StandingClock
+) -> None:
+    hasher = GatedHasher(CHEAP)
+    hasher.gate = asyncio.Event()
+    identity = Identity(store.directory, hasher, clock, CHEAP)
+    login = "ann@example.com"
+    storm = [asyncio.ensure_future(identity.authenticate(login, "ann's good password")) for _ in range(5)]
+    for gone in storm[:2]:
+        await asyncio.sleep(0)
+        gone.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert gone.cancelled()
+    assert len(hasher.asked) == 3
+    hasher.gate.set()
+    assert {row.login for row in await asyncio.gather(*storm[2:])} == {login}
+    assert len(hasher.asked) == 3

@@ -7,6 +7,7 @@ import gc
 import hashlib
 import socket
 import ssl
+import struct
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -428,6 +429,28 @@ async def test_a_slow_peer_gets_the_last_words(site: Serve, client_tls: ssl.SSLC
     assert here.wheel.now > 80
     writer.close()
     await driver.until("closed")
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_peers_that_go_before_the_handshake(site: Serve, reset: bool) -> None:
+    """uvloop takes the end of a connection before the handshake for its success."""
+    handshakes = Handshakes(1000, 1000)
+    here = await site(tls=TlsMode.IMPLICIT, handshakes=handshakes)
+    for _ in range(100):
+        with socket.create_connection(("127.0.0.1", here.port)) as sock:
+            if reset:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await asyncio.sleep(0)
+    with socket.create_connection(("127.0.0.1", here.port)) as last:  # when this is counted, the others were seen
+        while not handshakes.under_way:  # noqa: ASYNC110 - the loop's own turns
+            await asyncio.sleep(0)
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert handshakes.under_way == 1
+    while handshakes.under_way:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0)
+    assert last.fileno() < 0
+    assert here.arrivals.empty()
 
 
 async def test_who_has_everything_need_not_say_goodbye(site: Serve, client_tls: ssl.SSLContext) -> None:

@@ -58,7 +58,7 @@ class Identity:
         self._directory = directory
         self._hasher = hasher
         self._cache = VerdictCache(secrets.token_bytes(32), passwords.cache_seconds, clock)
-        self._asked: dict[bytes, asyncio.Future[bool]] = {}
+        self._asked: dict[bytes, asyncio.Future[bool | None]] = {}
         self._decoy = decoy(passwords)
         self._routing = Routing(directory, hostname, postmaster)
         # answers of this generation of the directory, only for addresses that are ours
@@ -197,13 +197,17 @@ class Identity:
 
     async def _asked_once(self, digest: bytes, stored: str, password: str) -> bool:
         """Hash, but a device that opens ten connections at once makes one request, not ten."""
-        under_way = self._asked.get(digest)
-        if under_way is not None:
-            return await asyncio.shield(under_way)
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        while (under_way := self._asked.get(digest)) is not None:
+            verdict = await asyncio.shield(under_way)
+            if verdict is not None:
+                return verdict
+        answer: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
         self._asked[digest] = answer
         try:
             verdict = await self._hasher.verify(stored, password)
+        except asyncio.CancelledError:
+            answer.set_result(None)  # the one who asked has hung up: one of the others asks again
+            raise
         except BaseException as fault:
             answer.set_exception(fault if isinstance(fault, StoreError) else PasswordsUnavailable("nobody answered"))
             answer.exception()  # perhaps nobody else waits for it

@@ -471,7 +471,10 @@ class Link(asyncio.Protocol):
                 self._options.handshakes.leave(self.peer[0])
         if self._lost:
             return
-        if transport is None or self._closing:  # we aborted in the middle of the handshake, and the loop tells nobody
+        if transport is None or self._closing or transport.is_closing():
+            # We aborted in the middle of the handshake, or the peer went away before it (uvloop gives a transport
+            # without TLS then): the loop tells nobody.
+            self._raw.abort()
             self.connection_lost(None)
             return
         self._adopt(transport)
