@@ -44,6 +44,7 @@ from postroom.values.content import Content
 from postroom.values.refusal import Refusal
 
 REPORTS_LOCK: Final = "reports.lock"
+FIRST_SECONDS: Final = 60.0
 TURN_SECONDS: Final = 600.0
 MOST_DAYS: Final = 7
 #: a day's reports begin to be made so long after its end, by chance, so that not all servers ask at midnight
@@ -97,11 +98,13 @@ class DailyReports:
     async def run(self) -> None:
         """Until cancelled."""
         self._after = _EARLIEST + self._rooms().random() * (_LATEST - _EARLIEST)
+        pause = FIRST_SECONDS
         try:
             while True:
+                await asyncio.sleep(pause)
+                pause = TURN_SECONDS
                 if self._config().reports.send and self._lock.take():
                     await self.turn()
-                await asyncio.sleep(TURN_SECONDS)
         finally:
             if self._asked is not None:
                 self._asked.cancel()
@@ -120,8 +123,7 @@ class DailyReports:
         """Somebody asks for a day's reports to be sent now; False when another worker is to be asked, or is at it."""
         if (self._asked is not None and not self._asked.done()) or not self._lock.take():
             return False
-        self._finished = {one for one in self._finished if one[1] != day.name}
-        self._asked = asyncio.get_running_loop().create_task(self.send_day(day))
+        self._asked = asyncio.get_running_loop().create_task(self.send_day(day, again=True))
         return True
 
     async def settled(self) -> None:
@@ -129,18 +131,18 @@ class DailyReports:
         if self._asked is not None:
             await self._asked
 
-    async def send_day(self, day: ReportDay) -> None:
-        """All reports of a day that is over, those that have been sent left out."""
+    async def send_day(self, day: ReportDay, *, again: bool = False) -> None:
+        """All reports of a day that is over, those that have been sent left out; again: though it is finished."""
         async with self._busy:
             for maker in self._makers():
-                if (maker.kind, day.name) not in self._finished:
-                    await self._send_kind(maker, day)
+                if again or (maker.kind, day.name) not in self._finished:
+                    await self._send_kind(maker, day, again)
 
-    async def _send_kind(self, maker: ReportMaker, day: ReportDay) -> None:
+    async def _send_kind(self, maker: ReportMaker, day: ReportDay, again: bool) -> None:
         rooms = self._rooms()
         sent = 0
         try:
-            if not await rooms.store.reports.finished(maker.kind, day.name):
+            if again or not await rooms.store.reports.finished(maker.kind, day.name):
                 who = await submitter(self._config(), rooms.store)
                 async for report in maker.reports(day, who):
                     sent += await self._send(rooms, (maker.kind, day), report, who)
