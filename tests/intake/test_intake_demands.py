@@ -59,3 +59,19 @@ def test_the_latest_date_changes_once_a_day(house: House) -> None:
 @pytest.mark.parametrize(("peer", "mail"), [(USER, OWN), (STRANGER, MAIL)])
 async def test_demands_of_tls(house: House, peer, mail: bytes, field: bytes, requiretls: bool, demand: str) -> None:
     assert (await kept(house, peer, field + mail, requiretls=requiretls)).tls == demand
+
+
+@pytest.mark.parametrize(
+    ("field", "bulk"),
+    [
+        (b"", False),
+        (b"Precedence: bulk\r\n", True),
+        (b"precedence:list\r\n", True),
+        (b"Precedence: first-class\r\n", False),
+        (b"List-Unsubscribe: <https://x.test>\r\n", True),
+        (b"List-Id: <x.test>\r\n", True),
+        (b"X-List-Id: x\r\n", False),
+    ],
+)
+async def test_bulk_mail_is_known_by_its_header(house: House, field: bytes, bulk: bool) -> None:
+    assert (await kept(house, USER, field + OWN)).bulk is bulk

@@ -389,6 +389,37 @@ async def test_destinations_take_turns_where_connections_are_few(start: Start) -
     assert len(other.messages) == 1
 
 
+async def test_so_many_messages_a_minute(start: Start) -> None:
+    peer = await start()
+    route = Route(domain="far.test", port=peer.port, tls=OutgoingTls.NONE, per_minute=30)
+    house = House(None, zone((10, "a.test", "127.0.0.2")), {"route": (route,)})
+    for _ in range(3):
+        house.take()
+    await house.queue.until(1)
+    await until(lambda: not house.relay._couriers)
+    house.relay.retry_now()
+    assert len(peer.messages) == 1
+    for count in (2, 3):
+        house.clock.time += 2
+        house.relay.retry_now()
+        await house.queue.until(count)
+        await until(lambda: not house.relay._couriers)
+    assert len(peer.messages) == 3
+    house.take()
+    await house.relay.stop()
+    assert len(house.queue.back) == 1
+
+
+async def test_bulk_mail_of_a_sender_lets_letters_go_first(start: Start) -> None:
+    peer = await start()
+    house = House(peer, zone((10, "a.test", "127.0.0.2")), connections=1)
+    for _ in range(50):
+        house.take(bulk=True)
+    await house.outcome(alone=False)
+    assert len(house.queue.outcomes) < 6
+    await house.queue.until(51)
+
+
 async def test_the_mail_of_one_sender_does_not_hold_back_that_of_another(start: Start) -> None:
     peer = await start()
     house = House(peer, zone((10, "a.test", "127.0.0.2")), connections=1)

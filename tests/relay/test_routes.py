@@ -125,6 +125,30 @@ def test_lanes_take_turns() -> None:
         lanes.take()
 
 
+def test_bulk_mail_lets_the_rest_go_first() -> None:
+    lanes: Lanes[str] = Lanes()
+    for number in range(20):
+        lanes.add("shop bulk", f"bulk {number}", bulk=True)
+    assert lanes.take() == "bulk 0"
+    for number in range(8):
+        lanes.add("shop", f"letter {number}")
+    order = [lanes.take() for _ in range(10)]
+    assert [each.split(" ")[0] for each in order].count("bulk") == 2
+    assert order[0] == "letter 0"
+    assert len(lanes) == 17
+    assert all(each.startswith("bulk") for each in lanes.drain())
+
+
+def test_messages_a_minute() -> None:
+    pace = Pace(20, per_minute=60)
+    assert pace.turn(100.0) == 0.0
+    assert pace.turn(100.25) == 0.75
+    assert pace.turn(101.0) == 0.0
+    assert pace.turn(500.0) == 0.0
+    assert pace.turn(500.0) == 1.0  # what was not used is not saved up
+    assert [Pace(20).turn(0.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+
+
 def test_the_window_follows_success() -> None:
     pace = Pace(20)
     assert pace.window == 5

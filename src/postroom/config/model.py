@@ -252,6 +252,7 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     user: Annotated[str, Meta(description="Login there; empty sends without one.")] = ""
     password_file: Annotated[str, Meta(description="File whose first line is the password.")] = ""
     connections: Annotated[int, Meta(ge=0, description="Connections at once; 0 is relay.per_destination.")] = 0
+    per_minute: Annotated[int, Meta(ge=0, description="Messages a minute of one worker, evenly; 0 is no limit.")] = 0
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

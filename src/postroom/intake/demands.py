@@ -1,4 +1,4 @@
-"""What a sender asks of the way out: a date before which nothing is delivered, and how TLS is to be used.
+"""What a sender asks of the way out: a date before which nothing is delivered, how TLS is to be used, and no hurry.
 
 Owns: the rules about both. Trusts: syntax was checked by `wire.smtp`; header fields are hostile.
 Standards: RFC 4865 (FUTURERELEASE), RFC 8689 4.1 (REQUIRETLS and TLS-Required).
@@ -7,6 +7,7 @@ On failure: Refusal.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,12 +21,16 @@ REQUIRED: Final = "required"
 OPTIONAL: Final = "optional"
 #: seconds a message may be kept before it is sent
 LONGEST_HOLD: Final = 60 * 86400.0
+#: newsletters and lists (RFC 8058, RFC 2919; RFC 3834 3.1.8 knows Precedence)
+_BULK: Final = re.compile(
+    rb"^(?:list-unsubscribe|list-id)[ \t]*:|^precedence[ \t]*:[ \t]*(?:bulk|list|junk)\b", re.IGNORECASE | re.MULTILINE
+)
 
 
 def noted(entry: NewEntry, mail: MailOptions, head: bytes) -> NewEntry:
     """The entry with what its sender asks for; head: its header. Raises Refusal."""
-    at, demand = release(mail, entry.received), tls(mail, head)
-    return replace(entry, release=at, tls=demand) if at or demand else entry
+    at, demand, bulk = release(mail, entry.received), tls(mail, head), _BULK.search(head) is not None
+    return replace(entry, release=at, tls=demand, bulk=bulk) if at or demand or bulk else entry
 
 
 def release(mail: MailOptions, now: float) -> float:

@@ -63,8 +63,9 @@ class Shares:
 
 
 def _lanes(entry: Entry) -> tuple[str, str]:
-    """Whose it is, and where its first recipient is."""
-    return entry.account or entry.sender, entry.recipients[0].address.rpartition("@")[2]
+    """Whose it is (bulk mail apart), and where its first recipient is."""
+    owner = entry.account or entry.sender
+    return f"{owner} bulk" if entry.bulk else owner, entry.recipients[0].address.rpartition("@")[2]
 
 
 def held(entry: Entry) -> int:

@@ -5,6 +5,8 @@ Owns: values of one worker's relay, in memory only. On failure: nothing raises.
 
 from __future__ import annotations
 
+import asyncio
+
 from postroom.relay.attempt import Unopened
 from postroom.relay.job import Job
 from postroom.relay.lanes import Lanes
@@ -16,10 +18,11 @@ from postroom.relay.sources import Origin
 class Destination:
     """Where some mail goes, from where, and under which demand of TLS ("", "required", "optional").
 
-    couriers: tasks at work; standing: those of them that have a connection; failure: why it is left alone.
+    couriers: tasks at work; standing: those of them that have a connection; failure: why it is left alone;
+    timer: wakes it when its next message may begin.
     """
 
-    __slots__ = ("couriers", "failure", "hop", "key", "lanes", "listed", "need", "origin", "pace", "standing")
+    __slots__ = ("couriers", "failure", "hop", "key", "lanes", "listed", "need", "origin", "pace", "standing", "timer")
 
     def __init__(self, key: str, hop: Nexthop, origin: Origin, need: str) -> None:
         self.key = key
@@ -27,11 +30,12 @@ class Destination:
         self.origin = origin
         self.need = need
         self.lanes: Lanes[Job] = Lanes()
-        self.pace = Pace(hop.limit)
+        self.pace = Pace(hop.limit, hop.per_minute)
         self.couriers = 0
         self.standing = 0
         self.listed = False
         self.failure: Unopened | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     @property
     def wants_courier(self) -> bool:

@@ -1,7 +1,7 @@
 """What waits for one destination, in a fair order: each sender's mail stands in a lane of its own.
 
 Owns: the order only. Lanes take turns, so a thousand letters of one sender hold back a single one of another by one
-place. On failure: nothing raises.
+place. Bulk mail lets the rest go first, but for one turn in a few. On failure: nothing raises.
 """
 
 from __future__ import annotations
@@ -13,41 +13,52 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Lanes(Generic[T]):
-    """Jobs by sender."""
+#: of so many turns one is for bulk mail, while other mail waits too
+BULK_TURN = 5
 
-    __slots__ = ("_lanes", "_size")
+
+class Lanes(Generic[T]):
+    """Jobs by sender, in two classes."""
+
+    __slots__ = ("_bulk", "_lanes", "_turn")
 
     def __init__(self) -> None:
         self._lanes: OrderedDict[str, deque[T]] = OrderedDict()
-        self._size = 0
+        self._bulk: OrderedDict[str, deque[T]] = OrderedDict()
+        self._turn = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._lanes or self._bulk)
 
     def __len__(self) -> int:
-        return self._size
+        return sum(map(len, self._lanes.values())) + sum(map(len, self._bulk.values()))
 
-    def add(self, lane: str, job: T) -> None:
+    def add(self, lane: str, job: T, *, bulk: bool = False) -> None:
         """Last in its lane."""
-        self._lanes.setdefault(lane, deque()).append(job)
-        self._size += 1
+        (self._bulk if bulk else self._lanes).setdefault(lane, deque()).append(job)
 
-    def put_back(self, lane: str, job: T) -> None:
+    def put_back(self, lane: str, job: T, *, bulk: bool = False) -> None:
         """First of all: it had its turn already."""
-        self._lanes.setdefault(lane, deque()).appendleft(job)
-        self._lanes.move_to_end(lane, last=False)
-        self._size += 1
+        lanes = self._bulk if bulk else self._lanes
+        lanes.setdefault(lane, deque()).appendleft(job)
+        lanes.move_to_end(lane, last=False)
 
     def take(self) -> T:
         """The next; its lane goes to the end. Raises IndexError when nothing waits."""
-        if not self._lanes:
+        if not self:
             raise IndexError("nothing waits")
-        lane, jobs = self._lanes.popitem(last=False)
+        lanes = self._lanes
+        if self._bulk:
+            self._turn = (self._turn + 1) % BULK_TURN
+            if not lanes or not self._turn:
+                lanes = self._bulk
+        lane, jobs = lanes.popitem(last=False)
         job = jobs.popleft()
         if jobs:
-            self._lanes[lane] = jobs
-        self._size -= 1
+            lanes[lane] = jobs
         return job
 
     def drain(self) -> Iterator[T]:
         """Everything, and nothing is left."""
-        while self._size:
+        while self:
             yield self.take()

@@ -17,10 +17,12 @@ _BOLDER, _MOST_TIMID = 1.01, 1 / 64
 class Pace:
     """The window of one destination: it grows by one with every round of successes and shrinks with trouble."""
 
-    __slots__ = ("_failures", "_limit", "_step", "_window", "until")
+    __slots__ = ("_failures", "_interval", "_limit", "_step", "_turn", "_window", "until")
 
-    def __init__(self, limit: int) -> None:
-        """limit: connections at once, whatever happens."""
+    def __init__(self, limit: int, per_minute: int = 0) -> None:
+        """limit: connections at once, whatever happens; per_minute: messages, 0 is no limit."""
+        self._interval = 60.0 / per_minute if per_minute else 0.0
+        self._turn = 0.0  # when the next message may begin
         self._limit = float(limit)
         self._window = min(START, self._limit)
         self._failures = 0
@@ -31,6 +33,15 @@ class Pace:
     def window(self) -> int:
         """Connections allowed now, at least 1."""
         return int(self._window)
+
+    def turn(self, now: float) -> float:
+        """0.0: a message may begin, and is counted; else seconds until one may."""
+        if not self._interval:
+            return 0.0
+        if now < self._turn:
+            return self._turn - now
+        self._turn = now + self._interval
+        return 0.0
 
     def succeeded(self) -> None:
         """A message went through the dialog, whatever the answer to it was."""

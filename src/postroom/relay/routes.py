@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from postroom.config import Config, OutgoingTls
 from postroom.values.address import BadAddress, parse_domain
@@ -22,7 +23,7 @@ class Nexthop(Struct, frozen=True, kw_only=True):
     """A way. Mail with the same key may travel in one transaction.
 
     host: the server to use, "" finds the servers of `domain` by MX; limit: connections at once;
-    password: "" sends without AUTH.
+    password: "" sends without AUTH; per_minute: messages, 0 is no limit.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Nexthop(Struct, frozen=True, kw_only=True):
     login: str = ""
     password: str = ""
     limit: int = 20
+    per_minute: int = 0
 
     @property
     def place(self) -> str:
@@ -83,7 +85,10 @@ class Routes:
             password = self._passwords.get(rule.password_file, "")
             limit = rule.connections or relay.per_destination
             if rule.host == "mx":
-                return self._direct(domain, port=port, tls=rule.tls, verify=rule.verify, limit=limit)
+                return replace(
+                    self._direct(domain, port=port, tls=rule.tls, verify=rule.verify, limit=limit),
+                    per_minute=rule.per_minute,
+                )
             return Nexthop(
                 key=f"host {rule.host}:{port} {rule.user}",
                 host=rule.host,
@@ -93,6 +98,7 @@ class Routes:
                 login=rule.user,
                 password=password,
                 limit=limit,
+                per_minute=rule.per_minute,
             )
         if relay.host:
             return Nexthop(

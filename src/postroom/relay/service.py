@@ -113,7 +113,7 @@ class Relay:
         return destination
 
     def _add(self, destination: Destination, job: Job) -> None:
-        destination.lanes.add(job.lane, job)
+        destination.lanes.add(job.lane, job, bulk=job.entry.bulk)
         self._list(destination)
         self._dispatch()
 
@@ -128,10 +128,25 @@ class Relay:
         while self._ready and len(self._couriers) < self._relay.connections:
             destination = self._ready.popleft()
             destination.listed = False
-            if destination.wants_courier:
+            if destination.wants_courier and self._has_turn(destination):
                 destination.couriers += 1
                 self._run(self._courier(destination, destination.lanes.take()))
                 self._list(destination)
+
+    def _has_turn(self, destination: Destination) -> bool:
+        """True when a message may begin there now; else it is looked at again when one may."""
+        wait = destination.pace.turn(self._clock.monotonic())
+        if wait and destination.timer is None:
+            destination.timer = asyncio.get_running_loop().call_later(wait, self._resume, destination)
+        return not wait
+
+    def _resume(self, destination: Destination) -> None:
+        if destination.timer is not None:
+            destination.timer.cancel()
+            destination.timer = None
+        if not self._stopping:
+            self._list(destination)
+            self._dispatch()
 
     def _run(self, work: asyncio._CoroutineLike[None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -151,6 +166,7 @@ class Relay:
         """Somebody asked for mail to be tried: destinations that are left alone are tried too."""
         for destination in self._known.values():
             destination.pace.forgive()
+            self._resume(destination)
 
     @property
     def busy(self) -> bool:
@@ -168,6 +184,7 @@ class Relay:
 
     def _give_back(self) -> None:
         for destination in self._known.values():
+            self._resume(destination)
             for job in destination.lanes.drain():
                 self._queue.give_back(job.entry, job.recipients)
 
@@ -214,7 +231,7 @@ class Relay:
             return None
         if sent >= STINT and self._ready and len(self._couriers) >= self._relay.connections:
             return None  # others wait for a connection
-        return destination.lanes.take()
+        return destination.lanes.take() if self._has_turn(destination) else None
 
     def _put_away(self, destination: Destination, connection: Connection) -> None:
         if self._stopping:
@@ -269,7 +286,7 @@ class Relay:
         hopeless = why.reply.local and why.reply.code >= 500
         if destination.couriers > 1 and not hopeless:  # others are there, or may get there: it lets no more in
             destination.pace.crowded(destination.standing)
-            destination.lanes.put_back(job.lane, job)
+            destination.lanes.put_back(job.lane, job, bulk=job.entry.bulk)
             return
         if destination.pace.until <= now and not hopeless:
             destination.failure = why
@@ -332,7 +349,7 @@ class Relay:
         outcomes = [jobs.outcome(each, result, at.host, reports=reports, via=via) for each, result in pairs]
         if again:
             rest = Job(job.entry, again, job.sender)
-            destination.lanes.put_back(rest.lane, rest)
+            destination.lanes.put_back(rest.lane, rest, bulk=job.entry.bulk)
         await self._queue.settle(job.entry, outcomes)
         if any(outcome.kind is Kind.FAILED for outcome in outcomes):
             await self._suppress(job, [(one, result) for one, (_, result) in zip(outcomes, pairs, strict=True)])

@@ -52,7 +52,7 @@ class NewEntry(Struct, frozen=True, kw_only=True):
     """What intake hands over. sender "" is the null sender; trace: our Received field, put before the content.
 
     release: not delivered before this time, 0 is at once (RFC 4865); tls: "required" (RFC 8689 REQUIRETLS),
-    "optional" (TLS-Required: No) or "".
+    "optional" (TLS-Required: No) or ""; bulk: newsletters and lists, which let other mail go first.
     """
 
     id: str
@@ -73,6 +73,7 @@ class NewEntry(Struct, frozen=True, kw_only=True):
     told: Mapping[str, Any] | None = None  # more fields for the event message.accepted; not kept with the entry
     release: float = 0.0
     tls: str = ""
+    bulk: bool = False
 
 
 class Recipient(Struct, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     proven: str = ""
     release: float = 0.0
     tls: str = ""
+    bulk: bool = False
 
     @property
     def since(self) -> float:
@@ -158,6 +160,7 @@ def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
         proven=new.proven,
         release=new.release,
         tls=new.tls,
+        bulk=new.bulk,
     )
 
 

@@ -53,6 +53,7 @@ class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
     release: float = 0.0
     tls: str = ""
     proven: str = ""
+    bulk: bool = False
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -94,6 +95,7 @@ def pack(entry: Entry) -> bytes:
         keywords=entry.keywords,
         release=entry.release,
         tls=entry.tls,
+        bulk=entry.bulk,
         proven=entry.proven,
     )
     return _encode(packed)
@@ -143,6 +145,7 @@ def unpack(row: tuple[str, float, int, bytes], slot: int, path: str, data: bytes
         keywords=packed.keywords,
         release=packed.release,
         tls=packed.tls,
+        bulk=packed.bulk,
         proven=packed.proven,
     )
 

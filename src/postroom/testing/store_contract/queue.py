@@ -214,12 +214,15 @@ class QueueContract:
 
     async def test_what_belongs_to_the_way_out_is_kept(self, store: Store) -> None:
         recipients = (NewRecipient(address="a@x.test", route="remote", forwarder="info@here.test"),)
-        kept = await store.queue.accept(received("q1", recipients=recipients, release=3000.0, tls="required"))
+        kept = await store.queue.accept(
+            received("q1", recipients=recipients, release=3000.0, tls="required", bulk=True)
+        )
         assert kept.since == 3000.0
         assert await store.queue.due(2999.0) == []
         (found,) = await store.queue.due(3000.0)
         assert found == kept
         assert (found.release, found.tls, found.recipients[0].forwarder) == (3000.0, "required", "info@here.test")
+        assert found.bulk
         tries = (Attempt(3000.0, "4.2.2", "452 full"), Attempt(3300.0, "4.4.1", "nobody answers"))
         await store.queue.update("q1", [replace(found.recipients[0], history=tries, next_try=3600.0)])
         (found,) = await store.queue.due(3600.0)
