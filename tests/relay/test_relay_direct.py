@@ -203,6 +203,15 @@ async def test_an_address_of_ours_under_another_name_is_a_loop_too(start: Start,
     assert peer.lines == []
 
 
+async def test_a_server_that_has_our_name_is_a_loop_too(start: Start) -> None:
+    peer = await start()
+    peer.name = "mx.here.test"
+    outcome = await House(peer, zone((10, "nat.test", "127.0.0.2"))).outcome()
+    assert (outcome.kind, outcome.status) == (Kind.FAILED, "5.4.6")
+    assert outcome.reply == "nat.test is this server, which does not host it"
+    assert peer.messages == []
+
+
 async def test_the_family_that_is_wanted(start: Start) -> None:
     peer = await start()
     where = zone((10, "a.test", "127.0.0.2"))

@@ -79,15 +79,18 @@ class Connector:
             return _handshake_failed(endpoint, fault)
         except OSError as fault:
             return _unreachable(hop, endpoint, f"cannot be reached: {_words(fault)}")
-        return await self._greeted(made[0], endpoint)
+        return await self._greeted(made[0], endpoint, "" if hop.host or hostname == "localhost" else hostname.lower())
 
-    async def _greeted(self, connection: Connection, endpoint: Endpoint) -> Connection | Unopened | TlsFailed:
-        """Wait for the greetings to be over."""
+    async def _greeted(self, connection: Connection, endpoint: Endpoint, us: str) -> Connection | Unopened | TlsFailed:
+        """Wait for the greetings to be over. us: our name where mail may come back to us, else ""."""
         try:
             failed = await connection.opened()
         except BaseException:
             connection.abort()
             raise
+        if failed is None and us and connection.server == us:
+            connection.close()  # behind address translation our own address looks like a stranger's
+            return Unopened(Reply(554, "5.4.6", f"{endpoint.host} is this server, which does not host it", local=True))
         if failed is None:
             return connection
         connection.close()

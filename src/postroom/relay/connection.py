@@ -79,6 +79,11 @@ class Connection:
         return self._session.capabilities
 
     @property
+    def server(self) -> str:
+        """What the server calls itself."""
+        return self._session.server
+
+    @property
     def tls(self) -> str:
         """The TLS version, "" in the clear."""
         return self._link.tls.version if self._link.tls is not None else ""

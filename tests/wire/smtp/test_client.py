@@ -297,3 +297,14 @@ def test_no_server_makes_it_raise(replies: list[bytes]) -> None:
             elif isinstance(event, Finished) and not client.closed:
                 assert len(event.results) == 2
                 client.send(message("b@example.org", "c@example.org"))
+
+
+def test_a_limit_of_domains_in_one_message() -> None:
+    client = opened(b"250-x\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=9 MAILMAX=7 RCPTDOMAINMAX=2\r\n")
+    assert (client.limit("RCPTMAX"), client.limit("MAILMAX"), client.limit("OTHER")) == (9, 7, 0)
+    assert client.send(message("a@one.test", "b@two.test", "c@ONE.test", "d@three.test", "e@one.test")) is None
+    assert client.data_to_send().count(b"RCPT TO") == 3
+
+
+def test_the_name_the_server_gives_itself() -> None:
+    assert opened(b"250-MX.Example.org at your service\r\n250 PIPELINING\r\n").server == "mx.example.org"

@@ -63,6 +63,7 @@ class ClientSession:
         "closed",
         "heard",
         "secure",
+        "server",
     )
 
     def __init__(self, options: ClientOptions, *, secure: bool = False) -> None:
@@ -71,6 +72,7 @@ class ClientSession:
         self.secure = secure
         self.closed = False
         self.heard = 0  # replies that have come
+        self.server = ""  # what the server calls itself in its answer to EHLO, lower case
         self._options = options
         self._reader = LineReader(_LINE)
         self._out: list[bytes] = []
@@ -174,6 +176,7 @@ class ClientSession:
         texts, self._texts = self._texts, []
         self.heard += 1
         if self._stage == "EHLO" and self._code == 250:
+            self.server = texts[0].partition(" ")[0].lower()
             self._learn(texts[1:])
         return read_reply(self._code, texts)
 
