@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Final
-from xml.sax.saxutils import escape
 
 from msgspec import Struct
 
@@ -201,8 +200,12 @@ def _nested(depth: int, name: str, inner: str) -> str:
     return f"{pad}<{name}>\n{inner}{pad}</{name}>\n"
 
 
+def _escaped(text: str) -> str:
+    return _UNFIT.sub("?", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _element(depth: int, name: str, text: str) -> str:
-    return f"{'  ' * depth}<{name}>{escape(_UNFIT.sub('?', text))}</{name}>\n"
+    return f"{'  ' * depth}<{name}>{_escaped(text)}</{name}>\n"
 
 
 def _optional(depth: int, name: str, text: str) -> str:
