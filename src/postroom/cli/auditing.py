@@ -51,7 +51,9 @@ READS: Final[dict[str, frozenset[str]]] = {
         "token", "tokens", "version", "generation",
     }),
     # what is accepted, finished and counted is mail, and has its events
-    "queue": frozenset({"accept", "finish", "update", "due", "load", "look", "next_due", "depth", "entries"}),
+    "queue": frozenset({
+        "accept", "answered", "claim", "finish", "update", "due", "load", "look", "next_due", "depth", "entries",
+    }),
     "limits": frozenset({
         "take", "give_back", "used", "fresh", "written", "correspondents", "note", "tally", "sums", "place", "places",
         "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",

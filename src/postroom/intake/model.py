@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from postroom.policy.outgoing import Draft
 from postroom.policy.strangers import Standing
-from postroom.store.api import AccountRow, NewRecipient
+from postroom.store.api import AccountRow, NewRecipient, Once
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
 
@@ -26,7 +26,7 @@ class Peer:
     service: "smtp", "submission" or "lmtp" (config.Protocol fits); ip, port: its end of the connection, without
     brackets; helo: the name it gave, as it came; extended: it said EHLO (or LHLO), not HELO;
     tls: version and cipher for people ("TLSv1.3 TLS_AES_256_GCM_SHA384"), None in the clear;
-    account: who logged in, None for strangers.
+    account: who logged in, None for strangers; over: what it speaks when that is not the service's own ("http").
     """
 
     service: str
@@ -36,6 +36,7 @@ class Peer:
     extended: bool = True
     tls: str | None = None
     account: AccountRow | None = None
+    over: str = ""
 
     @property
     def submitting(self) -> bool:
@@ -85,6 +86,7 @@ class Envelope:
 
     draft: of mail whose sending is limited.
     id: in every event of the transaction, and of the queue entry that comes of it.
+    once: what keeps the request it came with from being done twice.
     standing: what was found out about the peer, from the first RCPT on; None when strangers are not examined.
     """
 
@@ -94,6 +96,7 @@ class Envelope:
     draft: Draft | None = None
     id: str = ""
     standing: Standing | None = None
+    once: Once | None = None
 
     @property
     def sender(self) -> Address | None:

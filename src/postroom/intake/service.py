@@ -218,6 +218,7 @@ class Intake:
             account=peer.account.id if peer.account else "",
             peer=peer.ip,
             told=stamp[3],
+            once=envelope.once,
         )
 
     def new_id(self) -> str:
@@ -435,7 +436,7 @@ def _told(peer: Peer, envelope: Envelope, head: bytes, missing: str) -> dict[str
 
     missing: the Message-ID a submitted message gets that has none.
     """
-    told: dict[str, object] = {"service": peer.service, "to": [given.address for given in envelope.given]}
+    told: dict[str, object] = {"service": peer.over or peer.service, "to": [given.address for given in envelope.given]}
     if peer.helo:
         told["helo"] = peer.helo[:255]
     if peer.tls:

@@ -37,7 +37,9 @@ def address_literal(ip: str) -> str:
 
 
 def protocol(peer: Peer, smtputf8: bool) -> str:
-    """The WITH protocol: RFC 3848 (S for TLS, A for AUTH), RFC 6531 4.3."""
+    """The WITH protocol: RFC 3848 (S for TLS, A for AUTH), RFC 6531 4.3; HTTP, as it is usually called."""
+    if peer.over:
+        return peer.over.upper()
     if not peer.extended:
         return "SMTP"
     transport = "LMTP" if peer.service == "lmtp" else "SMTP"

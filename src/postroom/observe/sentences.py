@@ -21,7 +21,14 @@ _STAGES: Final = {
     "auth": "at the log-in",
     "command": "at a command",
 }
-_SERVICES: Final = {"smtp": "SMTP", "submission": "submission", "lmtp": "LMTP", "imap": "IMAP", "pop3": "POP3"}
+_SERVICES: Final = {
+    "smtp": "SMTP",
+    "submission": "submission",
+    "lmtp": "LMTP",
+    "http": "HTTP",
+    "imap": "IMAP",
+    "pop3": "POP3",
+}
 _SHOWN_RECIPIENTS: Final = 5
 
 

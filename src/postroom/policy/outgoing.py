@@ -9,6 +9,7 @@ On failure: Refusal 450 4.7.1 with the limit and its end; 550 5.7.1 when the acc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -159,7 +160,8 @@ class Outgoing:
         if draft.account is not None:
             self._watcher.denied(draft.account)
         self._event("limit.reached", name=name, login=draft.login, limit=used.charge.limit, kind=used.charge.kind)
-        return Refusal(450, "4.7.1", words.refusal(used, name, now))
+        retry_in = max(used.frees - now, 1.0) if math.isfinite(used.frees) else 0.0
+        return Refusal(450, "4.7.1", words.refusal(used, name, now), retry_in=retry_in)
 
     def _tell_near(self, draft: Draft, used: Used) -> None:
         name = draft.name(used.charge)

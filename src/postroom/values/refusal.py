@@ -11,15 +11,17 @@ class Refusal(Exception):
     """Something asked of us that we will not, or cannot now, do.
 
     code: RFC 5321 4.2 reply code (4yz try again, 5yz give up); enhanced: RFC 3463 code such as "5.7.1";
-    public: one line of ASCII for the peer; reason: for our log, may name internals.
+    public: one line of ASCII for the peer; reason: for our log, may name internals; retry_in: seconds after which it
+    can succeed, 0 when that is not known.
     """
 
-    def __init__(self, code: int, enhanced: str, public: str, *, reason: str = "") -> None:
+    def __init__(self, code: int, enhanced: str, public: str, *, reason: str = "", retry_in: float = 0.0) -> None:
         super().__init__(reason or public)
         self.code = code
         self.enhanced = enhanced
         self.public = public
         self.reason = reason or public
+        self.retry_in = retry_in
 
     @property
     def temporary(self) -> bool:

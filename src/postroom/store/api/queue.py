@@ -7,9 +7,10 @@ that outcome is itself durable. Only the room `queue` calls this.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -48,6 +49,21 @@ class NewRecipient(Struct, frozen=True, kw_only=True):
     forwarder: str = ""
 
 
+#: seconds for which a request with a key of its own is answered again and not done again
+ANSWERS_KEPT: Final = 86400.0
+
+
+class Once(Struct, frozen=True, kw_only=True):
+    """What keeps a request from being done twice: it is kept with the entry, in the same commit.
+
+    key: digest of who asks and of the key it gave; request: digest of everything it asked for; answer: what it is told.
+    """
+
+    key: bytes
+    request: bytes
+    answer: bytes
+
+
 class NewEntry(Struct, frozen=True, kw_only=True):
     """What intake hands over. sender "" is the null sender; trace: our Received field, put before the content.
 
@@ -74,6 +90,7 @@ class NewEntry(Struct, frozen=True, kw_only=True):
     release: float = 0.0
     tls: str = ""
     bulk: bool = False
+    once: Once | None = None
 
 
 class Recipient(Struct, frozen=True, kw_only=True):
@@ -237,6 +254,14 @@ class QueueStore(Protocol):
 
     async def entries(self, which: QueueFilter) -> list[Entry]:
         """Entries of every slot, for commands."""
+        ...
+
+    async def answered(self, key: bytes, now: float) -> Once | None:
+        """The request with this key that any slot has accepted in the last ANSWERS_KEPT seconds."""
+        ...
+
+    def claim(self, key: bytes) -> AbstractContextManager[bool]:
+        """True within it: nobody else, in any process, works on a request with this key. It ends with the process."""
         ...
 
     async def change(

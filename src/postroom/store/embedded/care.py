@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import apsw
 
-from postroom.store.api.queue import Entry
+from postroom.store.api.queue import Entry, Once
 from postroom.store.api.store import Finding, Progress
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import sweep_account_folders
@@ -23,7 +23,7 @@ from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.queue_check import check_queue, queue_files
-from postroom.store.embedded.queue_file import open_slot, select, with_octets
+from postroom.store.embedded.queue_file import answers, open_slot, select, with_octets
 from postroom.store.embedded.sweep import SweepSlice, Tidy, sweep_strays
 
 #: seconds in which an account is made or removed
@@ -135,16 +135,17 @@ class Caretaker:
             if not lock.take(f"slot {slot}", 0.0, 0.0):
                 continue
             try:
-                adopted += await queue.take_over(await asyncio.to_thread(self._entries, slot))
+                adopted += await queue.take_over(*await asyncio.to_thread(self._contents, slot))
                 await asyncio.to_thread(self._remove_slot, slot)
             finally:
                 lock.release()
         return adopted
 
-    def _entries(self, slot: int) -> list[Entry]:
+    def _contents(self, slot: int) -> tuple[list[Entry], list[tuple[float, Once]]]:
         reader = open_slot(self._layout.slot(slot), self._around.options)
         try:
-            return [with_octets(reader, body, entry) for body, entry in select(reader, self._layout, slot)]
+            entries = [with_octets(reader, body, entry) for body, entry in select(reader, self._layout, slot)]
+            return entries, answers(reader)
         finally:
             reader.close()
 

@@ -113,6 +113,11 @@ class Layout:
         """The file whose lock says that a process owns the slot."""
         return f"{self.data}/run/slot-{slot}.lock"
 
+    @property
+    def claims(self) -> str:
+        """The file whose locked octets are keys of requests under way."""
+        return f"{self.data}/run/claims.lock"
+
     def slots(self) -> list[int]:
         """Slots that have a queue file, ascending."""
         try:

@@ -17,7 +17,19 @@ import apsw
 from msgspec.structs import replace
 
 from postroom.store.api.errors import StoreError
-from postroom.store.api.queue import Depth, Entry, NewEntry, Place, QueueFilter, Recipient, RecipientState, new_entry
+from postroom.store.api.queue import (
+    ANSWERS_KEPT,
+    Depth,
+    Entry,
+    NewEntry,
+    Once,
+    Place,
+    QueueFilter,
+    Recipient,
+    RecipientState,
+    new_entry,
+)
+from postroom.store.embedded.claims import Claims
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.disk import Disk, keep_file, keep_octets
@@ -25,7 +37,9 @@ from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.queue_file import (
     QueueFile,
     QueueUnit,
+    answer_of,
     due_rows,
+    keep_answers,
     loaded,
     look_rows,
     open_slot,
@@ -61,9 +75,11 @@ class EmbeddedQueue:
         self._finished: dict[str, list[Recipient]] = {}
         self._results: deque[tuple[str, Sequence[Recipient]]] = deque()
         self._collecting = False
+        self._claims = Claims(layout.claims)
 
     def close(self) -> None:
         """Close both connections; the committer has ended."""
+        self._claims.close()
         if self._own is not None:
             self._own.close()
         if self._reader is not None:
@@ -93,6 +109,8 @@ class EmbeddedQueue:
             if large:
                 _place(unit, given, content.path)
             unit.add(kept, packed)
+            if entry.once is not None:
+                keep_answers(unit.connection, [(entry.received, entry.once)])
             return lambda: kept
 
         return await self._committer.submit(file, work, len(content.data))
@@ -119,14 +137,29 @@ class EmbeddedQueue:
             if left:
                 self._finished[entry] = left
 
-    async def take_over(self, entries: Sequence[Entry]) -> int:
-        """Keep entries of a slot that is no more; those we have already are left as they are. How many are new."""
+    async def answered(self, key: bytes, now: float) -> Once | None:
+        for slot in self._slots():
+            with self._reading(slot) as reader:
+                found = answer_of(reader, key, now - ANSWERS_KEPT)
+            if found is not None:
+                return found
+        return None
+
+    def claim(self, key: bytes) -> contextlib.AbstractContextManager[bool]:
+        return self._claims.claim(key)
+
+    async def take_over(self, entries: Sequence[Entry], answers: Sequence[tuple[float, Once]] = ()) -> int:
+        """Keep entries of a slot that is no more; those we have already are left as they are. How many are new.
+
+        answers: of requests it has accepted, with their times.
+        """
         slot = self.own.slot
 
         def work(unit: QueueUnit) -> Callable[[], int]:
             new = [entry for entry in entries if not unit.has(entry.id)]
             for entry in new:
                 unit.add(replace(entry, slot=slot), pack(entry))
+            keep_answers(unit.connection, answers)
             return lambda: len(new)
 
         return await self._committer.submit(self.own, work)

@@ -15,7 +15,7 @@ import apsw
 from msgspec.structs import replace
 
 from postroom.store.api.errors import NotFound
-from postroom.store.api.queue import Entry, Place, QueueFilter, Recipient
+from postroom.store.api.queue import ANSWERS_KEPT, Entry, Once, Place, QueueFilter, Recipient
 from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up
 from postroom.store.embedded.disk import Disk, discard
@@ -287,6 +287,25 @@ def loaded(connection: apsw.Connection, entry: Entry) -> Entry:
     if data is None:
         raise NotFound(f"{entry.id} is not in the queue any more")
     return replace(entry, content=Content.of(data))
+
+
+def keep_answers(connection: apsw.Connection, answers: Sequence[tuple[float, Once]]) -> None:
+    """Write down what requests were told, with their times; what is too old goes."""
+    for at, once in answers:
+        connection.execute("DELETE FROM answer WHERE at < ?", (at - ANSWERS_KEPT,))
+        connection.execute("REPLACE INTO answer VALUES (?, ?, ?, ?)", (once.key, at, once.request, once.answer))
+
+
+def answer_of(connection: apsw.Connection, key: bytes, since: float) -> Once | None:
+    """What the request with this key was told."""
+    row = connection.execute("SELECT request, answer FROM answer WHERE key = ? AND at >= ?", (key, since)).fetchone()
+    return Once(key=key, request=row[0], answer=row[1]) if row is not None else None
+
+
+def answers(connection: apsw.Connection) -> list[tuple[float, Once]]:
+    """All of them."""
+    rows: list[Any] = connection.execute("SELECT at, key, request, answer FROM answer").fetchall()
+    return [(at, Once(key=key, request=request, answer=answer)) for at, key, request, answer in rows]
 
 
 def _entries(rows: list[Any], layout: Layout, slot: int) -> list[tuple[int, Entry]]:

@@ -41,6 +41,7 @@ CREATE TABLE token(
 CREATE INDEX token_account ON token(account);
 """
 
+#: answer: what requests with a key of their own were told, for a day (store.api.queue.Once)
 #: entry: everything but the octets, packed in `envelope`, so that a retry rewrites a few hundred octets only;
 #: next: earliest retry of a waiting recipient, NULL when none waits; body: row of `body`, or 0 for a file
 QUEUE_VERSION: Final = 1
@@ -51,6 +52,8 @@ CREATE TABLE entry(
 ) WITHOUT ROWID;
 CREATE INDEX entry_next ON entry(next) WHERE next IS NOT NULL;
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE answer(key BLOB PRIMARY KEY, at REAL NOT NULL, request BLOB NOT NULL, answer BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX answer_at ON answer(at);
 """
 
 ALARMS_VERSION: Final = 1

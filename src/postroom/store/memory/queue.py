@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from postroom.store.api import (
     Entry,
     NewEntry,
     NotFound,
+    Once,
     Place,
     QueueFilter,
     Recipient,
@@ -19,6 +21,7 @@ from postroom.store.api import (
     StoreError,
     new_entry,
 )
+from postroom.store.api.queue import ANSWERS_KEPT
 from postroom.values.content import Content
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -31,6 +34,8 @@ class MemoryQueue:
     def __init__(self, slot: int) -> None:
         self._slot = slot
         self._entries: dict[str, Entry] = {}
+        self._answers: dict[bytes, tuple[float, Once]] = {}
+        self._claimed: set[bytes] = set()
 
     async def accept(self, entry: NewEntry) -> Entry:
         if not _SAFE_ID.fullmatch(entry.id) or entry.id in self._entries:
@@ -38,7 +43,24 @@ class MemoryQueue:
         content = Content.of(entry.trace + entry.content.read())
         kept = new_entry(entry, self._slot, content)
         self._entries[entry.id] = kept
+        if entry.once is not None:
+            self._answers[entry.once.key] = entry.received, entry.once
         return kept
+
+    async def answered(self, key: bytes, now: float) -> Once | None:
+        at, once = self._answers.get(key, (0.0, None))
+        return once if at >= now - ANSWERS_KEPT else None
+
+    @contextmanager
+    def claim(self, key: bytes) -> Iterator[bool]:
+        if key in self._claimed:
+            yield False
+            return
+        self._claimed.add(key)
+        try:
+            yield True
+        finally:
+            self._claimed.discard(key)
 
     def finish(self, entry: str, results: Sequence[Recipient]) -> None:
         kept = self._entries.get(entry)

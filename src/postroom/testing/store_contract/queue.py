@@ -13,6 +13,7 @@ from postroom.store.api import (
     Entry,
     NewRecipient,
     NotFound,
+    Once,
     QueueFilter,
     Recipient,
     RecipientState,
@@ -69,6 +70,26 @@ class QueueContract:
             (1, "c@d.test", "remote", "", ""),
         ]
         assert {(item.state, item.next_try, item.attempts) for item in found.recipients} == {(WAITING, 1000.0, 0)}
+
+    async def test_a_request_with_a_key_is_answered_for_a_day(self, store: Store) -> None:
+        queue = store.queue
+        assert await queue.answered(b"k" * 32, 1000.0) is None
+        once = Once(key=b"k" * 32, request=b"r" * 32, answer=b"{}")
+        kept = await queue.accept(received("q1", once=once))
+        assert await queue.answered(b"k" * 32, kept.received) == once
+        await queue.update("q1", over(kept))
+        assert await queue.answered(b"k" * 32, kept.received + 86_400) == once
+        assert await queue.answered(b"k" * 32, kept.received + 86_401) is None
+        assert await queue.answered(b"x" * 32, kept.received) is None
+
+    async def test_a_key_is_worked_on_by_one(self, store: Store) -> None:
+        with store.queue.claim(b"k" * 32) as mine:
+            with store.queue.claim(b"k" * 32) as theirs, store.queue.claim(b"x" * 32) as other:
+                assert (mine, theirs, other) == (True, False, True)
+            with store.queue.claim(b"k" * 32) as theirs:
+                assert not theirs
+        with store.queue.claim(b"k" * 32) as again:
+            assert again
 
     async def test_large_content_survives_its_spool(self, store: Store) -> None:
         spool = store.spool()
