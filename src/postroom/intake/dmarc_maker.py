@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from postroom.intake.collected import seen
@@ -33,48 +34,79 @@ MOST_ROWS: Final = 100_000
 MOST_OF_REPORT: Final = 20_000
 GENERATOR: Final = "Postroom"
 
+_NO_ROW: Final = Row("", 0, "none", False, False, "")
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(slots=True)
+class Cell:
+    """How many messages were alike."""
+
+    row: Row
+    count: int = 0
+
 
 @dataclass(slots=True)
 class Counted:
-    """What was seen of one policy domain. latest: the time its policy was seen; left_out: messages without a row."""
+    """What was seen of one policy domain. latest: the time its policy was seen; rest: messages without a row."""
 
     published: Published
     latest: float = 0.0
-    rows: dict[Row, int] = field(default_factory=dict)
-    left_out: int = 0
+    rows: dict[Row, Cell] = field(default_factory=dict)
+    rest: Cell = field(default_factory=lambda: Cell(_NO_ROW))
+
+    @property
+    def left_out(self) -> int:
+        return self.rest.count
 
     @property
     def messages(self) -> int:
         """All of them."""
-        return sum(self.rows.values()) + self.left_out
+        return sum(cell.count for cell in self.rows.values()) + self.rest.count
 
 
 class Tally:
-    """Counts a day."""
+    """Counts a day. Most messages are like others: what an event says is looked into once."""
 
     def __init__(self, most: int = MOST_ROWS) -> None:
         self.domains: dict[str, Counted] = {}
         self._room = most
+        self._known: dict[bytes, list[tuple[Counted, Published, Cell]]] = {}
 
     def add(self, events: Iterable[Told]) -> None:
         """Count these."""
         for told in events:
-            for one in seen(told.fields.get("report")):
-                counted = self.domains.get(one.published.domain)
-                if counted is None:
-                    counted = self.domains[one.published.domain] = Counted(one.published)
+            found = told.fields.get("report")
+            if not found:
+                continue
+            key = _encode(found)
+            places = self._known.get(key)
+            if places is None:
+                places = self._places(found)
+                if len(self._known) < MOST_ROWS:
+                    self._known[key] = places
+            for counted, published, cell in places:
+                cell.count += 1
                 if told.time >= counted.latest:
-                    counted.latest, counted.published = told.time, one.published
-                self._count(counted, one.row)
+                    counted.latest, counted.published = told.time, published
 
-    def _count(self, counted: Counted, row: Row) -> None:
-        if row in counted.rows:
-            counted.rows[row] += 1
-        elif self._room > 0 and len(counted.rows) < MOST_OF_REPORT:
-            self._room -= 1
-            counted.rows[row] = 1
-        else:
-            counted.left_out += 1
+    def _places(self, found: object) -> list[tuple[Counted, Published, Cell]]:
+        """Where a message like this is counted."""
+        places = []
+        for one in seen(found):
+            counted = self.domains.get(one.published.domain)
+            if counted is None:
+                counted = self.domains[one.published.domain] = Counted(one.published)
+            cell = counted.rows.get(one.row)
+            if cell is not None:
+                places.append((counted, one.published, cell))
+            elif self._room > 0 and len(counted.rows) < MOST_OF_REPORT:
+                self._room -= 1
+                cell = counted.rows[one.row] = Cell(one.row)
+                places.append((counted, one.published, cell))
+            else:
+                places.append((counted, one.published, counted.rest))
+        return places
 
 
 class DmarcMaker:
@@ -156,7 +188,7 @@ def _aggregate(counted: Counted, problems: Sequence[str], day: ReportDay, submit
         begin=day.begin,
         end=day.end,
         published=counted.published,
-        rows=tuple(replace(row, count=count) for row, count in counted.rows.items()),
+        rows=tuple(replace(cell.row, count=cell.count) for cell in counted.rows.values()),
         errors=tuple(errors),
         generator=GENERATOR,
     )
