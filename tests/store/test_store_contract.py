@@ -14,6 +14,7 @@ from postroom.testing.store_contract import (
     QueueContract,
     ReportContract,
     SpoolContract,
+    TransportContract,
 )
 
 
@@ -58,4 +59,8 @@ class TestReports(ReportContract):
 
 
 class TestSpool(SpoolContract):
+    pass
+
+
+class TestTransport(TransportContract):
     pass

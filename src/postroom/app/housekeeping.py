@@ -1,4 +1,4 @@
-"""Work of one worker for all: dropping what was expunged and events of long ago, turning DKIM keys.
+"""Work of one worker for all: dropping what is old, turning DKIM keys, renewing MTA-STS policies.
 
 Whoever holds the lock does it; when that worker dies another takes over at its next look.
 On failure: told as an event, tried again at the next turn.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from postroom.app.outside import mta_sts
 from postroom.app.rooms import Core
 from postroom.app.runfolder import SWEEPER_LOCK, RunFolder
 from postroom.config import Config
 from postroom.identity.rotation import Rotation
+from postroom.relay.protection import StrictTls
 from postroom.store.api import StoreError
 from postroom.values.dns import Dns
 
@@ -32,6 +34,7 @@ class Housekeeping:
         self._events = core.events
         self._clock = core.clock
         self._dns = dns
+        self._policies = mta_sts(core, StrictTls(config().relay.authorities or None))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -48,9 +51,16 @@ class Housekeeping:
     async def turn(self) -> None:
         """All of it once."""
         await self._sweep()
+        await self._renew_policies()
         signing = self._config().signing
         if signing.enabled:
             await self._turn_keys(Rotation(self._store.directory, signing, self._clock))
+
+    async def _renew_policies(self) -> None:
+        try:
+            await self._policies.renew()
+        except StoreError as fault:
+            self._events("sts.unkept", domain="", reason=str(fault))
 
     async def _turn_keys(self, rotation: Rotation) -> None:
         try:

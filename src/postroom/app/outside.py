@@ -18,7 +18,8 @@ from postroom.config import Config, Protocol
 from postroom.identity.srs import Srs
 from postroom.relay.dial import Means
 from postroom.relay.flight import recover
-from postroom.relay.protection import Protection
+from postroom.relay.mta_sts import MtaSts, StsMeans
+from postroom.relay.protection import Protection, StrictTls
 from postroom.relay.recovery import settle
 from postroom.relay.tls_policy import NeverWeaker
 
@@ -44,7 +45,28 @@ def relay_means(core: Core, config: Config) -> Means:
         suppressions=core.store.limits,
         flights=core.flights,
         authorities=authorities,
-        security=NeverWeaker(Protection(core.resolver, core.clock, authorities=authorities), core.clock.monotonic),
+        security=NeverWeaker(_protection(core, authorities), core.clock.monotonic),
+    )
+
+
+def _protection(core: Core, authorities: str | None) -> Protection:
+    """What other domains demand of connections to them."""
+    strict = StrictTls(authorities)
+    policies = mta_sts(core, strict)
+    return Protection(core.resolver, core.clock, policies, authorities=authorities, strict=strict)
+
+
+def mta_sts(core: Core, strict: StrictTls) -> MtaSts:
+    """The MTA-STS policies of other domains."""
+    return MtaSts(
+        StsMeans(
+            dns=core.resolver,
+            hosts=core.resolver.addresses,
+            store=core.store.transport,
+            clock=core.clock,
+            event=core.events,
+            tls=strict,
+        )
     )
 
 

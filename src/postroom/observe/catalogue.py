@@ -108,6 +108,13 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "nothing more is sent to an address its server calls unknown",
         ("queue_id", "recipient", "reply", "until"),
     ),
+    "sts.fetched": Kind(
+        "info", "an MTA-STS policy of another domain is new or has changed", ("domain", "mode", "mx", "until")
+    ),
+    "sts.failed": Kind(
+        "info", "an MTA-STS policy could not be had; the one before goes on", ("domain", "kind", "reason")
+    ),
+    "sts.unkept": Kind("error", "MTA-STS policies could not be read or written", ("domain", "reason")),
     "queue.unwritten": Kind("error", "a result could not be written, it is tried again", ("queue_id", "reason")),
     "queue.changed": Kind(
         "info", "an administrator held, released, retried or dropped it", ("queue_id", "recipient", "state", "who")

@@ -21,6 +21,26 @@ from postroom.relay.tls_policy import Applied, OpportunisticTls, TlsLevel, TlsRe
 from postroom.values.clock import Clock
 from postroom.values.dns import Dns, DnsUnavailable
 
+_NONE = TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason="no policy")
+
+
+class StrictTls:
+    """A context that checks certificates by their alternative names alone (RFC 8461 3.3, 4.1), made at first use.
+
+    The authorities take 10 ms and 5 MB to load.
+    """
+
+    def __init__(self, authorities: str | None = None) -> None:
+        self._authorities = authorities
+        self._context: ssl.SSLContext | None = None
+
+    def __call__(self) -> ssl.SSLContext:
+        """The context."""
+        if self._context is None:
+            self._context = client_context(True, self._authorities)
+            self._context.hostname_checks_common_name = False
+        return self._context
+
 
 class Policies(Protocol):
     """Who knows the MTA-STS policies of domains."""
@@ -40,16 +60,16 @@ class Protection:
         policies: Policies | None = None,
         *,
         authorities: str | None = None,
+        strict: Callable[[], ssl.SSLContext] | None = None,
         told: Callable[[TlsResult], None] | None = None,
     ) -> None:
-        """authorities: PEM file of authorities instead of the system's."""
+        """authorities: PEM file of authorities instead of the system's; strict: gives the context for MTA-STS."""
         self._dns = dns
         self._clock = clock
         self._policies = policies
         self._plain = OpportunisticTls(authorities)
-        self._authorities = authorities
         self._told = told
-        self._strict: ssl.SSLContext | None = None
+        self._strict = strict or StrictTls(authorities)
         self._unverified: ssl.SSLContext | None = None
 
     async def requirement(self, domain: str, host: str, *, secure: bool, port: int = 25) -> TlsRequirement:
@@ -57,12 +77,13 @@ class Protection:
         found = await self._dane(domain, host, port) if secure else None
         if found is not None and found.level is not TlsLevel.ENCRYPT:
             return found
-        policy = await self._policies.requirement(domain, host) if self._policies is not None else None
-        if policy is None or (found is not None and (policy.level < TlsLevel.VERIFY or policy.testing)):
-            policy = found or TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason="no policy", released=secure)
-        if secure and not policy.vouched:
-            return replace(policy, vouched=True)
-        return policy
+        policy = await self._policies.requirement(domain, host) if self._policies is not None else _NONE
+        if found is not None and (policy.level < TlsLevel.VERIFY or policy.testing):
+            return found
+        if not secure:
+            return policy
+        nothing = policy.level < TlsLevel.ENCRYPT and not policy.troubles
+        return replace(policy, vouched=True, released=policy.released or nothing)
 
     async def _dane(self, domain: str, host: str, port: int) -> TlsRequirement | None:
         try:
@@ -102,15 +123,8 @@ class Protection:
 
             return ClientTls(self._unverified, names[0], examine)
         if requirement.applied.kind == "sts" and requirement.level is TlsLevel.VERIFY:
-            return ClientTls(self._by_alternative_name(), host)
+            return ClientTls(self._strict(), host)
         return self._plain.source(requirement, host)
-
-    def _by_alternative_name(self) -> ssl.SSLContext:
-        """RFC 8461 4.1: the common name does not count."""
-        if self._strict is None:
-            self._strict = client_context(True, self._authorities)
-            self._strict.hostname_checks_common_name = False
-        return self._strict
 
     def told(self, result: TlsResult) -> None:
         """See TransportSecurity."""

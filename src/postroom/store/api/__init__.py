@@ -77,6 +77,7 @@ from postroom.store.api.reports import (
     TooMany,
 )
 from postroom.store.api.store import Finding, Spool, Store
+from postroom.store.api.transport import StsPolicy, TlsCount, TransportStore
 
 __all__ = [
     "AccountRow",
@@ -140,12 +141,15 @@ __all__ = [
     "StoreError",
     "StoreFlagsResult",
     "StoreUnavailable",
+    "StsPolicy",
     "Suppression",
     "Taken",
     "Tally",
+    "TlsCount",
     "TokenRow",
     "TooMany",
     "TooManyKeywords",
+    "TransportStore",
     "Usage",
     "Used",
     "Verdict",

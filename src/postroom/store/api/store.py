@@ -15,6 +15,7 @@ from postroom.store.api.feed import Feed
 from postroom.store.api.limits import LimitsStore
 from postroom.store.api.queue import QueueStore
 from postroom.store.api.reports import ReportStore
+from postroom.store.api.transport import TransportStore
 from postroom.values.content import Content
 
 Progress = Callable[[int, int], None]
@@ -69,6 +70,9 @@ class Store(Protocol):
 
     @property
     def limits(self) -> LimitsStore: ...
+
+    @property
+    def transport(self) -> TransportStore: ...
 
     @property
     def feed(self) -> Feed: ...

@@ -62,7 +62,9 @@ class EmbeddedLimits:
         self._reader.close()
         self._stamp.close()
 
-    async def _do(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def do(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Internal: one transaction. Raises StoreUnavailable."""
+
         def run(unit: LimitsUnit) -> Callable[[], T]:
             result = work(unit.connection)
             return lambda: result
@@ -71,11 +73,12 @@ class EmbeddedLimits:
 
     async def _change(self, work: Callable[[apsw.Connection], T]) -> T:
         """A change of what all processes know."""
-        result = await self._do(work)
+        result = await self.do(work)
         self._stamp.change()
         return result
 
-    def _rows(self, sql: str, *bindings: Any) -> list[Any]:
+    def rows(self, sql: str, *bindings: Any) -> list[Any]:
+        """Internal: a look. Raises StoreUnavailable."""
         try:
             return self._reader.execute(sql, bindings).fetchall()
         except apsw.Error as fault:
@@ -84,10 +87,10 @@ class EmbeddedLimits:
     # counts
 
     async def take(self, demand: Demand, now: float) -> Taken | Used:
-        return await self._do(lambda db: limits_file.take(db, demand, now))
+        return await self.do(lambda db: limits_file.take(db, demand, now))
 
     async def give_back(self, taken: Taken) -> None:
-        await self._do(lambda db: limits_file.give_back(db, taken))
+        await self.do(lambda db: limits_file.give_back(db, taken))
 
     def used(self, charge: Charge, now: float, asked: int = 0) -> Used:
         try:
@@ -102,11 +105,11 @@ class EmbeddedLimits:
             raise unavailable(fault) from fault
 
     def written(self, account: str, recipient: str) -> float | None:
-        rows = self._rows("SELECT since FROM correspondent WHERE account = ? AND address = ?", account, recipient)
+        rows = self.rows("SELECT since FROM correspondent WHERE account = ? AND address = ?", account, recipient)
         return rows[0][0] if rows else None
 
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
-        return self._rows(
+        return self.rows(
             "SELECT address, since FROM correspondent WHERE account = ? ORDER BY since DESC, address LIMIT ?",
             account,
             limit,
@@ -120,21 +123,21 @@ class EmbeddedLimits:
         self._committer.submit_lazy(self._file, run)
 
     async def tally(self, tallies: Sequence[Tally], now: float) -> None:
-        await self._do(lambda db: limits_file.tally(db, tallies, now))
+        await self.do(lambda db: limits_file.tally(db, tallies, now))
 
     def sums(self, name: str, windows: Mapping[str, int], now: float) -> dict[str, int]:
         found = dict.fromkeys(windows, 0)
-        for kind, slot, count in self._rows("SELECT kind, slot, count FROM used WHERE name = ?", name):
+        for kind, slot, count in self.rows("SELECT kind, slot, count FROM used WHERE name = ?", name):
             window = windows.get(kind)
             if window is not None and first_slot(now, window) < slot <= now + window:
                 found[kind] += count
         return found
 
     async def place(self, account: str, network: str, now: float) -> bool:
-        return await self._do(lambda db: limits_file.place(db, account, network, now))
+        return await self.do(lambda db: limits_file.place(db, account, network, now))
 
     def places(self, account: str) -> list[tuple[str, float, float]]:
-        return self._rows("SELECT network, first, last FROM place WHERE account = ? ORDER BY first, network", account)
+        return self.rows("SELECT network, first, last FROM place WHERE account = ? ORDER BY first, network", account)
 
     # what all processes know
 
@@ -143,20 +146,20 @@ class EmbeddedLimits:
         now = self._clock.monotonic()
         if stamp != self._seen or not 0 <= now - self._asked < _ASK_SECONDS:
             self._seen, self._asked = stamp, now
-            [(self._version,)] = self._rows("SELECT number FROM version")
+            [(self._version,)] = self.rows("SELECT number FROM version")
         return self._version
 
     def rules(self) -> Rules:
         version = self.generation()
         if version != self._rules_version:
-            frozen = self._rows("SELECT account, since, score, reasons, author FROM frozen")
-            lifts = self._rows("SELECT name, since, until, author FROM lift")
+            frozen = self.rows("SELECT account, since, score, reasons, author FROM frozen")
+            lifts = self.rows("SELECT name, since, until, author FROM lift")
             self._rules = Rules({row[0]: _freeze(row) for row in frozen}, {row[0]: _lift(row) for row in lifts})
             self._rules_version = version
         return self._rules
 
     def bans(self, after: int = 0) -> list[Ban]:
-        rows = self._rows("SELECT * FROM ban WHERE serial > ? ORDER BY serial", after)
+        rows = self.rows("SELECT * FROM ban WHERE serial > ? ORDER BY serial", after)
         return [limits_file.read_ban(row) for row in rows]
 
     async def ban(self, ban: Ban, longest: float, forget: float) -> Ban:
@@ -166,17 +169,17 @@ class EmbeddedLimits:
         return await self._change(lambda db: limits_file.put_ban(db, ban))
 
     def suppressed(self, address: str, now: float) -> Suppression | None:
-        rows = self._rows("SELECT * FROM suppression WHERE address = ? AND until > ?", address, now)
+        rows = self.rows("SELECT * FROM suppression WHERE address = ? AND until > ?", address, now)
         return _suppression(rows[0]) if rows else None
 
     def suppressions(self, now: float) -> list[Suppression]:
-        return [_suppression(row) for row in self._rows("SELECT * FROM suppression WHERE until > ? ORDER BY 1", now)]
+        return [_suppression(row) for row in self.rows("SELECT * FROM suppression WHERE until > ? ORDER BY 1", now)]
 
     async def suppress(self, suppression: Suppression) -> None:
-        await self._do(lambda db: limits_file.suppress(db, suppression))
+        await self.do(lambda db: limits_file.suppress(db, suppression))
 
     async def unsuppress(self, address: str) -> bool:
-        return await self._do(lambda db: limits_file.unsuppress(db, address))
+        return await self.do(lambda db: limits_file.unsuppress(db, address))
 
     async def freeze(self, freeze: Freeze) -> bool:
         return await self._change(lambda db: limits_file.freeze(db, freeze))
@@ -191,7 +194,7 @@ class EmbeddedLimits:
         await self._change(lambda db: limits_file.forget(db, name))
 
     async def sweep(self, now: float) -> None:
-        await self._do(lambda db: limits_file.sweep(db, now))
+        await self.do(lambda db: limits_file.sweep(db, now))
 
 
 def _freeze(row: Any) -> Freeze:

@@ -152,6 +152,15 @@ CREATE TABLE suppression(
     address TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE lift(name TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, author TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sts(
+    domain TEXT PRIMARY KEY, id TEXT NOT NULL, mode TEXT NOT NULL, mx TEXT NOT NULL, max_age INTEGER NOT NULL,
+    fetched REAL NOT NULL, until REAL NOT NULL, used REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tls_count(
+    day TEXT NOT NULL, domain TEXT NOT NULL, policy TEXT NOT NULL, failure TEXT NOT NULL, host TEXT NOT NULL,
+    address TEXT NOT NULL, source TEXT NOT NULL, detail TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (day, domain, policy, failure, host, address, source, detail)
+) WITHOUT ROWID;
 """
 
 #: received: reports of others (store.api.reports), data as their kind has it; sent: ours, written down before they are

@@ -38,6 +38,7 @@ from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.reports import EmbeddedReports
 from postroom.store.embedded.spool import FileSpool, sweep_spools
+from postroom.store.embedded.transport import EmbeddedTransport
 from postroom.values.clock import Clock, SystemClock
 
 
@@ -89,6 +90,7 @@ class EmbeddedStore:
             self._directory = EmbeddedDirectory(self._layout, database, self._mail_committers[0], self._around.clock)
             self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
             self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
+            self._transport = EmbeddedTransport(self._limits)
             self._audit = EmbeddedAudit(self._layout)
             self._alarms = EmbeddedAlarms(self._layout, database)
             self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
@@ -125,6 +127,10 @@ class EmbeddedStore:
     @property
     def limits(self) -> EmbeddedLimits:
         return self._limits
+
+    @property
+    def transport(self) -> EmbeddedTransport:
+        return self._transport
 
     @property
     def alarms(self) -> EmbeddedAlarms:
@@ -200,6 +206,7 @@ class EmbeddedStore:
 
     async def sweep(self, now: float, keep_expunged: float) -> int:
         await self._limits.sweep(now)
+        await self._transport.sweep(now)
         return await self._care.sweep(now, keep_expunged)
 
     def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:

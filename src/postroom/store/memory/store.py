@@ -14,6 +14,7 @@ from postroom.store.memory.events import MemoryEvents
 from postroom.store.memory.limits import MemoryLimits
 from postroom.store.memory.queue import MemoryQueue
 from postroom.store.memory.reports import MemoryReports
+from postroom.store.memory.transport import MemoryTransport
 from postroom.values.clock import Clock, SystemClock
 from postroom.values.content import Content
 
@@ -47,6 +48,7 @@ class MemoryStore:
         self._directory = MemoryDirectory()
         self._queue = MemoryQueue(slot)
         self._limits = MemoryLimits()
+        self._transport = MemoryTransport()
         self._events = MemoryEvents()
         self._audit = MemoryAudit()
         self._reports = MemoryReports()
@@ -64,6 +66,10 @@ class MemoryStore:
     @property
     def limits(self) -> MemoryLimits:
         return self._limits
+
+    @property
+    def transport(self) -> MemoryTransport:
+        return self._transport
 
     @property
     def alarms(self) -> MemoryAlarms:
@@ -108,6 +114,7 @@ class MemoryStore:
 
     async def sweep(self, now: float, keep_expunged: float) -> int:
         await self._limits.sweep(now)
+        await self._transport.sweep(now)
         return sum(account.sweep(now - keep_expunged) for account in self._accounts.values())
 
     async def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:

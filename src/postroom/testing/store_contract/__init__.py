@@ -16,6 +16,7 @@ from postroom.testing.store_contract.limits import LimitsContract
 from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.reports import ReportContract
 from postroom.testing.store_contract.spool import SpoolContract
+from postroom.testing.store_contract.transport import TransportContract
 
 __all__ = [
     "AccountContract",
@@ -30,6 +31,7 @@ __all__ = [
     "ReportContract",
     "SettableClock",
     "SpoolContract",
+    "TransportContract",
     "message",
     "received",
 ]
