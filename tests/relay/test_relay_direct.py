@@ -454,9 +454,23 @@ async def test_stop_leaves_nothing_behind(start: Start) -> None:
     for _ in range(10):
         house.take()
     await until(lambda: len(peer.lines) == 2)
+    await house.relay.stop()
+    await until(lambda: peer.open == 0 and not house.relay._couriers)
+    assert len(house.queue.back) == 10
+    assert house.queue.outcomes == {}
+
+
+async def test_a_stop_that_is_cut_off_leaves_nothing_behind(start: Start) -> None:
+    peer = await start(gate=asyncio.Event())
+    house = House(peer, zone((10, "a.test", "127.0.0.2")), connections=2)
+    for _ in range(3):
+        house.take()
+    await until(lambda: len(peer.whole) == 2)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await house.relay.stop()
-    await until(lambda: peer.open == 0 and not house.relay._couriers)
-    assert len(house.queue.back) == 8
-    assert house.queue.outcomes == {}
+    await until(lambda: not house.relay._couriers)
+    assert peer.gate is not None
+    peer.gate.set()
+    await until(lambda: peer.open == 0)
+    assert len(house.queue.back) == 1

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from postroom.config import Config
 from postroom.queue.outcome import Kind, Outcome
@@ -67,6 +67,7 @@ class Relay:
         self._known: dict[str, Destination] = {}
         self._ready: deque[Destination] = deque()
         self._couriers: set[asyncio.Task[None]] = set()
+        self._opening: set[asyncio.Task[Any]] = set()  # those of them that have no connection yet
         self._stopping = False
 
     # what comes in
@@ -178,6 +179,8 @@ class Relay:
         self._stopping = True
         self._ready.clear()
         self._give_back()
+        for task in self._opening:
+            task.cancel()
         await asyncio.gather(*self._couriers, return_exceptions=True)
         self._give_back()  # what a courier could not finish
         self._pool.close()
@@ -252,7 +255,9 @@ class Relay:
             connection.close()
             connection = None
         if connection is None:
-            opened = await self._open(destination)
+            opened = await self._open_for(destination, job)
+            if opened is None:
+                return None
             if isinstance(opened, Unopened):
                 await self._unopened(destination, job, opened)
                 return None
@@ -269,6 +274,21 @@ class Relay:
             connection.close()
             return await self._handle(destination, job, None)
         return connection
+
+    async def _open_for(self, destination: Destination, job: Job) -> Connection | Unopened | None:
+        """None when we are stopped before there is a connection: the job is given back."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._opening.add(task)
+        try:
+            return await self._open(destination)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            self._queue.give_back(job.entry, job.recipients)
+            return None
+        finally:
+            self._opening.discard(task)
 
     async def _open(self, destination: Destination) -> Connection | Unopened:
         if destination.failure is not None and destination.pace.until > self._clock.monotonic():
