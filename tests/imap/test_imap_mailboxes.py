@@ -125,8 +125,7 @@ async def test_international_names(house: House) -> None:
 async def test_list_forms(house: House) -> None:
     client = await house.login()
     await client.do("CREATE a/b/c")
-    await client.do("UNSUBSCRIBE a")
-    await client.do("UNSUBSCRIBE a/b")
+    await client.do("SUBSCRIBE a/b/c")
     await play(
         client,
         """
@@ -189,6 +188,12 @@ async def test_subscribe(house: House) -> None:
         S: a4 OK ...
         C: a5 SUBSCRIBE Nowhere
         S: a5 NO [NONEXISTENT] ...
+        C: a6 UNSUBSCRIBE Nowhere
+        S: a6 OK ...
+        C: a7 CREATE New
+        S: a7 OK ...
+        C: a8 LSUB "" "N*"
+        S: a8 OK ...
         """,
     )
 

@@ -208,6 +208,7 @@ async def test_subscriptions(account: Account) -> None:
     assert (await account.find("Sent")).subscribed
     with pytest.raises(NoSuchMailbox):
         await account.subscribe("Nowhere", True)
+    await account.subscribe("Nowhere", False)
 
 
 async def test_append_indexes_and_keeps_what_it_is_given(account: Account) -> None:

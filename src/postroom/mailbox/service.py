@@ -268,8 +268,13 @@ class Account:
         return await self.find(target)
 
     async def subscribe(self, name: str, subscribed: bool) -> None:
-        """Subscribe or unsubscribe. Raises NoSuchMailbox."""
-        info = await self.find(name)
+        """Subscribe or unsubscribe. Raises NoSuchMailbox, but not for a name nobody can be subscribed to any more."""
+        try:
+            info = await self.find(name)
+        except NoSuchMailbox:
+            if subscribed:
+                raise
+            return  # RFC 9051 6.3.8: OK also when the mailbox is not subscribed
         if info.subscribed != subscribed:
             await self.store.subscribe(info.name, subscribed)
 

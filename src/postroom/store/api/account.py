@@ -153,7 +153,7 @@ class AccountStore(Protocol):
         ...
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:
-        """Make a mailbox. Missing parents are made too (RFC 9051 6.3.4). Raises MailboxExists."""
+        """Make a mailbox, not subscribed. Missing parents are made too (RFC 9051 6.3.4). Raises MailboxExists."""
         ...
 
     async def rename(self, mailbox: int, name: str) -> None:

@@ -13,7 +13,7 @@ from postroom.store.embedded.account_write import expunge_chosen
 
 _INSERT = (
     "INSERT INTO mailbox (name, uidvalidity, special_use, subscribed, uidnext, modseq, messages, unseen, deleted, size,"
-    " next_page, history, keywords) VALUES (?, ?, ?, 1, 1, ?, 0, 0, 0, 0, 0, 0, '')"
+    " next_page, history, keywords) VALUES (?, ?, ?, ?, 1, ?, 0, 0, 0, 0, 0, 0, '')"
 )
 #: names below `?1`, or `?1` itself; substr, because LIKE would need escapes
 _BELOW = "substr(name, 1, length(?1) + 1) = ?1 || '/'"
@@ -46,16 +46,16 @@ class Provision:
         for name, special_use in self.mailboxes:
             if read_mailbox(unit.connection, name) is None:
                 _make_parents(unit, name)
-                _insert(unit, name, special_use)
+                _insert(unit, name, special_use, subscribed=True)
         return lambda: None
 
 
-def _insert(unit: AccountUnit, name: str, special_use: str) -> None:
+def _insert(unit: AccountUnit, name: str, special_use: str, *, subscribed: bool = False) -> None:
     unit.list_changed()
     totals = unit.totals
     # RFC 9051 2.3.1.1: never smaller than one given before; time keeps it so even after a restore
     totals.uidvalidity = max(totals.uidvalidity + 1, int(unit.now))
-    unit.connection.execute(_INSERT, (name, totals.uidvalidity, special_use, totals.modseq))
+    unit.connection.execute(_INSERT, (name, totals.uidvalidity, special_use, int(subscribed), totals.modseq))
 
 
 def _make_parents(unit: AccountUnit, name: str) -> None:

@@ -65,7 +65,7 @@ class _Box:
     uidvalidity: int
     modseq: int
     special_use: str
-    subscribed: bool = True
+    subscribed: bool
     uidnext: int = 1
     keywords: tuple[str, ...] = ()
     items: list[_Item] = field(default_factory=list)
@@ -128,17 +128,22 @@ class MemoryAccount:
     def _tell(self, mailbox: int, modseq: int) -> None:
         self._feed.publish(Hint(self._id, mailbox, modseq))
 
-    def _make(self, name: str, special_use: str) -> _Box:
+    def _make(self, name: str, special_use: str, *, subscribed: bool = False) -> _Box:
         levels = name.split("/")
         for depth in range(1, len(levels)):
             parent = "/".join(levels[:depth])
             if self._named(parent) is None:
                 self._make(parent, "")
         self._uidvalidity = max(self._uidvalidity + 1, int(self._clock.now()))
-        box = _Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use)
+        box = _Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use, subscribed)
         self._next_box += 1
         self._boxes[box.id] = box
         return box
+
+    def provision(self, name: str, special_use: str) -> None:
+        """One of a new account's first mailboxes: subscribed."""
+        if self._named(name) is None:
+            self._make(name, special_use, subscribed=True)
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:
         if self._named(name) is not None:

@@ -102,8 +102,7 @@ class MemoryStore:
             self._accounts[account] = MemoryAccount(account, self._clock, self._feed)
         made = self._accounts[account]
         for name, special_use in mailboxes:
-            if await made.mailbox(name) is None:
-                await made.create(name, special_use)
+            made.provision(name, special_use)
 
     async def remove_account(self, account: str) -> None:
         self._accounts.pop(account, None)

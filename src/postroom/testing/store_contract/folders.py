@@ -133,6 +133,8 @@ class FolderContract:
         assert not (await named(account, "Trash")).subscribed
         await account.subscribe("Trash", True)
         assert (await named(account, "Trash")).subscribed
+        assert not (await account.create("a/b")).subscribed  # that is the client's choice: RFC 9051 6.3.7
+        assert not (await named(account, "a")).subscribed
         with pytest.raises(NotFound):
             await account.subscribe("nowhere", True)
 
