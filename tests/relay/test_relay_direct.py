@@ -448,6 +448,15 @@ async def test_a_dead_domain_fails_for_all_that_wait(start: Start) -> None:
     assert (await house.outcome()).status == "5.1.10"
 
 
+async def test_of_many_destinations_only_some_are_remembered(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postroom.relay.service._MOST_KNOWN", 10)
+    house = House(None, Zone({}))
+    for number in range(40):
+        await house.outcome(f"b@d{number}.test")
+        assert len(house.relay._known) <= 20
+    await house.relay.stop()
+
+
 async def test_stop_leaves_nothing_behind(start: Start) -> None:
     peer = await start(replies={"greeting": b""})
     house = House(peer, zone((10, "a.test", "127.0.0.2")), connections=2)

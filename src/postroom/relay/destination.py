@@ -43,6 +43,6 @@ class Destination:
         return bool(self.lanes) and self.couriers < self.pace.window
 
     @property
-    def idle(self) -> bool:
-        """True when nothing would be forgotten with it but its pace."""
-        return not (self.lanes or self.couriers or self.pace.until)
+    def busy(self) -> bool:
+        """True while something waits or is sent."""
+        return bool(self.lanes or self.couriers)

@@ -65,6 +65,7 @@ class Relay:
         self._pool = Pool(config.relay.connections, means.idle, self._worn)
         self._dialer = Dialer(means, config, self._pool)
         self._known: dict[str, Destination] = {}
+        self._most_known = _MOST_KNOWN
         self._ready: deque[Destination] = deque()
         self._couriers: set[asyncio.Task[None]] = set()
         self._opening: set[asyncio.Task[Any]] = set()  # those of them that have no connection yet
@@ -160,8 +161,15 @@ class Relay:
             self._dispatch()
 
     def _forget_some(self) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known = {key: one for key, one in self._known.items() if not one.idle}
+        """Destinations without work go when there are many; how they fared is learned anew."""
+        if len(self._known) < self._most_known:
+            return
+        now = self._clock.monotonic()
+        kept = {key: one for key, one in self._known.items() if one.busy or one.pace.until > now}
+        if len(kept) >= _MOST_KNOWN:
+            kept = {key: one for key, one in kept.items() if one.busy}
+        self._known = kept
+        self._most_known = max(_MOST_KNOWN, 2 * len(kept))
 
     def retry_now(self) -> None:
         """Somebody asked for mail to be tried: destinations that are left alone are tried too."""
