@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -116,6 +116,20 @@ class _Report(msgspec.Struct, array_like=True, frozen=True):
     envelope: str
     spf: tuple[str, str]
     authors: tuple[_Told, ...]
+
+
+def by_author(field: Any) -> Sequence[tuple[str, object]]:
+    """What `collected` gave, from an event, cut by author domain: (policy domain, the same for one author alone).
+
+    Nothing when it is of another form; the rest of the form is for `seen` to look at.
+    """
+    try:
+        ip, envelope, spf, authors = field
+        if len(authors) == 1:
+            return ((str(authors[0][0][0]), field),)
+        return [(str(one[0][0]), [ip, envelope, spf, [one]]) for one in authors]
+    except (TypeError, ValueError, LookupError):
+        return ()
 
 
 def seen(field: object) -> Sequence[Seen]:
