@@ -376,7 +376,9 @@ def test_bombs_and_damage(octets: bytes, reason: str) -> None:
         unpacked(octets, 1_000_000)
 
 
-@given(st.sampled_from([gzip.compress(SAMPLE, mtime=0), zipped(b"a", SAMPLE)]), st.integers(0, 500), st.binary(max_size=6))
+@given(
+    st.sampled_from([gzip.compress(SAMPLE, mtime=0), zipped(b"a", SAMPLE)]), st.integers(0, 500), st.binary(max_size=6)
+)
 @settings(max_examples=100, deadline=None)
 def test_damaged_archives(octets: bytes, at: int, instead: bytes) -> None:
     with contextlib.suppress(BadArchive):
