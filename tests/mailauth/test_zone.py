@@ -27,6 +27,7 @@ ZONE = {
     "dangling.example.org": {"CNAME": ["nowhere.example.org"]},
     "loop.example.org": {"CNAME": ["loop.example.org"]},
     "empty.example.org": {},
+    "odd.example.org": {"A": ["192.0.2.4"], "AAAA": None, "SPF": [["v=spf1", " -all"]], "HINFO": [{}], "*": []},
     "_x._tcp.example.org": {"SRV": [[0, 1, 443, "Host.example.org."]], "TLSA": [[3, 1, 1, "00ff"]]},
     "a.below.example.org": {"A": ["192.0.2.9"]},
 }
@@ -55,6 +56,9 @@ def ask(name: str, kind: RecordType, zone: Any = None) -> tuple[Any, ...]:
         ("alias.example.org", "A", ("192.0.2.1", "192.0.2.2")),
         ("alias2.example.org", "TXT", (b"one", b"two parts", b"")),
         ("empty.example.org", "A", ()),
+        ("odd.example.org", "A", ("192.0.2.4",)),
+        ("odd.example.org", "AAAA", ()),
+        ("odd.example.org", "TXT", ()),
         ("_x._tcp.example.org", "SRV", ((0, 1, 443, "host.example.org"),)),
         ("_x._tcp.example.org", "TLSA", ((3, 1, 1, b"\x00\xff"),)),
     ],

@@ -2,10 +2,11 @@
 
 The form is JSON: `{name: {type: [record, ...]}}`. TXT records are strings or lists of character-strings, MX records are
 `[preference, host]`, SRV records `[priority, weight, port, host]`, TLSA records `[usage, selector, matching type, hex]`
-and the others strings. "TIMEOUT" or "SERVFAIL" instead of a list is a question that gets no answer;
-the type "*" stands for all types that the name does not list. A name that is not there does not exist (NXDOMAIN), also
-when names below it are there: the data says what each question gets, it is no zone whose empty non-terminals count
-(RFC 8020 2 would have it otherwise). CNAMEs are followed; a chain that does not end is no answer.
+and the others strings. "TIMEOUT" or "SERVFAIL" instead of a list is a question that gets no answer; the type "*" stands
+for all types that the name does not list; types that nobody here asks for (SPF, HINFO) are passed over. A name that is
+not there does not exist (NXDOMAIN), also when names below it are there: the data says what each question gets, it is no
+zone whose empty non-terminals count (RFC 8020 2 would have it otherwise). CNAMEs are followed; a chain that does not
+end is no answer.
 Ownership: immutable once made; `lookup` never suspends, so a coroutine over it can be run by hand (see `finished`).
 Trust: the data may be anything; what has not this form raises BadZone when the object is made, never later.
 """
@@ -23,6 +24,7 @@ T = TypeVar("T")
 LONGEST_CHAIN: Final = 10
 _FAULTS: Final = {"TIMEOUT": "no answer in time", "SERVFAIL": "the server failed"}
 _OTHERS: Final = "*"
+_KNOWN: Final = frozenset([*RecordType, _OTHERS])
 
 
 class BadZone(ValueError):
@@ -85,13 +87,15 @@ def _record(kind: str, value: object, where: str) -> Any:
 
 def _records(kind: str, value: object, where: str) -> tuple[Any, ...] | str:
     """The records of one type, or the name of a fault."""
+    if value is None:
+        return ()
     if isinstance(value, str):
         if value in _FAULTS:
             return value
         value = [value]
     elif kind == RecordType.MX and isinstance(value, list) and len(value) == 2 and isinstance(value[0], int):
         value = [value]
-    if not isinstance(value, list) or kind == _OTHERS:
+    if not isinstance(value, list) or (kind == _OTHERS and value):
         raise BadZone(f'{where}: a list of records, "TIMEOUT" or "SERVFAIL" is needed')
     return tuple(_record(kind, one, where) for one in value)
 
@@ -114,6 +118,8 @@ class ZoneData:
                 raise BadZone(f"{name}: an object with record types is needed")
             known = self._names.setdefault(_plain(name), {})
             for kind, value in types.items():
+                if kind.upper() not in _KNOWN:  # such as SPF (RFC 7208 3.1): nobody asks for it
+                    continue
                 records = _records(kind.upper(), value, f"{name} {kind}")
                 before = known.get(kind.upper())
                 if isinstance(before, tuple) and isinstance(records, tuple):  # the same name in another case
