@@ -36,6 +36,7 @@ ZONE: dict[str, Any] = {
     "evil.test": {"TXT": [f"v=spf1 ip4:{BAD} -all"]},
     "list.test": {"TXT": [f"v=spf1 ip4:{BAD} -all"]},
     "here.test": {"TXT": ["v=spf1 ip4:198.51.100.7 include:payroll.test -all"]},
+    "news.here.test": {"TXT": ["v=spf1 ip4:192.0.2.77 -all"]},
     "payroll.test": {"TXT": ["v=spf1 ip4:198.51.100.99 -all"]},
     "slow.test": {"TXT": "TIMEOUT"},
     "_dmarc.slow.test": {"TXT": "TIMEOUT"},
@@ -195,6 +196,28 @@ async def test_our_domain_as_its_owner_wants(doors: Doors, policy: str, junk: bo
     assert entry.junk is junk
     assert "$Suspicious" in entry.keywords
     assert b"X-Postroom-Warning: This message claims to be from here.test" in entry.trace
+
+
+@pytest.mark.parametrize(("policy", "junk"), [("refuse", True), ("junk", True), ("mark", False)])
+async def test_a_domain_below_ours(doors: Doors, policy: str, junk: bool) -> None:
+    """Somebody else may run it, so unproven mail is not refused; but our name stands in it."""
+    entry = await doors.take(message("boss@office.here.test"), ip=BAD, sender="x@evil.test", spoof=policy)
+    assert entry.junk is junk
+    assert "$Suspicious" in entry.keywords
+    assert b"X-Postroom-Warning: This message claims to be from a part of here.test" in entry.trace
+
+
+async def test_a_domain_below_ours_that_is_proven(doors: Doors) -> None:
+    for proof in ({"ip": "192.0.2.77", "sender": "news@news.here.test"}, {"ip": "192.0.2.77", "sender": "b@evil.test"}):
+        entry = await doors.take(message("news@news.here.test"), **proof)
+        assert not entry.junk
+        assert entry.keywords == ()
+    entry = await doors.take(signed(message("news@news.here.test"), "here.test"), ip=BAD, sender="x@evil.test")
+    assert not entry.junk
+
+
+async def test_several_authors_and_one_of_them_ours(doors: Doors) -> None:
+    await refused(doors, message("x@below.here.test, alice@here.test"), ip=BAD, sender="x@evil.test")
 
 
 async def test_our_domain_by_a_third_party_that_spf_allows(doors: Doors) -> None:

@@ -62,6 +62,7 @@ def test_from_one_company_to_another(companies: Make, dns: DnsServer) -> None:
     assert b"not a message from b.test" in said
     assert "forged" not in b.subjects("ben")
     assert "refused" in b.postroom("trace", "x@evil.test").stdout
+    assert "not a message from b.test" in b.postroom("trace", "<1@evil.test>").stdout, "found by its Message-ID too"
 
 
 def test_mail_that_cannot_be_delivered_comes_back(companies: Make, dns: DnsServer) -> None:

@@ -41,11 +41,21 @@ class Imitations:
         is_list: it came by a mailing list: those write `Ann (ann@far.test) by list`, as they should.
         """
         local, domain = address
+        await self._refresh()
+        return self._domain(domain) or await self._name(name[:_LONGEST_NAME], f"{local}@{domain}", is_list)
+
+    async def hosted(self, domain: str) -> str:
+        """The hosted domain that this one (A-labels, lower case) is, or else the nearest that it lies below; or ""."""
+        await self._refresh()
+        while domain and domain not in self._hosted:
+            domain = domain.partition(".")[2]
+        return domain
+
+    async def _refresh(self) -> None:
         generation = self._directory.generation()
         if generation != self._generation:
             await self._learn()
             self._generation = generation
-        return self._domain(domain) or await self._name(name[:_LONGEST_NAME], f"{local}@{domain}", is_list)
 
     async def _learn(self) -> None:
         hosted = [row.name for row in await self._directory.domains()]

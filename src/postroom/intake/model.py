@@ -88,6 +88,7 @@ class Envelope:
     id: in every event of the transaction, and of the queue entry that comes of it.
     once: what keeps the request it came with from being done twice.
     standing: what was found out about the peer, from the first RCPT on; None when strangers are not examined.
+    named: how people know the message, from its header (header.named), also when it is refused for what is in it.
     """
 
     mail: MailOptions
@@ -97,6 +98,7 @@ class Envelope:
     id: str = ""
     standing: Standing | None = None
     once: Once | None = None
+    named: dict[str, str] = field(default_factory=dict)
 
     @property
     def sender(self) -> Address | None:

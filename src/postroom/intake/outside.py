@@ -84,9 +84,10 @@ class Outside:
         verdict = judge(evidence, shape)
         self._tell(entry, evidence, verdict, _collected(sender, envelope, evidence, verdict))
         if verdict.act == REFUSE:
-            raise Refusal(550, "5.7.1", refusal_text(verdict, shape.own), reason=verdict.reason)
+            own = "" if shape.below else shape.own
+            raise Refusal(550, "5.7.1", refusal_text(verdict, own), reason=verdict.reason)
         warning = verdict.warning
-        if not warning and not shape.own:
+        if not warning and (shape.below or not shape.own):
             warning = await self._imitations.warning(
                 people[0].name, (people[0].local, people[0].domain), is_list=shape.is_list
             )
@@ -117,11 +118,12 @@ class Outside:
     ) -> tuple[Shape, Evidence]:
         is_list = _is_list(fields)
         vouched = vouches(evidence.arc, self._sealers)
-        for person in people:
-            row = await self._directory.domain(person.domain)
+        hosted = [await self._imitations.hosted(person.domain) for person in people]
+        for name, person in sorted(zip(hosted, people, strict=True), key=lambda pair: pair[0] != pair[1].domain):
+            row = await self._directory.domain(name) if name else None
             if row is not None and not row.disabled:
                 sender, now = asked
-                allowed = await self._verifier.author_spf(sender, row.name, now)
+                allowed = await self._verifier.author_spf(sender, person.domain, now)
                 evidence = Evidence(
                     spf=evidence.spf,
                     dkims=evidence.dkims,
@@ -129,7 +131,8 @@ class Outside:
                     dmarc=evidence.dmarc,
                     author_spf=allowed,
                 )
-                return Shape(own=row.name, spoof=row.spoof, is_list=is_list, vouched=vouched), evidence
+                below = row.name != person.domain
+                return Shape(own=row.name, below=below, spoof=row.spoof, is_list=is_list, vouched=vouched), evidence
         return Shape(is_list=is_list, vouched=vouched), evidence
 
     def _tell(self, entry: str, evidence: Evidence, verdict: Verdict, found: dict[str, object]) -> None:

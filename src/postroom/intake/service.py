@@ -147,6 +147,7 @@ class Intake:
         if content.size > self._limits.message_size:  # RFC 1870 6.3
             raise Refusal(552, "5.3.4", f"Message is too big: {self._limits.message_size} octets are allowed")
         head = header.header_of(content, self._limits.header_size)
+        envelope.named = header.named(head, "" if envelope.sender is None else str(envelope.sender))
         header.check_loops(head, self._limits.received_fields)
         results = await self._results(peer, envelope, content, head)
         targets = _merge(envelope, results)
@@ -168,7 +169,7 @@ class Intake:
                     content, spool = await self._cleaned(content, head, examined.head)
                     added += examined.added
                 added += header.separator(head)
-            told = _told(peer, envelope, head, f"{entry}@{self._hostname}")
+            told = _told(peer, envelope, f"{entry}@{self._hostname}")
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
             if examined is not None and (examined.junk or examined.keywords or _for_programs(targets)):
                 found = {"junk": examined.junk, "keywords": examined.keywords, "proven": examined.proven}
@@ -431,7 +432,7 @@ class Intake:
         return self._date
 
 
-def _told(peer: Peer, envelope: Envelope, head: bytes, missing: str) -> dict[str, object]:
+def _told(peer: Peer, envelope: Envelope, missing: str) -> dict[str, object]:
     """What the event of acceptance says beyond what the queue knows; message texts and subjects are not in it.
 
     missing: the Message-ID a submitted message gets that has none.
@@ -443,7 +444,7 @@ def _told(peer: Peer, envelope: Envelope, head: bytes, missing: str) -> dict[str
         told["tls"] = peer.tls
     if peer.account is not None:
         told["login"] = peer.account.login
-    told.update(header.named(head, "" if envelope.sender is None else str(envelope.sender)))
+    told.update(envelope.named)
     if peer.submitting:
         told.setdefault("message_id", missing)
     return told

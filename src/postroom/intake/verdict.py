@@ -25,12 +25,14 @@ REFUSE: Final = "refuse"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What else is known of a message. own: the hosted domain that From claims, "" for others; spoof: what that domain
-    wants done with mail that cannot prove it; is_list: it came by a mailing list (RFC 2919, RFC 2369); vouched: a
-    sealer we trust says that it passed DMARC when it came to him.
+    """What else is known of a message. own: the hosted domain that From claims, "" for others; below: From claims a
+    domain below it, which is not hosted itself; spoof: what that domain wants done with mail that cannot prove it;
+    is_list: it came by a mailing list (RFC 2919, RFC 2369); vouched: a sealer we trust says that it passed DMARC when
+    it came to him.
     """
 
     own: str = ""
+    below: bool = False
     spoof: str = "refuse"
     is_list: bool = False
     vouched: bool = False
@@ -52,11 +54,11 @@ class Verdict:
 
 def judge(evidence: Evidence, shape: Shape) -> Verdict:
     """The verdict."""
-    if shape.own:
+    if shape.own and not shape.below:
         return _own(evidence, shape)
     worst = _worst(evidence.dmarc)
     if worst is None or worst.policy is Policy.NONE:
-        return Verdict(reason=_good_words(evidence))
+        return _below(evidence, shape) if shape.own else Verdict(reason=_good_words(evidence))
     if shape.vouched:
         reason = f"{worst.reason}; but {evidence.arc.sealer}, which is trusted, saw it pass"
         return Verdict(reason=reason, policy="none", override="trusted_forwarder")
@@ -84,6 +86,18 @@ def _own(evidence: Evidence, shape: Shape) -> Verdict:
     if act == REFUSE and _by_list(evidence, shape):
         reason += "; it came by a mailing list, so it is not refused"
         return Verdict(act=JUNK, reason=reason, warning=warning, override="mailing_list")
+    return Verdict(act=act, reason=reason, warning=warning)
+
+
+def _below(evidence: Evidence, shape: Shape) -> Verdict:
+    """Mail in the name of a domain below one of ours, of which DMARC says nothing: somebody else may run it, so the
+    least that proves it is enough, and nothing is refused.
+    """
+    if shape.vouched or proves(evidence, shape.own):
+        return Verdict(reason=_good_words(evidence))
+    reason = f"the message claims to be from a domain below {shape.own}, but neither SPF nor DKIM proves it"
+    warning = f"This message claims to be from a part of {shape.own}, but nothing proves it."
+    act = ACCEPT if shape.spoof == "mark" or _by_list(evidence, shape) else JUNK
     return Verdict(act=act, reason=reason, warning=warning)
 
 

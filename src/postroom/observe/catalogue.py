@@ -51,7 +51,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "mail.refused": Kind(
         "info",
         "a command, a recipient or a message was refused",
-        (*_PEER, "stage", "code", "text", "reason", "queue_id", "sender", "recipient", "to"),
+        (*_PEER, "stage", "code", "text", "reason", "queue_id", "sender", "recipient", "to", "message_id", "from"),
     ),
     "mail.stranger": Kind(
         "info",

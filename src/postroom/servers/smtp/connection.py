@@ -295,6 +295,7 @@ class SmtpConnection:
             told["sender"] = "" if envelope.sender is None else str(envelope.sender)
             if whole and envelope.given:
                 told["to"] = [given.address for given in envelope.given]
+            told.update(envelope.named)
         return told
 
     def _refuse(self, fault: Refusal, **fields: object) -> None:
