@@ -10,10 +10,17 @@ from typing import Any
 import pytest
 from test_outside import BAD, GOOD, NOW, ZONE, Doors, message, signed
 
-from postroom.intake.collected import seen
+from postroom.intake.collected import collected, seen
 from postroom.intake.dmarc_maker import DmarcMaker, Tally
+from postroom.intake.verdict import Verdict
+from postroom.intake.verify import Evidence, Sender
+from postroom.mailauth.arc import ArcResult
+from postroom.mailauth.dmarc import DmarcResult, Policy, parse_policy_record
+from postroom.mailauth.dmarc import Result as Dmarc
 from postroom.mailauth.dmarc.aggregate import Aggregate, DkimTold, Override, SpfTold
 from postroom.mailauth.dmarc.aggregate_reading import read_aggregate
+from postroom.mailauth.spf import Result as SpfWord
+from postroom.mailauth.spf import SpfResult
 from postroom.mailauth.zone import ZoneData
 from postroom.queue.daily import DailyReport, ReportDay, Submitter, Unsent
 from postroom.store.memory import MemoryStore
@@ -151,3 +158,40 @@ async def test_mail_to_report_addresses_is_not_counted(doors: Doors) -> None:
     assert "report" not in doors.checked
     await doors.send(peer, message(), "dmarc-reports@here.test", "alice@here.test", sender="x@far.test")
     assert "report" in doors.checked
+
+
+async def test_what_could_not_be_known_says_so(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9990 3.1.1.9: without alignment and with another policy than published there must be a reason."""
+    unsure = DmarcResult(
+        Dmarc.TEMPERROR,
+        Policy.NONE,
+        "far.test",
+        "the DNS was late",
+        "far.test",
+        record=parse_policy_record(b"v=DMARC1; p=reject; rua=mailto:a@far.test"),
+    )
+    spf = SpfResult(SpfWord.TEMPERROR, "far.test", "mailfrom", "late")
+    evidence = Evidence(spf=spf, arc=ArcResult("none", ""), dmarc=(unsure,))
+    (one,) = seen(collected(Sender(GOOD, "mx", "x@far.test"), evidence, Verdict()))
+    assert (one.row.disposition, one.row.reasons[0].type) == ("none", "other")
+
+
+async def test_two_author_domains_are_two_rows() -> None:
+    published = ["p", "reject", "", "", "r", "r", "0", "n"]
+    authors = [[[name, *published[1:]], name, "none", False, False, [], []] for name in ("a.test", "b.test")]
+    tally = Tally()
+    tally.add([Told(NOW, "mail.checked", {"report": ["192.0.2.1", "", ["a.test", "none"], authors]})] * 3)
+    assert {name: counted.messages for name, counted in tally.domains.items()} == {"a.test": 3, "b.test": 3}
+    assert tally.domains["b.test"].merged()[0].header_from == "b.test"
+
+
+async def test_the_policy_seen_last_is_told_and_rows_are_merged() -> None:  # RFC 9990 3.1
+    def told(policy: str) -> dict[str, object]:
+        published = ["a.test", policy, "", "", "r", "r", "0", "n"]
+        return {"report": ["192.0.2.1", "", ["a.test", "none"], [[published, "a.test", "none", False, True, [], []]]]}
+
+    tally = Tally()
+    tally.add([Told(NOW + 5, "mail.checked", told("reject")), Told(NOW, "mail.checked", told("none"))])
+    counted = tally.domains["a.test"]
+    assert counted.published.policy == "reject"
+    assert [row.count for row in counted.merged()] == [2]

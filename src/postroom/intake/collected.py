@@ -73,7 +73,9 @@ def _judged(found: DmarcResult, evidence: Evidence, verdict: Verdict) -> list[ob
         disposition = "none" if found.policy is Policy.NONE else "pass"
     else:
         disposition = verdict.policy or _APPLIED[verdict.act]
-        if disposition != found.requested:
+        if found.result is not Dmarc.FAIL:
+            override = ["other", "the DNS gave no certain answer"]
+        elif disposition != found.requested:
             override = _override(found, evidence, verdict)
     signatures: Sequence[DkimResult] = evidence.dkims
     if len(signatures) > 1:

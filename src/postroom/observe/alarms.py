@@ -21,6 +21,8 @@ _SUBJECTS: Final = {
     "blocklist.restored": "zone",
     "account.frozen": "login",
     "account.unfrozen": "login",
+    "reports.failed": "kind",
+    "reports.finished": "kind",
 }
 #: event: the alarms that are over with it, those with its subject
 ENDED_BY: Final[Mapping[str, tuple[str, ...]]] = {
@@ -28,6 +30,7 @@ ENDED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "config.reloaded": ("config.refused", "config.unheard"),
     "blocklist.restored": ("blocklist.ignored",),
     "account.unfrozen": ("account.frozen",),
+    "reports.finished": ("reports.failed",),
 }
 
 #: keeps an alarm: its time, name, subject and fields

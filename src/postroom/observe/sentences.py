@@ -142,6 +142,12 @@ def _report(fields: Fields, _: Callable[[float], str]) -> str:
     return f"told {fields.get('recipient', '')} {text}, with report {fields.get('report', '')}"
 
 
+def _received(fields: Fields, _: Callable[[float], str]) -> str:
+    who = f"{fields['proven']}, which is proven" if fields.get("proven") else f"{fields.get('org', '')}, not proven"
+    again = "" if fields.get("new", True) else "; it was here before and counts once"
+    return f"read as a {fields.get('kind', '')} report of {who}, about {fields.get('domain', '')}{again}"
+
+
 def _changed(fields: Fields, _: Callable[[float], str]) -> str:
     what = {
         "held": "held it",
@@ -172,6 +178,7 @@ _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = 
     "message.failed": _failed,
     "message.expired": _expired,
     "report.sent": _report,
+    "reports.received": _received,
     "queue.changed": _changed,
     "login.failed": _login_failed,
 }
