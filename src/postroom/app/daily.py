@@ -242,6 +242,7 @@ class DailyReports:
             trace=signed,
             release=place.at,
             proven=who.domain,
+            tls=report.tls,
             told={"to": list(report.to), "message_id": mail.message_id},
         )
 

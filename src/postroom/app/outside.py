@@ -53,7 +53,9 @@ def _protection(core: Core, authorities: str | None) -> Protection:
     """What other domains demand of connections to them."""
     strict = StrictTls(authorities)
     policies = mta_sts(core, strict)
-    return Protection(core.resolver, core.clock, policies, authorities=authorities, strict=strict)
+    return Protection(
+        core.resolver, core.clock, policies, authorities=authorities, strict=strict, told=core.tls_results.told
+    )
 
 
 def mta_sts(core: Core, strict: StrictTls) -> MtaSts:

@@ -45,6 +45,7 @@ from postroom.queue.schedule import Schedule
 from postroom.queue.service import Queue
 from postroom.relay.flight import FlightRecorder
 from postroom.relay.service import Relay
+from postroom.relay.tls_results import TlsResults
 from postroom.servers.imap import service as imap
 from postroom.servers.login import Logins
 from postroom.servers.pop3 import service as pop3
@@ -90,6 +91,7 @@ class Core:
     delivery: Delivery
     incoming: ReportDelivery
     signer: Signer
+    tls_results: TlsResults
     notices: Notices
     reports: SenderReports
     resolver: Resolver
@@ -111,6 +113,7 @@ class Core:
     async def stop(self) -> None:
         """Finish what is being delivered."""
         await self.notices.settled()
+        await self.tls_results.flush()
         await self.delivery.stop()
         await self.incoming.stop()
         await self.queue.stop()
@@ -238,6 +241,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         delivery=delivery,
         incoming=incoming,
         signer=signer,
+        tls_results=TlsResults(store.transport, clock, events),
         notices=Notices(queue, routes, config.server.postmaster, clock, events, signer.own),
         reports=reports,
         resolver=Resolver(config.server.dns, clock),

@@ -114,6 +114,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "sts.failed": Kind(
         "info", "an MTA-STS policy could not be had; the one before goes on", ("domain", "kind", "reason")
     ),
+    "tls.uncounted": Kind("warning", "results of connections are missing from reports about TLS", ("count", "reason")),
     "sts.unkept": Kind("error", "MTA-STS policies could not be read or written", ("domain", "reason")),
     "queue.unwritten": Kind("error", "a result could not be written, it is tried again", ("queue_id", "reason")),
     "queue.changed": Kind(

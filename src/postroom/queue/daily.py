@@ -64,7 +64,8 @@ class DailyReport:
     get the attachment's octets (RFC 8460 5.4).
 
     id: as the report itself says; words: its text part, for people; file, media_type, octets: its attachment;
-    report_type: of a multipart/report, "" for multipart/mixed; fields: more header fields.
+    report_type: of a multipart/report, "" for multipart/mixed; fields: more header fields. tls: "optional" for a report
+    that goes also where TLS fails (RFC 8460 5.3).
     """
 
     name: str
@@ -79,6 +80,7 @@ class DailyReport:
     report_type: str = ""
     fields: tuple[tuple[str, str], ...] = ()
     messages: int = 0
+    tls: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,14 @@ from postroom.relay.mx import Ourselves, Server, Unroutable
 from postroom.relay.pool import Pool
 from postroom.relay.routes import Nexthop
 from postroom.relay.sources import Origin
-from postroom.relay.tls_policy import OpportunisticTls, TlsLevel, TlsRequirement, TlsResult, TransportSecurity
+from postroom.relay.tls_policy import (
+    NO_TLS_REQUIRED,
+    OpportunisticTls,
+    TlsLevel,
+    TlsRequirement,
+    TlsResult,
+    TransportSecurity,
+)
 from postroom.store.api import Suppression
 from postroom.values.clock import Clock
 from postroom.values.dns import Dns, DnsUnavailable, NoSuchName
@@ -154,7 +161,7 @@ class Dialer:
         if hop.tls is not OutgoingTls.OPPORTUNISTIC:
             return _demanded(_configured(hop), need)
         if need == "optional":  # RFC 8689 4.2.2: policies of the domain do not count
-            return TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason="TLS-Required: No")
+            return TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason=NO_TLS_REQUIRED)
         found = await self._security.requirement(hop.domain, server.host, secure=server.secure, port=hop.port)
         return _demanded(found, need) if need else found
 

@@ -53,6 +53,8 @@ class Applied(Struct, frozen=True):
         return {"tlsa": "DANE", "sts": "MTA-STS"}.get(self.kind, "")
 
 
+#: reason of a requirement that sets policies aside (RFC 8689 4.2.2)
+NO_TLS_REQUIRED: Final = "TLS-Required: No"
 NOTHING_APPLIED: Final = Applied()
 
 
