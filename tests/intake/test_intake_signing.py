@@ -43,7 +43,8 @@ class Signed(House):
     def __init__(self, folder: Path, *, enabled: bool = True) -> None:
         self.told: list[tuple[str, dict[str, object]]] = []
         self.keys = MemoryStore(StandingClock(NOW)).directory
-        super().__init__(folder, Signer(self.keys, self.event, enabled=enabled))
+        self.signer = Signer(self.keys, self.event, enabled=enabled)
+        super().__init__(folder, self.signer)
 
     def event(self, name: str, **fields: object) -> None:
         self.told.append((name, fields))
@@ -55,8 +56,22 @@ class Signed(House):
         return self.queue.entries[-1]
 
 
+async def test_mail_that_was_converted_is_signed_anew(tmp_path: Path) -> None:
+    house = Signed(tmp_path)
+    entry = await house.signed(COMPLETE + b"\r\nHello\r\n")
+    whole = Content.of((entry.trace + entry.content.read()).replace(b"Hello", b"Goodbye"))
+    again = await house.signer.again(whole, NOW)
+    assert again.data.count(b"DKIM-Signature:") == 2
+    assert await verified(again.data) == BOTH
+    for broken in (b"no header at all", b"Subject: no author\r\n\r\n"):
+        assert (await house.signer.again(Content.of(broken), NOW)).data == broken
+
+
 async def results(entry: NewEntry) -> list[tuple[str, str]]:
-    message = entry.trace + entry.content.read()
+    return await verified(entry.trace + entry.content.read())
+
+
+async def verified(message: bytes) -> list[tuple[str, str]]:
     header, body = split_message(message)
     verifier = DkimVerifier(header)
     verifier.body(body)

@@ -357,6 +357,18 @@ async def test_eight_bit_text_is_converted_for_a_host_that_takes_none(host: Scri
     assert sum(b"some words in =E4\r\n" in taken.data for taken in host.messages) == 2
 
 
+async def test_our_own_mail_is_signed_anew_when_it_was_converted(host: ScriptedPeer) -> None:
+    async def resign(content: Content, now: float) -> Content:
+        return Content.of(b"DKIM-Signature: new\r\n" + content.read())
+
+    host.features = ("PIPELINING",)
+    house = House(host, resign=resign)
+    text = b"Subject: hi\r\n\r\nsome words in \xe4\r\n"
+    for content, account in ((text, "us"), (text, ""), (MAIL, "us")):
+        await house.outcome(content=content, body="8BITMIME", account=account)
+    assert [taken.data.startswith(b"DKIM-Signature: new\r\n") for taken in host.messages] == [True, False, False]
+
+
 async def test_signed_eight_bit_text_is_not_converted(host: ScriptedPeer) -> None:
     host.features = ("PIPELINING",)
     house = House(host)

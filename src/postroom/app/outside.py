@@ -44,6 +44,7 @@ def relay_means(core: Core, config: Config) -> Means:
         srs=srs(config),
         suppressions=core.store.limits,
         flights=core.flights,
+        resign=core.signer.again,
         authorities=authorities,
         security=NeverWeaker(_protection(core, authorities), core.clock.monotonic),
     )

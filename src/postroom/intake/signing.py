@@ -18,6 +18,7 @@ from postroom.mailauth.body import BodyDigest, BodyHashes
 from postroom.mailauth.dkim import BODY_FORM, BadPrivateKey, CannotSign, SigningKey, sign
 from postroom.mailauth.header import HeaderFields
 from postroom.message.decode import parse_addresses
+from postroom.message.fields import select_fields
 from postroom.observe.log import Events
 from postroom.store.api import DirectoryStore, KeyState, StoreError
 from postroom.values.content import Content
@@ -82,6 +83,18 @@ class Signer:
         except StoreError as fault:
             self._events("message.unsigned", domain=domain, reason=str(fault))
         return b""
+
+    async def again(self, content: Content, now: float) -> Content:
+        """Mail of our own people that had to be converted on its way out (RFC 6376 5.3): its signatures, which hold no
+        more, are replaced. Never raises.
+        """
+        octets = content.read()
+        end = octets.find(b"\r\n\r\n") + 4
+        if end < 4:
+            return content
+        bare = Content.of(select_fields(octets[:end], (b"DKIM-Signature",), invert=True) + octets[end:])
+        signed = await self.own(bare, now)
+        return Content.of(signed + bare.data) if signed else content
 
     async def seal(self, domain: str, header: bytes, body: tuple[Content, int], arrived: Arrived, now: float) -> bytes:
         """One more ARC set for mail that an address of `domain` passes on, to put before `header`; b"" for none.

@@ -38,6 +38,7 @@ from postroom.relay.tls_policy import (
 )
 from postroom.store.api import Suppression
 from postroom.values.clock import Clock
+from postroom.values.content import Content
 from postroom.values.dns import Dns, DnsUnavailable, NoSuchName
 from postroom.wire.smtp.client_types import Reply
 
@@ -69,6 +70,7 @@ class Means:
     address and port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for
     more mail. authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
     suppressions: takes addresses that their servers call unknown. flights: remembers over a crash what is open.
+    resign: new signatures for mail of our own people that was converted, at a time (Unix seconds).
     """
 
     wheel: Wheel
@@ -85,6 +87,7 @@ class Means:
     srs: Srs | None = None
     suppressions: Suppressions | None = None
     flights: FlightRecorder | None = None
+    resign: Callable[[Content, float], Awaitable[Content]] | None = None
 
 
 class Candidate(Struct, frozen=True):

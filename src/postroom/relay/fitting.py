@@ -1,6 +1,6 @@
 """A message made fit for the server at hand: 8-bit text where it takes none, lines that are too long.
 
-Owns: the decision. What our own people send is converted when it must be: SPF still speaks for it. Mail of others
+Owns: the decision. What our own people send is converted when it must be, and signed anew. Mail of others
 whose octets are signed (DKIM, multipart/signed) is sent back rather than converted where the server takes no 8-bit
 text (RFC 6152 3), and sent as it is where only its lines are too long: nearly every server takes them, and a broken
 signature would do more harm.

@@ -332,6 +332,9 @@ class Relay:
         except Misfit as fault:
             await self._queue.settle(job.entry, jobs.refused(job.recipients, fault.reply))
             return Finished(())
+        resign = self._means.resign
+        if resign is not None and content is not job.entry.content and job.entry.account:
+            content = await resign(content, self._clock.now())
         message, unfit = jobs.outgoing(job, connection.capabilities, content, body)
         if unfit:
             await self._queue.settle(job.entry, jobs.refused_for_utf8(unfit))
