@@ -249,3 +249,15 @@ async def test_only_one_worker_sends(tmp_path: Path) -> None:
         assert not one.daily.send_now(DAY)
         await one.daily.settled()
     assert (len(one.entries), len(one.maker.asked)) == (1, 2)
+
+
+async def test_a_key_that_comes_later_lets_the_days_before_leave(tmp_path: Path) -> None:
+    one = House(tmp_path, Maker(report("far.test")))
+    await one.store.directory.put_domain(DomainRow(name="here.test", created=2.0))
+    for _ in range(3):
+        await one.daily.turn()
+    assert one.events.names() == ["reports.unsent"]
+    await one.store.directory.put_signing_keys([KEY])
+    one.clock.time += 4 * 3600.0
+    await one.daily.turn()
+    assert len(one.entries) == 7

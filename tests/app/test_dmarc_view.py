@@ -81,6 +81,11 @@ DAYS = range(20)
         ("none", (row(OWN, 50, spf=True), row(OWN, 50)), f"Do not raise it yet: {OWN}"),
         ("none", (row(SHOP, 50),), f"Do not raise it yet: {SHOP}"),
         ("reject", (row(FORGER, 50),), "p=reject is published"),
+        (
+            "none",
+            (row(OWN, 50, spf=True), row("192.0.2.9", 5, spfs=(SpfTold("shop.test", "pass"),))),
+            "find out whether these send for you: 192.0.2.9 (proves shop.test)",
+        ),
         ("none", (row(OWN, 1, spf=True),), "Before you raise it"),
     ],
 )

@@ -53,7 +53,7 @@ def test_dmarc(postroom: Any, site: Path) -> None:
     keep(site, "dmarc", aggregate(Row("203.0.113.1", 9, "none", False, False, "example.org")), proven="", id="r2")
     done = postroom("report", "dmarc", "example.org", "--no-dns")
     assert done.code == 0
-    assert "example.org: 305 messages, 300 without proof; 1 reports of far.test" in done.out
+    assert "example.org: 305 messages, 300 without proof; 1 report of far.test" in done.out
     assert "198.51.100.9 sends 300 messages as example.org without proof" in done.out
     assert "Before you raise it" in done.out
     (told,) = postroom("report", "dmarc", "--no-dns", "--json").json["domains"]
@@ -74,7 +74,7 @@ def test_tls(postroom: Any, site: Path) -> None:
     policies = (TlsPolicy("sts", "example.org", 97, 3, details=(failure,)),)
     keep(site, "tls", TlsReport(org="Far", id="t1", contact="", begin=1, end=DAY, policies=policies))
     done = postroom("report", "tls")
-    assert "example.org: 97 sessions were fine, 3 failed; 1 reports of far.test" in done.out
+    assert "example.org: 97 sessions were fine, 3 failed; 1 report of far.test" in done.out
     assert "https://mta-sts.example.org" in done.out
     (told,) = postroom("report", "tls", "--json").json["domains"]
     assert told["details"][0]["sessions"] == 3

@@ -52,6 +52,9 @@ _EARLIEST, _LATEST = 900.0, 4 * 3600.0
 #: and each leaves by chance within so many seconds more, and not before the least: see why none leaves twice
 _SOONEST, _SPREAD = 120.0, 3600.0
 
+#: seconds until it is looked again whether reports can leave: a domain's first keys wait for the DNS
+_NOT_YET = 3 * 3600.0
+
 #: sends the attachment to an https URI; raises OSError
 Post = Callable[[str, DailyReport], Awaitable[None]]
 
@@ -91,6 +94,7 @@ class DailyReports:
         self._config = config
         self._lock = lock
         self._after = 0.0
+        self._later = 0.0  # no look before this time
         self._finished: set[tuple[str, str]] = set()
         self._asked: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
@@ -116,29 +120,37 @@ class DailyReports:
         today = ReportDay.of(now)
         for past in range(MOST_DAYS, 0, -1):
             day = today.before(past)
-            if now >= day.begin + DAY + self._after:
-                await self.send_day(day)
+            if now >= max(day.begin + DAY + self._after, self._later) and not await self.send_day(day):
+                self._later = now + _NOT_YET
 
     def send_now(self, day: ReportDay) -> bool:
         """Somebody asks for a day's reports to be sent now; False when another worker is to be asked, or is at it."""
         if (self._asked is not None and not self._asked.done()) or not self._lock.take():
             return False
-        self._asked = asyncio.get_running_loop().create_task(self.send_day(day, again=True))
+        self._asked = asyncio.get_running_loop().create_task(self._send_asked(day))
         return True
+
+    async def _send_asked(self, day: ReportDay) -> None:
+        await self.send_day(day, again=True)
 
     async def settled(self) -> None:
         """Wait until what was asked for is done."""
         if self._asked is not None:
             await self._asked
 
-    async def send_day(self, day: ReportDay, *, again: bool = False) -> None:
-        """All reports of a day that is over, those that have been sent left out; again: though it is finished."""
+    async def send_day(self, day: ReportDay, *, again: bool = False) -> bool:
+        """All reports of a day that is over, those that have been sent left out; again: though it is finished.
+
+        False when none can leave at all yet.
+        """
         async with self._busy:
             for maker in self._makers():
-                if again or (maker.kind, day.name) not in self._finished:
-                    await self._send_kind(maker, day, again)
+                due = again or (maker.kind, day.name) not in self._finished
+                if due and not await self._send_kind(maker, day, again):
+                    return False
+        return True
 
-    async def _send_kind(self, maker: ReportMaker, day: ReportDay, again: bool) -> None:
+    async def _send_kind(self, maker: ReportMaker, day: ReportDay, again: bool) -> bool:
         rooms = self._rooms()
         sent = 0
         try:
@@ -150,11 +162,13 @@ class DailyReports:
                 rooms.events("reports.finished", kind=maker.kind, day=day.name, reports=sent)
         except CannotReport as fault:
             rooms.events("reports.unsent", kind=maker.kind, day=day.name, domain="", reason=str(fault))
+            return False
         except (StoreError, OSError) as fault:
             rooms.events("reports.failed", kind=maker.kind, day=day.name, reason=str(fault))
-            return
+            return True
         self._finished = {one for one in self._finished if one[1] > day.before(MOST_DAYS).name}
         self._finished.add((maker.kind, day.name))
+        return True
 
     async def _send(
         self, rooms: DailyRooms, of: tuple[str, ReportDay], report: DailyReport | Unsent, who: Submitter

@@ -199,6 +199,14 @@ def advice(found: View) -> str:
     if sum(one.unproven - one.forwarded for one in doubtful) > _SPARE * found.messages:
         seem = ", ".join(one.ip for one in doubtful[:3])
         return f"p={policy} is published. Do not raise it yet: {seem} seem to be yours and send without proof."
+    services = [one for one in found.sources if one not in doubtful and (one.signers or one.senders)]
+    services = [one for one in services if one.unproven - one.forwarded > _SPARE / 2 * found.messages]
+    if services:
+        told = ", ".join(f"{one.ip} (proves {min(one.signers | one.senders)})" for one in services[:3])
+        return (
+            f"p={policy} is published. Before you raise it to p={after}, find out whether these send for you: {told}."
+            " If they do, prove their mail first; what is left would be filed as junk or refused."
+        )
     rest = (
         "everything is proven"
         if not found.unproven

@@ -160,7 +160,7 @@ def _print_dmarc(view: View) -> None:
         click.echo(f"{view.domain}: {advice(view)}")
         return
     click.echo(
-        f"{view.domain}: {view.messages:,} messages, {view.unproven:,} without proof; {view.reports} reports of "
+        f"{view.domain}: {view.messages:,} messages, {view.unproven:,} without proof; {_many(view.reports)} of "
         f"{', '.join(list(view.reporters)[:5])}, {_days(view.since, view.until)}\n"
     )
     table(
@@ -184,6 +184,10 @@ def _name(own: bool, who: str) -> str:
 
 def _done(one: Any) -> str:
     return ", ".join(f"{name} {count}" for name, count in one.dispositions.most_common())
+
+
+def _many(reports: int) -> str:
+    return f"{reports:,} report{'' if reports == 1 else 's'}"
 
 
 def _days(since: float, until: float) -> str:
@@ -248,7 +252,7 @@ def _print_tls(view: TlsView) -> None:
         click.echo(f"{view.domain}: No reports yet. They come a day after the TLSRPT record is published.")
         return
     click.echo(
-        f"{view.domain}: {view.successes:,} sessions were fine, {view.failed:,} failed; {view.reports} reports of "
+        f"{view.domain}: {view.successes:,} sessions were fine, {view.failed:,} failed; {_many(view.reports)} of "
         f"{', '.join(list(view.reporters)[:5])}, {_days(view.since, view.until)}"
     )
     if not view.failures:
