@@ -24,10 +24,12 @@ from postroom.store.api import (
     Entry,
     KeyState,
     NewEntry,
+    QueueFilter,
     RecipientState,
     SigningKeyRow,
     StoreUnavailable,
 )
+from postroom.store.embedded import EmbeddedStore
 from postroom.store.memory import MemoryStore
 from postroom.testing.mailflow import Events, StandingClock
 
@@ -261,3 +263,27 @@ async def test_a_key_that_comes_later_lets_the_days_before_leave(tmp_path: Path)
     one.clock.time += 4 * 3600.0
     await one.daily.turn()
     assert len(one.entries) == 7
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_the_same_on_disk(tmp_path: Path, moment: str) -> None:
+    """The process is gone: another one opens the files, in another slot."""
+    one = House(tmp_path, Maker(report("far.test"), report("else.test")))
+    first = EmbeddedStore(tmp_path / "data", 0, clock=one.clock)
+    one.store = first  # type: ignore[assignment]
+    await one.open()
+    one.crash = moment
+    with pytest.raises(KeyboardInterrupt):
+        await one.daily.send_day(DAY)
+    await first.close()
+    one.crash = ""
+    second = EmbeddedStore(tmp_path / "data", 1, clock=one.clock)
+    one.store = second  # type: ignore[assignment]
+    try:
+        await one.fresh().send_day(DAY)
+        waiting = await second.queue.entries(QueueFilter())
+        assert sorted(entry.recipients[0].address for entry in waiting) == ["dmarc@else.test", "dmarc@far.test"]
+        assert [known.queued for known in await second.reports.sent("dmarc", DAY.name)] == [True, True]
+        assert await second.reports.finished("dmarc", DAY.name)
+    finally:
+        await second.close()
