@@ -30,6 +30,8 @@ def site_facts(config: Config) -> Site:
         hostname=config.server.hostname,
         services=tuple(sorted(services, key=lambda service: (not service[1], service))),
         tlsa=_key_hash(config.tls.certificate),
+        https=any(one.protocol is Protocol.HTTP and one.tls is TlsMode.IMPLICIT for one in config.listener),
+        sts_mode=config.mta_sts.mode,
     )
 
 

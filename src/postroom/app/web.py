@@ -34,7 +34,8 @@ def load_http(config: Config) -> None:
         import postroom.app.health
         import postroom.app.metrics
         import postroom.servers.http
-        import postroom.servers.http.ops  # noqa: F401
+        import postroom.servers.http.ops
+        import postroom.servers.http.sts  # noqa: F401
 
 
 def http_services(core: Core, config: Config, gate: ConnectionGate) -> Mapping[str, HttpService]:
@@ -51,7 +52,11 @@ def http_services(core: Core, config: Config, gate: ConnectionGate) -> Mapping[s
 
 def public_routes(core: Core, config: Config) -> list[BaseRoute]:
     """What everybody may ask for."""
-    return []
+    from postroom.app.facts import site_facts
+    from postroom.identity.records import sts_policy
+    from postroom.servers.http.sts import sts_route
+
+    return [sts_route(sts_policy(site_facts(config)), core.identity.is_hosted)]
 
 
 def private_routes(core: Core, config: Config) -> list[BaseRoute]:

@@ -385,6 +385,19 @@ class Signing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 8
 
 
+class MtaSts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The MTA-STS policy of the domains hosted here, served by an http listener with tls = "implicit"."""
+
+    mode: Annotated[
+        str,
+        Meta(
+            pattern="^(none|testing|enforce)$",
+            description="testing: others only report failures; enforce: they send over TLS to this server or not at "
+            "all; none takes a policy back.",
+        ),
+    ] = "testing"
+
+
 class Reports(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Daily reports to the owners of other domains who ask for them, about mail that came in their name (DMARC) and
     about connections to their servers (TLS). Needs DNS, and a hosted domain with DKIM keys, in whose name they leave.
@@ -424,5 +437,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retention: Retention = field(default_factory=Retention)
     authentication: Authentication = field(default_factory=Authentication)
     signing: Signing = field(default_factory=Signing)
+    mta_sts: MtaSts = field(default_factory=MtaSts)
     reports: Reports = field(default_factory=Reports)
     log: Log = field(default_factory=Log)

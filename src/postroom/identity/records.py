@@ -46,7 +46,7 @@ class Site:
     """What the records are made of. services: (protocol, implicit TLS, port) of listeners the world may reach.
 
     tlsa: SHA-256 of the certificate's public key (SPKI), b"" when there is none to publish; https: an HTTPS listener
-    answers on port 443; sts_mode: "enforce", "testing" or "none".
+    answers, which the world must reach on port 443; sts_mode: "enforce", "testing" or "none".
     """
 
     hostname: str
