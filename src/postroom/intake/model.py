@@ -8,7 +8,7 @@ On failure: nothing here raises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -80,8 +80,7 @@ class Given(Struct, frozen=True):
     twin: int = -1  # index of the RCPT this one repeats, -1 for the first
 
 
-@dataclass(slots=True)
-class Envelope:
+class Envelope(Struct):
     """A mail transaction in progress (RFC 5321 3.3): made by `Intake.sender`, filled by `Intake.recipient`.
 
     draft: of mail whose sending is limited.
@@ -92,8 +91,8 @@ class Envelope:
     """
 
     mail: MailOptions
-    given: list[Given] = field(default_factory=list)
-    index: dict[str, int] = field(default_factory=dict)  # Address.key -> place in `given`
+    given: list[Given] = []
+    index: dict[str, int] = {}  # Address.key -> place in `given`
     draft: Draft | None = None
     id: str = ""
     standing: Standing | None = None

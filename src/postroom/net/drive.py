@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 
 #: told of the end of what had to wait: what it raised (CancelledError too), or None
 Done = Callable[[BaseException | None], None]
@@ -60,13 +60,17 @@ class Driven:
 
     def step(self) -> bool:
         """As far as it goes now; False at the end. Raises what the coroutine raises."""
-        coroutine = self._coroutine
+        coroutine, loop = self._coroutine, self._loop
         assert coroutine is not None
-        loop, task = self._loop, cast("asyncio.Task[None]", self)
-        outer = asyncio.current_task(loop)
-        if outer is not None:  # a task calls us: it is not the current one for a while
+        task: Any = self  # all that asyncio asks of one
+        outer = None
+        try:
+            _enter_task(loop, task)
+        except RuntimeError:  # a task calls us: it is not the current one for a while
+            outer = asyncio.current_task(loop)
+            assert outer is not None
             _leave_task(loop, outer)
-        _enter_task(loop, task)
+            _enter_task(loop, task)
         try:
             if self._strike:
                 self._strike = False

@@ -14,7 +14,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from postroom.net.drive import drive
 from postroom.net.handshakes import Handshakes
@@ -299,7 +299,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The loop: the connection stands."""
         self._lost = False
-        self._adopt(cast(asyncio.Transport, transport))
+        known: Any = transport  # uvloop's transports are no subclasses
+        self._adopt(known)
         if self.peer is NOWHERE:
             self.peer = endpoint(transport.get_extra_info("peername"))
         if not self._options.implicit or self.tls is not None:

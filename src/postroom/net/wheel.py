@@ -36,9 +36,10 @@ class Wheel:
 
     def arm(self, timed: Timed, seconds: float) -> None:
         """(Re)arm: `timed.expire()` in `seconds` to `seconds` + resolution."""
-        due = timed.due = self.now + int(seconds / self.resolution) + 1
+        due = self.now + int(seconds / self.resolution) + 1
+        timed.due = due
         slot = timed.slot
-        if slot and slot <= due:
+        if 0 < slot <= due:
             return  # looked at in time, and moved on then
         if slot:
             self._leave(timed, slot)

@@ -10,8 +10,9 @@ import mmap
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class Source(Protocol):
@@ -22,18 +23,26 @@ class Source(Protocol):
     def find(self, sub: bytes, start: int = ..., end: int = ..., /) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True, eq=False):
     """`size` octets: `prefix` (trace fields added at delivery) and then either `data` or the file at `path`.
 
-    digest: SHA-256 of the file's octets when whoever wrote the file knows it, else empty.
+    digest: SHA-256 of the file's octets when whoever wrote the file knows it, else empty; not compared.
     """
 
     size: int
     data: bytes = b""
     path: str = ""
     prefix: bytes = b""
-    digest: bytes = field(default=b"", compare=False)
+    digest: bytes = b""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Content) and self._octets() == other._octets()
+
+    def __hash__(self) -> int:
+        return hash(self._octets())
+
+    def _octets(self) -> tuple[int, bytes, str, bytes]:
+        return self.size, self.data, self.path, self.prefix
 
     @classmethod
     def of(cls, data: bytes) -> Content:

@@ -71,8 +71,7 @@ class Rendered:
     header: int
 
 
-@dataclass(frozen=True, slots=True)
-class AppendResult:
+class AppendResult(Struct, frozen=True):
     """UIDPLUS data (RFC 4315 3) of an append: uids in the order given; snapshot: the mailbox after it."""
 
     uidvalidity: int

@@ -15,6 +15,7 @@ from operator import or_
 from typing import Final
 
 import apsw
+from msgspec import Struct
 
 from postroom.store.api.account import (
     AppendResult,
@@ -44,8 +45,7 @@ _REFER: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True):
     """Add messages to a mailbox, all or none."""
 
     mailbox: int

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Final
 
+from msgspec import Struct
+
 from postroom.store.api.errors import StoreError, TooManyKeywords
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.embedded.codec import RECORD, pack_tail, repeat
@@ -37,8 +39,7 @@ MAX_KEYWORDS: Final = 64
 _NO_KEYWORDS: Final = array("Q", (0,))
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """A mailbox as some commit left it: the snapshot, and the numbers its pages have on disk."""
 
     snapshot: Snapshot
