@@ -194,7 +194,8 @@ async def _change(site: Site, act: Act) -> int:
         return await act(Administration(store.queue))
 
 
-def _apply(options: dict[str, Any], act: Act, done: str) -> None:
+def _apply(options: dict[str, Any], act: Act, done: str, already: str = "") -> None:
+    """already: what messages are that match and need no change."""
     site, as_json = find_site(options["config_file"]), options["as_json"]
     changed = run(_change(site, act))
     poke(site, "queue")
@@ -203,6 +204,8 @@ def _apply(options: dict[str, Any], act: Act, done: str) -> None:
     elif changed:
         say(f"{changed} message{'s' * (changed != 1)} {done}")
     if not changed:
+        if already and run(_entries(site, _which(options))):
+            raise CommandFailed(Exit.NO_CHANGE, f"nothing to change: {already}")
         raise CommandFailed(Exit.NOT_FOUND, "nothing in the queue matches", "See: postroom queue list")
 
 
@@ -220,7 +223,7 @@ def retry(**options: Any) -> None:
     if options["state"] == RecipientState.HELD:
         raise click.UsageError("Held messages are not tried; let them go on with: postroom queue release.")
     which = _which(options)
-    _apply(options, lambda queue: queue.retry(which), "will be tried now")
+    _apply(options, lambda queue: queue.retry(which), "will be tried now", "held; see release")
 
 
 @command.command()
@@ -229,7 +232,7 @@ def hold(**options: Any) -> None:
     """Keep messages from being tried until they are released."""
     _need_choice(options, "hold")
     which = _which(options)
-    _apply(options, lambda queue: queue.hold(which), "held; undo: postroom queue release")
+    _apply(options, lambda queue: queue.hold(which), "held; undo: postroom queue release", "held already")
 
 
 @command.command()
@@ -238,7 +241,7 @@ def release(**options: Any) -> None:
     """Let held messages go on."""
     _need_choice(options, "release")
     which = _which(options)
-    _apply(options, lambda queue: queue.release(which), "released")
+    _apply(options, lambda queue: queue.release(which), "released", "not held")
 
 
 @command.command()

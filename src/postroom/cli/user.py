@@ -164,7 +164,7 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
         ("POP3 delete", found["pop3_delete"]),
         ("POP3 marks as read", "yes" if found["pop3_seen"] else "no"),
         ("IMAP without", " ".join(found["imap_without"]) or "-"),
-        ("last POP3 log-in", moment(found["pop3_last_login"])),
+        *([("last POP3 log-in", moment(found["pop3_last_login"]))] if found["pop3_last_login"] else []),
         ("since", moment(found["created"])),
         ("id", found["id"]),
     ])  # fmt: skip
@@ -298,7 +298,7 @@ def enable(login: str, as_json: bool, config_file: str | None) -> None:
 @json_option
 @config_option
 def rm(login: str, yes: bool, as_json: bool, config_file: str | None) -> None:
-    """Remove a disabled account with all its mail, for good."""
+    """Remove an account with all its mail, for good."""
     site = find_site(config_file)
     found = run(_show(site, login))
     confirm(f"Remove {found['login']} with {found['messages']} messages ({octets(found['used'])}) for good?", yes=yes)

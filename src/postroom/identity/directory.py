@@ -189,16 +189,11 @@ class Directory:
         return row
 
     async def remove_account(self, login: str) -> tuple[AccountRow, list[AliasRow]]:
-        """Remove an account that was disabled before, its mail, and its place in aliases; gives the row and those.
+        """Remove an account, its mail, and its place in aliases; gives the row and those.
 
         An alias that would be left without members is not emptied: it refuses. Raises StillInUse, NoSuchAccount.
         """
         row = await self.account(login)
-        if not row.disabled:
-            raise StillInUse(
-                f"the account {row.login} is in use: removing it removes all its mail for good",
-                f"Disable it first: postroom user disable {row.login}",
-            )
         affected = [alias for alias in await self._directory.aliases() if row.login in alias.members]
         alone = [alias.address for alias in affected if len(alias.members) == 1]
         if alone:
