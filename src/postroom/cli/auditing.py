@@ -43,7 +43,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
-        "directory", "queue", "limits", "feed", "events", "audit", "alarms", "reports", "account", "spool",
+        "directory", "queue", "limits", "feed", "events", "audit", "alarms", "reports", "transport", "account", "spool",
         "sweep", "check", "close", "create_account", "remove_account",
     }),
     "directory": frozenset({
