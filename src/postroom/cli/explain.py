@@ -25,7 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-@click.group(invoke_without_command=True, short_help="Why SPF, DKIM, ARC or DMARC says what it says.")
+@click.group(
+    invoke_without_command=True, short_help="Why SPF, DKIM, ARC or DMARC says what it says; what TLS must prove."
+)
 @click.option("--batch", is_flag=True, help="Answer JSON lines from standard input; uses no network.")
 @click.pass_context
 def command(context: click.Context, batch: bool) -> None:
@@ -254,6 +256,28 @@ def dmarc(message: str | None, **options: Any) -> None:
         ("organisation", found.organization),
     ]
     _tell(f"Is {found.domain} in From proven?", found.steps, pairs)
+
+
+@command.command()
+@click.argument("domain")
+@_asked_of
+def tls(domain: str, **options: Any) -> None:
+    """What must a domain's servers prove? (RFC 7672, RFC 8461)
+
+    Asks for DANE records and fetches the MTA-STS policy, as sending to the domain would; no mail server is contacted.
+    """
+    from postroom.cli.explain_tls import explain_tls
+    from postroom.values.address import BadAddress, parse_domain
+
+    try:
+        name = parse_domain(domain)
+    except BadAddress as fault:
+        raise click.BadParameter(str(fault), param_hint="DOMAIN") from fault
+    found = _ask(options, lambda dns: explain_tls(dns, name, offline=bool(options["zone"])))
+    if options["as_json"]:
+        emit_json(check="tls", **_fields(found))
+        return
+    _tell(f"How is mail to {name} protected?", found.steps, [])
 
 
 def _message_proofs(message: str, options: dict[str, Any]) -> Callable[[Dns], Coroutine[Any, Any, Proofs]]:
