@@ -495,7 +495,5 @@ class Link(asyncio.Protocol):
 
 def _tls_info(tls: Any, source: TlsSource | None) -> TlsInfo:
     cipher = tls.cipher()
-    end_point = b""
-    if source is not None and source.server_name is None:
-        end_point = source.end_point(tls.context)
+    end_point = source.end_point(tls.context) if source is not None and source.server_name is None else b""
     return TlsInfo(version=str(tls.version()), cipher=cipher[0] if cipher else "", server_end_point=end_point)
