@@ -59,6 +59,7 @@ SERVICES = {
     "imaps": (993, Protocol.IMAP, TlsMode.IMPLICIT),
     "pop3": (110, Protocol.POP3, TlsMode.STARTTLS),
     "pop3s": (995, Protocol.POP3, TlsMode.IMPLICIT),
+    "https": (443, Protocol.HTTP, TlsMode.IMPLICIT),
     "metrics": (9464, Protocol.METRICS, TlsMode.NONE),
 }
 
@@ -167,7 +168,7 @@ def _answering(served: Served, folder: Path, users: list[dict[str, str]]) -> Dem
     """What to tell, after every port was seen to answer."""
     ports = dict(zip(SERVICES, served.plan.ports, strict=True))
     for name, port in ports.items():
-        if name != "metrics":  # who speaks HTTP waits for the client
+        if name not in ("https", "metrics"):  # who speaks HTTP waits for the client
             _greet(port, implicit=SERVICES[name][2] is TlsMode.IMPLICIT)
     return Demo(
         host="127.0.0.1",

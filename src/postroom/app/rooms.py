@@ -17,7 +17,7 @@ from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
-from postroom.app.web import http_services
+from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
 from postroom.delivery.reports import ReportDelivery
@@ -296,7 +296,8 @@ def build_services(core: Core, config: Config) -> Services:
         Spoken.IMAP: boxes,
         Spoken.POP3: drops,
     }
-    http = http_services(core, config, doors.gate)
+    ways = Ways(gate=doors.gate, intake=intake, logins=_logins(core, config, doors, "http"))
+    http = http_services(core, config, ways)
     spoken.update({Spoken(name): service for name, service in http.items()})
     return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, doors=doors, http=http)
 

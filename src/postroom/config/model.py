@@ -347,6 +347,12 @@ class Pop3(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     expire: Annotated[int, Meta(ge=-1, description="Days mail is kept after retrieval, as announced; -1 NEVER.")] = -1
 
 
+class Api(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sending by programs over HTTP. It is served by http listeners, and takes credentials over TLS only."""
+
+    enabled: Annotated[bool, Meta(description="Serve /api/v1 on http listeners.")] = True
+
+
 class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long removed things can be brought back, and events be read."""
 
@@ -434,6 +440,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     passwords: Passwords = field(default_factory=Passwords)
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
+    api: Api = field(default_factory=Api)
     retention: Retention = field(default_factory=Retention)
     authentication: Authentication = field(default_factory=Authentication)
     signing: Signing = field(default_factory=Signing)

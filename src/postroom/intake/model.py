@@ -97,7 +97,7 @@ class Envelope(Struct):
     id: str = ""
     standing: Standing | None = None
     once: Once | None = None
-    named: dict[str, str] = field(default_factory=dict)
+    named: dict[str, str] = {}
 
     @property
     def sender(self) -> Address | None:

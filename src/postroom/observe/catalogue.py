@@ -118,7 +118,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "sts.unkept": Kind("error", "MTA-STS policies could not be read or written", ("domain", "reason")),
     "queue.unwritten": Kind("error", "a result could not be written, it is tried again", ("queue_id", "reason")),
     "queue.changed": Kind(
-        "info", "an administrator held, released, retried or dropped it", ("queue_id", "recipient", "state", "who")
+        "info", "somebody held, released, retried, dropped or took it back", ("queue_id", "recipient", "state", "who")
     ),
     "queue.unreadable": Kind("error", "the queue could not be read, it is tried again", ("queue_id", "reason")),
     "report.sent": Kind(

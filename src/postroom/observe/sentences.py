@@ -156,6 +156,8 @@ def _changed(fields: Fields, _: Callable[[float], str]) -> str:
         "retried": "had it tried again",
         "rerouted": "sent it another way",
     }
+    if fields.get("state") == "cancelled":
+        return f"its sender ({fields.get('who', '')}) took it back"
     text = what.get(str(fields.get("state")), "changed it")
     who = f"an administrator ({fields['who']})" if fields.get("who") else "an administrator"
     return f"{who} {text}"

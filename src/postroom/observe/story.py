@@ -152,7 +152,10 @@ def _fates(
 
 def _dropped(events: Sequence[Told]) -> str:
     """What to say when an administrator has removed the message."""
-    gone = any(told.name == "queue.changed" and told.fields.get("state") == "dropped" for told in events)
+    states = {told.fields.get("state") for told in events if told.name == "queue.changed"}
+    if "cancelled" in states:
+        return "was taken back by its sender before it was sent"
+    gone = "dropped" in states
     return "was removed from the queue by an administrator" if gone else ""
 
 

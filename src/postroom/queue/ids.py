@@ -18,6 +18,16 @@ _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u 
 _PAIRS: Final = tuple(a + b for a in _DIGITS for b in _DIGITS)
 
 
+def moment(entry: str) -> float:
+    """When the id was given, Unix seconds; 0 for what is no id of ours."""
+    if len(entry) != 13 or not set(entry) <= set(_DIGITS):
+        return 0.0
+    value = 0
+    for digit in entry:
+        value = value << 5 | _DIGITS.index(digit)
+    return ((value >> 23) + _EPOCH) / 1000
+
+
 class Ids:
     """The ids of one worker. random_bits: gives an integer of as many random bits as asked (random.getrandbits)."""
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.identity.tokens import digest
 from postroom.net.link import Link
 from postroom.servers.ports import Identity, Log, Throttle
-from postroom.store.api import AccountRow, StoreError
+from postroom.store.api import AccountRow, StoreError, TokenRow
 from postroom.wire import sasl
 
 _PLUS = "SCRAM-SHA-256-PLUS"
@@ -86,6 +87,23 @@ class Logins:
         except StoreError as fault:
             raise self._unavailable(link, login, fault) from fault
         return self._entered(link, row, mechanism)
+
+    async def token(self, link: Link, text: str, now: float) -> tuple[AccountRow, TokenRow]:
+        """The account whose access token this is, and what it may do. Raises LoginRefused."""
+        name = f"token {digest(text).hex()[:12]}"
+        await self._throttled(link, name, "TOKEN")
+        try:
+            row, token = await self.identity.by_token(text, now)
+        except BadCredentials:
+            self._count(link, name, "TOKEN", "no such token")
+            raise LoginRefused(Kind.WRONG, "There is no such access token, or its time is over") from None
+        except AccountDisabled:
+            self._count(link, name, "TOKEN", "the account is disabled")
+            raise LoginRefused(Kind.DISABLED, "This account is disabled") from None
+        except StoreError as fault:
+            raise self._unavailable(link, name, fault) from fault
+        self.throttle.succeeded(link.peer[0], name)
+        return self._entered(link, row, "TOKEN"), token
 
     async def keys(self, link: Link, login: str, mechanism: str) -> sasl.ScramKeys:
         """The SCRAM keys of this login, or decoys, so that nobody learns who exists. Raises LoginRefused."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from postroom.policy.conduct import Offence, Tally
 from postroom.policy.strangers import Standing
-from postroom.store.api import AccountRow
+from postroom.store.api import AccountRow, TokenRow
 from postroom.wire.sasl import ScramKeys
 
 #: writes an event of the log: its name and fields
@@ -19,6 +19,10 @@ class Identity(Protocol):
 
     async def authenticate(self, login: str, password: str) -> AccountRow:
         """The account. Raises identity.errors.BadCredentials, AccountDisabled; StoreUnavailable."""
+        ...
+
+    async def by_token(self, token: str, now: float) -> tuple[AccountRow, TokenRow]:
+        """Whose access token it is. Raises BadCredentials, AccountDisabled; StoreUnavailable."""
         ...
 
     async def scram(self, login: str) -> tuple[AccountRow, ScramKeys] | None:

@@ -40,7 +40,7 @@ class _State(Enum):
 class HttpConnection:
     """net.link.Driver of one peer."""
 
-    __slots__ = ("_ip", "_link", "_protocol", "_seen", "_service", "_state", "_step", "transport")
+    __slots__ = ("_ip", "_link", "_protocol", "_seen", "_service", "_state", "_step", "link", "transport")
 
     def __init__(self, service: HttpService, link: Link) -> None:
         self._service = service
@@ -50,6 +50,7 @@ class HttpConnection:
         self._seen = 0  # octets of this head or body
         self._step = _PACE
         self._protocol: _Protocol | None = None
+        self.link = link  # request.state.link: who asks, and over which TLS
         self.transport = _Transport(link)
 
     # The link's side
@@ -181,7 +182,7 @@ class _Protocol(HttpToolsProtocol):
 
     def __init__(self, service: HttpService, connection: HttpConnection) -> None:
         self.connection: HttpConnection | None = connection
-        super().__init__(service.uvicorn, service.state, {})
+        super().__init__(service.uvicorn, service.state, {"link": connection.link})
 
     def on_message_begin(self) -> None:
         if self.connection is not None:
