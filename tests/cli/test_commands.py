@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,30 @@ def test_an_empty_queue(postroom: Any, site: Path) -> None:
     assert postroom("queue", "retry", "--state", "held").code == 2
     assert postroom("queue", "list", "--older-than", "soon").code == 2
     assert postroom("queue", "list", "--state", "gone").code == 2
+
+
+def test_what_has_a_date_is_not_tried_before(postroom: Any, site: Path) -> None:
+    async def fill() -> None:
+        store = EmbeddedStore(str(site / "data"), 0)
+        there = (NewRecipient(address="b@far.test", route="remote"),)
+        for name, release in (("now", 0.0), ("later", time.time() + 3600)):
+            await store.queue.accept(
+                NewEntry(
+                    id=name,
+                    sender="a@x.test",
+                    recipients=there,
+                    content=Content.of(b"x"),
+                    received=1.0,
+                    release=release,
+                )
+            )
+        await store.close()
+
+    asyncio.run(fill())
+    tried = postroom("queue", "retry", "now", "later")
+    assert "2 messages will be tried now" in tried.err
+    assert "1 message of these must not be sent yet: not before" in tried.err
+    assert postroom("queue", "retry", "later", "--json").json["changed"] == 1
 
 
 def test_queue_shows_dates_tries_and_other_ways(postroom: Any, site: Path) -> None:

@@ -114,8 +114,10 @@ def _print_findings(findings: list[Finding]) -> None:
             click.echo(f"\n{one.name} {one.type}: {one.cause}")
             if one.fix:
                 click.echo(f"  {one.fix}")
-    wrong = sum(one.state in ("missing", "different") for one in findings)
-    say(f"\n{len(findings)} records, {wrong} to mend" if wrong else f"\n{len(findings)} records, all is well")
+    wrong = [one.need for one in findings if one.state in ("missing", "different")]
+    needed = sum(need != "may" for need in wrong)
+    optional = f"; {len(wrong) - needed} more may be published" if len(wrong) > needed else ""
+    say(f"\n{len(findings)} records, {f'{needed} to mend' if needed else 'all is well'}{optional}")
 
 
 @command.command()

@@ -35,7 +35,7 @@ COMMANDS = {
     "alarm": ("alarm", "What somebody must look at: list, done."),
     "audit": ("audit", "What administrators did: list, verify."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
-    "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc."),
+    "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc, tls."),
     "suppress": ("suppress", "Outside addresses nothing is sent to: list, add, rm."),
     "report": ("report", "Reports of others about your domains, and yours: dmarc, tls, feedback, send."),
     "queue": ("queue", "Mail on its way: list, show, retry, hold, release, reroute, drop, flush."),

@@ -209,6 +209,17 @@ def _apply(options: dict[str, Any], act: Act, done: str, already: str = "") -> N
         raise CommandFailed(Exit.NOT_FOUND, "nothing in the queue matches", "See: postroom queue list")
 
 
+def _tell_dates(options: dict[str, Any]) -> None:
+    """What has a date (FUTURERELEASE) is not sent before it, whoever asks."""
+    if options["as_json"]:
+        return
+    now = time.time()
+    later = [one for one in run(_entries(find_site(options["config_file"]), _which(options))) if one.release > now]
+    if later:
+        first = moment(min(entry.release for entry in later))
+        say(f"{len(later)} message{'s' * (len(later) != 1)} of these must not be sent yet: not before {first}")
+
+
 def _need_choice(options: dict[str, Any], verb: str) -> None:
     if not any(options[name] for name in ("ids", "sender", "recipient", "domain", "state", "older_than")):
         which = "ids, or --sender, --recipient, --domain, --state, --older-than"
@@ -218,12 +229,13 @@ def _need_choice(options: dict[str, Any], verb: str) -> None:
 @command.command()
 @_filters
 def retry(**options: Any) -> None:
-    """Try messages again now; what is held stays held (see release)."""
+    """Try messages again now; what is held or has a date stays."""
     _need_choice(options, "retry")
     if options["state"] == RecipientState.HELD:
         raise click.UsageError("Held messages are not tried; let them go on with: postroom queue release.")
     which = _which(options)
     _apply(options, lambda queue: queue.retry(which), "will be tried now", "held; see release")
+    _tell_dates(options)
 
 
 @command.command()
@@ -242,6 +254,7 @@ def release(**options: Any) -> None:
     _need_choice(options, "release")
     which = _which(options)
     _apply(options, lambda queue: queue.release(which), "released", "not held")
+    _tell_dates(options)
 
 
 @command.command()

@@ -102,6 +102,11 @@ def _checked(fields: Fields, _: Callable[[float], str]) -> str:
     return f"{text}{verdict}{reason}"
 
 
+def _stranger(fields: Fields, _: Callable[[float], str]) -> str:
+    name = f" ({fields['name']})" if fields.get("name") else ""
+    return f"{peer(fields)}{name} was looked at: {fields.get('reason', '')}"
+
+
 def _delivered(fields: Fields, _: Callable[[float], str]) -> str:
     who = fields.get("recipient", "")
     if fields.get("uid"):
@@ -172,6 +177,7 @@ def _login_failed(fields: Fields, _: Callable[[float], str]) -> str:
 _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = {
     "message.accepted": _accepted,
     "mail.refused": _refused,
+    "mail.stranger": _stranger,
     "mail.abandoned": _abandoned,
     "mail.checked": _checked,
     "message.delivered": _delivered,
