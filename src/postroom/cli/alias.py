@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from postroom.cli.output import confirm, emit_json, json_option, moment, record, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import config_option, find_site, run
-from postroom.store.api import AliasRow
+
+if TYPE_CHECKING:
+    from postroom.store.api import AliasRow
 
 
 @click.group(short_help="Addresses that stand for others.")

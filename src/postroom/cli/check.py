@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, say
 from postroom.cli.site import Site, config_option, find_site, open_store, run
-from postroom.store.api import Finding
+
+if TYPE_CHECKING:
+    from postroom.store.api import Finding
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +10,9 @@ from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, limit, moment, parse_limit, record, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, run
-from postroom.store.api import DomainRow
+
+if TYPE_CHECKING:
+    from postroom.store.api import DomainRow
 
 
 @click.group(short_help="Hosted domains.")

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +22,8 @@ json_option: Callable[[F], F] = click.option(
 
 def emit_json(**fields: Any) -> None:
     """One line of JSON on standard output, at once."""
+    import msgspec  # --help has 150 ms
+
     sys.stdout.write(msgspec.json.encode({"schema": 1, **fields}, enc_hook=str).decode() + "\n")
     sys.stdout.flush()
 

@@ -7,37 +7,42 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.site import Site, open_store, poke
-from postroom.identity.directory import Directory
-from postroom.identity.errors import AddressTaken, BadValue, DirectoryError, NoSuchAccount, NoSuchAlias, NoSuchDomain
-from postroom.identity.hashing import InlineHasher
-from postroom.store.api import Store
-from postroom.values.clock import SystemClock
+
+if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed
+    from postroom.identity.directory import Directory
+    from postroom.store.api import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: by the name of the error
 _CODES = {
-    NoSuchDomain: Exit.NOT_FOUND,
-    NoSuchAccount: Exit.NOT_FOUND,
-    NoSuchAlias: Exit.NOT_FOUND,
-    AddressTaken: Exit.NO_CHANGE,
-    BadValue: Exit.USAGE,
+    "NoSuchDomain": Exit.NOT_FOUND,
+    "NoSuchAccount": Exit.NOT_FOUND,
+    "NoSuchAlias": Exit.NOT_FOUND,
+    "AddressTaken": Exit.NO_CHANGE,
+    "BadValue": Exit.USAGE,
 }
 
 
 @asynccontextmanager
 async def directory(site: Site, *, changes: bool = False) -> AsyncIterator[tuple[Directory, Store]]:
     """The site's directory; after a change the running workers look at their sessions again."""
+    from postroom.identity.directory import Directory
+    from postroom.identity.errors import DirectoryError
+    from postroom.identity.hashing import InlineHasher
+    from postroom.values.clock import SystemClock
+
     async with open_store(site) as store:
         try:
             yield Directory(store, InlineHasher(site.config.passwords), SystemClock(), site.config.passwords), store
         except DirectoryError as fault:
-            raise CommandFailed(_CODES.get(type(fault), Exit.FAILED), fault.text, fault.advice) from fault
+            raise CommandFailed(_CODES.get(type(fault).__name__, Exit.FAILED), fault.text, fault.advice) from fault
     if changes:
         poke(site, "directory")
 

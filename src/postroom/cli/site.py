@@ -7,7 +7,6 @@ On failure: CommandFailed with the way out.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import time
@@ -109,6 +108,8 @@ async def open_store(site: Site) -> AsyncIterator[Store]:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine to its end."""
+    import asyncio  # --help has 150 ms
+
     return asyncio.run(work)
 
 

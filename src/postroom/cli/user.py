@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,9 @@ from postroom.cli.output import (
 from postroom.cli.people import directory, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.cli.user_token import token
-from postroom.store.api import AccountRow
+
+if TYPE_CHECKING:
+    from postroom.store.api import AccountRow
 
 _LIMIT_HELP = "A day: a number, none, or default."
 

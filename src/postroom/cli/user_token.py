@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,9 @@ from postroom.cli.output import emit_json, json_option, moment, parse_span, say,
 from postroom.cli.people import directory
 from postroom.cli.site import config_option, find_site, run
 from postroom.cli.when import parse_when
-from postroom.store.api import NotFound, TokenRow
+
+if TYPE_CHECKING:
+    from postroom.store.api import TokenRow
 
 _SCOPES = ("send", "read-events")
 
@@ -123,6 +125,8 @@ def _until(row: TokenRow, now: float) -> str:
 @config_option
 def rm(login: str, token_id: str, as_json: bool, config_file: str | None) -> None:
     """Remove a token. It is refused from now on."""
+    from postroom.store.api import NotFound
+
     site = find_site(config_file)
 
     async def work() -> None:
