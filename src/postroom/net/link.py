@@ -472,7 +472,7 @@ class Link(asyncio.Protocol):
                 self._options.handshakes.leave(self.peer[0])
         if self._lost:
             return
-        if transport is None or self._closing or transport.is_closing():
+        if transport is None or self._closing or transport.get_extra_info("ssl_object") is None:
             # We aborted in the middle of the handshake, or the peer went away before it (uvloop gives a transport
             # without TLS then): the loop tells nobody.
             self._raw.abort()
