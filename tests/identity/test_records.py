@@ -35,6 +35,7 @@ def test_everything_a_domain_needs() -> None:
     assert one(found, "_25._tcp.mail.x.test").value == "3 1 1 " + bytes(range(32)).hex()
     assert one(found, "_mta-sts.x.test").value == f"v=STSv1; id={sts_id(sts_policy(SITE))}"
     assert one(found, "mta-sts.x.test").value == "mail.x.test."
+    assert one(found, "autoconfig.x.test").zone_value() == "mail.x.test."
     assert one(found, "s0._domainkey.x.test").need == "may"
     assert all(record.why.endswith(".") for record in found)
 

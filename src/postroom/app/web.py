@@ -84,10 +84,13 @@ def public_routes(core: Core, config: Config, ways: Ways) -> list[BaseRoute]:
     """What everybody may ask for."""
     from postroom.app.facts import site_facts
     from postroom.identity.records import sts_policy
+    from postroom.servers.http.autoconfig import autoconfig_routes
     from postroom.servers.http.sts import sts_route
 
-    policies = sts_route(sts_policy(site_facts(config)), core.identity.is_hosted)
-    return [policies, *(_api(core, config, ways) if config.api.enabled else ())]
+    site = site_facts(config)
+    policies = sts_route(sts_policy(site), core.identity.is_hosted)
+    programs = autoconfig_routes(site.hostname, site.services, core.identity.is_hosted)
+    return [policies, *programs, *(_api(core, config, ways) if config.api.enabled else ())]
 
 
 def _api(core: Core, config: Config, ways: Ways) -> list[BaseRoute]:

@@ -68,7 +68,9 @@ class Record:
     why: str
     need: str = "must"
     priority: int | None = None
-    kind: str = field(default="")  # what it is for, for programs: mx, spf, dkim, dmarc, mta-sts, tlsrpt, srv, tlsa
+    kind: str = field(
+        default=""
+    )  # what it is for, for programs: mx, spf, dkim, dmarc, mta-sts, tlsrpt, srv, autoconfig, tlsa
 
     def zone_value(self) -> str:
         """The value as a zone file has it (RFC 1035 5.1)."""
@@ -84,6 +86,7 @@ def records(domain: str, keys: Sequence[PublishedKey], site: Site) -> list[Recor
         *_keys(domain, keys),
         *_policies(domain, site),
         *_services(domain, site),
+        *_settings(domain, site),
         *_transport(domain, site),
     ]
 
@@ -184,6 +187,18 @@ def _services(domain: str, site: Site) -> Iterator[Record]:
                 need="should" if implicit else "may",
                 why="Mail programs find the server by the address alone.",
             )
+
+
+def _settings(domain: str, site: Site) -> Iterator[Record]:
+    if site.https and site.services:
+        yield Record(
+            name=f"autoconfig.{domain}",
+            type="CNAME",
+            value=f"{site.hostname}.",
+            kind="autoconfig",
+            need="may",
+            why="Thunderbird and others read their settings there. The certificate must hold this name too.",
+        )
 
 
 def _transport(domain: str, site: Site) -> Iterator[Record]:

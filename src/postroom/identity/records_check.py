@@ -328,4 +328,5 @@ _COMPARE: Final[dict[str, Callable[[Question, Record, tuple[str, ...]], Awaitabl
     "dmarc": _dmarc,
     "tlsa": _tlsa,
     "mta-sts": _mta_sts,
+    "autoconfig": _alias,
 }
