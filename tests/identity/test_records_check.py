@@ -23,6 +23,7 @@ def full_zone() -> dict[str, Any]:
     zone: dict[str, Any] = {
         "mail.x.test": {"A": ["198.51.100.7"], "AAAA": ["2001:db8::7"]},
         "mta-sts.x.test": {"CNAME": ["mail.x.test"]},
+        "autoconfig.x.test": {"CNAME": ["mail.x.test"]},
         "7.100.51.198.in-addr.arpa": {"PTR": ["mail.x.test"]},
         "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa": {"PTR": ["mail.x.test"]},
     }

@@ -276,6 +276,13 @@ async def test_a_kept_connection_that_went_away_costs_nothing(host: ScriptedPeer
     assert len(host.lines) == 2
 
 
+async def test_a_mailbox_that_is_full_for_good(host: ScriptedPeer) -> None:
+    """552 alone is about too many recipients (RFC 5321 4.5.3.1.10), but not when it says something else."""
+    host.replies["RCPT"] = "552 5.2.2 over quota"
+    outcome = await House(host).outcome("x@far.test")
+    assert (outcome.kind, outcome.status) == (Kind.FAILED, "5.2.2")
+
+
 @pytest.mark.parametrize("said", ["452 4.5.3 too many", "452 too many recipients", "552 too many recipients"])
 async def test_more_recipients_than_the_host_takes_at_once(host: ScriptedPeer, said: str) -> None:
     host.replies = {"RCPT": ["250 ok", "250 ok", said, said, "250 ok", said, "250 ok"]}

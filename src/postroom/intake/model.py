@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from postroom.policy.outgoing import Draft
 from postroom.policy.strangers import Standing

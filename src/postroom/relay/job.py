@@ -122,8 +122,11 @@ def unopened(recipients: Sequence[Recipient], reply: Reply, server: str) -> list
 
 
 def too_many(reply: Reply, stage: str) -> bool:
-    """The server takes no more recipients in this message: send it again to the rest (RFC 5321 4.5.3.1.10)."""
-    return stage == "RCPT" and (reply.code == 552 or (reply.code == 452 and reply.enhanced in ("", "4.5.3")))
+    """The server takes no more recipients in this message: send it again to the rest (RFC 5321 4.5.3.1.10).
+
+    With an enhanced code it says so there (RFC 3463 3.6); 552 5.2.2 is one mailbox that is full for good.
+    """
+    return stage == "RCPT" and reply.code in (452, 552) and reply.enhanced in ("", "4.5.3", "5.5.3")
 
 
 def _status(reply: Reply, kind: Kind) -> str:
