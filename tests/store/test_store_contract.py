@@ -10,6 +10,7 @@ from postroom.testing.store_contract import (
     EventContract,
     FlagContract,
     FolderContract,
+    HookContract,
     LimitsContract,
     QueueContract,
     ReportContract,
@@ -51,6 +52,10 @@ class TestLimits(LimitsContract):
 
 
 class TestQueue(QueueContract):
+    pass
+
+
+class TestHooks(HookContract):
     pass
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Running, children, serve_again, start_demo, stop_demo, until
+from running import Running, children, events, serve_again, start_demo, stop_demo, until
 
 
 class Client:
@@ -158,3 +159,45 @@ def test_after_a_restart_with_another_certificate(folder: Path) -> None:
         assert inbox(again, "before") == 1
     finally:
         stop_demo(again)
+
+
+class _Receiver(http.server.BaseHTTPRequestHandler):
+    """Refuses the first call, takes the others."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        calls: list[Any] = self.server.calls  # type: ignore[attr-defined]
+        calls.append((self.headers["webhook-id"], json.loads(body)))
+        self.send_response(500 if len(calls) == 1 else 200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.mark.timeout(120)
+def test_a_webhook_of_a_running_server(folder: Path) -> None:
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    receiver.calls = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=receiver.serve_forever)
+    thread.start()
+    server = start_demo(folder)
+    try:
+        (folder / "secret").write_text("0123456789\n")
+        url = f"http://127.0.0.1:{receiver.server_port}/"
+        with Path(server.config).open("a") as file:
+            file.write(f'\n[[webhook]]\nname = "crm"\nurl = "{url}"\nsecret_file = "secret"\n')
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: len(events(server, "config.reloaded")) >= 2)
+        code, told = Client(server).send("hooked")
+        assert code == 202
+        calls: list[Any] = receiver.calls  # type: ignore[attr-defined]
+        until(lambda: len({name for name, _ in calls}) == 2 and len(calls) >= 3, 30)
+        assert {one["type"] for _, one in calls} == {"message.delivered", "message.received"}
+        assert {one["data"]["id"] for _, one in calls} == {told["id"]}
+        until(lambda: json.loads(server.postroom("webhook", "list", "--json").stdout)["webhooks"][0]["waiting"] == 0)
+    finally:
+        stop_demo(server)
+        receiver.shutdown()
+        thread.join()
+        receiver.server_close()

@@ -30,6 +30,7 @@ from postroom.app.reporters import daily_reports
 from postroom.app.rooms import Core, Services, build_core, build_services
 from postroom.app.runfolder import RunFolder
 from postroom.app.web import kinds
+from postroom.app.webhooks import WebhookCaller, WebhookWriter
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
 from postroom.identity.hashing import run_hashing
@@ -40,6 +41,7 @@ from postroom.net.wheel import Wheel
 from postroom.observe.alarms import ENDED_BY, is_alarm, watch
 from postroom.observe.catalogue import CATALOGUE, KEPT
 from postroom.observe.log import Events
+from postroom.observe.webhooks import WATCHED
 from postroom.policy.conduct import Offence
 from postroom.queue.daily import ReportDay
 
@@ -94,6 +96,7 @@ class Worker:
         self._services: Services
         self._mesh: Mesh
         self._daily: DailyReports
+        self._hooks: WebhookWriter | None = None
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM; gives the exit status."""
@@ -114,7 +117,12 @@ class Worker:
         housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._core.resolver)
         queue = loop.create_task(self._core.queue.run())
         self._daily = daily_reports(self._core, lambda: self._config, folder)
-        chores = (housekeeping.run(), self._daily.run(), self._follow())
+        self._hooks = WebhookWriter(self._core.store.hooks, self._events, self._core.clock)
+        self._hooks.follow(self._config.webhook)
+        caller = WebhookCaller(
+            self._core.store.hooks, self._events, self._core.clock, lambda: self._config.webhook, folder
+        )
+        chores = (self._hooks.run(), caller.run(), housekeeping.run(), self._daily.run(), self._follow())
         keepers = [loop.create_task(chore) for chore in chores]
         self._watch(self._config)
         self._listening.adopt({row.id: row.sockets[self._slot] for row in self._plan.rows})
@@ -134,6 +142,8 @@ class Worker:
         store = self._core.store
         if name in KEPT:
             store.events.add(at, name, fields)
+        if self._hooks is not None and name in WATCHED:
+            self._hooks.add(at, name, fields)
         if name not in _ORDINARY:
             watch(at, name, fields, store.alarms.note, store.alarms.end)
 
@@ -196,6 +206,8 @@ class Worker:
         services.attach(self._core)
         self._services.retire(services)
         self._services = services
+        if self._hooks is not None:
+            self._hooks.follow(config.webhook)
         self._watch(config)
 
     async def _command(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -256,6 +268,8 @@ class Worker:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(queue, *keepers, return_exceptions=True)
         await self._mesh.stop()
+        if self._hooks is not None:
+            await self._hooks.flush()
         self._events.keep_with(None)
         await self._core.store.close()
         self._wheel.stop()

@@ -39,12 +39,13 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
     "queue": frozenset({"change"}),
     "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
     "alarms": frozenset({"close"}),
+    "hooks": frozenset({"retry"}),
 }  # fmt: skip
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
-        "directory", "queue", "limits", "feed", "events", "audit", "alarms", "reports", "transport", "account", "spool",
-        "sweep", "check", "close", "create_account", "remove_account",
+        "directory", "queue", "limits", "hooks", "feed", "events", "audit", "alarms", "reports", "transport", "account",
+        "spool", "sweep", "check", "close", "create_account", "remove_account",
     }),
     "directory": frozenset({
         "domain", "domains", "account", "account_by_login", "accounts", "named", "alias", "aliases", "signing_keys",
@@ -58,6 +59,7 @@ READS: Final[dict[str, frozenset[str]]] = {
         "take", "give_back", "used", "fresh", "written", "correspondents", "note", "tally", "sums", "place", "places",
         "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",
     }),
+    "hooks": frozenset({"add", "contexts", "due", "settle", "states", "sweep"}),
     "alarms": frozenset({"note", "end", "flush", "open"}),
 }  # fmt: skip
 
@@ -198,6 +200,7 @@ class Audited:
         self.queue = _Part(self, store.queue, "queue")
         self.limits = _Part(self, store.limits, "limits")
         self.alarms = _Part(self, store.alarms, "alarms")
+        self.hooks = _Part(self, store.hooks, "hooks")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -62,7 +62,7 @@ def show(as_json: bool, config_file: str | None) -> None:
         section, name = one.key.split(".", 1)
         if not isinstance(getattr(site.config, section), tuple):
             click.echo(f"{one.key} = {toml(getattr(getattr(site.config, section), name))}")
-    for section in ("listener", "route", "source"):
+    for section in ("listener", "route", "source", "webhook"):
         for number, table in enumerate(getattr(site.config, section)):
             values = " ".join(f"{key}={toml(value)}" for key, value in msgspec.structs.asdict(table).items())
             click.echo(f"{section}[{number}] {values}")

@@ -38,6 +38,7 @@ COMMANDS = {
     "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc, tls."),
     "suppress": ("suppress", "Outside addresses nothing is sent to: list, add, rm."),
     "report": ("report", "Reports of others about your domains, and yours: dmarc, tls, feedback, send."),
+    "webhook": ("webhook", "Programs that are told what becomes of mail: list, test, retry."),
     "queue": ("queue", "Mail on its way: list, show, retry, hold, release, reroute, drop, flush."),
 }
 

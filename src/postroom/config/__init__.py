@@ -5,7 +5,7 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 """
 
 from postroom.config.check import Problem, check
-from postroom.config.endpoints import parse_dns_server
+from postroom.config.endpoints import Place, parse_dns_server, parse_url
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
@@ -35,6 +35,7 @@ from postroom.config.model import (
     Source,
     Tls,
     TlsMode,
+    Webhook,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "OutgoingTls",
     "Passwords",
     "Peers",
+    "Place",
     "Pop3",
     "Problem",
     "Protocol",
@@ -67,10 +69,12 @@ __all__ = [
     "Source",
     "Tls",
     "TlsMode",
+    "Webhook",
     "check",
     "describe",
     "load",
     "parse",
     "parse_dns_server",
+    "parse_url",
     "sample",
 ]

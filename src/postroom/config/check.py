@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from postroom.config.endpoints import parse_dns_server
+from postroom.config.endpoints import parse_dns_server, parse_url
 from postroom.config.model import BlocklistKind, Config, Listener, OutgoingTls, Protocol, TlsMode
 from postroom.values.address import Address, BadAddress, parse_domain
 
@@ -47,6 +47,7 @@ def check(config: Config, now: datetime | None = None, capabilities: Collection[
         *_relay(config),
         *_blocklists(config),
         *_imap(config, capabilities),
+        *_webhooks(config),
         *_log(config),
     ]
 
@@ -300,6 +301,28 @@ def _blocklists(config: Config) -> Iterator[Problem]:
             yield Problem(key, f"{one.test!r} cannot be an entry of the list", "Ask its operators for the test entry")
         if not one.weight:
             yield Problem(key, "its weight is 0, so it is asked for nothing", "Give it a weight, or remove it", False)
+
+
+def _webhooks(config: Config) -> Iterator[Problem]:
+    names = [one.name for one in config.webhook]
+    for number, one in enumerate(config.webhook):
+        key = f"webhook[{number}]"
+        if one.name in names[:number]:
+            yield Problem(key, f"another webhook is called {one.name} too", "Give each a name of its own")
+        if not _parses(parse_url, one.url):
+            yield Problem(
+                f"{key}.url",
+                f"{one.url!r} is no place to call",
+                "Write https://host/path, or http://127.0.0.1:PORT/path",
+            )
+        if not _readable(one.secret_file):
+            yield Problem(
+                f"{key}.secret_file",
+                f"{one.secret_file!r} cannot be read",
+                "Write a random line into it: openssl rand -hex 32",
+            )
+        if one.login and not _parses(Address.parse, one.login):
+            yield Problem(f"{key}.login", f"{one.login!r} is no mail address", "Write it like ann@example.com")
 
 
 def _log(config: Config) -> Iterator[Problem]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 
 def parse_dns_server(text: str) -> tuple[str, int]:
@@ -19,3 +21,33 @@ def parse_dns_server(text: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"{text!r} has no valid port")
     return host, int(port)
+
+
+class Place(NamedTuple):
+    """Where an HTTP request goes. host: a name or an address; target: path and query."""
+
+    tls: bool
+    host: str
+    port: int
+    target: str
+
+
+def parse_url(text: str) -> Place:
+    """An https URL, or an http one of this machine; without a user and a fragment. Raises ValueError."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"{text!r} is no URL")
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not host or parts.username is not None or parts.fragment:
+        raise ValueError(f"{text!r} is no URL of an http or https server")
+    if parts.scheme == "http" and not _is_here(host):
+        raise ValueError("without TLS only programs on this machine can be called")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Place(parts.scheme == "https", host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

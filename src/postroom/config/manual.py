@@ -11,7 +11,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
-from postroom.config.model import Blocklist, Config, Listener, Route, Source
+from postroom.config.model import Blocklist, Config, Listener, Route, Source, Webhook
 
 _WIDTH = 100
 #: tables that may stand several times in the file
@@ -20,6 +20,7 @@ _LISTS: Final[dict[str, type[Struct]]] = {
     "route": Route,
     "source": Source,
     "blocklist": Blocklist,
+    "webhook": Webhook,
 }
 
 

@@ -353,6 +353,32 @@ class Api(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     enabled: Annotated[bool, Meta(description="Serve /api/v1 on http listeners.")] = True
 
 
+class Happening(StrEnum):
+    """What a webhook can be told of."""
+
+    DELIVERED = "message.delivered"
+    RELAYED = "message.relayed"
+    DEFERRED = "message.deferred"
+    FAILED = "message.failed"
+    RECEIVED = "message.received"
+
+
+class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A program elsewhere that is told what becomes of mail."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$", description="What commands call it.")]
+    url: Annotated[str, Meta(description="Where it listens: https://..., or http://127.0.0.1:... on this machine.")]
+    secret_file: Annotated[
+        str, Meta(description="File whose lines are secrets, the newest first; each call is signed with all of them.")
+    ]
+    events: Annotated[
+        tuple[Happening, ...],
+        Meta(description="message.delivered, .relayed, .deferred, .failed (bounced) and .received; none is all."),
+    ] = ()
+    domain: Annotated[str, Meta(description="Only mail of this hosted domain; empty is all.")] = ""
+    login: Annotated[str, Meta(description="Only mail of this account; empty is all.")] = ""
+
+
 class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long removed things can be brought back, and events be read."""
 
@@ -441,6 +467,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
     api: Api = field(default_factory=Api)
+    webhook: tuple[Webhook, ...] = ()
     retention: Retention = field(default_factory=Retention)
     authentication: Authentication = field(default_factory=Authentication)
     signing: Signing = field(default_factory=Signing)

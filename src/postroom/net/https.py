@@ -73,8 +73,11 @@ class Response:
         return self.fields.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def ask(request: Request, tls: ssl.SSLContext) -> Response:
-    """One request. The addresses are tried one after the other until one takes the connection. Raises FetchFailed."""
+async def ask(request: Request, tls: ssl.SSLContext | None) -> Response:
+    """One request. The addresses are tried one after the other until one takes the connection. Raises FetchFailed.
+
+    tls None: without it, for programs on this machine only.
+    """
     try:
         async with asyncio.timeout(request.seconds):
             reader, writer = await _connect(request, tls)
@@ -94,13 +97,13 @@ async def ask(request: Request, tls: ssl.SSLContext) -> Response:
         raise FetchFailed(f"the connection to {request.host} was lost ({fault})") from None
 
 
-async def _connect(request: Request, tls: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(request: Request, tls: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     last = FetchFailed(f"{request.host} has no address")
     for address in request.addresses[:_MOST_ADDRESSES]:
         try:
             async with asyncio.timeout(_CONNECT):
                 return await asyncio.open_connection(
-                    address, request.port, ssl=tls, server_hostname=request.host, limit=_HEAD
+                    address, request.port, ssl=tls, server_hostname=request.host if tls else None, limit=_HEAD
                 )
         except ssl.SSLCertVerificationError as fault:
             reason = fault.verify_message.rstrip(".")

@@ -21,6 +21,9 @@ _SUBJECTS: Final = {
     "blocklist.restored": "zone",
     "account.frozen": "login",
     "account.unfrozen": "login",
+    "webhook.failing": "hook",
+    "webhook.recovered": "hook",
+    "webhook.dropped": "hook",
     "reports.failed": "kind",
     "reports.finished": "kind",
 }
@@ -30,6 +33,7 @@ ENDED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "config.reloaded": ("config.refused", "config.unheard"),
     "blocklist.restored": ("blocklist.ignored",),
     "account.unfrozen": ("account.frozen",),
+    "webhook.recovered": ("webhook.failing",),
     "reports.finished": ("reports.failed",),
 }
 

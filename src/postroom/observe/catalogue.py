@@ -151,6 +151,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "reports.failed": Kind(
         "error", "a day's reports of ours could not be made, it is tried again", ("kind", "day", "reason")
     ),
+    "webhook.failing": Kind("error", "a webhook takes no calls, they wait", ("hook", "reason")),
+    "webhook.recovered": Kind("info", "a webhook takes calls again", ("hook",)),
+    "webhook.dropped": Kind("error", "calls of a webhook were given up or had no room", ("hook", "count", "reason")),
     "events.omitted": Kind("info", "events of a flood that were counted but not kept", ("ip", "count"), True),
     "events.lost": Kind("error", "events could not be kept; no mail is lost for that", ("count", "reason")),
     "sweep.done": Kind("info", "what was expunged long ago is gone", ("messages",)),

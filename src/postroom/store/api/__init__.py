@@ -40,6 +40,7 @@ from postroom.store.api.errors import (
 )
 from postroom.store.api.events import EventQuery, EventStore, Life
 from postroom.store.api.feed import Feed, Hint
+from postroom.store.api.hooks import Call, HookChange, HookState, HookStore
 from postroom.store.api.limits import (
     Ban,
     Charge,
@@ -90,6 +91,7 @@ __all__ = [
     "Attempt",
     "AuditStore",
     "Ban",
+    "Call",
     "Charge",
     "CopyResult",
     "DeliveredAlready",
@@ -107,6 +109,9 @@ __all__ = [
     "FlagOp",
     "Freeze",
     "Hint",
+    "HookChange",
+    "HookState",
+    "HookStore",
     "KeptReport",
     "KeyState",
     "Life",

@@ -12,6 +12,7 @@ from postroom.store.api.audit import AuditStore
 from postroom.store.api.directory import DirectoryStore
 from postroom.store.api.events import EventStore
 from postroom.store.api.feed import Feed
+from postroom.store.api.hooks import HookStore
 from postroom.store.api.limits import LimitsStore
 from postroom.store.api.queue import QueueStore
 from postroom.store.api.reports import ReportStore
@@ -85,6 +86,9 @@ class Store(Protocol):
 
     @property
     def audit(self) -> AuditStore: ...
+
+    @property
+    def hooks(self) -> HookStore: ...
 
     @property
     def reports(self) -> ReportStore: ...

@@ -65,6 +65,11 @@ class Layout:
         return f"{self.data}/reports.db"
 
     @property
+    def webhooks(self) -> str:
+        """Calls of webhooks that are still to be made."""
+        return f"{self.data}/webhooks.db"
+
+    @property
     def run(self) -> str:
         return f"{self.data}/run"
 

@@ -179,3 +179,14 @@ CREATE TABLE sent(
 ) WITHOUT ROWID;
 CREATE TABLE finished(kind TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (kind, day)) WITHOUT ROWID;
 """
+
+#: call: of a webhook, until it is taken (store.api.hooks); context: whose a message is, until it is done
+WEBHOOKS_VERSION: Final = 1
+WEBHOOKS: Final = """
+CREATE TABLE call(
+    hook TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, time REAL NOT NULL, body BLOB NOT NULL,
+    next REAL NOT NULL, attempts INTEGER NOT NULL, last TEXT NOT NULL, dead INTEGER NOT NULL, PRIMARY KEY (hook, id)
+);
+CREATE INDEX call_next ON call(hook, dead, next);
+CREATE TABLE context(id TEXT PRIMARY KEY, at REAL NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
+"""

@@ -32,6 +32,7 @@ from postroom.store.embedded.database import OpenOptions, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
 from postroom.store.embedded.disk import Disk, OsDisk
 from postroom.store.embedded.events import EmbeddedEvents
+from postroom.store.embedded.hooks import EmbeddedHooks
 from postroom.store.embedded.layout import AccountLayout, Layout
 from postroom.store.embedded.limits import EmbeddedLimits
 from postroom.store.embedded.locks import FileLock
@@ -94,6 +95,7 @@ class EmbeddedStore:
             self._audit = EmbeddedAudit(self._layout)
             self._alarms = EmbeddedAlarms(self._layout, database)
             self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
+            self._hooks = EmbeddedHooks(self._layout, database)
             self._reports = EmbeddedReports(self._layout, database)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
@@ -143,6 +145,10 @@ class EmbeddedStore:
     @property
     def events(self) -> EmbeddedEvents:
         return self._events
+
+    @property
+    def hooks(self) -> EmbeddedHooks:
+        return self._hooks
 
     @property
     def reports(self) -> EmbeddedReports:

@@ -11,6 +11,7 @@ from postroom.store.memory.alarms import MemoryAlarms
 from postroom.store.memory.audit import MemoryAudit
 from postroom.store.memory.directory import MemoryDirectory
 from postroom.store.memory.events import MemoryEvents
+from postroom.store.memory.hooks import MemoryHooks
 from postroom.store.memory.limits import MemoryLimits
 from postroom.store.memory.queue import MemoryQueue
 from postroom.store.memory.reports import MemoryReports
@@ -51,6 +52,7 @@ class MemoryStore:
         self._transport = MemoryTransport()
         self._events = MemoryEvents()
         self._audit = MemoryAudit()
+        self._hooks = MemoryHooks()
         self._reports = MemoryReports()
         self._alarms = MemoryAlarms()
         self._accounts: dict[str, MemoryAccount] = {}
@@ -82,6 +84,10 @@ class MemoryStore:
     @property
     def events(self) -> MemoryEvents:
         return self._events
+
+    @property
+    def hooks(self) -> MemoryHooks:
+        return self._hooks
 
     @property
     def reports(self) -> MemoryReports:

@@ -12,6 +12,7 @@ from postroom.testing.store_contract.directory import DirectoryContract
 from postroom.testing.store_contract.events import EventContract
 from postroom.testing.store_contract.flags import FlagContract
 from postroom.testing.store_contract.folders import FolderContract
+from postroom.testing.store_contract.hooks import HookContract
 from postroom.testing.store_contract.limits import LimitsContract
 from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.reports import ReportContract
@@ -26,6 +27,7 @@ __all__ = [
     "EventContract",
     "FlagContract",
     "FolderContract",
+    "HookContract",
     "LimitsContract",
     "QueueContract",
     "ReportContract",
