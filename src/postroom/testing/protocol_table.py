@@ -139,6 +139,7 @@ _PLAN: Final = (
     ("dns", "DNS", "", None),
     ("mailauth", "Who sent this: SPF, DKIM, ARC, DMARC", "", None),
     ("reports", "Reports to senders", "", None),
+    ("http", "For programs: sending over HTTP, webhooks", "", None),
 )
 _ABSENT: Final = ("absent", "Not in this version", "Not announced, so no client asks for it.")
 
