@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -12,11 +13,12 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import pytest
 
@@ -73,13 +75,28 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": source, "NO_COLOR": "1"}
 
 
+#: offsets that belong to this process while it lives; a thousand apart no two of them share a port
+_OURS: dict[int, TextIO] = {}
+OFFSETS = range(12000, 32000, 1000)
+
+
 def free_offset() -> int:
-    """An offset whose ports are all free just now."""
-    start = 20000 + os.getpid() % 300 * 100
-    for offset in range(start, start + 5000, 1000 // 7):
-        if all(_free(offset + port) for port in SERVICES):
+    """An offset whose ports are all free just now, and which no other process of the tests takes."""
+    for offset in (*_OURS, *OFFSETS):
+        if (offset in _OURS or _reserve(offset)) and all(_free(offset + port) for port in SERVICES):
             return offset
     raise RuntimeError("no free ports")
+
+
+def _reserve(offset: int) -> bool:
+    file = (Path(tempfile.gettempdir()) / f"postroom-test-{offset}.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _OURS[offset] = file
+    return True
 
 
 def _free(port: int) -> bool:

@@ -80,7 +80,7 @@ async def _rows(site: Site) -> list[dict[str, Any]]:
 @json_option
 @config_option
 def test(name: str, as_json: bool, config_file: str | None) -> None:
-    """Call a webhook now, with an event of type webhook.test, and say what it answers."""
+    """Call a webhook now with an event webhook.test."""
     from postroom.app.webhooks import CallFailed, WebhookClient
     from postroom.observe import webhooks
 
@@ -101,7 +101,7 @@ def test(name: str, as_json: bool, config_file: str | None) -> None:
 @json_option
 @config_option
 def retry(name: str, as_json: bool, config_file: str | None) -> None:
-    """Make all calls of a webhook now, also those that were given up."""
+    """Make all its calls now, those given up too."""
     site = find_site(config_file)
     hook = _hook(site, name)
 
