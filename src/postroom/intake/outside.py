@@ -10,7 +10,7 @@ On failure: Refusal; StoreError of the directory passes through.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from postroom.config import Authentication
@@ -124,13 +124,7 @@ class Outside:
             if row is not None and not row.disabled:
                 sender, now = asked
                 allowed = await self._verifier.author_spf(sender, person.domain, now)
-                evidence = Evidence(
-                    spf=evidence.spf,
-                    dkims=evidence.dkims,
-                    arc=evidence.arc,
-                    dmarc=evidence.dmarc,
-                    author_spf=allowed,
-                )
+                evidence = replace(evidence, author_spf=allowed)
                 below = row.name != person.domain
                 return Shape(own=row.name, below=below, spoof=row.spoof, is_list=is_list, vouched=vouched), evidence
         return Shape(is_list=is_list, vouched=vouched), evidence

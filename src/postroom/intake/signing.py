@@ -9,10 +9,10 @@ On failure: a message that cannot be signed leaves unsigned, told as an event; S
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from postroom.intake.body import hash_body
 from postroom.mailauth.arc import ArcResult, seal
 from postroom.mailauth.body import BodyDigest, BodyHashes
 from postroom.mailauth.dkim import BODY_FORM, BadPrivateKey, CannotSign, SigningKey, sign
@@ -23,9 +23,6 @@ from postroom.observe.log import Events
 from postroom.store.api import DirectoryStore, KeyState, StoreError
 from postroom.values.content import Content
 
-_SLICE: Final = 256 * 1024
-#: bodies above this are hashed in a thread; 512 KiB take about a millisecond
-_IN_THREAD: Final = 512 * 1024
 _LONGEST_HEAD: Final = 64 * 1024
 
 
@@ -133,20 +130,13 @@ class Signer:
 
 
 async def _digest(content: Content, start: int) -> BodyDigest:
-    if content.size - start > _IN_THREAD:
-        return await asyncio.to_thread(_body_digest, content, start)
-    return _body_digest(content, start)
+    hashes = BodyHashes()
+    hashes.want(BODY_FORM)
+    await hash_body(hashes, content, start)
+    return hashes.digest(BODY_FORM)
 
 
 def _domain_of(value: bytes) -> str:
     """The domain of the first address in From; "" when there is none."""
     found = parse_addresses(value)
     return found[0].address.rpartition("@")[2].lower() if found else ""
-
-
-def _body_digest(content: Content, start: int) -> BodyDigest:
-    hashes = BodyHashes()
-    hashes.want(BODY_FORM)
-    for at in range(start, content.size, _SLICE):
-        hashes.update(content.read(at, at + _SLICE))
-    return hashes.digest(BODY_FORM)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
+from postroom.intake.body import hash_body
 from postroom.mailauth import dmarc, spf
 from postroom.mailauth.arc import ArcResult, ArcVerifier
 from postroom.mailauth.body import BodyHashes
@@ -21,10 +21,6 @@ from postroom.mailauth.header import HeaderFields
 from postroom.mailauth.spf import SpfResult
 from postroom.values.content import Content
 from postroom.values.dns import Dns, DnsProblem, DnsUnavailable, Lookup, RecordType
-
-_SLICE: Final = 256 * 1024
-#: bodies above this are hashed in a thread; 512 KiB take about two milliseconds
-_IN_THREAD: Final = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ class Verifier:
         ahead = [asyncio.ensure_future(self._ask_ahead(name)) for name in _names(dkim, arc, authors)]
         try:
             if dkim.key_names or arc.key_names:
-                await _hash(hashes, *body)
+                await hash_body(hashes, *body)
             async with asyncio.timeout(self._seconds):
                 found, dkims = await asking, await dkim.results(self._dns, int(now))
                 chain = await arc.result(self._dns, int(now))
@@ -133,15 +129,3 @@ def _names(dkim: DkimVerifier, arc: ArcVerifier, authors: Sequence[str]) -> Sequ
 
 def _late_spf(domain: str) -> SpfResult:
     return SpfResult(spf.Result.TEMPERROR, domain, "mailfrom", "the DNS did not answer in time")
-
-
-async def _hash(hashes: BodyHashes, content: Content, start: int) -> None:
-    if content.size - start > _IN_THREAD:
-        await asyncio.to_thread(_feed, hashes, content, start)
-    else:
-        _feed(hashes, content, start)
-
-
-def _feed(hashes: BodyHashes, content: Content, start: int) -> None:
-    for at in range(start, content.size, _SLICE):
-        hashes.update(content.read(at, at + _SLICE))
