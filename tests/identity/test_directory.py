@@ -23,7 +23,8 @@ from postroom.store.memory import MemoryStore
 
 async def test_a_new_account_has_its_mailboxes(directory: Directory, store: MemoryStore) -> None:
     row = await directory.account("ANN@example.com")
-    mailboxes = await (await store.account(row.id)).mailboxes()
+    account = await store.account(row.id)
+    mailboxes = await account.mailboxes()
     assert {mailbox.name: mailbox.special_use for mailbox in mailboxes} == {
         "INBOX": "",
         "Drafts": "\\Drafts",
@@ -32,7 +33,7 @@ async def test_a_new_account_has_its_mailboxes(directory: Directory, store: Memo
         "Junk": "\\Junk",
         "Archive": "\\Archive",
     }
-    assert all(mailbox.subscribed for mailbox in mailboxes)
+    assert await account.subscriptions() == {mailbox.name for mailbox in mailboxes}
 
 
 Step = Callable[[Directory], Awaitable[object]]

@@ -198,6 +198,93 @@ async def test_subscribe(house: House) -> None:
     )
 
 
+async def test_subscriptions_outlive_their_mailboxes(house: House) -> None:
+    """RFC 3501 6.3.6: a name is not taken out of the list because its mailbox is gone."""
+    client = await house.login()
+    for command in ("CREATE Fruit", "CREATE Fruit/Peach", "SUBSCRIBE Fruit/Peach", "DELETE Fruit/Peach"):
+        await client.do(command)
+    await play(
+        client,
+        """
+        C: a1 LIST "" "Fruit*" RETURN (SUBSCRIBED)
+        S: * LIST (\\HasNoChildren) "/" "Fruit"
+        S: a1 OK ...
+        C: a2 LIST (SUBSCRIBED) "" "Fruit*"
+        S: * LIST (\\NonExistent \\HasNoChildren \\Subscribed) "/" "Fruit/Peach"
+        S: a2 OK ...
+        C: a3 LIST (SUBSCRIBED RECURSIVEMATCH) "" "F%"
+        S: * LIST (\\HasNoChildren) "/" "Fruit" ("CHILDINFO" ("SUBSCRIBED"))
+        S: a3 OK ...
+        C: a4 LIST (SUBSCRIBED) "" "F%"
+        S: a4 OK ...
+        C: a5 LSUB "" "Fruit*"
+        S: * LSUB () "/" "Fruit/Peach"
+        S: a5 OK ...
+        C: a6 LSUB "" "Fr%"
+        S: * LSUB (\\Noselect) "/" "Fruit"
+        S: a6 OK ...
+        C: a7 SUBSCRIBE Fruit/Peach
+        S: a7 OK ...
+        C: a8 DELETE Fruit
+        S: a8 OK ...
+        C: a9 LIST (SUBSCRIBED RECURSIVEMATCH) "" "F%"
+        S: * LIST (\\NonExistent \\HasNoChildren) "/" "Fruit" ("CHILDINFO" ("SUBSCRIBED"))
+        S: a9 OK ...
+        C: b1 LIST (SUBSCRIBED RECURSIVEMATCH) "" "F*"
+        S: * LIST (\\NonExistent \\HasNoChildren \\Subscribed) "/" "Fruit/Peach"
+        S: b1 OK ...
+        C: b2 LIST (SUBSCRIBED SPECIAL-USE) "" "*" RETURN (STATUS (MESSAGES))
+        S: * LIST (\\HasNoChildren \\Subscribed \\Archive) "/" "Archive"
+        S: * STATUS "Archive" (MESSAGES 0)
+        S: * LIST (\\HasNoChildren \\Subscribed \\Drafts) "/" "Drafts"
+        S: * STATUS "Drafts" (MESSAGES 0)
+        S: * LIST (\\HasNoChildren \\Subscribed \\Junk) "/" "Junk"
+        S: * STATUS "Junk" (MESSAGES 0)
+        S: * LIST (\\HasNoChildren \\Subscribed \\Sent) "/" "Sent"
+        S: * STATUS "Sent" (MESSAGES 0)
+        S: * LIST (\\HasNoChildren \\Subscribed \\Trash) "/" "Trash"
+        S: * STATUS "Trash" (MESSAGES 0)
+        S: b2 OK ...
+        C: b3 LIST (SUBSCRIBED) "" "Fruit*" RETURN (STATUS (MESSAGES))
+        S: * LIST (\\NonExistent \\HasNoChildren \\Subscribed) "/" "Fruit/Peach"
+        S: b3 OK ...
+        C: b4 UNSUBSCRIBE Fruit/Peach
+        S: b4 OK ...
+        C: b5 UNSUBSCRIBE Fruit/Peach
+        S: b5 OK ...
+        C: b6 LSUB "" "F*"
+        S: b6 OK ...
+        C: b7 SUBSCRIBE Fruit/Peach
+        S: b7 NO [NONEXISTENT] ...
+        """,
+    )
+
+
+async def test_subscription_follows_a_rename(house: House) -> None:
+    client = await house.login()
+    for command in ("CREATE a/b", "SUBSCRIBE a/b", "RENAME a z"):
+        await client.do(command)
+    assert await client.do('LSUB "" "*b"') == ['* LSUB () "/" "z/b"']
+
+
+async def test_recursive_match_as_in_the_example(house: House) -> None:
+    """RFC 9051 6.3.9.8, example 8."""
+    client = await house.login()
+    for name in ("foo2/bar1", "foo2/bar2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2/mamba", "qux2/bar2"):
+        await client.do(f"CREATE {name}")
+        await client.do(f"SUBSCRIBE {name}")
+    await client.do("SUBSCRIBE eps2")
+    assert await client.do('LIST (RECURSIVEMATCH SUBSCRIBED) "" "*2"') == [
+        '* LIST (\\HasNoChildren \\Subscribed) "/" "baz2/bar2"',
+        '* LIST (\\HasNoChildren \\Subscribed) "/" "baz2/bar22"',
+        '* LIST (\\HasNoChildren \\Subscribed) "/" "baz2/bar222"',
+        '* LIST (\\HasChildren \\Subscribed) "/" "eps2" ("CHILDINFO" ("SUBSCRIBED"))',
+        '* LIST (\\HasChildren) "/" "foo2" ("CHILDINFO" ("SUBSCRIBED"))',
+        '* LIST (\\HasNoChildren \\Subscribed) "/" "foo2/bar2"',
+        '* LIST (\\HasNoChildren \\Subscribed) "/" "qux2/bar2"',
+    ]
+
+
 async def test_status(house: House) -> None:
     account = await house.add_account("ben@example.org")
     await fill(account, "INBOX", 2)

@@ -17,7 +17,7 @@ from postroom.mailbox.errors import (
     TooManyMailboxes,
     response_code,
 )
-from postroom.mailbox.service import Account, Incoming, Mailboxes
+from postroom.mailbox.service import Account, Incoming, Mailboxes, MailboxLimits
 from postroom.message.index import index
 from postroom.store.api import (
     FlagChange,
@@ -202,13 +202,20 @@ async def test_rename_inbox_moves_its_messages(account: Account) -> None:
 
 
 async def test_subscriptions(account: Account) -> None:
+    before = await account.subscriptions()
     await account.subscribe("Sent", False)
-    assert not (await account.find("Sent")).subscribed
+    assert await account.subscriptions() == before - {"Sent"}
+    for name in ("Sent", "inbox", "Gru\u0308n/", "Users/ben@example.org/Plan"):
+        await account.subscribe(name, True)
+    assert await account.subscriptions() == {*before, "Sent", "INBOX", "Gr\u00fcn", "Users/ben@example.org/Plan"}
+    await account.subscribe("Gru\u0308n", False)
+    await account.subscribe("never//was", False)
+    with pytest.raises(BadName):
+        await account.subscribe("a//b", True)
+    account.limits = MailboxLimits(mailboxes=len(await account.subscriptions()))
+    with pytest.raises(TooManyMailboxes):
+        await account.subscribe("one more", True)
     await account.subscribe("Sent", True)
-    assert (await account.find("Sent")).subscribed
-    with pytest.raises(NoSuchMailbox):
-        await account.subscribe("Nowhere", True)
-    await account.subscribe("Nowhere", False)
 
 
 async def test_append_indexes_and_keeps_what_it_is_given(account: Account) -> None:

@@ -54,6 +54,7 @@ operation = st.one_of(
     st.tuples(st.just("create"), box),
     st.tuples(st.just("delete"), st.sampled_from(BOXES[1:])),
     st.tuples(st.just("rename"), st.sampled_from(BOXES[1:]), st.sampled_from(("x", "a/c", "Trash"))),
+    st.tuples(st.just("subscribe"), box, st.booleans()),
     st.tuples(st.just("sweep"), st.integers(0, 2)),
     st.tuples(st.just("reopen")),
 )
@@ -107,6 +108,7 @@ class Pair:
         infos = await plain.mailboxes()
         assert await embedded.mailboxes() == infos
         assert await plain.usage() == await embedded.usage()
+        assert await plain.subscriptions() == await embedded.subscriptions()
         for info in infos:
             one, two = await plain.snapshot(info.id), await embedded.snapshot(info.id)
             assert (two.modseq, two.uidnext, two.uidvalidity) == (one.modseq, one.uidnext, one.uidvalidity)
@@ -137,6 +139,8 @@ async def act(account: AccountStore, step: tuple, new: list) -> object:
         return gone.uids, rows(gone.snapshot)
     if kind == "create":
         return await account.create(name)
+    if kind == "subscribe":
+        return await account.subscribe(name, step[2])
     if kind == "delete":
         return await account.delete(number)
     return await account.rename(number, step[2])

@@ -54,8 +54,7 @@ def check(name: str) -> str:
 
 def parents(name: str) -> list[str]:
     """The names above, outermost first: "a/b/c" has "a" and "a/b"."""
-    places = [place for place, character in enumerate(name) if character == DELIMITER]
-    return [name[:place] for place in places]
+    return [name[:end] for end, character in enumerate(name) if character == DELIMITER]
 
 
 def below(name: str, names: Iterable[str]) -> list[str]:
@@ -81,11 +80,12 @@ def hierarchy(mailboxes: Sequence[MailboxInfo]) -> list[Listed]:
         for parent in parents(box.name):
             known.setdefault(parent, None)
             with_children.add(parent)
-    order = sorted(known, key=_place)
+    order = sorted(known, key=place)
     return [Listed(name, known[name], name in with_children) for name in order]
 
 
-def _place(name: str) -> tuple[bool, list[str]]:
+def place(name: str) -> tuple[bool, list[str]]:
+    """Where a name stands in a list: INBOX and what is below it first, a mailbox before what is below it."""
     levels = name.split(DELIMITER)
     return levels[0] != INBOX, levels
 
@@ -121,13 +121,13 @@ def _automaton(pattern: str) -> Callable[[str], bool]:
     """Bit i of a state: the first i characters of the pattern have matched. No backtracking, whatever the pattern."""
     literals: dict[str, int] = {}
     stars = percents = 0
-    for place, character in enumerate(pattern):
+    for number, character in enumerate(pattern):
         if character == "*":
-            stars |= 1 << place
+            stars |= 1 << number
         elif character == "%":
-            percents |= 1 << place
+            percents |= 1 << number
         else:
-            literals[character] = literals.get(character, 0) | 1 << place
+            literals[character] = literals.get(character, 0) | 1 << number
     wild, accepted = stars | percents, 1 << len(pattern)
 
     def test(name: str) -> bool:

@@ -267,16 +267,23 @@ class Account:
             await self.store.move(inbox.id, uids, box.id)
         return await self.find(target)
 
+    async def subscriptions(self) -> frozenset[str]:
+        """The names this log-in is subscribed to, in every namespace, whether there are such mailboxes or not."""
+        return await self.store.subscriptions()
+
     async def subscribe(self, name: str, subscribed: bool) -> None:
-        """Subscribe or unsubscribe. Raises NoSuchMailbox, but not for a name nobody can be subscribed to any more."""
-        try:
-            info = await self.find(name)
-        except NoSuchMailbox:
-            if subscribed:
-                raise
-            return  # RFC 9051 6.3.8: OK also when the mailbox is not subscribed
-        if info.subscribed != subscribed:
-            await self.store.subscribe(info.name, subscribed)
+        """Subscribe or unsubscribe; whether there is such a mailbox is the caller's business.
+
+        Raises BadName, TooManyMailboxes (as many subscriptions as an account may have mailboxes).
+        """
+        known = await self.store.subscriptions()
+        if not subscribed:
+            await self.store.subscribe(names.normalize(name), False)
+            return
+        name = names.check(name)
+        if name not in known and len(known) >= self.limits.mailboxes:
+            raise TooManyMailboxes(f"There can be at most {self.limits.mailboxes} subscriptions")
+        await self.store.subscribe(name, True)
 
     # --- messages
 

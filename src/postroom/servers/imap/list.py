@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from postroom.mailbox import names
-from postroom.servers.imap.listing import Shown, select_mailboxes, select_subscribed
+from postroom.servers.imap.listing import Known, Shown, select_mailboxes, select_subscribed
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
@@ -35,9 +35,9 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
         send_list(session, _ROOT)
         return ok("List completed")
     matches = names.matcher(args.reference, [pattern for pattern in args.patterns if pattern])
-    everything = await session.me.list()
+    known = Known(await session.me.list(), await session.me.subscriptions())
     pace = Pace(session.link)
-    for shown in select_mailboxes(everything, matches, frozenset(args.select), frozenset(args.returns)):
+    for shown in select_mailboxes(known, matches, frozenset(args.select), frozenset(args.returns)):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
         if args.status:
             await _send_status(session, shown, args.status)
@@ -59,6 +59,6 @@ async def list_subscribed(session: Session, command: Command) -> Reply:
         return ok("Lsub completed")
     matches = names.matcher(args.reference, args.patterns)
     levels = any(pattern.endswith("%") for pattern in args.patterns)
-    for shown in select_subscribed(await session.me.list(), matches, levels=levels):
+    for shown in select_subscribed(await session.me.subscriptions(), matches, levels=levels):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes), b"LSUB")
     return ok("Lsub completed")

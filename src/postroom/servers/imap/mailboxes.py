@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from postroom.mailbox.names import normalize
 from postroom.servers.imap.list import send_list
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
@@ -42,9 +43,16 @@ async def rename(session: Session, command: Command) -> Reply:
 
 
 async def subscribe(session: Session, command: Command) -> Reply:
-    """SUBSCRIBE and UNSUBSCRIBE."""
+    """SUBSCRIBE and UNSUBSCRIBE.
+
+    A name that is no mailbox's is refused, as RFC 9051 6.3.7 allows, so that a slip of the pen shows at once; not if it
+    is subscribed to already.
+    """
+    name = cast(Mailbox, command.args).mailbox
     subscribed = command.name == "SUBSCRIBE"
-    await session.me.subscribe(cast(Mailbox, command.args).mailbox, subscribed)
+    if subscribed and normalize(name) not in await session.me.subscriptions():
+        await session.me.find(name)
+    await session.me.subscribe(name, subscribed)
     return ok("Subscribe completed" if subscribed else "Unsubscribe completed")
 
 

@@ -81,9 +81,11 @@ def _send_state(session: Session, snapshot: Snapshot, *, read_only: bool) -> Non
 async def _send_name(session: Session, wanted: str, name: str) -> None:
     """RFC 9051 6.3.2: the mailbox's LIST response, with OLDNAME when the name was normalised."""
     oldname = wanted if wanted.removesuffix("/") != name else None
+    subscribed = name in await session.me.subscriptions()
     for listed in await session.me.list():
         if listed.name == name:
-            send_list(session, Listed(mailbox=name, attributes=attributes(listed, subscribed=True), oldname=oldname))
+            shown = attributes(listed, subscribed=subscribed)
+            send_list(session, Listed(mailbox=name, attributes=shown, oldname=oldname))
 
 
 def first_unseen(snapshot: Snapshot) -> int:

@@ -34,7 +34,6 @@ class MailboxInfo:
     deleted: int
     size: int  # octets of all its messages
     special_use: str = ""  # such as "\\Drafts"
-    subscribed: bool = True
 
 
 class NewMessage(Struct, frozen=True, kw_only=True):
@@ -156,15 +155,28 @@ class AccountStore(Protocol):
         ...
 
     async def rename(self, mailbox: int, name: str) -> None:
-        """Rename with everything below it. Raises MailboxExists. Renaming INBOX is the room mailbox's business."""
+        """Rename with everything below it; the account's own subscriptions to what is renamed go along.
+
+        Raises MailboxExists. Renaming INBOX is the room mailbox's business.
+        """
         ...
 
     async def delete(self, mailbox: int) -> None:
-        """Remove a mailbox; its messages are expunged (recoverable). Raises MailboxHasChildren."""
+        """Remove a mailbox; its messages are expunged (recoverable), its subscription stays.
+
+        Raises MailboxHasChildren.
+        """
+        ...
+
+    async def subscriptions(self) -> frozenset[str]:
+        """The names this account's log-in is subscribed to, also those of mailboxes that are not there (any more).
+
+        Names as the log-in sees them, so also such as lie in other accounts.
+        """
         ...
 
     async def subscribe(self, name: str, subscribed: bool) -> None:
-        """Raises NotFound when there is no such mailbox."""
+        """Add a name to the subscriptions or take it out; there need not be a mailbox (RFC 3501 6.3.6)."""
         ...
 
     async def snapshot(self, mailbox: int) -> Snapshot:

@@ -106,6 +106,9 @@ class EmbeddedAccount:
     async def mailbox(self, name: str) -> MailboxInfo | None:
         return self._read(read.read_mailbox, name)
 
+    async def subscriptions(self) -> frozenset[str]:
+        return self._read(read.read_subscriptions)
+
     async def snapshot(self, mailbox: int) -> Snapshot:
         return self._read(self._image, mailbox).snapshot
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from postroom.store.api.account import MailboxInfo
-from postroom.store.api.errors import MailboxExists, MailboxHasChildren, NotFound
+from postroom.store.api.errors import MailboxExists, MailboxHasChildren
 from postroom.store.embedded.account_file import AccountUnit
-from postroom.store.embedded.account_read import read_mailbox, read_mailbox_by_id
+from postroom.store.embedded.account_read import read_mailbox, read_mailbox_by_id, read_subscriptions
 from postroom.store.embedded.account_write import expunge_chosen
 
 _INSERT = (
-    "INSERT INTO mailbox (name, uidvalidity, special_use, subscribed, uidnext, modseq, messages, unseen, deleted, size,"
-    " next_page, history, keywords) VALUES (?, ?, ?, ?, 1, ?, 0, 0, 0, 0, 0, 0, '')"
+    "INSERT INTO mailbox (name, uidvalidity, special_use, uidnext, modseq, messages, unseen, deleted, size,"
+    " next_page, history, keywords) VALUES (?, ?, ?, 1, ?, 0, 0, 0, 0, 0, 0, '')"
 )
+_SUBSCRIBE = "INSERT OR IGNORE INTO subscription VALUES (?)"
+_UNSUBSCRIBE = "DELETE FROM subscription WHERE name = ?"
 #: names below `?1`, or `?1` itself; substr, because LIKE would need escapes
 _BELOW = "substr(name, 1, length(?1) + 1) = ?1 || '/'"
 
@@ -46,16 +48,17 @@ class Provision:
         for name, special_use in self.mailboxes:
             if read_mailbox(unit.connection, name) is None:
                 _make_parents(unit, name)
-                _insert(unit, name, special_use, subscribed=True)
+                _insert(unit, name, special_use)
+                unit.connection.execute(_SUBSCRIBE, (name,))
         return lambda: None
 
 
-def _insert(unit: AccountUnit, name: str, special_use: str, *, subscribed: bool = False) -> None:
+def _insert(unit: AccountUnit, name: str, special_use: str) -> None:
     unit.list_changed()
     totals = unit.totals
     # RFC 9051 2.3.1.1: never smaller than one given before; time keeps it so even after a restore
     totals.uidvalidity = max(totals.uidvalidity + 1, int(unit.now))
-    unit.connection.execute(_INSERT, (name, totals.uidvalidity, special_use, int(subscribed), totals.modseq))
+    unit.connection.execute(_INSERT, (name, totals.uidvalidity, special_use, totals.modseq))
 
 
 def _make_parents(unit: AccountUnit, name: str) -> None:
@@ -92,7 +95,15 @@ class Rename:
         for name in names:
             _clear_way(unit, name)
         connection.executemany("UPDATE mailbox SET name = ? WHERE id = ?", list(names.items()))
+        _move_subscriptions(unit, old, self.name, moved)
         return lambda: None
+
+
+def _move_subscriptions(unit: AccountUnit, old: str, new: str, moved: Collection[str]) -> None:
+    """The user gave the mailbox another name, so it is subscribed to under that; names without a mailbox stay."""
+    wanted = [name for name in read_subscriptions(unit.connection) if name in moved]
+    unit.connection.executemany("DELETE FROM subscription WHERE name = ?", [(name,) for name in wanted])
+    unit.connection.executemany(_SUBSCRIBE, [(new + name[len(old) :],) for name in wanted])
 
 
 def _clear_way(unit: AccountUnit, name: str) -> None:
@@ -102,7 +113,7 @@ def _clear_way(unit: AccountUnit, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a mailbox; what was in it is expunged under its name."""
+    """Remove a mailbox; what was in it is expunged under its name, which stays subscribed if it was."""
 
     mailbox: int
 
@@ -124,16 +135,13 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Set or clear the subscription of a mailbox that exists."""
+    """Add a name to the subscriptions or take it out."""
 
     name: str
     subscribed: bool
 
     def __call__(self, unit: AccountUnit) -> Callable[[], None]:
-        info = read_mailbox(unit.connection, self.name)
-        if info is None:
-            raise NotFound(self.name)
-        if info.subscribed != self.subscribed:
+        unit.connection.execute(_SUBSCRIBE if self.subscribed else _UNSUBSCRIBE, (self.name,))
+        if unit.connection.changes():
             unit.list_changed()
-            unit.connection.execute("UPDATE mailbox SET subscribed = ? WHERE id = ?", (int(self.subscribed), info.id))
         return lambda: None

@@ -22,8 +22,7 @@ from postroom.store.embedded.working import LAST, Counters, Image
 from postroom.values.content import Content
 
 _INFO: Final = (
-    "SELECT id, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use, subscribed"
-    " FROM mailbox"
+    "SELECT id, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use FROM mailbox"
 )
 _COUNTERS: Final = (
     "SELECT id, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, next_page, history, paged,"
@@ -67,7 +66,7 @@ def read_mailbox_by_id(reader: apsw.Connection, mailbox: int) -> MailboxInfo:
 
 
 def _info(row: Any) -> MailboxInfo:
-    number, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use, subscribed = row
+    number, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use = row
     return MailboxInfo(
         id=number,
         name=name,
@@ -79,8 +78,12 @@ def _info(row: Any) -> MailboxInfo:
         deleted=deleted,
         size=size,
         special_use=special_use,
-        subscribed=bool(subscribed),
     )
+
+
+def read_subscriptions(reader: apsw.Connection) -> frozenset[str]:
+    """The names the log-in is subscribed to."""
+    return frozenset([name for (name,) in _rows(reader, "SELECT name FROM subscription", ())])
 
 
 def read_modseq(reader: apsw.Connection, mailbox: int) -> int:

@@ -80,6 +80,7 @@ CREATE TABLE block(
 #: mailbox: counters as STATUS needs them; next_page: number of the next new page; paged: MODSEQ of the last change of
 #:   rows in `page`; tail: the newest messages, row by row (codec.py), before they move to a page; marks: the newest
 #:   deliveries into it, before they move to `delivered`. What a delivery changes lies in this one row.
+#: subscription: names as the log-in sees them, whether there is such a mailbox or not (RFC 3501 6.3.6).
 #: message: rendered once, never changed; prefix NULL: the octets are in `body`, else in the file named by guid
 #:   after these octets. extra: references to a message beyond the first (COPY), narrow so that copying a thousand
 #:   messages does not rewrite a thousand wide rows.
@@ -96,13 +97,14 @@ CREATE TABLE account(
 INSERT INTO account VALUES (1, 1, 0, 1, 0, 0);
 CREATE TABLE mailbox(
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
-    special_use TEXT NOT NULL, subscribed INTEGER NOT NULL, uidnext INTEGER NOT NULL, modseq INTEGER NOT NULL,
+    special_use TEXT NOT NULL, uidnext INTEGER NOT NULL, modseq INTEGER NOT NULL,
     messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, size INTEGER NOT NULL,
     next_page INTEGER NOT NULL, history INTEGER NOT NULL, paged INTEGER NOT NULL DEFAULT 0,
     account_modseq INTEGER NOT NULL DEFAULT 0, next_message INTEGER NOT NULL DEFAULT 0,
     account_octets INTEGER NOT NULL DEFAULT 0, account_messages INTEGER NOT NULL DEFAULT 0,
     keywords TEXT NOT NULL, tail BLOB NOT NULL DEFAULT x'', marks TEXT NOT NULL DEFAULT ''
 );
+CREATE TABLE subscription(name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE page(id INTEGER PRIMARY KEY, version INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE message(
     id INTEGER PRIMARY KEY, size INTEGER NOT NULL, internaldate INTEGER NOT NULL, header INTEGER NOT NULL,

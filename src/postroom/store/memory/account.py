@@ -65,7 +65,6 @@ class _Box:
     uidvalidity: int
     modseq: int
     special_use: str
-    subscribed: bool
     uidnext: int = 1
     keywords: tuple[str, ...] = ()
     items: list[_Item] = field(default_factory=list)
@@ -98,6 +97,7 @@ class MemoryAccount:
         self._next_message = 1
         self._pop3: tuple[str, float] | None = None
         self._told: dict[int, int] = {}
+        self._subscriptions: set[str] = set()
 
     @property
     def id(self) -> str:
@@ -128,14 +128,14 @@ class MemoryAccount:
     def _tell(self, mailbox: int, modseq: int) -> None:
         self._feed.publish(Hint(self._id, mailbox, modseq))
 
-    def _make(self, name: str, special_use: str, *, subscribed: bool = False) -> _Box:
+    def _make(self, name: str, special_use: str) -> _Box:
         levels = name.split("/")
         for depth in range(1, len(levels)):
             parent = "/".join(levels[:depth])
             if self._named(parent) is None:
                 self._make(parent, "")
         self._uidvalidity = max(self._uidvalidity + 1, int(self._clock.now()))
-        box = _Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use, subscribed)
+        box = _Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use)
         self._next_box += 1
         self._boxes[box.id] = box
         return box
@@ -143,7 +143,8 @@ class MemoryAccount:
     def provision(self, name: str, special_use: str) -> None:
         """One of a new account's first mailboxes: subscribed."""
         if self._named(name) is None:
-            self._make(name, special_use, subscribed=True)
+            self._make(name, special_use)
+            self._subscriptions.add(name)
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:
         if self._named(name) is not None:
@@ -159,7 +160,11 @@ class MemoryAccount:
         if name == old or any(other not in moved and other.name in names for other in self._boxes.values()):
             raise MailboxExists(name)
         modseq = self._next_modseq()
+        subscribed = {box.name for box in moved} & self._subscriptions
+        self._subscriptions -= subscribed
         for new, box in names.items():
+            if box.name in subscribed:
+                self._subscriptions.add(new)
             box.name = new
         levels = name.split("/")
         for depth in range(1, len(levels)):
@@ -178,12 +183,12 @@ class MemoryAccount:
         del self._boxes[mailbox]
         self._tell(0, self._next_modseq())
 
+    async def subscriptions(self) -> frozenset[str]:
+        return frozenset(self._subscriptions)
+
     async def subscribe(self, name: str, subscribed: bool) -> None:
-        box = self._named(name)
-        if box is None:
-            raise NotFound(name)
-        if box.subscribed != subscribed:
-            box.subscribed = subscribed
+        if (name in self._subscriptions) != subscribed:
+            (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
             self._tell(0, self._next_modseq())
 
     # messages
@@ -411,7 +416,6 @@ def _info(box: _Box) -> MailboxInfo:
         deleted=sum(bool(item.flags & DELETED) for item in box.items),
         size=sum(item.size for item in box.items),
         special_use=box.special_use,
-        subscribed=box.subscribed,
     )
 
 

@@ -17,7 +17,8 @@ class FolderContract:
             ("INBOX", ""),
             ("Trash", "\\Trash"),
         ]
-        assert (inbox.uidnext, inbox.messages, inbox.subscribed) == (1, 0, True)
+        assert (inbox.uidnext, inbox.messages) == (1, 0)
+        assert await account.subscriptions() == {"INBOX", "Trash"}
         assert account.id == "acc1"
 
     async def test_creating_an_account_again_changes_nothing(self, store: Store) -> None:
@@ -130,13 +131,47 @@ class FolderContract:
     async def test_subscribe(self, store: Store) -> None:
         account, _ = await open_account(store)
         await account.subscribe("Trash", False)
-        assert not (await named(account, "Trash")).subscribed
+        assert await account.subscriptions() == {"INBOX"}
         await account.subscribe("Trash", True)
-        assert (await named(account, "Trash")).subscribed
-        assert not (await account.create("a/b")).subscribed  # that is the client's choice: RFC 9051 6.3.7
-        assert not (await named(account, "a")).subscribed
-        with pytest.raises(NotFound):
-            await account.subscribe("nowhere", True)
+        await account.create("a/b")  # to subscribe is the client's choice: RFC 9051 6.3.7
+        assert await account.subscriptions() == {"INBOX", "Trash"}
+        for name in ("nowhere", "Users/ben@example.org/Plan", "nowhere"):
+            await account.subscribe(name, True)
+        await account.subscribe("neither", False)
+        assert await account.subscriptions() == {"INBOX", "Trash", "nowhere", "Users/ben@example.org/Plan"}
+
+    async def test_subscribing_hints_when_it_changes_something(self, store: Store) -> None:
+        account, _ = await open_account(store)
+        hints: list[Hint] = []
+        end = store.feed.subscribe("acc1", hints.append)
+        await account.subscribe("x", True)
+        await account.subscribe("x", False)
+        assert [hint.mailbox for hint in hints] == [0, 0]
+        assert hints[0].modseq < hints[1].modseq
+        hints.clear()
+        await account.subscribe("x", False)
+        await account.subscribe("INBOX", True)
+        end()
+        assert hints == []
+
+    async def test_a_deleted_mailbox_stays_subscribed(self, store: Store) -> None:
+        """RFC 3501 6.3.6, RFC 9051 6.3.7."""
+        account, _ = await open_account(store)
+        made = await account.create("a")
+        await account.subscribe("a", True)
+        await account.delete(made.id)
+        assert "a" in await account.subscriptions()
+        await account.create("a")
+        assert "a" in await account.subscriptions()
+
+    async def test_a_renamed_mailbox_is_subscribed_under_its_new_name(self, store: Store) -> None:
+        account, _ = await open_account(store)
+        await account.create("a/b")
+        await account.create("a/c")
+        for name in ("a", "a/b", "a/gone"):
+            await account.subscribe(name, True)
+        await account.rename((await named(account, "a")).id, "a/b")
+        assert await account.subscriptions() == {"INBOX", "Trash", "a/b", "a/b/b", "a/gone"}
 
     async def test_names_are_kept_as_given(self, store: Store) -> None:
         account, _ = await open_account(store)
