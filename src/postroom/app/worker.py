@@ -52,7 +52,18 @@ _ORDINARY = KEPT - ENDED_BY.keys() - {name for name in KEPT if is_alarm(name)}
 def run_worker(plan: Plan, slot: int, ready: Callable[[], None]) -> int:
     """The process of one worker; gives its exit status."""
     plan.keep_only(slot)
+    work_in_batches()
     return run_loop(plan.config, Worker(plan, slot).run(ready))
+
+
+def work_in_batches() -> None:
+    """Ask the scheduler not to let threads of this process push others aside the moment they wake up (SCHED_BATCH).
+
+    A turn of the loop and a group commit then serve what has gathered, instead of being cut by each other; measured in
+    docs/performance.md. Threads started later are treated the same. Where there is no such policy, nothing changes.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def hash_passwords(plan: Plan, ready: Callable[[], None]) -> int:
