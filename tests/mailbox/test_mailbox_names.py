@@ -87,16 +87,31 @@ def test_levels_without_a_mailbox_are_listed() -> None:
     ],
 )
 def test_list_patterns(reference: str, pattern: str, name: str, hit: bool) -> None:
-    assert names.matcher(reference, [pattern])(name) is hit
+    assert names.Matcher(reference, [pattern])(name) is hit
 
 
 @given(st.text("ab/%*", max_size=8), st.text("ab/", max_size=10))
 @settings(max_examples=100)
 def test_patterns_match_as_their_definition_says(pattern: str, name: str) -> None:
     expression = re.escape(pattern).replace(r"\*", ".*").replace("%", "[^/]*")
-    assert names.matcher("", [pattern])(name) is (re.fullmatch(expression, name) is not None)
+    assert names.Matcher("", [pattern])(name) is (re.fullmatch(expression, name) is not None)
+
+
+@given(st.text("ab/%*", max_size=8), st.text("ab/", max_size=5), st.text("ab/", max_size=5))
+@settings(max_examples=100)
+def test_what_could_lie_below_a_prefix_is_never_overlooked(pattern: str, prefix: str, rest: str) -> None:
+    matches = names.Matcher("", [pattern])
+    assert matches.below(prefix) or not matches(prefix + rest)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix", "possible"),
+    [("%", "Users/", False), ("%/%", "Users/", True), ("INBOX*", "Users/", False), ("Users", "Users/", False)],
+)
+def test_places_that_no_pattern_can_reach(pattern: str, prefix: str, possible: bool) -> None:
+    assert names.Matcher("", [pattern]).below(prefix) is possible
 
 
 def test_hostile_patterns_stay_cheap() -> None:
     # a backtracking matcher would need centuries for this
-    assert not names.matcher("", ["*a%" * 300 + "b"])("a" * 1000)
+    assert not names.Matcher("", ["*a%" * 300 + "b"])("a" * 1000)

@@ -27,6 +27,10 @@ class NotAllowed(MailboxError):
     """The operation can never succeed on this mailbox, such as DELETE INBOX ([CANNOT])."""
 
 
+class NoPermission(MailboxError):
+    """The mailbox may be seen, but its ACL does not let this login do that ([NOPERM], RFC 4314 4)."""
+
+
 class SpecialUseRefused(MailboxError):
     """The special-use attribute is unknown here or already given to another mailbox ([USEATTR], RFC 6154 3)."""
 
@@ -71,6 +75,7 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (NoSuchMailbox, b"NONEXISTENT"),
     (BadName, b"CANNOT"),
     (NotAllowed, b"CANNOT"),
+    (NoPermission, b"NOPERM"),
     (SpecialUseRefused, b"USEATTR"),
     (TooManyMailboxes, b"LIMIT"),
     (SearchTooDeep, b"LIMIT"),

@@ -11,10 +11,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from postroom.mailbox.errors import BadName
 from postroom.store.api import MailboxInfo
+
+if TYPE_CHECKING:
+    from postroom.mailbox.places import Place
 
 DELIMITER: Final = "/"
 INBOX: Final = "INBOX"
@@ -65,11 +68,17 @@ def below(name: str, names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A name as LIST shows it. info None: a level that exists only because mailboxes lie below it (\\NonExistent)."""
+    """A name as LIST shows it. info None: a level that exists only because mailboxes lie below it (\\NonExistent).
+
+    info has the name within its account; place: where the mailbox is for this login, None for those of its own account.
+    root: a level of a namespace, where no mailbox can be made (\\Noselect).
+    """
 
     name: str
     info: MailboxInfo | None
     has_children: bool
+    place: Place | None = None
+    root: bool = False
 
 
 def hierarchy(mailboxes: Sequence[MailboxInfo]) -> list[Listed]:
@@ -90,34 +99,47 @@ def place(name: str) -> tuple[bool, list[str]]:
     return levels[0] != INBOX, levels
 
 
-def matcher(reference: str, patterns: Sequence[str]) -> Callable[[str], bool]:
+class Matcher:
     """Whether a name matches any pattern of LIST: "*" is anything, "%" anything but the delimiter (RFC 9051 6.3.9).
 
     The pattern is the reference with the pattern behind it; its first level matches INBOX whatever its case.
     """
-    tests = [_pattern(reference + pattern) for pattern in patterns]
-    return lambda name: any(test(name) for test in tests)
+
+    __slots__ = ("_tests",)
+
+    def __init__(self, reference: str, patterns: Sequence[str]) -> None:
+        self._tests = [_pattern(reference + pattern) for pattern in patterns]
+
+    def __call__(self, name: str) -> bool:
+        """The name matches."""
+        return any(whole(name) for whole, _ in self._tests)
+
+    def below(self, prefix: str) -> bool:
+        """Some name that begins with `prefix` could match: what lies there has to be looked at."""
+        return any(begin(prefix) for _, begin in self._tests)
 
 
+_Test = Callable[[str], bool]
 _WILD = re.compile(r"[*%]+")
 
 
-def _pattern(pattern: str) -> Callable[[str], bool]:
+def _pattern(pattern: str) -> tuple[_Test, _Test]:
+    """Tests of a whole name, and of how one begins."""
     pattern = unicodedata.normalize("NFC", pattern)
     level, slash, rest = pattern.partition(DELIMITER)
     if level.upper() == INBOX:
         pattern = INBOX + slash + rest
     pattern = _WILD.sub(lambda run: "*" if "*" in run[0] else "%", pattern)
     if pattern == "*":
-        return lambda name: True
+        return (lambda _: True), (lambda _: True)
     if pattern == "%":
-        return lambda name: DELIMITER not in name
+        return (lambda name: DELIMITER not in name), (lambda name: DELIMITER not in name)
     if "*" not in pattern and "%" not in pattern:
-        return pattern.__eq__
+        return pattern.__eq__, pattern.startswith
     return _automaton(pattern)
 
 
-def _automaton(pattern: str) -> Callable[[str], bool]:
+def _automaton(pattern: str) -> tuple[_Test, _Test]:
     """Bit i of a state: the first i characters of the pattern have matched. No backtracking, whatever the pattern."""
     literals: dict[str, int] = {}
     stars = percents = 0
@@ -130,12 +152,12 @@ def _automaton(pattern: str) -> Callable[[str], bool]:
             literals[character] = literals.get(character, 0) | 1 << number
     wild, accepted = stars | percents, 1 << len(pattern)
 
-    def test(name: str) -> bool:
+    def run(name: str) -> int:
         state = 1 | (1 & wild) << 1
         for character in name:
             stay = stars if character == DELIMITER else wild
             state = (state & literals.get(character, 0)) << 1 | state & stay
             state |= (state & wild) << 1
-        return bool(state & accepted)
+        return state
 
-    return test
+    return (lambda name: bool(run(name) & accepted)), (lambda prefix: run(prefix) != 0)

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from postroom.mailbox.service import Incoming
+from postroom.mailbox.places import Place, settable
+from postroom.mailbox.service import Account, Incoming
 from postroom.servers.imap.copy import destination
 from postroom.servers.imap.replies import Refused, Reply, no, ok, reply_for
 from postroom.servers.imap.session import Session
-from postroom.store.api import MailboxInfo, NotFound, Spool
+from postroom.store.api import NotFound, Spool
+from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Append, AppendMessage, Command
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart
@@ -26,10 +28,10 @@ from postroom.wire.imap.sequence import ranges_of
 class Appending:
     """The messages of one APPEND so far. fault: why the command will fail though its octets still come."""
 
-    __slots__ = ("announced", "fault", "info", "messages", "spools", "total")
+    __slots__ = ("announced", "fault", "messages", "place", "spools", "total")
 
-    def __init__(self, info: MailboxInfo) -> None:
-        self.info: Final = info
+    def __init__(self, place: Place) -> None:
+        self.place: Final = place
         self.announced: list[AppendMessage] = []
         self.messages: list[Incoming] = []
         self.spools: list[Spool] = []
@@ -51,7 +53,7 @@ async def start(session: Session, event: AppendStart) -> None:
         appending = session.appending
         assert appending is not None
         appending.total += event.message.size
-        await _check(session, event.message, appending.total, event.index + 1)
+        await _check(appending.place.account, event.message, appending.total, event.index + 1)
         appending.announced.append(event.message)
         appending.spools.append(session.service.store.spool())
     except Exception as fault:
@@ -63,14 +65,14 @@ async def start(session: Session, event: AppendStart) -> None:
     session.send(session.wire.accept())
 
 
-async def _check(session: Session, message: AppendMessage, total: int, count: int) -> None:
+async def _check(account: Account, message: AppendMessage, total: int, count: int) -> None:
     """What is known before the octets come. total, count: octets and messages of this APPEND so far."""
     if not message.size:
         raise Refused(no("An empty message cannot be appended"))  # RFC 3502 6.3.11: and ends a MULTIAPPEND
-    limit = session.me.append_limit
+    limit = account.append_limit
     if message.size > limit:
         raise Refused(no(f"Messages may have at most {limit} octets", b"TOOBIG"))
-    quota = await session.me.quota()
+    quota = await account.quota()
     if not quota.has_room(total, count):
         raise Refused(no("There is not enough room left for this (quota)", b"OVERQUOTA"))
 
@@ -103,8 +105,8 @@ async def end(session: Session, event: AppendEnd) -> None:
         Incoming(
             content=content,
             internaldate=message.internaldate,
-            flags=message.flags.bits,
-            keywords=message.flags.keywords,
+            flags=message.flags.bits & settable(appending.place.rights),
+            keywords=message.flags.keywords if appending.place.rights & right.WRITE else (),
         )
     )
 
@@ -116,7 +118,7 @@ async def append(session: Session, command: Command) -> Reply:
     try:
         if appending.fault is not None:
             return appending.fault
-        result = await session.me.append(appending.info.id, appending.messages)
+        result = await appending.place.account.append(appending.place.id, appending.messages)
     except NotFound:
         return no("The mailbox was deleted meanwhile", b"TRYCREATE")
     finally:

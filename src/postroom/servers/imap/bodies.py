@@ -96,7 +96,7 @@ class _Reader:
     async def load(self, runs: Sequence[Run], *, with_flags: bool) -> None:
         """Read the columns that the items need, for these messages."""
         texts = self._session.box.flag_texts(self._selection.snapshot)
-        store = self._session.me.store
+        store = self._session.box.account.store
         self._seqs, self._messages = sequence_numbers(runs), messages_of(runs)
         wanted = {Attribute.UID, *self._plain}
         if with_flags:
@@ -114,14 +114,14 @@ class _Reader:
 
     async def _load_layout(self) -> None:
         """Header sizes and part offsets; b"" for messages that are gone."""
-        found = {row.message: row for row in await self._session.me.store.rendered(self._messages)}
+        found = {row.message: row for row in await self._session.box.account.store.rendered(self._messages)}
         rows = [found.get(message) for message in self._messages]
         self._headers = [row.header if row else 0 for row in rows]
         self._parts = [row.parts if row else b"" for row in rows]
 
     async def send(self, place: int, extra: Sequence[Item], pace: Pace) -> None:
         """Send the response of one message. Raises NotFound, UndecodablePart, OSError before anything of it is sent."""
-        content = await self._session.me.store.content(self._messages[place])
+        content = await self._session.box.account.store.content(self._messages[place])
         columns = self._columns
         for attribute in self._rendered:
             if columns[attribute][place] == b"":

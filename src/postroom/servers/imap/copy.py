@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import cast
 
 from postroom.mailbox.errors import NoSuchMailbox
+from postroom.mailbox.places import Place
 from postroom.mailbox.selection import of_uids
 from postroom.servers.imap import updates
 from postroom.servers.imap.replies import READ_ONLY, Refused, Reply, no, ok
 from postroom.servers.imap.session import Session
-from postroom.store.api import CopyResult, MailboxInfo, NotFound
+from postroom.store.api import CopyResult, NotFound
+from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Copy
 from postroom.wire.imap.sequence import ranges_of
@@ -31,13 +33,13 @@ async def copy(session: Session, command: Command) -> Reply:
         # RFC 2180 4.4.1: refused as a whole, and the expunges are told with the reply; UID COPY passes over them
         session.news = True
         return no("Some of the messages no longer exist; nothing was copied", b"EXPUNGEISSUED")
-    result = await session.me.copy(box.id, uids, target.id)
+    result = await box.account.copy(box.id, uids, target.id)
     return ok("Copy completed", _copyuid(result))
 
 
 async def _all_there(session: Session, uids: Sequence[int]) -> bool:
     """No message has been expunged by somebody else."""
-    snapshot = await session.me.snapshot(session.box.id)
+    snapshot = await session.box.account.snapshot(session.box.id)
     return len(of_uids(snapshot, uids)) == len(uids)
 
 
@@ -49,11 +51,11 @@ async def move(session: Session, command: Command) -> Reply:
     if box.read_only:
         return READ_ONLY
     target = await destination(session, args.mailbox)
-    if target.id == box.id:
+    if target.same_mailbox(box.place):
         return no("The messages are in that mailbox already", b"CANNOT")
     if not uids:
         return ok("Move completed, nothing to move")
-    result = await session.me.move(box.id, uids, target.id)
+    result = await box.account.move(box.id, uids, target.id)
     code = _copyuid(result)
     if code:
         session.send(response.ok(b"*", "Moved", code))
@@ -66,10 +68,10 @@ async def move(session: Session, command: Command) -> Reply:
     return ok("Move completed", modseq)
 
 
-async def destination(session: Session, name: str) -> MailboxInfo:
+async def destination(session: Session, name: str) -> Place:
     """The mailbox to copy or append to. A missing one is a hint to create it (RFC 9051 7.1, TRYCREATE)."""
     try:
-        return await session.me.find(name)
+        return await session.world.find(name, right.INSERT)
     except (NoSuchMailbox, NotFound):
         raise Refused(no("There is no such mailbox; create it first", b"TRYCREATE")) from None
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from postroom.servers.imap import updates
-from postroom.servers.imap.replies import READ_ONLY, Reply, ok
+from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
+from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Expunge
 
@@ -19,11 +20,10 @@ async def expunge(session: Session, command: Command) -> Reply:
     if command.name == "UID EXPUNGE":
         wanted = cast(Expunge, args).uids
         uids = box.view.resolve(wanted or (), uid=True).uids()
-    if box.read_only:
-        return READ_ONLY
+    box.demand(right.EXPUNGE)
     if uids is not None and not uids:
         return ok("Expunge completed")
-    result = await session.me.expunge(box.id, uids)
+    result = await box.account.expunge(box.id, uids)
     changes = box.view.changes(result.snapshot, expunge_ok=True)
     await updates.send_changes(session, changes)
     if session.wire.qresync and changes.vanished:

@@ -20,6 +20,7 @@ from postroom.servers.imap.replies import Reply, no, ok
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.vanished import vanished_uids
 from postroom.store.api import FlagChange, FlagOp, StoreError
+from postroom.values import rights as right
 from postroom.values.flags import SEEN
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Fetch, Item
@@ -57,7 +58,7 @@ async def _answer(session: Session, selection: Selection, items: Sequence[Item])
     if form is not None:
         return await _send_rows(session, selection, form)
     marked: frozenset[int] = frozenset()
-    if not session.box.read_only and not all(item.peek for item in items):
+    if session.box.rights & right.SEEN and not all(item.peek for item in items):
         marked = await _mark_seen(session, selection)
         selection = Selection(session.box.view.snapshot, selection.ranges)
     return await send_bodies(session, selection, items, marked)
@@ -75,7 +76,7 @@ async def _send_rows(session: Session, selection: Selection, form: RowFormat) ->
         messages = messages_of(runs) if rendered else ()
         for attribute in form.attributes:
             if attribute in RENDERED:
-                columns.append(await session.me.store.columns(messages, RENDERED[attribute]))
+                columns.append(await session.box.account.store.columns(messages, RENDERED[attribute]))
             else:
                 columns.append(held(attribute, runs, texts, session.recent))
         if rendered and _has_gone(form, columns):
@@ -117,7 +118,7 @@ async def _mark_seen(session: Session, selection: Selection) -> frozenset[int]:
     box = session.box
     change = FlagChange(op=FlagOp.ADD, bits=SEEN)
     try:
-        result = await session.me.store_flags(box.id, uids, change)
+        result = await box.account.store_flags(box.id, uids, change)
     except StoreError:
         return frozenset()
     stored = box.view.stored(result, uids, change, silent=False)

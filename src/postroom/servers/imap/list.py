@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from postroom.mailbox import names
+from postroom.mailbox.places import Place
 from postroom.servers.imap.listing import Known, Shown, select_mailboxes, select_subscribed
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.status import status_line
+from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, List
 from postroom.wire.imap.response import Listed
@@ -34,8 +36,8 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
         # RFC 9051 6.3.9: asks for the delimiter and the root of the reference
         send_list(session, _ROOT)
         return ok("List completed")
-    matches = names.matcher(args.reference, [pattern for pattern in args.patterns if pattern])
-    known = Known(await session.me.list(), await session.me.subscriptions())
+    matches = names.Matcher(args.reference, [pattern for pattern in args.patterns if pattern])
+    known = Known(await session.world.list(matches), await session.me.subscriptions())
     pace = Pace(session.link)
     for shown in select_mailboxes(known, matches, frozenset(args.select), frozenset(args.returns)):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
@@ -47,8 +49,9 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
 
 async def _send_status(session: Session, shown: Shown, items: Sequence[str]) -> None:
     """RFC 5819 2: after its LIST; none for a name that cannot be selected."""
-    if shown.info is not None:
-        session.send(await status_line(session, shown.info, items))
+    place = shown.place or (Place(session.world.home, shown.info, right.ALL) if shown.info else None)
+    if place is not None and place.rights & right.READ:
+        session.send(await status_line(session, place, items))
 
 
 async def list_subscribed(session: Session, command: Command) -> Reply:
@@ -57,7 +60,7 @@ async def list_subscribed(session: Session, command: Command) -> Reply:
     if args.patterns == ("",):
         send_list(session, _ROOT, b"LSUB")
         return ok("Lsub completed")
-    matches = names.matcher(args.reference, args.patterns)
+    matches = names.Matcher(args.reference, args.patterns)
     levels = any(pattern.endswith("%") for pattern in args.patterns)
     for shown in select_subscribed(await session.me.subscriptions(), matches, levels=levels):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes), b"LSUB")

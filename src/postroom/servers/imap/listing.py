@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom.mailbox import names
+from postroom.mailbox.places import Place
 from postroom.store.api import MailboxInfo
 
 Matches = Callable[[str], bool]
@@ -25,12 +26,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One LIST response. attributes as printed; childinfo: selection options that mailboxes below it meet."""
+    """One LIST response. attributes as printed; childinfo: selection options that mailboxes below it meet.
+
+    place: as in names.Listed.
+    """
 
     name: str
     attributes: tuple[str, ...]
     childinfo: tuple[str, ...] = ()
     info: MailboxInfo | None = None
+    place: Place | None = None
 
 
 def select_mailboxes(
@@ -51,7 +56,7 @@ def select_mailboxes(
         name = listed.name
         if matches(name) and (name in met or name in hidden):
             shown = attributes(listed, subscribed=tell and name in known.subscribed)
-            yield Shown(name, shown, criteria if name in above else (), listed.info)
+            yield Shown(name, shown, criteria if name in above else (), listed.info, listed.place)
 
 
 def _with_subscribed(known: Known, *, levels: bool) -> Sequence[names.Listed]:
@@ -71,7 +76,7 @@ def attributes(listed: names.Listed, *, subscribed: bool) -> tuple[str, ...]:
     """RFC 9051 7.3.1; the special use is told without asking (RFC 6154 2 allows it and clients count on it)."""
     found = ["\\HasChildren" if listed.has_children else "\\HasNoChildren"]
     if listed.info is None:
-        found.insert(0, "\\NonExistent")
+        found.insert(0, "\\Noselect" if listed.root else "\\NonExistent")
     if subscribed:
         found.append("\\Subscribed")
     if listed.info is not None and listed.info.special_use:

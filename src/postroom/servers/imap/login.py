@@ -86,7 +86,8 @@ def _refused(session: Session, fault: LoginRefused) -> Reply:
 
 async def _enter(session: Session, row: AccountRow) -> Reply:
     """The client is who it says: open its mailboxes."""
-    session.account = await session.service.mailboxes.open(row)
+    session.places = await session.service.enter(row)
+    session.account = session.places.own
     session.wire.logged_in(switched_off(row.imap_without))
     session.service.entered(session, row)
     return ok("Logged in", response.capability_code(session.wire.capabilities()))

@@ -12,6 +12,7 @@ from postroom.mailbox.names import normalize
 from postroom.servers.imap.list import send_list
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
+from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Create, Mailbox, Rename
 from postroom.wire.imap.response import Listed
@@ -20,15 +21,15 @@ from postroom.wire.imap.response import Listed
 async def create(session: Session, command: Command) -> Reply:
     """CREATE, also with USE (RFC 6154 3)."""
     args = cast(Create, command.args)
-    info = await session.me.create(args.mailbox, args.special_use)
-    _tell_normalised(session, args.mailbox, info.name)
+    place = await session.world.create(args.mailbox, args.special_use)
+    _tell_normalised(session, args.mailbox, place.name)
     return ok("Create completed")
 
 
 async def delete(session: Session, command: Command) -> Reply:
     """DELETE. A client that deletes the mailbox it has selected finds itself without one."""
-    info = await session.me.delete(cast(Mailbox, command.args).mailbox)
-    if session.selected is not None and session.selected.id == info.id:
+    place = await session.world.delete(cast(Mailbox, command.args).mailbox)
+    if session.selected is not None and session.selected.place.same_mailbox(place):
         session.deselect()
         session.send(response.ok(b"*", "The selected mailbox was deleted", b"CLOSED"))
     return ok("Delete completed")
@@ -37,8 +38,8 @@ async def delete(session: Session, command: Command) -> Reply:
 async def rename(session: Session, command: Command) -> Reply:
     """RENAME."""
     args = cast(Rename, command.args)
-    info = await session.me.rename(args.mailbox, args.target)
-    _tell_normalised(session, args.target, info.name)
+    place = await session.world.rename(args.mailbox, args.target)
+    _tell_normalised(session, args.target, place.name)
     return ok("Rename completed")
 
 
@@ -51,7 +52,7 @@ async def subscribe(session: Session, command: Command) -> Reply:
     name = cast(Mailbox, command.args).mailbox
     subscribed = command.name == "SUBSCRIBE"
     if subscribed and normalize(name) not in await session.me.subscriptions():
-        await session.me.find(name)
+        await session.world.find(name, right.LOOKUP)
     await session.me.subscribe(name, subscribed)
     return ok("Subscribe completed" if subscribed else "Unsubscribe completed")
 

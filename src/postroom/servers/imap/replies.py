@@ -61,6 +61,7 @@ class Refused(Exception):
 
 SERVER_BUG: Final = no("The server failed to do this; the fault was logged", b"SERVERBUG")
 READ_ONLY: Final = no("The mailbox is open read-only", b"READ-ONLY")
+NO_PERMISSION: Final = no("You do not have the right to do this", b"NOPERM")  # RFC 4314 4
 
 #: what a store error is called in words; its own text may name internals
 _STORE_TEXTS: Final[tuple[tuple[type[Exception], str], ...]] = (

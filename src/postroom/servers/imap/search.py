@@ -32,7 +32,7 @@ async def search(session: Session, command: Command) -> Reply:
     scene = Scene(snapshot=view.snapshot, saved=view.saved, now=session.service.clock.now(), recent=session.recent)
     try:
         found = await mailbox_search.search(
-            args.key, scene, session.me.store, mailbox_search.Pace(session.service.clock)
+            args.key, scene, session.box.account.store, mailbox_search.Pace(session.service.clock)
         )
     except Exception as fault:
         reply = reply_for(fault)

@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from postroom.mailbox import selection
+from postroom.mailbox.places import Place
 from postroom.mailbox.view import View
 from postroom.servers.imap.list import send_list
 from postroom.servers.imap.listing import attributes
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
-from postroom.servers.imap.updates import MAX_KEYWORDS, all_flags, send_rows
+from postroom.servers.imap.updates import all_flags, permanent_flags, send_rows
 from postroom.servers.imap.vanished import vanished_uids
 from postroom.store.api import Snapshot
+from postroom.values import rights as right
 from postroom.values.flags import SEEN
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Qresync, Select
@@ -40,29 +42,26 @@ async def select(session: Session, command: Command) -> Reply:
         session.deselect()
         session.send(response.ok(b"*", "The previous mailbox is closed", b"CLOSED"))
     session.note_condstore(command)
-    info = await session.me.find(args.mailbox)
-    read_only = command.name == "EXAMINE"
-    snapshot = await session.me.snapshot(info.id)
+    place = await session.world.find(args.mailbox, right.READ)
+    snapshot = await place.account.snapshot(place.id)
     view = View(snapshot, condstore=session.wire.condstore)
-    selected = Selected(info, view, read_only=read_only)
-    await selected.claim_recent(session.me)
+    selected = Selected(place, view, examined=command.name == "EXAMINE")
+    await selected.claim_recent()
     session.select(selected)
-    _send_state(session, snapshot, read_only=read_only)
+    _send_state(session, snapshot)
     if session.wire.rev2:
-        await _send_name(session, args.mailbox, info.name)
+        await _send_name(session, args.mailbox, place)
     if args.qresync and args.qresync.uidvalidity == snapshot.uidvalidity:
         await _resynchronise(session, snapshot, args.qresync)
-    if read_only:
-        return ok("Examine completed", b"READ-ONLY")
-    return ok("Select completed", b"READ-WRITE")
+    done = "Examine completed" if selected.examined else "Select completed"
+    return ok(done, b"READ-ONLY" if selected.read_only else b"READ-WRITE")
 
 
-def _send_state(session: Session, snapshot: Snapshot, *, read_only: bool) -> None:
-    known = all_flags(snapshot.keywords)
-    permanent = [] if read_only else [*known, *([b"\\*"] if len(snapshot.keywords) < MAX_KEYWORDS else [])]
-    what = "No flags can be changed" if read_only else "Flags that can be changed"
+def _send_state(session: Session, snapshot: Snapshot) -> None:
+    permanent = permanent_flags(session.box, snapshot.keywords)
+    what = "Flags that can be changed" if permanent else "No flags can be changed"
     lines = [
-        response.flags(known),
+        response.flags(all_flags(snapshot.keywords)),
         response.ok(b"*", what, response.permanent_flags(permanent)),
         response.exists(len(snapshot)),
     ]
@@ -78,14 +77,14 @@ def _send_state(session: Session, snapshot: Snapshot, *, read_only: bool) -> Non
     session.send(b"".join(lines))
 
 
-async def _send_name(session: Session, wanted: str, name: str) -> None:
+async def _send_name(session: Session, wanted: str, place: Place) -> None:
     """RFC 9051 6.3.2: the mailbox's LIST response, with OLDNAME when the name was normalised."""
-    oldname = wanted if wanted.removesuffix("/") != name else None
-    subscribed = name in await session.me.subscriptions()
-    for listed in await session.me.list():
-        if listed.name == name:
+    oldname = wanted if wanted.removesuffix("/") != place.name else None
+    subscribed = place.name in await session.me.subscriptions()
+    for listed in await session.world.siblings(place):
+        if listed.name == place.name:
             shown = attributes(listed, subscribed=subscribed)
-            send_list(session, Listed(mailbox=name, attributes=shown, oldname=oldname))
+            send_list(session, Listed(mailbox=place.name, attributes=shown, oldname=oldname))
 
 
 def first_unseen(snapshot: Snapshot) -> int:
@@ -133,10 +132,10 @@ def _numbers(ranges: Sequence[tuple[int, int]]) -> list[int]:
 
 
 async def close(session: Session, _command: Command) -> Reply:
-    """CLOSE: expunge without saying so, then leave (RFC 9051 6.4.1). A read-only mailbox keeps its messages."""
+    """CLOSE: expunge without saying so, then leave (RFC 9051 6.4.1); who may not expunge just leaves (RFC 4314 4)."""
     box = session.box
-    if not box.read_only:
-        await session.me.expunge(box.id)
+    if box.rights & right.EXPUNGE:
+        await box.account.expunge(box.id)
     session.deselect()
     return ok("Close completed")
 

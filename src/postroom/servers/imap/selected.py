@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from postroom.mailbox.places import Place
 from postroom.mailbox.recent import Recent
 from postroom.mailbox.view import View
-from postroom.store.api import Hint, MailboxInfo, Snapshot
+from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Refused
+from postroom.store.api import Hint, Snapshot
+from postroom.values import rights as right
 from postroom.wire.imap.rows import FlagTexts
 
-if TYPE_CHECKING:
-    from postroom.mailbox.service import Account
+#: RFC 4314 5.2: who has none of these has the mailbox READ-ONLY
+_CHANGING: Final = right.INSERT | right.EXPUNGE | right.SEEN | right.WRITE | right.DELETE_MESSAGE
 
 
 class Selected:
-    """A selected mailbox. info: as it was when selected; a rename does not matter to its client (RFC 2180 3.4)."""
+    """A selected mailbox. place: as it was when selected; a rename does not matter to its client (RFC 2180 3.4).
 
-    __slots__ = ("_end", "_texts", "info", "read_only", "recent", "recent_told", "view")
+    rights: of the login, as of this command; none that change anything after EXAMINE.
+    """
 
-    def __init__(self, info: MailboxInfo, view: View, *, read_only: bool) -> None:
-        self.info: Final = info
+    __slots__ = ("_end", "_texts", "account", "examined", "place", "recent", "recent_told", "rights", "view")
+
+    def __init__(self, place: Place, view: View, *, examined: bool) -> None:
+        self.place: Final = place
+        self.account: Final = place.account
         self.view: Final = view
-        self.read_only: Final = read_only
+        self.examined: Final = examined
+        self.rights = place.rights & ~_CHANGING if examined else place.rights
         self.recent: Final = Recent()
         self.recent_told = 0  # how many the client knows of
         self._end: Callable[[], None] | None = None
@@ -30,25 +38,35 @@ class Selected:
 
     @property
     def id(self) -> int:
-        """The mailbox's id in the store."""
-        return self.info.id
+        """The mailbox's id in its account's store."""
+        return self.place.id
 
-    async def claim_recent(self, account: Account, since: int = 0) -> None:
+    @property
+    def read_only(self) -> bool:
+        """Nothing in it can be changed by this client."""
+        return not self.rights & _CHANGING
+
+    def demand(self, needed: int) -> None:
+        """Stop the command unless the client has all of these rights. Raises Refused."""
+        if self.rights & needed != needed:
+            raise Refused(READ_ONLY if self.examined else NO_PERMISSION)
+
+    async def claim_recent(self, since: int = 0) -> None:
         """Of the messages from UID `since` on, those that nobody was told of before are recent here.
 
         And nowhere else, unless the mailbox is open read-only (RFC 3501 2.3.2).
         """
         uidnext = self.view.snapshot.uidnext
-        first = await account.store.recent(self.id, uidnext, claim=not self.read_only)
+        first = await self.account.store.recent(self.id, uidnext, claim=not self.read_only)
         self.recent.add(max(first, since), uidnext)
 
-    def watch(self, account: Account, news: Callable[[], None]) -> None:
+    def watch(self, news: Callable[[], None]) -> None:
         """Call `news` on changes from now until `close`."""
 
         def tell(_hint: Hint) -> None:
             news()
 
-        self._end = account.watch(self.info.id, tell)
+        self._end = self.account.watch(self.id, tell)
 
     def close(self) -> None:
         """Stop listening."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from postroom import __version__
 from postroom.config import Imap, Limits, Listener, TlsMode
+from postroom.mailbox.places import Places
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
 from postroom.servers.imap.connection import ImapConnection
@@ -111,6 +112,10 @@ class ImapService:
             literal_minus=self._literal_minus,
             without=self._without,
         )
+
+    async def enter(self, row: AccountRow) -> Places:
+        """Everything this account's login can name. Raises NotFound, StoreUnavailable."""
+        return Places(await self._rooms.mailboxes.open(row))
 
     def entered(self, session: Session, row: AccountRow) -> None:
         """A client has logged in."""

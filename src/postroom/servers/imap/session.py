@@ -18,6 +18,7 @@ from postroom.wire.imap.commands import Command
 from postroom.wire.imap.session import Session as Wire
 
 if TYPE_CHECKING:
+    from postroom.mailbox.places import Places
     from postroom.mailbox.service import Account
     from postroom.net.link import Link
     from postroom.servers.imap.append import Appending
@@ -40,6 +41,7 @@ class Session:
         "connection",
         "link",
         "news",
+        "places",
         "selected",
         "sent",
         "service",
@@ -55,6 +57,7 @@ class Session:
         self.wire: Final = wire
         self.connection: Final = connection
         self.account: Account | None = None
+        self.places: Places | None = None
         self.selected: Selected | None = None
         self.appending: Appending | None = None  # the messages of an APPEND that have arrived
         self.waiting: Command | None = None  # a command that goes on with the client's next line
@@ -65,9 +68,18 @@ class Session:
 
     @property
     def me(self) -> Account:
-        """The account; the command table lets only logged-in clients come here."""
+        """The login's own account; the command table lets only logged-in clients come here.
+
+        The selected mailbox may belong to another: `box.account`.
+        """
         assert self.account is not None
         return self.account
+
+    @property
+    def world(self) -> Places:
+        """Every name this login can use: what a name means is asked there, never of the account."""
+        assert self.places is not None
+        return self.places
 
     @property
     def box(self) -> Selected:
@@ -114,7 +126,7 @@ class Session:
         self.selected = selected
         self.news = False
         self.wire.selected()
-        selected.watch(self.me, self.heard)
+        selected.watch(self.heard)
 
     def deselect(self) -> None:
         """Leave the selected mailbox, if there is one."""
@@ -145,5 +157,5 @@ class Session:
     def close(self) -> None:
         """The connection is gone."""
         self.deselect()
-        self.account = None
+        self.account = self.places = None
         self.then = None

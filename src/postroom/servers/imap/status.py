@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
+from postroom.mailbox.places import Place
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
 from postroom.store.api import MailboxInfo, Snapshot
+from postroom.values import rights as right
 from postroom.values.flags import DELETED
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Status
@@ -27,34 +29,34 @@ _READY: Final[dict[str, Callable[[MailboxInfo], int]]] = {
 async def status(session: Session, command: Command) -> Reply:
     """STATUS."""
     args = cast(Status, command.args)
-    info = await session.me.find(args.mailbox)
+    place = await session.world.find(args.mailbox, right.READ)
     session.note_condstore(command)
-    session.send(await status_line(session, info, args.items))
+    session.send(await status_line(session, place, args.items))
     return ok("Status completed")
 
 
-async def status_line(session: Session, info: MailboxInfo, items: Sequence[str]) -> bytes:
+async def status_line(session: Session, place: Place, items: Sequence[str]) -> bytes:
     """The STATUS response."""
     values = []
     for item in items:
         if item in _READY:
-            value = _READY[item](info)
+            value = _READY[item](place.info)
         elif item == "APPENDLIMIT":
-            value = session.me.append_limit
+            value = place.account.append_limit
         elif item == "RECENT":
-            value = await _recent(session, info)
+            value = await _recent(place)
         else:  # DELETED-STORAGE
-            value = deleted_octets(await session.me.snapshot(info.id))
+            value = deleted_octets(await place.account.snapshot(place.id))
         values.append((item, value))
-    return response.status(info.name, values, session.wire.utf8)
+    return response.status(place.name, values, session.wire.utf8)
 
 
-async def _recent(session: Session, info: MailboxInfo) -> int:
+async def _recent(place: Place) -> int:
     """Messages that no session was told of (RFC 3501 6.3.10); to ask changes nothing."""
-    first = await session.me.store.recent(info.id, info.uidnext, claim=False)
-    if first >= info.uidnext:
+    first = await place.account.store.recent(place.id, place.info.uidnext, claim=False)
+    if first >= place.info.uidnext:
         return 0
-    snapshot = await session.me.snapshot(info.id)
+    snapshot = await place.account.snapshot(place.id)
     return len(snapshot) + 1 - snapshot.seq_at_or_after(first)
 
 

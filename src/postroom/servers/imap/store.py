@@ -39,7 +39,7 @@ async def store(session: Session, command: Command) -> Reply:
         keywords=args.flags.keywords,
         unchanged_since=args.unchanged_since,
     )
-    result = await session.me.store_flags(box.id, uids, change)
+    result = await box.account.store_flags(box.id, uids, change)
     stored = box.view.stored(result, uids, change, silent=args.silent)
     await _send(session, stored, silent=args.silent, conditional=args.unchanged_since is not None)
     return _reply(session, result.modified, result.missing, by_uid=by_uid, silent=args.silent)

@@ -6,13 +6,17 @@ Standards: RFC 9051 5.2 and 7.4 to 7.5, RFC 7162 3.2.4 (UID and MODSEQ in all FE
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from postroom.mailbox.places import settable
 from postroom.mailbox.selection import Rows
 from postroom.mailbox.view import Changes
 from postroom.servers.imap.pace import Pace
+from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
+from postroom.values import rights as right
+from postroom.values.flags import NAMES
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Attribute
 from postroom.wire.imap.rows import RowFormat
@@ -37,9 +41,9 @@ async def tell(session: Session, *, expunge_ok: bool) -> Changes:
     box = session.box
     session.news = False
     known = box.view.snapshot.uidnext
-    changes = box.view.changes(await session.me.snapshot(box.id), expunge_ok=expunge_ok)
+    changes = box.view.changes(await box.account.snapshot(box.id), expunge_ok=expunge_ok)
     if changes.exists is not None:
-        await box.claim_recent(session.me, known)
+        await box.claim_recent(known)
     if changes:
         await send_changes(session, changes)
     return changes
@@ -69,7 +73,18 @@ def send_flags(session: Session, keywords: tuple[str, ...]) -> None:
     known = all_flags(keywords)
     session.send(response.flags(known))
     if len(keywords) >= MAX_KEYWORDS and not session.box.read_only:
-        session.send(response.ok(b"*", "No more keywords can be made", response.permanent_flags(known)))
+        permanent = response.permanent_flags(permanent_flags(session.box, keywords))
+        session.send(response.ok(b"*", "No more keywords can be made", permanent))
+
+
+def permanent_flags(box: Selected, keywords: Sequence[str]) -> list[bytes]:
+    r"""What PERMANENTFLAGS says: the flags this client may change, \* when it may make keywords (RFC 4314 5.1.1)."""
+    bits = settable(box.rights)
+    found = [name for bit, name in NAMES.items() if bits & bit]
+    if box.rights & right.WRITE:
+        found += [name.encode() for name in keywords]
+        found += [b"\\*"] if len(keywords) < MAX_KEYWORDS else []
+    return found
 
 
 def all_flags(keywords: Iterable[str]) -> list[bytes]:

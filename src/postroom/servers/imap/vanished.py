@@ -18,7 +18,7 @@ async def vanished_uids(session: Session, known: SequenceSet, since: int, *, abo
     box = session.box
     snapshot = box.view.snapshot
     ranges = sequence.intersect(sequence.resolve(known, snapshot.max_uid), above + 1, snapshot.uidnext - 1)
-    gone = await session.me.store.vanished(box.id, since)
+    gone = await box.account.store.vanished(box.id, since)
     if gone is not None:
         # what the client still counts comes later, as VANISHED without EARLIER
         return [uid for uid in gone if sequence.contains(ranges, uid) and snapshot.seq(uid) is None]

@@ -1,0 +1,291 @@
+"""Names to places: which account and mailbox a name means to a login, and what the login may do there.
+
+A login sees realms. Its own account is one, whose names have no prefix; each account that others share with it is one
+more, below a namespace: "Users/ann@example.org/" or "Shared/support@example.org/" stand before the names that the
+mailboxes have in their account. A namespace gives realms on demand, so that nothing is opened that nobody names.
+Whoever knows other mailboxes (the past of an account, say) adds a namespace: its realm has an Account around any
+AccountStore, and the rights say what works: READING makes everything in it read-only.
+
+Owns: nothing. A Place is true for the moment: rights are asked again at each use (`Realm.rights`), because they may
+be taken away at any time. A login's own account costs none of this: its names are looked up as ever, with all rights.
+Standards: RFC 2342 (namespaces), RFC 4314 4 (rights for each command) and 6: what a login may not see is not there,
+whatever it asks, in the same words.
+On failure: NoSuchMailbox; NoPermission where the mailbox may be seen, but this not be done; errors of mailbox.service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
+
+from postroom.mailbox import names
+from postroom.mailbox.errors import NoPermission, NoSuchMailbox, NotAllowed
+from postroom.values import flags as octet
+from postroom.values import rights as right
+
+if TYPE_CHECKING:
+    from postroom.mailbox.service import Account
+    from postroom.store.api import MailboxInfo
+
+
+class Realm(Protocol):
+    """One account as one login meets it."""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the names its mailboxes have in the account; "" or ending in the delimiter."""
+        ...
+
+    @property
+    def account(self) -> Account:
+        """Its mailboxes. Two realms with the same `account.store` can copy and move in one transaction."""
+        ...
+
+    async def rights(self, mailbox: int) -> int:
+        """What the login may do with a mailbox now, as bits of values.rights; 0: with the top level (CREATE)."""
+        ...
+
+
+class Kind(Enum):
+    """What NAMESPACE calls it (RFC 2342 5)."""
+
+    PERSONAL = 0
+    OTHER = 1
+    SHARED = 2
+
+
+class Namespace(Protocol):
+    """Realms below one prefix."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def prefix(self) -> str:
+        """Such as "Users/": one level and the delimiter. No mailbox of an own account can be made at or below it."""
+        ...
+
+    async def realm(self, name: str) -> Realm | None:
+        """The realm that this (normalised) name begins with the prefix of; None when there is none for this login."""
+        ...
+
+    def realms(self, matches: names.Matcher) -> AsyncIterator[Realm]:
+        """Those with mailboxes that the login may see, by prefix; none that no name could match below."""
+        ...
+
+
+class Place(Struct, frozen=True):
+    """A mailbox as a login meets it. info.name is its name within the account, `name` the login's."""
+
+    realm: Realm
+    info: MailboxInfo
+    rights: int
+
+    @property
+    def name(self) -> str:
+        """As the login calls it."""
+        return self.realm.prefix + self.info.name
+
+    @property
+    def account(self) -> Account:
+        """Whose it is."""
+        return self.realm.account
+
+    @property
+    def id(self) -> int:
+        """The mailbox's id in its account."""
+        return self.info.id
+
+    def require(self, needed: int) -> Place:
+        """Itself, if the login has all of these rights. Raises NoPermission, NoSuchMailbox (RFC 4314 6)."""
+        if self.rights & needed == needed:
+            return self
+        raise refusal(self.rights, self.name)
+
+    def same_mailbox(self, other: Place) -> bool:
+        """Both are one mailbox, whatever its names."""
+        return self.info.id == other.info.id and self.account.id == other.account.id
+
+
+class Home:
+    """The realm of a login's own account: all rights, no prefix."""
+
+    __slots__ = ("account",)
+
+    prefix: Final = ""
+
+    def __init__(self, account: Account) -> None:
+        self.account: Final = account
+
+    async def rights(self, _mailbox: int) -> int:
+        return right.ALL
+
+
+class Places:
+    """Everything one login can name. Callers pass names as the client wrote them."""
+
+    __slots__ = ("home", "namespaces", "own")
+
+    def __init__(self, own: Account, namespaces: Sequence[Namespace] = ()) -> None:
+        self.own: Final = own
+        self.home: Final = Home(own)
+        self.namespaces: Final = tuple(namespaces)
+
+    async def find(self, name: str, needed: int = right.NONE) -> Place:
+        """The mailbox of this name. needed: rights without which the login cannot have it for its purpose.
+
+        Raises NoSuchMailbox, NoPermission.
+        """
+        name = names.normalize(name)
+        for namespace in self.namespaces:
+            if name.startswith(namespace.prefix):
+                return (await self._foreign(namespace, name)).require(needed)
+        return Place(self.home, await self.own.find(name), right.ALL)
+
+    async def _foreign(self, namespace: Namespace, name: str) -> Place:
+        realm = await namespace.realm(name)
+        if realm is None:
+            raise no_such(name)
+        info = await realm.account.store.mailbox(names.normalize(name[len(realm.prefix) :]))
+        rights = await realm.rights(info.id) if info is not None else 0
+        if info is None or not rights:
+            raise no_such(name)
+        return Place(realm, info, rights)
+
+    # --- listing
+
+    async def list(self, matches: names.Matcher | None = None) -> list[names.Listed]:
+        """Every name that may be seen, own ones first, as names.hierarchy; matches: below others' names that can match.
+
+        Levels that can only match themselves are always there, with what is true of their children.
+        """
+        found = await self.own.list()
+        for namespace in self.namespaces:
+            found += await _listed(namespace, matches or names.Matcher("", "*"))
+        return found
+
+    async def siblings(self, place: Place) -> Sequence[names.Listed]:
+        """The list of the account that a mailbox is in."""
+        if place.realm is self.home:
+            return await self.own.list()
+        return _below(place.realm, await seen(place.realm))
+
+    # --- names
+
+    async def create(self, name: str, special_use: Sequence[str] = ()) -> Place:
+        """Make a mailbox and the levels above it. Raises what Account.create does; NoPermission without "k" above."""
+        realm, local = await self._for_new(name)
+        await self._may_create(realm, local)
+        info = await realm.account.create(local, special_use)
+        return Place(realm, info, await realm.rights(info.id))
+
+    async def delete(self, name: str) -> Place:
+        """Remove a mailbox with its messages (recoverable); what it was. Raises as Account.delete; needs "x"."""
+        place = await self.find(name, right.DELETE_MAILBOX)
+        await place.account.delete(place.info.name)
+        return place
+
+    async def rename(self, name: str, target: str) -> Place:
+        """Rename with everything below. Raises as Account.rename; needs "x" for the mailbox, "k" above the new name."""
+        place = await self.find(name, right.DELETE_MAILBOX)
+        realm, local = await self._for_new(target)
+        if realm.account.id != place.account.id:
+            raise NotAllowed("A mailbox cannot be renamed into another account; copy its messages")
+        await self._may_create(realm, local)
+        info = await realm.account.rename(place.info.name, local)
+        return Place(realm, info, await realm.rights(info.id))
+
+    async def _for_new(self, name: str) -> tuple[Realm, str]:
+        """The realm that a mailbox of this name would be in, and its name there."""
+        normal = names.normalize(name)
+        for namespace in self.namespaces:
+            if (normal + names.DELIMITER).startswith(namespace.prefix):
+                realm = await namespace.realm(normal)
+                if realm is None:
+                    raise NotAllowed(f"No mailboxes can be made at this place; {namespace.prefix!r} is for others'")
+                return realm, name[len(realm.prefix) :]
+        return self.home, name
+
+    async def _may_create(self, realm: Realm, local: str) -> None:
+        """RFC 4314 4: "k" on the nearest mailbox above that there is. Raises NoPermission, NoSuchMailbox."""
+        if realm is self.home:
+            return
+        above = 0
+        for parent in reversed(names.parents(names.normalize(local))):
+            info = await realm.account.store.mailbox(parent)
+            if info is not None:
+                above = info.id
+                break
+        rights = await realm.rights(above)
+        if not rights & right.CREATE:
+            raise refusal(rights, realm.prefix + local)
+
+
+async def _listed(namespace: Namespace, matches: names.Matcher) -> list[names.Listed]:
+    """A namespace's part of the list; nothing when the login sees nothing below it."""
+    top = namespace.prefix.removesuffix(names.DELIMITER)
+    if not matches.below(namespace.prefix) and not matches(top):
+        return []
+    found: list[names.Listed] = []
+    async for realm in namespace.realms(matches):
+        visible = await seen(realm)
+        if visible:
+            found += _below(realm, visible)
+    if found and found[0].name != top:
+        found.insert(0, names.Listed(top, None, True, root=True))
+    return found
+
+
+async def seen(realm: Realm) -> list[tuple[MailboxInfo, int]]:
+    """The mailboxes of a realm that the login may see ("l"), with its rights.
+
+    Special uses are the owner's, and not told: a client must not file its own sent mail there.
+    """
+    found = []
+    for info in await realm.account.store.mailboxes():
+        rights = await realm.rights(info.id)
+        if rights & right.LOOKUP:
+            found.append((replace(info, special_use=""), rights))
+    return found
+
+
+def _below(realm: Realm, visible: Sequence[tuple[MailboxInfo, int]]) -> list[names.Listed]:
+    """The level of the realm, and its mailboxes below it."""
+    level = realm.prefix.removesuffix(names.DELIMITER)
+    places = {info.id: Place(realm, info, rights) for info, rights in visible}
+    return [
+        names.Listed(level, None, True, root=True),
+        *[
+            names.Listed(
+                realm.prefix + listed.name,
+                listed.info,
+                listed.has_children,
+                places[listed.info.id] if listed.info else None,
+            )
+            for listed in names.hierarchy([info for info, _ in visible])
+        ],
+    ]
+
+
+def no_such(name: str) -> NoSuchMailbox:
+    """The one answer for what is not there and for what may not be seen."""
+    return NoSuchMailbox(f"There is no mailbox {name[:200]!r}")
+
+
+def refusal(rights: int, name: str) -> NoSuchMailbox | NoPermission:
+    """Why a login with these rights may not do what it asked."""
+    if rights & right.LOOKUP:
+        return NoPermission("You do not have the right to do this")
+    return no_such(name)
+
+
+def settable(rights: int) -> int:
+    r"""The system flags that a login with these rights may change (RFC 4314 4: "s" \Seen, "t" \Deleted, "w" others)."""
+    bits = octet.VISIBLE & ~(octet.SEEN | octet.DELETED) if rights & right.WRITE else 0
+    if rights & right.SEEN:
+        bits |= octet.SEEN
+    return bits | octet.DELETED if rights & right.DELETE_MESSAGE else bits
