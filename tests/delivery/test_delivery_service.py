@@ -55,6 +55,9 @@ class FakeAccount:
         self.mailboxes = mailboxes
         self.row = row
 
+    async def special(self, use: str):
+        return SimpleNamespace(name="Spam") if use == "\\Junk" else None
+
     async def deliver(self, content: Content, **options: object):
         boxes = self.mailboxes
         boxes.under_way += 1
@@ -326,3 +329,29 @@ async def test_reports_of_other_servers_are_told() -> None:
     await house.done()
     assert len(house.events.of("report.received")) == 1
     assert house.events.of("complaint.received")[0]["kind"] == "abuse"
+
+
+async def test_junk_for_one_and_not_for_the_other() -> None:
+    house = House()
+    recipients = tuple(
+        Recipient(index=n, address=f"{name}@here.test", route="local", inbox=name == "bob")
+        for n, name in enumerate(("a", "bob"))
+    )
+    entry = Entry(
+        id="id1",
+        slot=0,
+        sender="x@far.test",
+        received=1234.5,
+        size=len(MAIL),
+        content=Content.of(MAIL),
+        recipients=recipients,
+        junk=True,
+        keywords=("$Junk", "$Suspicious"),
+    )
+    house.delivery.take(entry, recipients)
+    await house.done()
+    found = {login: (options["mailbox"], options["keywords"]) for login, _, options in house.boxes.delivered}
+    assert found == {
+        "a@here.test": ("Spam", ("$Junk", "$Suspicious")),
+        "bob@here.test": ("INBOX", ("$Suspicious",)),
+    }

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_house import House
+from intake_house import FakeIdentity, House
 
 from postroom.config import Authentication
+from postroom.intake.lists import Lists
 from postroom.intake.model import Peer
-from postroom.intake.outside import Outside
+from postroom.intake.outside import Means, Outside
 from postroom.mailauth.authres import parse
 from postroom.mailauth.body import BodyHashes
 from postroom.mailauth.dkim import BODY_FORM, SigningKey, generate_key, sign
@@ -18,6 +19,7 @@ from postroom.mailauth.header import HeaderFields, split_message
 from postroom.mailauth.zone import ZoneData
 from postroom.store.api import AccountRow, DomainRow, NewEntry
 from postroom.store.memory import MemoryStore
+from postroom.store.memory.limits import MemoryLimits
 from postroom.testing.mailflow import StandingClock
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
@@ -50,9 +52,17 @@ class Doors(House):
     def __init__(self, folder: Path) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.people = MemoryStore(StandingClock(NOW)).directory
+        self.written = MemoryLimits()
         config = Authentication(trusted_sealers=("sealer.test",))
-        outside = Outside(self.people, ZoneData(ZONE), config, "mx.here.test", self.event)
-        super().__init__(folder, outside=outside)
+        dns = ZoneData(ZONE)
+        means = Means(
+            directory=self.people,
+            dns=dns,
+            hostname="mx.here.test",
+            events=self.event,
+            lists=Lists(self.written, FakeIdentity(), dns),
+        )
+        super().__init__(folder, outside=Outside(means, config))
 
     def event(self, name: str, **fields: Any) -> None:
         self.told.append((name, fields))

@@ -16,7 +16,7 @@ from test_outside import NOW, ZONE, message, signed
 from postroom.config import Authentication
 from postroom.intake.model import Peer
 from postroom.intake.notices import Notices
-from postroom.intake.outside import Outside
+from postroom.intake.outside import Means, Outside
 from postroom.intake.routing import Routes
 from postroom.intake.signing import Signer
 from postroom.mailauth.arc import ArcResult, ArcVerifier
@@ -42,7 +42,14 @@ class Passing(House):
         self.people = MemoryStore(StandingClock(NOW)).directory
         self.signer = Signer(self.people, self.event, enabled=True)
         config = config or Authentication()
-        outside = Outside(self.people, ZoneData(ALL), config, "mx.here.test", self.event, self.signer)
+        means = Means(
+            directory=self.people,
+            dns=ZoneData(ALL),
+            hostname="mx.here.test",
+            events=self.event,
+            signer=self.signer,
+        )
+        outside = Outside(means, config)
         super().__init__(folder, self.signer, outside=outside)
 
     def event(self, name: str, **fields: Any) -> None:

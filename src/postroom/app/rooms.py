@@ -24,8 +24,9 @@ from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.service import Delivery
 from postroom.identity.client import HashingClient
 from postroom.identity.service import Identity
+from postroom.intake.lists import Lists
 from postroom.intake.notices import Notices
-from postroom.intake.outside import Outside
+from postroom.intake.outside import Means, Outside
 from postroom.intake.routing import REPORTS, Routes
 from postroom.intake.service import Intake
 from postroom.intake.service import Rooms as IntakeRooms
@@ -379,10 +380,15 @@ def _intake(core: Core, config: Config, doors: Doors) -> Intake:
     outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices, doors.suspicion)
     outside = None
     if config.authentication.verify:
-        hostname = config.server.hostname
-        outside = Outside(
-            core.store.directory, core.resolver, config.authentication, hostname, core.events, core.signer
+        means = Means(
+            directory=core.store.directory,
+            dns=core.resolver,
+            hostname=config.server.hostname,
+            events=core.events,
+            signer=core.signer,
+            lists=Lists(core.store.limits, core.identity, core.resolver),
         )
+        outside = Outside(means, config.authentication)
     rooms = IntakeRooms(
         store=core.store,
         queue=core.queue,

@@ -44,6 +44,7 @@ STRANDS = 16
 _INDEX_IN_THREAD = 512 * 1024
 
 _DELIVERED = "2.0.0"
+_JUNK = "$Junk"
 
 
 class Queue(Protocol):
@@ -174,7 +175,11 @@ class Delivery:
     async def _into(self, account: Account, job: _Job, recipient: Recipient) -> Outcome:
         content, found = await job.rendered(recipient)
         entry = job.entry
-        mailbox = await _junk_of(account) if entry.junk else INBOX
+        mailbox, keywords = INBOX, entry.keywords
+        if entry.junk and recipient.inbox:
+            keywords = tuple([one for one in keywords if one != _JUNK])
+        elif entry.junk:
+            mailbox = await _junk_of(account)
         result = await account.deliver(
             content,
             queue_id=entry.id,
@@ -182,7 +187,7 @@ class Delivery:
             mailbox=mailbox,
             internaldate=int(entry.received),
             index=found,
-            keywords=entry.keywords,
+            keywords=keywords,
         )
         if result is None:
             return _outcome(recipient, Kind.DELIVERED, _DELIVERED, "Delivered before")

@@ -9,19 +9,18 @@ On failure: Refusal; StoreError of the directory passes through.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from postroom.config import Authentication
 from postroom.intake.authors import Author, authors
 from postroom.intake.collected import collected
 from postroom.intake.imitation import Imitations
+from postroom.intake.lists import Lists, is_list
 from postroom.intake.marks import clean_header, results_field, vouches, warning_field
-from postroom.intake.model import Envelope, Peer
+from postroom.intake.model import Envelope, Given, Peer
 from postroom.intake.routing import REMOTE, REPORTS
 from postroom.intake.signing import Arrived, Signer
-from postroom.intake.verdict import JUNK, REFUSE, Shape, Verdict, judge, refusal_text, strictest
+from postroom.intake.verdict import ACCEPT, JUNK, REFUSE, Shape, Verdict, judge, proves, refusal_text, strictest
 from postroom.intake.verify import Evidence, Sender, Verifier
 from postroom.mailauth.header import HeaderFields
 from postroom.observe.log import Events
@@ -30,15 +29,26 @@ from postroom.values.content import Content
 from postroom.values.dns import Dns
 from postroom.values.refusal import Refusal
 
-#: fields that mailing lists write (RFC 2919, RFC 2369)
-_LIST_FIELDS: Final = (b"list-id", b"list-post", b"list-unsubscribe")
-_LIST_ID: Final = re.compile(rb"<[^<>\s]+\.[^<>\s]+>")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What examining works with. events: told what was found; signer: seals what is passed on outside, None seals
+    nothing; lists: knows the lists our people write to, None knows none.
+    """
+
+    directory: DirectoryStore
+    dns: Dns
+    hostname: str
+    events: Events
+    signer: Signer | None = None
+    lists: Lists | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
     """What becomes of a message that is taken. added: fields to put before it; head: its header without fields that
-    only pretend to be ours; keywords: IMAP keywords it gets; proven: the domain in From when DMARC proved it.
+    only pretend to be ours; keywords: IMAP keywords it gets; proven: the domain in From when DMARC proved it;
+    inbox: recipients who get it in their INBOX although it is junk.
     """
 
     added: bytes
@@ -46,28 +56,21 @@ class Examined:
     junk: bool = False
     keywords: tuple[str, ...] = field(default=())
     proven: str = ""
+    inbox: tuple[str, ...] = ()
 
 
 class Outside:
     """Examines mail from outside for one worker."""
 
-    def __init__(
-        self,
-        directory: DirectoryStore,
-        dns: Dns,
-        config: Authentication,
-        hostname: str,
-        events: Events,
-        signer: Signer | None = None,
-    ) -> None:
-        """signer: seals what is passed on outside; None seals nothing."""
-        self._directory = directory
-        self._hostname = hostname
-        self._events = events
+    def __init__(self, means: Means, config: Authentication) -> None:
+        self._directory = means.directory
+        self._hostname = means.hostname
+        self._events = means.events
         self._sealers = tuple(domain.lower() for domain in config.trusted_sealers)
-        self._verifier = Verifier(dns, hostname, config.seconds)
-        self._imitations = Imitations(directory)
-        self._signer = signer if config.seal else None
+        self._verifier = Verifier(means.dns, means.hostname, config.seconds)
+        self._imitations = Imitations(means.directory)
+        self._signer = means.signer if config.seal else None
+        self._lists = means.lists
 
     async def examine(
         self, peer: Peer, envelope: Envelope, head: bytes, content: Content, stamp: tuple[str, float]
@@ -82,6 +85,8 @@ class Outside:
         evidence = await self._verifier.look(sender, domains, fields, body, now)
         shape, evidence = await self._shape(fields, people, evidence, (sender, now))
         verdict = judge(evidence, shape)
+        if verdict.warning or verdict.act != ACCEPT:
+            verdict = await self._by_known_list(fields, (people, envelope.given), (evidence, shape), verdict, now)
         self._tell(entry, evidence, verdict, _collected(sender, envelope, evidence, verdict))
         if verdict.act == REFUSE:
             own = "" if shape.below else shape.own
@@ -99,7 +104,22 @@ class Outside:
         added = sealed + results + warning_field(warning)
         junk = verdict.act == JUNK
         keywords = ("$Junk",) * junk + ("$Suspicious",) * bool(warning)
-        return Examined(added, cleaned, junk, keywords, _proven(evidence))
+        return Examined(added, cleaned, junk, keywords, _proven(evidence), verdict.inbox)
+
+    async def _by_known_list(
+        self,
+        fields: HeaderFields,
+        message: tuple[tuple[Author, ...], list[Given]],
+        found: tuple[Evidence, Shape],
+        verdict: Verdict,
+        now: float,
+    ) -> Verdict:
+        """The verdict, milder when it came by a list that recipients write to. Raises StoreError, Refusal."""
+        evidence, shape = found
+        if self._lists is None or not shape.is_list:
+            return verdict
+        known = await self._lists.known(fields, message, found, now)
+        return verdict if known is None else judge(evidence, replace(shape, known=known))
 
     async def _seal(
         self, envelope: Envelope, head: bytes, body: tuple[Content, int], arrived: Arrived, now: float
@@ -116,18 +136,19 @@ class Outside:
     async def _shape(
         self, fields: HeaderFields, people: tuple[Author, ...], evidence: Evidence, asked: tuple[Sender, float]
     ) -> tuple[Shape, Evidence]:
-        is_list = _is_list(fields)
+        listed = is_list(fields)
         vouched = vouches(evidence.arc, self._sealers)
         hosted = [await self._imitations.hosted(person.domain) for person in people]
         for name, person in sorted(zip(hosted, people, strict=True), key=lambda pair: pair[0] != pair[1].domain):
             row = await self._directory.domain(name) if name else None
             if row is not None and not row.disabled:
-                sender, now = asked
-                allowed = await self._verifier.author_spf(sender, person.domain, now)
-                evidence = replace(evidence, author_spf=allowed)
+                if not proves(evidence, row.name):
+                    sender, now = asked
+                    allowed = await self._verifier.author_spf(sender, person.domain, now)
+                    evidence = replace(evidence, author_spf=allowed)
                 below = row.name != person.domain
-                return Shape(own=row.name, below=below, spoof=row.spoof, is_list=is_list, vouched=vouched), evidence
-        return Shape(is_list=is_list, vouched=vouched), evidence
+                return Shape(own=row.name, below=below, spoof=row.spoof, is_list=listed, vouched=vouched), evidence
+        return Shape(is_list=listed, vouched=vouched), evidence
 
     def _tell(self, entry: str, evidence: Evidence, verdict: Verdict, found: dict[str, object]) -> None:
         worst = strictest(evidence.dmarc)
@@ -156,11 +177,3 @@ def _collected(sender: Sender, envelope: Envelope, evidence: Evidence, verdict: 
         return {}
     found = collected(sender, evidence, verdict)
     return {"report": found} if found else {}
-
-
-def _is_list(fields: HeaderFields) -> bool:
-    """It has the shape of a mailing list's mail. Anybody can write that: it never makes mail better than junk."""
-    places = fields.at(b"list-id")
-    if not places or not _LIST_ID.search(fields.value(places[0])):
-        return False
-    return any(fields.count(name) for name in _LIST_FIELDS[1:]) or fields.count(b"precedence") > 0

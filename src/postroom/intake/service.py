@@ -172,8 +172,7 @@ class Intake:
             told = _told(peer, envelope, f"{entry}@{self._hostname}")
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
             if examined is not None and (examined.junk or examined.keywords or _for_programs(targets)):
-                found = {"junk": examined.junk, "keywords": examined.keywords, "proven": examined.proven}
-                new = structs.replace(new, **found)
+                new = _filed(new, examined)
             await self._keep(envelope, demands.noted(new, envelope.mail, head))
         except StoreUnavailable as fault:
             raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
@@ -430,6 +429,16 @@ class Intake:
         if int(now) != self._second:
             self._second, self._date = int(now), trace.date_time(now)
         return self._date
+
+
+def _filed(entry: NewEntry, examined: Examined) -> NewEntry:
+    """The entry with what was found out about it."""
+    recipients = entry.recipients
+    if examined.inbox:
+        wanted = frozenset(examined.inbox)
+        recipients = tuple([structs.replace(one, inbox=one.address in wanted) for one in recipients])
+    found = {"junk": examined.junk, "keywords": examined.keywords, "proven": examined.proven}
+    return structs.replace(entry, recipients=recipients, **found)
 
 
 def _told(peer: Peer, envelope: Envelope, missing: str) -> dict[str, object]:

@@ -10,12 +10,15 @@ On failure: never.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from postroom.intake.verify import Evidence
 from postroom.mailauth.dmarc import DmarcResult, Policy
 from postroom.mailauth.dmarc import Result as Dmarc
+
+if TYPE_CHECKING:
+    from postroom.intake.lists import Known
 
 #: RFC 9989 has no list of words; these are for logs and the trace
 ACCEPT: Final = "accept"
@@ -28,7 +31,7 @@ class Shape:
     """What else is known of a message. own: the hosted domain that From claims, "" for others; below: From claims a
     domain below it, which is not hosted itself; spoof: what that domain wants done with mail that cannot prove it;
     is_list: it came by a mailing list (RFC 2919, RFC 2369); vouched: a sealer we trust says that it passed DMARC when
-    it came to him.
+    it came to him; known: the list, when recipients write to it and its domain is proven.
     """
 
     own: str = ""
@@ -36,6 +39,7 @@ class Shape:
     spoof: str = "refuse"
     is_list: bool = False
     vouched: bool = False
+    known: Known | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class Verdict:
     """act: accept, junk or refuse; reason: in plain words, for the reply, the trace and the log; warning: for the
     reader, "" without one; policy: what of DMARC was applied, "" when it was not about DMARC; override: why something
     else was applied than the owner asks for (RFC 9990 3.1.6), "" when nothing else was, or for reasons of ours.
+    inbox: recipients who get it in their INBOX although it is junk for the others.
     """
 
     act: str = ACCEPT
@@ -50,6 +55,7 @@ class Verdict:
     warning: str = ""
     policy: str = ""
     override: str = ""
+    inbox: tuple[str, ...] = ()
 
 
 def judge(evidence: Evidence, shape: Shape) -> Verdict:
@@ -62,14 +68,34 @@ def judge(evidence: Evidence, shape: Shape) -> Verdict:
     if shape.vouched:
         reason = f"{worst.reason}; but {evidence.arc.sealer}, which is trusted, saw it pass"
         return Verdict(reason=reason, policy="none", override="trusted_forwarder")
+    if shape.known is not None:
+        return _known_list(shape.known, worst.reason, _unproven(worst.domain))
     if worst.policy is Policy.REJECT and not _by_list(evidence, shape):
         return Verdict(act=REFUSE, reason=worst.reason, policy="reject")
     reason, override = worst.reason, ""
     if worst.policy is Policy.REJECT:
         override = "mailing_list"
         reason += "; it came by a mailing list, which often breaks what proves the author, so it is not refused"
-    warning = f"This message may not come from {worst.domain}: nothing proves it."
-    return Verdict(act=JUNK, reason=reason, warning=warning, policy="quarantine", override=override)
+    return Verdict(act=JUNK, reason=reason, warning=_unproven(worst.domain), policy="quarantine", override=override)
+
+
+def _unproven(domain: str) -> str:
+    return f"This message may not come from {domain}: nothing proves it."
+
+
+def _known_list(known: Known, reason: str, warning: str) -> Verdict:
+    """Mail that cannot prove its author, by a list that recipients write to (RFC 9989 7.4)."""
+    reason += f"; it came by the mailing list {known.address}, to which recipients here have written"
+    if known.sure:
+        reason += ", and the author's domain has signed that it goes there"
+        warning = ""
+    else:
+        warning += f" It came by {known.address}, to which people here have written before."
+    if known.whole:
+        return Verdict(reason=reason, warning=warning, policy="none", override="mailing_list")
+    return Verdict(
+        act=JUNK, reason=reason, warning=warning, policy="quarantine", override="mailing_list", inbox=known.inbox
+    )
 
 
 def _own(evidence: Evidence, shape: Shape) -> Verdict:
@@ -82,6 +108,8 @@ def _own(evidence: Evidence, shape: Shape) -> Verdict:
         return Verdict(reason=reason, override="trusted_forwarder")
     reason = f"the message claims to be from {shape.own}, but neither SPF nor DKIM proves it"
     warning = f"This message claims to be from {shape.own}, but it came from outside and nothing proves it."
+    if shape.known is not None:
+        return _known_list(shape.known, reason, warning)
     act = {"refuse": REFUSE, "junk": JUNK}.get(shape.spoof, ACCEPT)
     if act == REFUSE and _by_list(evidence, shape):
         reason += "; it came by a mailing list, so it is not refused"
@@ -97,6 +125,8 @@ def _below(evidence: Evidence, shape: Shape) -> Verdict:
         return Verdict(reason=_good_words(evidence))
     reason = f"the message claims to be from a domain below {shape.own}, but neither SPF nor DKIM proves it"
     warning = f"This message claims to be from a part of {shape.own}, but nothing proves it."
+    if shape.known is not None:
+        return replace(_known_list(shape.known, reason, warning), policy="", override="")
     act = ACCEPT if shape.spoof == "mark" or _by_list(evidence, shape) else JUNK
     return Verdict(act=act, reason=reason, warning=warning)
 

@@ -4,6 +4,7 @@ DkimVerifier(header).body(chunk) … await .results(dns, now); sign(header, body
 generate_key for keys. The rest of the package is their inside.
 """
 
+from postroom.mailauth.dkim.altered import HeaderProof, header_proofs
 from postroom.mailauth.dkim.keys import BadPrivateKey, SigningKey, character_strings, generate_key
 from postroom.mailauth.dkim.sign import BODY_FORM, CannotSign, sign
 from postroom.mailauth.dkim.verify import MAX_SIGNATURES, DkimResult, DkimVerifier
@@ -15,8 +16,10 @@ __all__ = [
     "CannotSign",
     "DkimResult",
     "DkimVerifier",
+    "HeaderProof",
     "SigningKey",
     "character_strings",
     "generate_key",
+    "header_proofs",
     "sign",
 ]

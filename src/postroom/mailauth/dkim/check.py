@@ -64,7 +64,7 @@ def header_digest(fields: HeaderFields, place: int, signature: Signature) -> byt
     return hashed.digest()
 
 
-def _unfit(key: KeyRecord, signature: Signature) -> str:
+def unfit(key: KeyRecord, signature: Signature) -> str:
     """Why this key may not be used for this signature; empty when it may."""
     if key.kind != signature.kind:
         return f"the key is of type {key.kind}, and the signature is {signature.algorithm}"
@@ -77,9 +77,9 @@ def _unfit(key: KeyRecord, signature: Signature) -> str:
 
 def _with_key(key: KeyRecord, signature: Signature, header: bytes, body: BodyDigest) -> tuple[str, str]:
     """Result and reason with one key."""
-    unfit = _unfit(key, signature)
-    if unfit:
-        return "permerror", unfit
+    why = unfit(key, signature)
+    if why:
+        return "permerror", why
     if signature.length is not None and signature.length > body.total:
         return "fail", f"the body has {body.total} octets, and {signature.length} were signed (l=): some are lost"
     if body.value != signature.body_hash:

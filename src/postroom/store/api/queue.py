@@ -40,6 +40,7 @@ class NewRecipient(Struct, frozen=True, kw_only=True):
     """A recipient as accepted. address: where to deliver; notify: RFC 3461 4.1 set in upper case, "" = default.
 
     forwarder: our address that stands for this one outside, when mail from outside is passed on to it; else "".
+    inbox: this one gets it in the INBOX although the entry is junk.
     """
 
     address: str
@@ -47,6 +48,7 @@ class NewRecipient(Struct, frozen=True, kw_only=True):
     orcpt: str = ""  # RFC 3461 4.2, as given ("rfc822;a@b")
     notify: str = ""
     forwarder: str = ""
+    inbox: bool = False
 
 
 #: seconds for which a request with a key of its own is answered again and not done again
@@ -112,6 +114,7 @@ class Recipient(Struct, frozen=True, kw_only=True):
     forwarder: str = ""
     nexthop: str = ""
     history: tuple[Attempt, ...] = ()
+    inbox: bool = False
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -155,6 +158,7 @@ def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
             notify=recipient.notify,
             forwarder=recipient.forwarder,
             next_try=first,
+            inbox=recipient.inbox,
         )
         for index, recipient in enumerate(new.recipients)
     )

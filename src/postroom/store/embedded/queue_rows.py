@@ -33,6 +33,7 @@ class PackedRecipient(msgspec.Struct, array_like=True, frozen=True):
     forwarder: str = ""
     nexthop: str = ""
     history: tuple[tuple[float, str, str, str], ...] = ()
+    inbox: bool = False
 
 
 class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -76,6 +77,7 @@ def pack(entry: Entry) -> bytes:
             item.forwarder,
             item.nexthop,
             tuple((one.at, one.status, one.reply, one.cause) for one in item.history) if item.history else (),
+            item.inbox,
         )
         for item in entry.recipients
     ]
@@ -124,6 +126,7 @@ def unpack(row: tuple[str, float, int, bytes], slot: int, path: str, data: bytes
             forwarder=item.forwarder,
             nexthop=item.nexthop,
             history=tuple(Attempt(*one) for one in item.history) if item.history else (),
+            inbox=item.inbox,
         )
         for index, item in enumerate(packed.recipients)
     )

@@ -45,7 +45,7 @@ class QueueContract:
         new = received(
             "q1",
             recipients=(
-                NewRecipient(address="ä@b.test", route="local", orcpt="rfc822;x@y", notify="NEVER"),
+                NewRecipient(address="ä@b.test", route="local", orcpt="rfc822;x@y", notify="NEVER", inbox=True),
                 NewRecipient(address="c@d.test", route="remote"),
             ),
             envid="env",
@@ -69,6 +69,7 @@ class QueueContract:
             (0, "ä@b.test", "local", "rfc822;x@y", "NEVER"),
             (1, "c@d.test", "remote", "", ""),
         ]
+        assert [item.inbox for item in found.recipients] == [True, False]
         assert {(item.state, item.next_try, item.attempts) for item in found.recipients} == {(WAITING, 1000.0, 0)}
 
     async def test_a_request_with_a_key_is_answered_for_a_day(self, store: Store) -> None:
