@@ -59,6 +59,7 @@ class FakeLink:
         self.choke: asyncio.Event | None = None
         self.handshakes = 0
         self.largest = 0
+        self.encode: Callable[[bytes], bytes] | None = None
 
     @property
     def secure(self) -> bool:
@@ -70,12 +71,15 @@ class FakeLink:
 
     def send(self, data: bytes) -> None:
         if self.alive:
-            self.out += data
+            self.out += data if self.encode is None else self.encode(bytes(data))
             self.largest = max(self.largest, len(self.out))
 
     @property
     def choked(self) -> bool:
         return not self.alive or (self.choke is not None and not self.choke.is_set())
+
+    def encode_with(self, encode: Callable[[bytes], bytes] | None) -> None:
+        self.encode = encode
 
     async def drain(self) -> None:
         if self.choke is not None:

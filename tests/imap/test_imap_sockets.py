@@ -9,6 +9,7 @@ import imaplib
 import socket
 import ssl
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +206,41 @@ def test_reader_who_does_not_read_costs_bounded_memory(run: Any) -> None:
         with_other = await asyncio.to_thread(_login_logout, server)
         assert with_other == "BYE"
         await asyncio.to_thread(sock.close)
+
+    run(test)
+
+
+def test_compressed(run: Any) -> None:
+    """Over TLS, large answers included; compression ends with the login."""
+
+    def talk(server: Running) -> None:
+        raw = socket.create_connection(("127.0.0.1", server.imaps), timeout=10)
+        with server.context.wrap_socket(raw, server_hostname="127.0.0.1") as sock:
+            reader, maker = zlib.decompressobj(-15), zlib.compressobj(6, zlib.DEFLATED, -15)
+
+            def until(end: bytes, compressed: bool = True) -> bytes:
+                heard = b""
+                while not heard.endswith(end):
+                    data = sock.recv(65536)
+                    assert data, heard[-200:]
+                    heard += reader.decompress(data) if compressed else data
+                return heard
+
+            def say(line: bytes) -> None:
+                sock.sendall(maker.compress(line) + maker.flush(zlib.Z_SYNC_FLUSH))
+
+            sock.sendall(b"a LOGIN ann@example.org secret\r\nb COMPRESS DEFLATE\r\n")
+            until(b"b OK Compression is on from here\r\n", compressed=False)
+            large = message(1) + b"0123456789abcdef" * 50_000 + b"\r\n"
+            say(b"c APPEND INBOX {%d+}\r\n" % len(large) + large + b"\r\nd SELECT INBOX\r\ne FETCH 1 BODY.PEEK[]\r\n")
+            assert large in until(b"e OK Fetch completed\r\n")
+            say(b"f UNAUTHENTICATE\r\n")
+            until(b"log in again\r\n")
+            sock.sendall(b"g LOGIN ann@example.org secret\r\nh LOGOUT\r\n")
+            assert b"g OK " in until(b"h OK Logout completed\r\n", compressed=False)
+
+    async def test(server: Running) -> None:
+        await asyncio.to_thread(talk, server)
 
     run(test)
 

@@ -11,15 +11,17 @@ On failure: the driver hears `closed` exactly once, with the reason if there was
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from postroom.net.drive import drive
 from postroom.net.handshakes import Handshakes
+from postroom.net.negotiated import TlsInfo, TlsSource, tls_info
 from postroom.net.sockets import NOWHERE, Endpoint, acknowledge, endpoint, in_kernel
 from postroom.net.wheel import Wheel
+
+__all__ = ["Driver", "Link", "LinkOptions", "Octets", "TlsInfo", "TlsSource"]
 
 Octets = bytes | bytearray | memoryview
 
@@ -32,32 +34,6 @@ LINGER = 30.0
 LEAST_TAKEN = 16 * 1024
 #: the loop's own limit on the end of TLS drops what is unsent; the looks come first
 _NEVER = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class TlsInfo:
-    """What was negotiated. server_end_point: RFC 5929 4.1 hash of the server's certificate; b"" if undefined."""
-
-    version: str  # such as "TLSv1.3"
-    cipher: str
-    server_end_point: bytes = b""
-
-
-class TlsSource(Protocol):
-    """Where a link gets its TLS from; see net.tls."""
-
-    @property
-    def server_name(self) -> str | None:
-        """The name to verify when we are the client; None when we are the server."""
-
-    def context(self) -> ssl.SSLContext:
-        """The context for the next handshake."""
-
-    def end_point(self, context: ssl.SSLContext) -> bytes:
-        """RFC 5929 4.1 hash of the certificate this context serves; b"" when it is not defined or not ours."""
-
-    def examine(self, tls: ssl.SSLObject) -> None:
-        """A handshake that we began has succeeded. Raises ssl.SSLError when the peer is not who it must be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +76,7 @@ class Link(asyncio.Protocol):
         "_choked",
         "_closing",
         "_driver",
+        "_encode",
         "_ended",
         "_flush_due",
         "_held",
@@ -149,6 +126,7 @@ class Link(asyncio.Protocol):
         self._taken = 0  # when that was, by the wheel
         self._out: list[Octets] = []
         self._queued = 0
+        self._encode: Callable[[bytes], bytes] | None = None
         self._held: list[bytes] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._receiving = self._flush_due = self._paused = self._choked = self._upgrading = False
@@ -197,6 +175,11 @@ class Link(asyncio.Protocol):
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
+    def encode_with(self, encode: Callable[[bytes], bytes] | None) -> None:
+        """From here on what is sent goes through `encode`, one write at a time; None: as it is."""
+        self._flush()
+        self._encode = encode
+
     @property
     def choked(self) -> bool:
         """True when the peer does not take what was sent, or is gone: time to `drain` before sending more."""
@@ -206,7 +189,7 @@ class Link(asyncio.Protocol):
         """Write at once: for what is the last of this turn anyway."""
         if self._closing or self._lost:
             return
-        if self._out or self._upgrading:
+        if self._out or self._upgrading or self._encode is not None:
             self._out.append(data)
             self._queued += len(data)
             self._flush()
@@ -405,7 +388,7 @@ class Link(asyncio.Protocol):
         transport.set_write_buffer_limits(high=self._options.high_water)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
-            self.tls = _tls_info(tls, self._options.tls)
+            self.tls = tls_info(tls, self._options.tls)
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -415,7 +398,7 @@ class Link(asyncio.Protocol):
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self._queued = 0
-        self._transport.write(data)
+        self._transport.write(data if self._encode is None else self._encode(bytes(data)))
 
     def _read_or_wait(self) -> None:
         """Reading stands still while the driver is busy or the peer does not take what was sent."""
@@ -491,9 +474,3 @@ class Link(asyncio.Protocol):
         if reason is not None and not hasattr(self, "_driver") and self._options.failed is not None:
             self._options.failed(self.peer[0], reason)
         self.connection_lost(reason)
-
-
-def _tls_info(tls: Any, source: TlsSource | None) -> TlsInfo:
-    cipher = tls.cipher()
-    end_point = source.end_point(tls.context) if source is not None and source.server_name is None else b""
-    return TlsInfo(version=str(tls.version()), cipher=cipher[0] if cipher else "", server_end_point=end_point)

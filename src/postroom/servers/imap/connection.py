@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from postroom.net.drive import Driven, drive
 from postroom.policy.conduct import Tally
 from postroom.servers.imap import append, dispatch
+from postroom.servers.imap.compress import Compression, TooMuch
 from postroom.servers.imap.pace import TURN_SECONDS
 from postroom.servers.imap.session import Session
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command
+from postroom.wire.imap.deflate import BadStream
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart, Continue, Event, RawLine, Refused
 from postroom.wire.imap.framer import Inside
 from postroom.wire.imap.session import Session as Wire
@@ -40,11 +42,13 @@ class ImapConnection:
     """net.link.Driver of one client."""
 
     __slots__ = (
+        "_compression",
         "_faults",
         "_inside",
         "_leaving",
         "_link",
         "_service",
+        "_starttls",
         "_still",
         "_upgraded",
         "_wake_due",
@@ -57,6 +61,8 @@ class ImapConnection:
     def __init__(self, service: ImapService, link: Link, *, starttls: bool) -> None:
         self._service = service
         self._link = link
+        self._starttls = starttls
+        self._compression: Compression | None = None
         self._work: Driven | None = None  # a command that waits for something
         self._faults = 0
         self.tally = Tally()
@@ -80,6 +86,16 @@ class ImapConnection:
 
     def received(self, data: bytes) -> None:
         """Octets from the client."""
+        if self._compression is not None:
+            self._compression.feed(data)
+        else:
+            self._take_octets(data)
+        if self._work is None:
+            self._pump()
+        else:
+            self._link.pause()  # it has sent ahead; what it sends now can wait in its own buffers
+
+    def _take_octets(self, data: bytes) -> None:
         session = self.session
         if session.account is not None:
             self._gets_on(len(data))
@@ -87,10 +103,22 @@ class ImapConnection:
             self._upgraded = False  # TLS stands: forget what was said before, offer what is right now
             session.wire.secured(self._service.offer(self._link, starttls=False))
         session.wire.feed(data)
-        if self._work is None:
-            self._pump()
-        else:
-            self._link.pause()  # it has sent ahead; what it sends now can wait in its own buffers
+
+    def _expand(self) -> bool:
+        """Take the next octets of a compressed stream; False when there are none."""
+        if self._compression is None:
+            return False
+        try:
+            data = self._compression.more()
+        except BadStream as fault:
+            self.bye(f"[CLIENTBUG] {fault}")
+            return False
+        except TooMuch as fault:
+            self.bye(f"[LIMIT] {fault}")
+            return False
+        if data:
+            self._take_octets(data)
+        return bool(data)
 
     def _gets_on(self, octets: int) -> None:
         """Between two commands a client has its time again; within one, octets now and then are not enough."""
@@ -132,6 +160,8 @@ class ImapConnection:
         if self._work is not None:
             self._work.cancel()
         append.abandon(self.session)
+        if self._compression is not None:
+            self._compression.end()
         self._service.forget(self, self._link)
         self.session.close()
 
@@ -159,6 +189,31 @@ class ImapConnection:
         self._upgraded = True
         self._link.start_tls()
 
+    @property
+    def compressed(self) -> bool:
+        """COMPRESS is on."""
+        return self._compression is not None
+
+    def compress(self) -> None:
+        """From here on octets are compressed both ways (RFC 4978 3)."""
+        limits = self._service.wire_limits
+        self._compression = Compression(self._service.awake, limits.line + limits.literal)
+        self._compression.feed(self.session.wire.framer.take_input())
+        self._link.encode_with(self._compression.deflater.pack)
+
+    def start_over(self) -> None:
+        """The client is nobody again: no compression, and as much time to log in as at first (RFC 8437 3)."""
+        if self._compression is not None:
+            self._link.encode_with(None)
+            compression, self._compression = self._compression, None
+            self.session.wire.feed(compression.end())
+        self.tally.wanted = True
+        self._faults = 0
+        self._inside, self._still = Inside.NOTHING, 0
+        self._service.left(self)
+        self.session.wire.logged_out(self._service.offer(self._link, starttls=self._starttls))
+        self._link.deadline(self._service.limits.idle_login)
+
     # --- work
 
     def wake(self) -> None:
@@ -183,6 +238,8 @@ class ImapConnection:
         while not self._busy() and self._link.alive:
             event = self.session.wire.next_event()
             if event is None:
+                if self._expand():
+                    continue
                 self._note_where()
                 break
             self._take(event)
@@ -206,6 +263,8 @@ class ImapConnection:
 
     def _take(self, event: Event) -> None:
         session = self.session
+        if self._compression is not None:
+            self._compression.used()
         if isinstance(event, Command):
             self._start(dispatch.execute(session, event))
         elif isinstance(event, AppendData):

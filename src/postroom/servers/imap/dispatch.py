@@ -10,12 +10,13 @@ On failure: errors of the rooms below become their NO; a bug becomes NO [SERVERB
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from postroom.mailbox.view import Changes
 from postroom.servers.imap import (
     append,
     basics,
+    compress,
     copy,
     expunge,
     fetch,
@@ -51,6 +52,8 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "STARTTLS": login.starttls,
     "LOGIN": login.login,
     "AUTHENTICATE": login.authenticate,
+    "COMPRESS": compress.compress,
+    "UNAUTHENTICATE": compress.unauthenticate,
     "SELECT": select.select,
     "EXAMINE": select.select,
     "CLOSE": select.close,
@@ -88,7 +91,7 @@ _ASKING: Final = frozenset(("NOOP", "CHECK"))
 
 async def execute(session: Session, command: Command) -> None:
     """Run one command to its tagged reply (or to the point where it waits for a line)."""
-    reply = await _guarded(session, EXECUTORS[command.name](session, command), command.name)
+    reply = await _guarded(session, EXECUTORS[command.name], command, command.name)
     if reply is not None:
         await _finish(session, command, reply)
 
@@ -98,7 +101,7 @@ async def line(session: Session, data: bytes) -> None:
     command, taker = session.waiting, session.takes_line
     assert command is not None
     assert taker is not None
-    reply = await _guarded(session, taker(session, data), command.name)
+    reply = await _guarded(session, taker, data, command.name)
     if reply is not None:
         session.end_lines()
         await _finish(session, command, reply)
@@ -113,8 +116,11 @@ async def push(session: Session) -> None:
             session.send(response.ok(b"*", "All changes up to this are told", code))
 
 
-async def _guarded(session: Session, work: Awaitable[Reply | None] | Reply | None, name: str) -> Reply | None:
+async def _guarded(
+    session: Session, does: Callable[[Session, Any], Awaitable[Reply | None] | Reply | None], what: object, name: str
+) -> Reply | None:
     try:
+        work = does(session, what)
         if work is None or isinstance(work, Reply):
             return work
         return await work

@@ -19,6 +19,7 @@ from postroom.config import Imap, Limits, Listener, TlsMode
 from postroom.mailbox.places import Places
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
+from postroom.servers.imap.compress import Awake
 from postroom.servers.imap.connection import ImapConnection
 from postroom.servers.imap.replies import SERVER_BUG, Reply
 from postroom.servers.imap.session import Session
@@ -56,6 +57,7 @@ class ImapService:
         "_settled",
         "_stopping",
         "_without",
+        "awake",
         "greeting",
         "limits",
         "version",
@@ -70,6 +72,7 @@ class ImapService:
         self._connections: dict[ImapConnection, str] = {}  # and the account id of each, "" before login
         self._settled: asyncio.Event | None = None
         self._stopping = False
+        self.awake: Final = Awake()
         self.limits: Final = limits
         self.wire_limits: Final = SessionLimits(line=limits.imap_line, login_literal=limits.imap_login_literal)
         self.greeting: Final = f"{hostname} Postroom ready"
@@ -121,6 +124,10 @@ class ImapService:
         """A client has logged in."""
         self._connections[session.connection] = row.id
         session.link.deadline(self.limits.idle_imap)
+
+    def left(self, connection: ImapConnection) -> None:
+        """A client is nobody again (UNAUTHENTICATE)."""
+        self._connections[connection] = ""
 
     # --- connections
 

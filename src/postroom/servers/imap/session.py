@@ -154,8 +154,13 @@ class Session:
         self.waiting = self.takes_line = None
         self.wire.read_commands()
 
-    def close(self) -> None:
-        """The connection is gone."""
+    def start_over(self) -> None:
+        """Let go of everything that came with the login (RFC 8437 4.1)."""
         self.deselect()
         self.account = self.places = None
+        self.news = False
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.start_over()
         self.then = None

@@ -1,6 +1,6 @@
-"""Who the client is and what it understands: LOGIN, AUTHENTICATE, ENABLE, ID.
+"""Who the client is and what it understands: LOGIN, AUTHENTICATE, ENABLE, ID, COMPRESS.
 
-Standards: RFC 9051 6.2.2, 6.2.3, 6.3.1; RFC 4959 (initial response); RFC 5161; RFC 2971.
+Standards: RFC 9051 6.2.2, 6.2.3, 6.3.1; RFC 4959 (initial response); RFC 5161; RFC 2971; RFC 4978 5.
 Trust: nothing here is authenticated; the framer keeps literals small before login.
 On failure: BadSyntax.
 """
@@ -11,7 +11,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from typing import Final
 
-from postroom.wire.imap.commands import Authenticate, Enable, Id, Login
+from postroom.wire.imap.commands import Authenticate, Compress, Enable, Id, Login
 from postroom.wire.imap.errors import BadSyntax
 from postroom.wire.imap.scanner import Scanner
 
@@ -56,6 +56,12 @@ def enable(scanner: Scanner) -> Enable:
         if len(wanted) > _MAX_NAMES:
             raise scanner.fail("fewer names")
     return Enable(tuple(wanted))
+
+
+def compress(scanner: Scanner) -> Compress:
+    """RFC 4978 5: "COMPRESS" SP algorithm."""
+    scanner.space()
+    return Compress(scanner.keyword())
 
 
 def identification(scanner: Scanner) -> Id:

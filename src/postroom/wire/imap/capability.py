@@ -38,6 +38,8 @@ EXTENSIONS: Final = (
     Extension(name="ENABLE", rfc=5161, section="3", title="Switching extensions on", early=True),
     Extension(name="ID", rfc=2971, section="3", title="Names and versions of client and server", early=True),
     Extension(name="IDLE", rfc=2177, section="3", title="Push of changes", early=True),
+    _row("COMPRESS=DEFLATE", 4978, "3", "Compression both ways"),
+    _row("UNAUTHENTICATE", 8437, "3", "Another login on the same connection"),
     _row("NAMESPACE", 2342, "5", "Where mailboxes are"),
     _row("UIDPLUS", 4315, "2", "UIDs of appended and copied messages, UID EXPUNGE"),
     _row("MOVE", 6851, "3", "Moving messages"),

@@ -50,6 +50,10 @@ class Id(Struct, frozen=True):
     fields: tuple[tuple[str, str | None], ...]
 
 
+class Compress(Struct, frozen=True):
+    algorithm: str  # upper case
+
+
 class Qresync(Struct, frozen=True):
     """RFC 7162 3.2.5."""
 

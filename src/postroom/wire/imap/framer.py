@@ -143,6 +143,12 @@ class Framer:
         """From now on lines are commands again."""
         self._read_with(Framer._read_command)
 
+    def take_input(self) -> bytes:
+        """What was fed and no event has used: octets behind the last command, of which nothing was looked at."""
+        rest = self._chunk[self._pos :]
+        self._chunk, self._pos = b"", 0
+        return rest
+
     def drop_input(self) -> int:
         """Forget everything received (RFC 9051 11.1: after STARTTLS nothing from before counts). Gives its octets."""
         dropped = len(self._chunk) - self._pos + len(self._partial)

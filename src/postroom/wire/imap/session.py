@@ -119,6 +119,14 @@ class Session:
             self.offer = replace(self.offer, without=self.offer.without | without)
         self.framer.limits = self._frame_limits(self.limits.literal)
 
+    def logged_out(self, offer: Offer) -> None:
+        """Nobody is logged in any more and nothing is enabled (RFC 8437 4.1); what the client sent ahead counts."""
+        self.state = State.NOT_AUTHENTICATED
+        self.offer = offer
+        self.enabled = frozenset()
+        self.framer.utf8 = False
+        self.framer.limits = self._frame_limits(self.limits.login_literal)
+
     def selected(self) -> None:
         """A mailbox is open."""
         self.state = State.SELECTED

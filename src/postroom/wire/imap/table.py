@@ -63,6 +63,8 @@ _ROWS: Final = (
     Row(name="AUTHENTICATE", states=_NOT, parse=auth.authenticate, rfc="RFC 9051 6.2.2"),
     Row(name="LOGIN", states=_NOT, parse=auth.login, rfc="RFC 9051 6.2.3"),
     Row(name="ENABLE", states=_AUTH, parse=auth.enable, rfc="RFC 9051 6.3.1"),
+    Row(name="COMPRESS", states=_AUTH, parse=auth.compress, rfc="RFC 4978 3"),
+    Row(name="UNAUTHENTICATE", states=_AUTH, parse=nothing, rfc="RFC 8437 3"),
     Row(name="SELECT", states=_AUTH, parse=select.select, rfc="RFC 9051 6.3.2"),
     Row(name="EXAMINE", states=_AUTH, parse=select.select, rfc="RFC 9051 6.3.3"),
     Row(name="CREATE", states=_AUTH, parse=mailbox.create, rfc="RFC 9051 6.3.4"),
