@@ -56,6 +56,7 @@ from postroom.store.api.limits import (
     Used,
 )
 from postroom.store.api.pages import Page, Snapshot
+from postroom.store.api.past import Departure, MailboxLife, Placed, Placing, Restored, Source, Undone
 from postroom.store.api.queue import (
     Attempt,
     Depth,
@@ -96,6 +97,7 @@ __all__ = [
     "CopyResult",
     "DeliveredAlready",
     "Demand",
+    "Departure",
     "Depth",
     "DirectoryStore",
     "DomainRow",
@@ -120,6 +122,7 @@ __all__ = [
     "MailboxExists",
     "MailboxHasChildren",
     "MailboxInfo",
+    "MailboxLife",
     "NewAct",
     "NewEntry",
     "NewMessage",
@@ -130,6 +133,8 @@ __all__ = [
     "Page",
     "Per",
     "Place",
+    "Placed",
+    "Placing",
     "QueueFilter",
     "QueueStore",
     "Recipient",
@@ -137,10 +142,12 @@ __all__ = [
     "Rendered",
     "ReportQuery",
     "ReportStore",
+    "Restored",
     "Rules",
     "SentReport",
     "SigningKeyRow",
     "Snapshot",
+    "Source",
     "Spool",
     "Store",
     "StoreError",
@@ -155,6 +162,7 @@ __all__ = [
     "TooMany",
     "TooManyKeywords",
     "TransportStore",
+    "Undone",
     "Usage",
     "Used",
     "Verdict",

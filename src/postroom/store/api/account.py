@@ -17,6 +17,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from postroom.store.api.pages import Snapshot
+from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.values.content import Content
 
 
@@ -235,6 +236,30 @@ class AccountStore(Protocol):
 
     async def vanished(self, mailbox: int, since: int) -> Sequence[int] | None:
         """UIDs expunged after MODSEQ `since`, ascending; None when history does not reach back that far."""
+        ...
+
+    async def lives(self) -> list[MailboxLife]:
+        """Mailboxes that are or were within the window of sweeping, oldest first."""
+        ...
+
+    async def departures(self, mailbox: int | None = None) -> list[Departure]:
+        """What left the account's mailboxes, or one that is or was, and can still be had; oldest first."""
+        ...
+
+    async def restore(self, placings: Sequence[Placing], *, quota: int = 0, quota_messages: int = 0) -> Restored:
+        """Put messages into mailboxes again, all or none: under new UIDs, with their flags but \\Deleted, with
+        INTERNALDATE. Where they left, and where they still are, nothing changes but Departure.back.
+
+        Raises OverQuota, TooManyKeywords.
+        """
+        ...
+
+    async def restores(self) -> list[Restored]:
+        """What was brought back within the window of sweeping and not undone, oldest first."""
+        ...
+
+    async def undo_restore(self, restore: int) -> Undone:
+        """Expunge what a restore brought and is still where it put it; Departure.back stays. Raises NotFound."""
         ...
 
     async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:

@@ -28,7 +28,9 @@ from postroom.store.api.account import (
 )
 from postroom.store.api.errors import NotFound
 from postroom.store.api.pages import Snapshot
+from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.store.embedded import account_read as read
+from postroom.store.embedded import past
 from postroom.store.embedded.account_file import AccountFile, AccountUnit
 from postroom.store.embedded.account_folders import Create, Delete, Provision, Rename, Subscribe
 from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, StoreFlags
@@ -136,6 +138,15 @@ class EmbeddedAccount:
     async def vanished(self, mailbox: int, since: int) -> Sequence[int] | None:
         return self._read(read.read_vanished, mailbox, since)
 
+    async def lives(self) -> list[MailboxLife]:
+        return self._read(past.read_lives)
+
+    async def departures(self, mailbox: int | None = None) -> list[Departure]:
+        return self._read(past.read_departures, mailbox)
+
+    async def restores(self) -> list[Restored]:
+        return self._read(past.read_restores)
+
     async def usage(self) -> Usage:
         return self._read(read.read_usage)
 
@@ -188,6 +199,12 @@ class EmbeddedAccount:
         if uids is None and not only_deleted:
             raise ValueError("expunging everything takes the UIDs")
         return await self._write(Expunge(mailbox, uids, only_deleted))
+
+    async def restore(self, placings: Sequence[Placing], *, quota: int = 0, quota_messages: int = 0) -> Restored:
+        return await self._write(past.Restore(placings, (quota, quota_messages)))
+
+    async def undo_restore(self, restore: int) -> Undone:
+        return await self._write(past.UndoRestore(restore))
 
     # the maildrop lock
 

@@ -17,6 +17,10 @@ _INSERT = (
 )
 _SUBSCRIBE = "INSERT OR IGNORE INTO subscription VALUES (?)"
 _UNSUBSCRIBE = "DELETE FROM subscription WHERE name = ?"
+_END_LIFE = (
+    "UPDATE life SET (deleted, name, uidvalidity, special_use, keywords) ="
+    " (SELECT ?1, name, uidvalidity, special_use, keywords FROM mailbox WHERE id = ?2) WHERE mailbox = ?2"
+)
 #: names below `?1`, or `?1` itself; substr, because LIKE would need escapes
 _BELOW = "substr(name, 1, length(?1) + 1) = ?1 || '/'"
 
@@ -31,8 +35,8 @@ class Create:
     def __call__(self, unit: AccountUnit) -> Callable[[], MailboxInfo]:
         if read_mailbox(unit.connection, self.name) is not None:
             raise MailboxExists(self.name)
-        _make_parents(unit, self.name)
-        _insert(unit, self.name, self.special_use)
+        make_parents(unit, self.name)
+        insert_mailbox(unit, self.name, self.special_use)
         info = read_mailbox(unit.connection, self.name)
         assert info is not None
         return lambda: info
@@ -47,27 +51,32 @@ class Provision:
     def __call__(self, unit: AccountUnit) -> Callable[[], None]:
         for name, special_use in self.mailboxes:
             if read_mailbox(unit.connection, name) is None:
-                _make_parents(unit, name)
-                _insert(unit, name, special_use)
+                make_parents(unit, name)
+                insert_mailbox(unit, name, special_use)
                 unit.connection.execute(_SUBSCRIBE, (name,))
         return lambda: None
 
 
-def _insert(unit: AccountUnit, name: str, special_use: str) -> None:
+def insert_mailbox(unit: AccountUnit, name: str, special_use: str) -> int:
+    """A mailbox that is not there yet; gives its id."""
     unit.list_changed()
     totals = unit.totals
     # RFC 9051 2.3.1.1: never smaller than one given before; time keeps it so even after a restore
     totals.uidvalidity = max(totals.uidvalidity + 1, int(unit.now))
     unit.connection.execute(_INSERT, (name, totals.uidvalidity, special_use, totals.modseq))
+    mailbox = unit.connection.last_insert_rowid()
+    unit.connection.execute("INSERT INTO life (mailbox, created) VALUES (?, ?)", (mailbox, unit.now))
+    return mailbox
 
 
-def _make_parents(unit: AccountUnit, name: str) -> None:
-    """RFC 9051 6.3.4: superior names are created too."""
-    levels = name.split("/")
+def make_parents(unit: AccountUnit, name: str) -> list[int]:
+    """RFC 9051 6.3.4: superior names are created too. Gives the ids of those that were not there."""
+    levels, made = name.split("/"), []
     for depth in range(1, len(levels)):
         parent = "/".join(levels[:depth])
         if read_mailbox(unit.connection, parent) is None:
-            _insert(unit, parent, "")
+            made.append(insert_mailbox(unit, parent, ""))
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +99,11 @@ class Rename:
         if self.name == old:
             raise MailboxExists(old)
         unit.list_changed()
+        connection.executemany(
+            "INSERT OR IGNORE INTO former VALUES (?, ?, ?)", [(n, unit.now, name) for name, n in moved.items()]
+        )
         connection.executemany("UPDATE mailbox SET name = '/' || id WHERE id = ?", [(n,) for n in names.values()])
-        _make_parents(unit, self.name)
+        make_parents(unit, self.name)
         for name in names:
             _clear_way(unit, name)
         connection.executemany("UPDATE mailbox SET name = ? WHERE id = ?", list(names.items()))
@@ -108,12 +120,14 @@ def _move_subscriptions(unit: AccountUnit, old: str, new: str, moved: Collection
 
 def _clear_way(unit: AccountUnit, name: str) -> None:
     """A parent just made may have a name that a moved mailbox takes (a to a/a): the moved one is that parent."""
-    unit.connection.execute("DELETE FROM mailbox WHERE name = ?", (name,))
+    connection = unit.connection
+    connection.execute("DELETE FROM life WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)", (name,))
+    connection.execute("DELETE FROM mailbox WHERE name = ?", (name,))
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a mailbox; what was in it is expunged under its name, which stays subscribed if it was."""
+    """Remove a mailbox; what was in it is expunged, what it was is remembered, and it stays subscribed if it was."""
 
     mailbox: int
 
@@ -124,11 +138,12 @@ class Delete:
         box = unit.open(self.mailbox)
         chosen = [(place, b"\1" * len(box.pages[place])) for place in box.places()]
         if chosen:
-            expunge_chosen(unit, box, chosen, name)
+            expunge_chosen(unit, box, chosen)
         unit.list_changed()
         unit.forget(self.mailbox)
         first = self.mailbox << 32
         unit.connection.execute("DELETE FROM page WHERE id BETWEEN ? AND ?", (first, first | 0xFFFFFFFF))
+        unit.connection.execute(_END_LIFE, (unit.now, self.mailbox))
         unit.connection.execute("DELETE FROM mailbox WHERE id = ?", (self.mailbox,))
         return lambda: None
 

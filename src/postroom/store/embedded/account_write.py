@@ -40,7 +40,12 @@ IN_ROW: Final = 64 * 1024
 
 _INSERT_MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_BODY: Final = "INSERT INTO body VALUES (?, ?)"
-_REFER: Final = (
+_INSERT_DEPARTURE: Final = (
+    "INSERT INTO expunged VALUES (?, ?, ?, ?,"
+    " ? + coalesce((SELECT number FROM expunged ORDER BY modseq DESC LIMIT 1), 0), ?, ?, ?, NULL)"
+)
+#: one reference more
+REFER: Final = (
     "INSERT INTO extra SELECT value, 1 FROM carray(?) WHERE true ON CONFLICT (message) DO UPDATE SET count = count + 1"
 )
 
@@ -220,7 +225,7 @@ class Copy:
         if count:
             totals.octets += octets
             totals.messages += count
-            unit.connection.execute(_REFER, (apsw.carray(signed(taken.messages)),))
+            unit.connection.execute(REFER, (apsw.carray(signed(taken.messages)),))
         return _copied(unit, self, taken, placed)
 
 
@@ -243,12 +248,9 @@ class Move:
         modseq = unit.next_modseq()
         taken = join(reversed([source.remove(place, mask, modseq) for place, mask in chosen]))
         source.merge_small()
-        record_expunged(unit, self.source, modseq, Page(taken.uids, b"", *_NOTHING), moved=True)
+        record_departure(unit, self.source, modseq, taken, moved=True)
         placed = _place(unit, taken, source, target)
         return _copied(unit, self, taken, placed)
-
-
-_NOTHING: Final = (array("Q"), array("Q"), array("Q"), array("I"), array("q"))
 
 
 def _names_used(box: Working, chosen: list[tuple[int, bytes]]) -> list[str]:
@@ -313,23 +315,23 @@ class Expunge:
         return lambda: ExpungeResult(tuple(gone.uids), unit.snapshot(self.mailbox))
 
 
-def expunge_chosen(unit: AccountUnit, box: Working, chosen: list[tuple[int, bytes]], name: str = "") -> Page:
+def expunge_chosen(unit: AccountUnit, box: Working, chosen: list[tuple[int, bytes]]) -> Page:
     """Take messages out of a mailbox and remember them; gives them, UIDs ascending."""
     modseq = unit.next_modseq()
     gone = join(reversed([box.remove(place, mask, modseq) for place, mask in chosen]))
     box.merge_small()
     unit.totals.octets -= sum(gone.sizes)
     unit.totals.messages -= len(gone)
-    record_expunged(unit, box.row.id, modseq, gone, name=name)
+    record_departure(unit, box.row.id, modseq, gone)
     return gone
 
 
-def record_expunged(
-    unit: AccountUnit, mailbox: int, modseq: int, gone: Page, *, moved: bool = False, name: str = ""
-) -> None:
-    """Remember what left: for VANISHED, and with message ids for undelete and sweeping."""
-    kept = (None, None) if moved else (pack_ids(gone.messages), pack_gone(gone))
+def record_departure(unit: AccountUnit, mailbox: int, modseq: int, gone: Page, *, moved: bool = False) -> None:
+    """Remember what left: for VANISHED, and until it is swept for bringing it back."""
     unit.connection.execute(
-        "INSERT INTO expunged VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (modseq, mailbox, unit.now, name, pack_uids(gone.uids), *kept),
-    )
+        _INSERT_DEPARTURE,
+        (
+            modseq, mailbox, unit.now, moved, 0 if moved else len(gone), pack_uids(gone.uids),
+            pack_ids(gone.messages), pack_gone(gone),
+        ),
+    )  # fmt: skip

@@ -75,6 +75,7 @@ class _AccountCheck:
         for (number,) in self._rows(f"SELECT id FROM page WHERE NOT ({known or 'false'})"):
             yield self._found(f"page {number} belongs to no mailbox", mendable=True)
         yield from self._check_expunged()
+        yield from self._check_lives()
         yield from self._check_messages()
         yield from self._check_bodies()
 
@@ -128,8 +129,16 @@ class _AccountCheck:
             yield self._found(f"{place}: counters say {says}, pages hold {dict(counted)}", mendable=True)
 
     def _check_expunged(self) -> Iterator[Finding]:
-        for modseq, mailbox, uids, messages in self._rows("SELECT modseq, mailbox, uids, messages FROM expunged"):
+        last = 0
+        for modseq, mailbox, moved, number, uids, messages, back in self._rows(
+            "SELECT modseq, mailbox, moved, number, uids, messages, back FROM expunged ORDER BY modseq"
+        ):
             gone = unpack_uids(uids)
+            if number < last:
+                yield self._found(f"expunge record {modseq} has number {number} after {last}")
+            last = number
+            if back is not None and (messages is None or len(back) * 8 != len(messages)):
+                yield self._found(f"expunge record {modseq} has marks of messages it has not")
             if modseq > self._modseq:
                 yield self._found(f"expunge record {modseq} is above the account's MODSEQ")
             if mailbox in self._uids:
@@ -137,8 +146,17 @@ class _AccountCheck:
                     yield self._found(f"mailbox {mailbox}: expunged UIDs are there")
                 if gone and gone[-1] >= self._uidnext[mailbox]:
                     yield self._found(f"mailbox {mailbox}: UIDs expunged that were never given")
-            if messages is not None:
+            if messages is not None and not moved:
                 self._references.update(unpack_ids(messages))
+
+    def _check_lives(self) -> Iterator[Finding]:
+        """Every mailbox has a life, and so has every one that mail can be brought back from."""
+        alive = {mailbox for (mailbox,) in self._rows("SELECT mailbox FROM life WHERE deleted IS NULL")}
+        if alive != self._uids.keys():
+            yield self._found(f"lives of mailboxes differ from mailboxes: {sorted(alive ^ self._uids.keys())[:10]}")
+        sql = "SELECT DISTINCT mailbox FROM expunged WHERE columns IS NOT NULL EXCEPT SELECT mailbox FROM life"
+        for (mailbox,) in self._rows(sql):
+            yield self._found(f"mail left mailbox {mailbox}, of which nothing is known")
 
     def _check_messages(self) -> Iterator[Finding]:
         extra: dict[int, int] = dict(self._rows("SELECT message, count FROM extra"))

@@ -24,6 +24,7 @@ _LIST: Final = b"\0"
 _RANGES: Final = b"\1"
 
 FIXED_OCTETS: Final = 24
+GONE_OCTETS: Final = 21
 
 #: one message of the tail: UID, octets, INTERNALDATE, message id, flags, keywords, MODSEQ
 RECORD: Final = struct.Struct("<IIqQBQQ")
@@ -173,5 +174,21 @@ def unpack_ids(data: bytes) -> array[int]:
 
 
 def pack_gone(page: Page) -> bytes:
-    """Flags, keywords, sizes and dates of what was expunged, enough to put it back."""
+    """Flags, keywords, sizes and dates of what left, enough to put it back."""
     return page.flags + _out(page.keywords) + _out(page.sizes) + _out(page.dates)
+
+
+def unpack_gone(uids: array[int], messages: array[int], data: bytes, modseq: int) -> Page:
+    """What was expunged, as it was. Raises ValueError."""
+    count = len(messages)
+    if not len(uids) == count == len(data) / GONE_OCTETS:
+        raise ValueError("an expunge record is damaged")
+    return Page(
+        uids,
+        data[:count],
+        _into("Q", data[count : 9 * count]),
+        repeat("Q", modseq, count),
+        messages,
+        _into("I", data[9 * count : 13 * count]),
+        _into("q", data[13 * count :]),
+    )

@@ -86,8 +86,12 @@ CREATE TABLE block(
 #:   messages does not rewrite a thousand wide rows.
 #: page: packed columns (codec.py), id = mailbox << 32 | page << 1 | kind (0 fixed columns, 1 flags), so that a
 #:   mailbox is one range and the halves of a small page share a leaf; version: MODSEQ when it was written.
-#: expunged: what left a mailbox at one MODSEQ; messages NULL once the octets are swept (or when it was a move).
+#: expunged: what left a mailbox at one MODSEQ; messages and columns NULL once that is swept. moved: to another mailbox;
+#:   the message ids are no references then, for in the other mailbox a message lives at least as long. number: how many
+#:   messages were expunged in the account up to here; back: an octet a message, 1 for what was brought back since.
 #: No index on MODSEQ anywhere but there: it would make a bulk STORE five times dearer.
+#: life: what outlives a mailbox: when it was made; once it is deleted, what it was. former: until when it had a name.
+#: restored: what was brought back, so that it can be undone (past.py).
 ACCOUNT_VERSION: Final = 1
 ACCOUNT: Final = """
 CREATE TABLE account(
@@ -114,9 +118,17 @@ CREATE TABLE message(
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE extra(message INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 CREATE TABLE expunged(
-    modseq INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, time REAL NOT NULL, name TEXT NOT NULL,
-    uids BLOB NOT NULL, messages BLOB, columns BLOB
+    modseq INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, time REAL NOT NULL, moved INTEGER NOT NULL,
+    number INTEGER NOT NULL, uids BLOB NOT NULL, messages BLOB, columns BLOB, back BLOB
 );
+CREATE TABLE life(
+    mailbox INTEGER PRIMARY KEY, created REAL NOT NULL, deleted REAL, name TEXT, uidvalidity INTEGER, special_use TEXT,
+    keywords TEXT
+);
+CREATE TABLE former(
+    mailbox INTEGER NOT NULL, until REAL NOT NULL, name TEXT NOT NULL, PRIMARY KEY (mailbox, until)
+) WITHOUT ROWID;
+CREATE TABLE restored(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, placed BLOB NOT NULL);
 CREATE TABLE delivered(
     queue TEXT NOT NULL, recipient TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (queue, recipient)
 ) WITHOUT ROWID;

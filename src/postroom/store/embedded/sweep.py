@@ -27,6 +27,8 @@ from postroom.store.embedded.disk import Disk, discard
 SLICE: Final = 200
 DELIVERED_DAYS: Final = 10
 _JOIN_ABOVE: Final = 64
+#: the newest record stays: what is expunged next is numbered after it
+_NOT_NEWEST: Final = "e.modseq <> (SELECT max(modseq) FROM expunged)"
 _MOST_TOMBSTONE: Final = 64 * 1024
 
 
@@ -38,20 +40,23 @@ class SweepSlice:
 
     def __call__(self, unit: AccountUnit) -> Callable[[], tuple[int, int]]:
         rows: list[Any] = unit.connection.execute(
-            "SELECT modseq, messages FROM expunged WHERE time < ? AND messages IS NOT NULL ORDER BY modseq LIMIT ?",
+            "SELECT modseq, moved, messages FROM expunged WHERE time < ? AND messages IS NOT NULL"
+            " ORDER BY modseq LIMIT ?",
             (self.before, SLICE),
         ).fetchall()
         taken: Counter[int] = Counter()
         handled = 0
-        for modseq, packed in rows:
+        for modseq, moved, packed in rows:
             room = SLICE - taken.total()
             if room <= 0:
                 break
             messages = unpack_ids(packed)
+            if moved:  # those ids are no references
+                messages = messages[:0]
             taken.update(messages[:room])
             left = messages[room:]
             unit.connection.execute(
-                "UPDATE expunged SET messages = ?, columns = NULL WHERE modseq = ?",
+                "UPDATE expunged SET messages = ?, columns = NULL, back = NULL WHERE modseq = ?",
                 (pack_ids(left) if left else None, modseq),
             )
             handled += 1
@@ -104,23 +109,36 @@ class Tidy:
     def __call__(self, unit: AccountUnit) -> Callable[[], None]:
         connection = unit.connection
         unit.forget_deliveries(self.now - DELIVERED_DAYS * 86_400)
+        self._forget_lives(unit)
         counts: list[Any] = connection.execute(
             "SELECT e.mailbox, count(*), m.id FROM expunged AS e LEFT JOIN mailbox AS m ON m.id = e.mailbox"
-            " WHERE e.messages IS NULL AND e.time < ? GROUP BY e.mailbox",
+            f" WHERE e.messages IS NULL AND e.time < ? AND {_NOT_NEWEST} GROUP BY e.mailbox",
             (self.before,),
         ).fetchall()
         for mailbox, count, alive in counts:
             if alive is None:
                 connection.execute(
-                    "DELETE FROM expunged WHERE mailbox = ? AND messages IS NULL AND time < ?", (mailbox, self.before)
+                    f"DELETE FROM expunged AS e WHERE mailbox = ? AND messages IS NULL AND time < ? AND {_NOT_NEWEST}",
+                    (mailbox, self.before),
                 )
             elif count > _JOIN_ABOVE:
                 self._join(unit, mailbox)
         return lambda: None
 
+    def _forget_lives(self, unit: AccountUnit) -> None:
+        """What mailboxes were, once nothing that was in them then can be had any more."""
+        for sql in (
+            "DELETE FROM life WHERE deleted < ? AND NOT EXISTS"
+            " (SELECT 1 FROM expunged WHERE expunged.mailbox = life.mailbox AND messages IS NOT NULL)",
+            "DELETE FROM former WHERE until < ? OR mailbox NOT IN (SELECT mailbox FROM life)",
+            "DELETE FROM restored WHERE time < ?",
+        ):
+            unit.connection.execute(sql, (self.before,))
+
     def _join(self, unit: AccountUnit, mailbox: int) -> None:
         rows: list[Any] = unit.connection.execute(
-            "SELECT modseq, uids FROM expunged WHERE mailbox = ? AND messages IS NULL AND time < ?",
+            "SELECT modseq, uids FROM expunged AS e WHERE mailbox = ? AND messages IS NULL AND time < ?"
+            f" AND {_NOT_NEWEST}",
             (mailbox, self.before),
         ).fetchall()
         uids: set[int] = set()

@@ -5,9 +5,9 @@ Written without looking at speed, so that it can serve as the model the embedded
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from msgspec import structs
@@ -16,6 +16,7 @@ from postroom.store.api import (
     AppendResult,
     CopyResult,
     DeliveredAlready,
+    Departure,
     ExpungeResult,
     Feed,
     FlagChange,
@@ -24,60 +25,28 @@ from postroom.store.api import (
     MailboxExists,
     MailboxHasChildren,
     MailboxInfo,
+    MailboxLife,
     NewMessage,
     NotFound,
     OverQuota,
-    Page,
+    Placed,
+    Placing,
     Rendered,
+    Restored,
     Snapshot,
     StoreFlagsResult,
     StoreUnavailable,
-    TooManyKeywords,
+    Undone,
     Usage,
 )
+from postroom.store.memory.boxes import Box, Item, info_of, life_of, page_of
+from postroom.store.memory.keywords import learned, named_as, place_of
+from postroom.store.memory.past import Past
 from postroom.values.clock import Clock
 from postroom.values.content import Content
-from postroom.values.flags import DELETED, SEEN, VISIBLE
+from postroom.values.flags import DELETED, POP3_HIDDEN, VISIBLE
 
-MAX_KEYWORDS: Final = 64
 _PAGE: Final = 512
-
-
-@dataclass(slots=True)
-class _Item:
-    """A message in a mailbox."""
-
-    uid: int
-    flags: int
-    keywords: frozenset[str]
-    modseq: int
-    message: int
-    size: int
-    date: int
-
-
-@dataclass(slots=True)
-class _Box:
-    """A mailbox."""
-
-    id: int
-    name: str
-    uidvalidity: int
-    modseq: int
-    special_use: str
-    uidnext: int = 1
-    keywords: tuple[str, ...] = ()
-    items: list[_Item] = field(default_factory=list)
-    gone: list[tuple[int, list[int]]] = field(default_factory=list)  # (modseq, UIDs)
-    seen: Snapshot | None = None
-
-
-@dataclass(slots=True)
-class _Expunged:
-    """Messages that left for good at `time`: still readable until they are swept."""
-
-    time: float
-    messages: list[int]
 
 
 class MemoryAccount:
@@ -87,10 +56,10 @@ class MemoryAccount:
         self._id = account
         self._clock = clock
         self._feed = feed
-        self._boxes: dict[int, _Box] = {}
+        self._boxes: dict[int, Box] = {}
         self._messages: dict[int, tuple[NewMessage, bytes]] = {}
         self._delivered: set[tuple[str, str]] = set()
-        self._expunged: list[_Expunged] = []
+        self._past = Past()
         self._modseq = 1
         self._uidvalidity = 0
         self._next_box = 1
@@ -106,16 +75,16 @@ class MemoryAccount:
     # mailboxes
 
     async def mailboxes(self) -> list[MailboxInfo]:
-        return [_info(box) for box in sorted(self._boxes.values(), key=lambda box: box.name)]
+        return [info_of(box) for box in sorted(self._boxes.values(), key=lambda box: box.name)]
 
     async def mailbox(self, name: str) -> MailboxInfo | None:
         box = self._named(name)
-        return _info(box) if box else None
+        return info_of(box) if box else None
 
-    def _named(self, name: str) -> _Box | None:
+    def _named(self, name: str) -> Box | None:
         return next((box for box in self._boxes.values() if box.name == name), None)
 
-    def _box(self, mailbox: int) -> _Box:
+    def _box(self, mailbox: int) -> Box:
         box = self._boxes.get(mailbox)
         if box is None:
             raise NotFound(f"no mailbox {mailbox}")
@@ -128,16 +97,17 @@ class MemoryAccount:
     def _tell(self, mailbox: int, modseq: int) -> None:
         self._feed.publish(Hint(self._id, mailbox, modseq))
 
-    def _make(self, name: str, special_use: str) -> _Box:
+    def _make(self, name: str, special_use: str) -> Box:
         levels = name.split("/")
         for depth in range(1, len(levels)):
             parent = "/".join(levels[:depth])
             if self._named(parent) is None:
                 self._make(parent, "")
         self._uidvalidity = max(self._uidvalidity + 1, int(self._clock.now()))
-        box = _Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use)
+        box = Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use)
         self._next_box += 1
         self._boxes[box.id] = box
+        self._past.born(box.id, self._clock.now())
         return box
 
     def provision(self, name: str, special_use: str) -> None:
@@ -151,7 +121,7 @@ class MemoryAccount:
             raise MailboxExists(name)
         box = self._make(name, special_use)
         self._tell(0, self._modseq)
-        return _info(box)
+        return info_of(box)
 
     async def rename(self, mailbox: int, name: str) -> None:
         old = self._box(mailbox).name
@@ -165,6 +135,7 @@ class MemoryAccount:
         for new, box in names.items():
             if box.name in subscribed:
                 self._subscriptions.add(new)
+            self._past.renamed(box.id, self._clock.now(), box.name)
             box.name = new
         levels = name.split("/")
         for depth in range(1, len(levels)):
@@ -177,9 +148,9 @@ class MemoryAccount:
         box = self._box(mailbox)
         if any(other.name.startswith(box.name + "/") for other in self._boxes.values()):
             raise MailboxHasChildren(box.name)
-        self._expunged.append(_Expunged(self._clock.now(), [item.message for item in box.items]))
-        if box.items:
-            self._next_modseq()  # what was in it is expunged first
+        if box.items:  # what was in it is expunged first
+            self._leave(box, box.items, self._next_modseq(), moved=False)
+        self._past.died(life_of(box), self._clock.now())
         del self._boxes[mailbox]
         self._tell(0, self._next_modseq())
 
@@ -196,9 +167,9 @@ class MemoryAccount:
     async def snapshot(self, mailbox: int) -> Snapshot:
         return self._snapshot(self._box(mailbox))
 
-    def _snapshot(self, box: _Box) -> Snapshot:
+    def _snapshot(self, box: Box) -> Snapshot:
         if box.seen is None or box.seen.modseq != box.modseq:
-            pages = [_page(box, box.items[begin : begin + _PAGE]) for begin in range(0, len(box.items), _PAGE)]
+            pages = [page_of(box, box.items[begin : begin + _PAGE]) for begin in range(0, len(box.items), _PAGE)]
             box.seen = Snapshot(box.id, box.uidvalidity, box.uidnext, box.modseq, pages, box.keywords)
         return box.seen
 
@@ -216,16 +187,16 @@ class MemoryAccount:
             raise DeliveredAlready(delivery[0])
         self._check_quota((quota, quota_messages), [message.content.size for message in messages])
         bodies = [_octets(message) for message in messages]
-        box.keywords = _learn(box, [name for message in messages for name in message.keywords])
+        box.keywords = learned(box.keywords, [name for message in messages for name in message.keywords])
         if delivery is not None:
             self._delivered.add(delivery)
         modseq, uids = self._next_modseq(), []
         for message, octets in zip(messages, bodies, strict=True):
             self._messages[self._next_message] = (structs.replace(message, content=Content.of(octets)), octets)
             uids.append(box.uidnext)
-            names = _known(box, message.keywords)
+            names = named_as(box.keywords, message.keywords)
             box.items.append(
-                _Item(box.uidnext, message.flags, names, modseq, self._next_message, len(octets), message.internaldate)
+                Item(box.uidnext, message.flags, names, modseq, self._next_message, len(octets), message.internaldate)
             )
             box.uidnext += 1
             self._next_message += 1
@@ -243,8 +214,8 @@ class MemoryAccount:
         box = self._box(mailbox)
         keywords = change.keywords
         if change.op is FlagOp.REMOVE:
-            keywords = tuple(name for name in keywords if _place(box.keywords, name) is not None)
-        learned = _learn(box, keywords)
+            keywords = tuple(name for name in keywords if place_of(box.keywords, name) is not None)
+        known = learned(box.keywords, keywords)
         there = {item.uid: item for item in box.items}
         changed, modified, missing = [], [], []
         modseq = self._modseq + 1
@@ -254,11 +225,11 @@ class MemoryAccount:
                 missing.append(uid)
             elif change.unchanged_since is not None and item.modseq > change.unchanged_since:
                 modified.append(uid)
-            elif _apply(item, change, _named_as(learned, keywords)):
+            elif _apply(item, change, named_as(known, keywords)):
                 item.modseq = modseq
                 changed.append(uid)
         if changed:
-            box.keywords = learned
+            box.keywords = known
             box.modseq = self._next_modseq()
             self._tell(box.id, modseq)
         return StoreFlagsResult(self._snapshot(box), tuple(changed), tuple(modified), tuple(missing))
@@ -279,26 +250,30 @@ class MemoryAccount:
         wanted = set(uids)
         taken = [item for item in from_box.items if item.uid in wanted]
         if taken:
-            _learn(to_box, [name for item in taken for name in item.keywords])
-            self._take(from_box, taken)
+            learned(to_box.keywords, [name for item in taken for name in item.keywords])
+            self._take(from_box, taken, moved=True)
         placed = self._put(to_box, taken)
         return self._copied(from_box, to_box, taken, placed)
 
-    def _take(self, box: _Box, taken: list[_Item]) -> None:
+    def _leave(self, box: Box, gone: list[Item], modseq: int, *, moved: bool) -> None:
+        self._past.left(box.id, self._clock.now(), modseq, page_of(box, gone), moved=moved)
+
+    def _take(self, box: Box, taken: list[Item], *, moved: bool = False) -> None:
         gone = {item.uid for item in taken}
         box.items = [item for item in box.items if item.uid not in gone]
         box.modseq = self._next_modseq()
+        self._leave(box, taken, box.modseq, moved=moved)
         box.gone.append((box.modseq, sorted(gone)))
         self._tell(box.id, box.modseq)
 
-    def _put(self, box: _Box, taken: Iterable[_Item]) -> list[int]:
+    def _put(self, box: Box, taken: Iterable[Item]) -> list[int]:
         taken, uids = list(taken), []
         if not taken:
             return []
-        box.keywords = _learn(box, [name for item in taken for name in sorted(item.keywords)])
+        box.keywords = learned(box.keywords, [name for item in taken for name in sorted(item.keywords)])
         modseq = self._next_modseq()
         for item in taken:
-            names = _known(box, item.keywords)
+            names = named_as(box.keywords, item.keywords)
             box.items.append(replace(item, uid=box.uidnext, modseq=modseq, keywords=names))
             uids.append(box.uidnext)
             box.uidnext += 1
@@ -306,7 +281,7 @@ class MemoryAccount:
         self._tell(box.id, modseq)
         return uids
 
-    def _copied(self, source: _Box, target: _Box, taken: list[_Item], placed: list[int]) -> CopyResult:
+    def _copied(self, source: Box, target: Box, taken: list[Item], placed: list[int]) -> CopyResult:
         return CopyResult(
             target.uidvalidity,
             tuple(item.uid for item in taken),
@@ -327,8 +302,73 @@ class MemoryAccount:
         ]
         if taken:
             self._take(box, taken)
-            self._expunged.append(_Expunged(self._clock.now(), [item.message for item in taken]))
         return ExpungeResult(tuple(item.uid for item in taken), self._snapshot(box))
+
+    # what was
+
+    async def lives(self) -> list[MailboxLife]:
+        return self._past.lives({box.id: life_of(box) for box in self._boxes.values()})
+
+    async def departures(self, mailbox: int | None = None) -> list[Departure]:
+        return [one for one in self._past.departures if mailbox in (None, one.mailbox)]
+
+    async def restores(self) -> list[Restored]:
+        return list(self._past.restores.values())
+
+    async def restore(self, placings: Sequence[Placing], *, quota: int = 0, quota_messages: int = 0) -> Restored:
+        lives = {life.id: life for life in await self.lives()}
+        found = [(placing, self._found(placing, lives)) for placing in placings]
+        found = [(placing, items) for placing, items in found if items or not placing.sources]
+        self._check_quota((quota, quota_messages), [item.size for _, items in found for _, item in items])
+        for placing, items in found:
+            box = self._named(placing.target)
+            learned(box.keywords if box else (), [name for _, item in items for name in sorted(item.keywords)])
+        placed = []
+        for placing, items in found:
+            placed.append(self._bring(placing, items))
+            self._past.mark(placing.sources, [place for place, _ in items])
+        return self._past.restored(self._clock.now(), tuple(placed))
+
+    def _found(self, placing: Placing, lives: dict[int, MailboxLife]) -> list[tuple[int, Item]]:
+        """Places among the UIDs asked for, and what is there."""
+        found: list[Item | None] = []
+        for source in placing.sources:
+            if source.departure:
+                rows = self._past.rows(source.departure, lives)
+                there = {row[0]: Item(*row) for row in rows if row[4] in self._messages}
+            else:
+                there = {item.uid: item for item in self._box(source.mailbox).items}
+            found += [there.get(uid) for uid in source.uids]
+        return [(place, item) for place, item in enumerate(found) if item is not None]
+
+    def _bring(self, placing: Placing, items: list[tuple[int, Item]]) -> Placed:
+        box, known = self._named(placing.target), set(self._boxes)
+        if box is None:
+            box = self._make(placing.target, placing.special_use)
+            self._tell(0, self._modseq)
+        back = [replace(item, flags=item.flags & ~(DELETED | POP3_HIDDEN)) for _, item in items]
+        uids, places = self._put(box, back), [place for place, _ in items]
+        return Placed(
+            box.id, box.name, box.uidvalidity, tuple(sorted(self._boxes.keys() - known)), tuple(places), tuple(uids)
+        )
+
+    async def undo_restore(self, restore: int) -> Undone:
+        placed = self._past.forget(restore)
+        gone, names = 0, []
+        for one in placed:
+            if one.mailbox in self._boxes:
+                box, uids = self._boxes[one.mailbox], set(one.uids)
+                taken = [item for item in box.items if item.uid in uids]
+                gone += len(taken)
+                if taken:
+                    self._take(box, taken)
+        for number in [number for one in reversed(placed) for number in reversed(one.made)]:
+            if number in self._boxes and not self._boxes[number].items:
+                name = self._boxes[number].name
+                with suppress(MailboxHasChildren):
+                    await self.delete(number)
+                    names.append(name)
+        return Undone(gone, tuple(names))
 
     # reading
 
@@ -388,9 +428,9 @@ class MemoryAccount:
 
     def sweep(self, before: float) -> int:
         """Drop what was expunged before that time and is in no mailbox; how many messages went."""
-        self._expunged = [record for record in self._expunged if record.time >= before]
+        self._past.sweep(before)
         kept = {item.message for box in self._boxes.values() for item in box.items}
-        kept.update(message for record in self._expunged for message in record.messages)
+        kept.update(self._past.messages())
         dropped = [message for message in self._messages if message not in kept]
         for message in dropped:
             del self._messages[message]
@@ -404,59 +444,7 @@ def _octets(message: NewMessage) -> bytes:
         raise StoreUnavailable(str(fault)) from fault
 
 
-def _info(box: _Box) -> MailboxInfo:
-    return MailboxInfo(
-        id=box.id,
-        name=box.name,
-        uidvalidity=box.uidvalidity,
-        uidnext=box.uidnext,
-        modseq=box.modseq,
-        messages=len(box.items),
-        unseen=sum(not item.flags & SEEN for item in box.items),
-        deleted=sum(bool(item.flags & DELETED) for item in box.items),
-        size=sum(item.size for item in box.items),
-        special_use=box.special_use,
-    )
-
-
-def _page(box: _Box, items: list[_Item]) -> Page:
-    return Page(
-        array("I", [item.uid for item in items]),
-        bytes([item.flags for item in items]),
-        array("Q", [sum(1 << box.keywords.index(name) for name in item.keywords) for item in items]),
-        array("Q", [item.modseq for item in items]),
-        array("Q", [item.message for item in items]),
-        array("I", [item.size for item in items]),
-        array("q", [item.date for item in items]),
-    )
-
-
-def _place(known: tuple[str, ...], name: str) -> int | None:
-    folded = name.lower()  # RFC 9051 2.3.2: keywords are case-insensitive
-    return next((place for place, other in enumerate(known) if other.lower() == folded), None)
-
-
-def _learn(box: _Box, names: Iterable[str]) -> tuple[str, ...]:
-    """The mailbox's keywords with these added. Raises TooManyKeywords."""
-    known = box.keywords
-    for name in names:
-        if _place(known, name) is None:
-            known = (*known, name)
-    if len(known) > MAX_KEYWORDS:
-        raise TooManyKeywords(f"a mailbox can have {MAX_KEYWORDS} different keywords")
-    return known
-
-
-def _named_as(known: tuple[str, ...], names: Iterable[str]) -> frozenset[str]:
-    """Keywords spelled as the mailbox first learned them."""
-    return frozenset(known[place] for name in names if (place := _place(known, name)) is not None)
-
-
-def _known(box: _Box, names: Iterable[str]) -> frozenset[str]:
-    return _named_as(box.keywords, names)
-
-
-def _apply(item: _Item, change: FlagChange, keywords: frozenset[str]) -> bool:
+def _apply(item: Item, change: FlagChange, keywords: frozenset[str]) -> bool:
     before = (item.flags, item.keywords)
     if change.op is FlagOp.ADD:
         item.flags |= change.bits

@@ -1,0 +1,79 @@
+"""A mailbox in memory, and what it looks like from outside."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from postroom.store.api import MailboxInfo, MailboxLife, Page, Snapshot
+from postroom.values.flags import DELETED, SEEN
+
+
+@dataclass(slots=True)
+class Item:
+    """A message in a mailbox."""
+
+    uid: int
+    flags: int
+    keywords: frozenset[str]
+    modseq: int
+    message: int
+    size: int
+    date: int
+
+
+@dataclass(slots=True)
+class Box:
+    """A mailbox."""
+
+    id: int
+    name: str
+    uidvalidity: int
+    modseq: int
+    special_use: str
+    uidnext: int = 1
+    keywords: tuple[str, ...] = ()
+    items: list[Item] = field(default_factory=list)
+    gone: list[tuple[int, list[int]]] = field(default_factory=list)  # (modseq, UIDs)
+    seen: Snapshot | None = None
+
+
+def info_of(box: Box) -> MailboxInfo:
+    """As LIST and STATUS need it."""
+    return MailboxInfo(
+        id=box.id,
+        name=box.name,
+        uidvalidity=box.uidvalidity,
+        uidnext=box.uidnext,
+        modseq=box.modseq,
+        messages=len(box.items),
+        unseen=sum(not item.flags & SEEN for item in box.items),
+        deleted=sum(bool(item.flags & DELETED) for item in box.items),
+        size=sum(item.size for item in box.items),
+        special_use=box.special_use,
+    )
+
+
+def life_of(box: Box) -> MailboxLife:
+    """As it is; when it was made is added by who knows."""
+    return MailboxLife(
+        id=box.id,
+        name=box.name,
+        uidvalidity=box.uidvalidity,
+        created=0.0,
+        special_use=box.special_use,
+        keywords=box.keywords,
+    )
+
+
+def page_of(box: Box, items: list[Item]) -> Page:
+    """Messages of the mailbox as columns."""
+    return Page(
+        array("I", [item.uid for item in items]),
+        bytes([item.flags for item in items]),
+        array("Q", [sum(1 << box.keywords.index(name) for name in item.keywords) for item in items]),
+        array("Q", [item.modseq for item in items]),
+        array("Q", [item.message for item in items]),
+        array("I", [item.size for item in items]),
+        array("q", [item.date for item in items]),
+    )
