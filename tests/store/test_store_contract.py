@@ -12,6 +12,7 @@ from postroom.testing.store_contract import (
     FolderContract,
     HookContract,
     LimitsContract,
+    PastContract,
     QueueContract,
     ReportContract,
     SpoolContract,
@@ -48,6 +49,10 @@ class TestDirectory(DirectoryContract):
 
 
 class TestLimits(LimitsContract):
+    pass
+
+
+class TestPast(PastContract):
     pass
 
 

@@ -21,8 +21,10 @@ from postroom.store.api import (
     FlagChange,
     FlagOp,
     NotFound,
+    Placing,
     QueueFilter,
     RecipientState,
+    Source,
     StoreError,
     StoreUnavailable,
 )
@@ -144,7 +146,21 @@ async def folders(store: EmbeddedStore, promises: Promises) -> None:
     assert await (await store.account("acc2")).mailbox("Sent") is not None
 
 
-SCENARIOS = [accept, finish, append, deliver, move, flags, expunge, sweep, folders]
+async def restore(store: EmbeddedStore, promises: Promises) -> None:
+    account = await store.account("acc1")
+    made = await account.create("gone")
+    await account.move((await named(account, "INBOX")).id, [1, 2], made.id)
+    await account.delete(made.id)
+    promises.exact["INBOX"] = [3, 4]
+    [*_, one] = await account.departures()
+    done = await account.restore([Placing(target="back/again", sources=[Source([1, 2], departure=one.modseq)])])
+    await account.undo_restore(done.id)
+    [*_, one] = await account.departures()
+    await account.restore([Placing(target="last", sources=[Source([1, 2], departure=one.modseq)])])
+    promises.messages["last"] = [b"one", LARGE]
+
+
+SCENARIOS = [accept, finish, append, deliver, move, flags, expunge, sweep, folders, restore]
 Scenario = Callable[[EmbeddedStore, Promises], Awaitable[None]]
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_house import STRICT, must_be_sound
 
-from postroom.store.api import AccountStore, FlagChange, FlagOp, StoreError
+from postroom.store.api import AccountStore, Departure, FlagChange, FlagOp, Placing, Restored, Source, StoreError
 from postroom.store.embedded import EmbeddedStore, working
 from postroom.store.memory import MemoryStore
 from postroom.testing.store_contract import SettableClock, message
@@ -55,6 +55,8 @@ operation = st.one_of(
     st.tuples(st.just("delete"), st.sampled_from(BOXES[1:])),
     st.tuples(st.just("rename"), st.sampled_from(BOXES[1:]), st.sampled_from(("x", "a/c", "Trash"))),
     st.tuples(st.just("subscribe"), box, st.booleans()),
+    st.tuples(st.just("restore"), st.sampled_from((*BOXES, "back/again")), st.integers(0, 5), st.integers(0, 2**12)),
+    st.tuples(st.just("undo"), st.integers(0, 3)),
     st.tuples(st.just("sweep"), st.integers(0, 2)),
     st.tuples(st.just("reopen")),
 )
@@ -108,6 +110,9 @@ class Pair:
         infos = await plain.mailboxes()
         assert await embedded.mailboxes() == infos
         assert await plain.usage() == await embedded.usage()
+        assert await plain.lives() == await embedded.lives()
+        assert await plain.restores() == await embedded.restores()
+        assert [told(one) for one in await plain.departures()] == [told(one) for one in await embedded.departures()]
         assert await plain.subscriptions() == await embedded.subscriptions()
         for info in infos:
             one, two = await plain.snapshot(info.id), await embedded.snapshot(info.id)
@@ -118,6 +123,25 @@ class Pair:
                 assert list(await embedded.vanished(info.id, since) or ()) == list(
                     await plain.vanished(info.id, since) or ()
                 )
+
+
+def told(one: Departure) -> tuple:
+    page = one.page
+    columns = (page.uids, page.flags, page.keywords, page.modseqs, page.messages, page.sizes, page.dates)
+    return one.modseq, one.mailbox, one.time, one.moved, one.number, one.back, columns
+
+
+async def restore(account: AccountStore, target: str, which: int, chosen: int) -> Restored:
+    """Some of what left at one time, and some of a mailbox."""
+    gone = await account.departures()
+    sources = []
+    if gone:
+        one = gone[which % len(gone)]
+        sources.append(Source([uid for uid in one.page.uids if chosen >> uid % 12 & 1][::-1], departure=one.modseq))
+    boxes = await account.mailboxes()
+    box = boxes[which % len(boxes)]
+    sources.append(Source([uid for uid in range(1, 41) if chosen >> uid % 12 & 1], mailbox=box.id))
+    return await account.restore([Placing(target=target, sources=sources)])
 
 
 async def act(account: AccountStore, step: tuple, new: list) -> object:
@@ -137,6 +161,10 @@ async def act(account: AccountStore, step: tuple, new: list) -> object:
     if kind in ("expunge", "remove"):
         gone = await account.expunge(number, step[2], only_deleted=kind == "expunge")
         return gone.uids, rows(gone.snapshot)
+    if kind == "restore":
+        return await restore(account, name, step[2], step[3])
+    if kind == "undo":
+        return await account.undo_restore(name)
     if kind == "create":
         return await account.create(name)
     if kind == "subscribe":

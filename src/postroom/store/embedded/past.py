@@ -32,7 +32,7 @@ _DEPARTURE: Final = (
     "SELECT modseq, mailbox, time, moved, number, uids, messages, columns, back FROM expunged WHERE columns IS NOT NULL"
 )
 _LIVES: Final = (
-    "SELECT life.mailbox, created, deleted, coalesce(box.name, life.name), coalesce(box.uidvalidity, life.uidvalidity),"
+    "SELECT life.mailbox, created, life.deleted, coalesce(box.name, life.name), coalesce(box.uidvalidity, life.uidvalidity),"
     " coalesce(box.special_use, life.special_use), coalesce(box.keywords, life.keywords)"
     " FROM life LEFT JOIN mailbox AS box ON box.id = life.mailbox"
     " ORDER BY life.mailbox"
