@@ -110,6 +110,10 @@ class CrashDisk:
         self.step()
         self._keep_octets(self._open[file])
 
+    def sync_path(self, path: str) -> None:
+        self.step()
+        self._keep_octets(path)
+
     def close(self, file: int) -> None:
         self._open.pop(file, None)
         self._real.close(file)

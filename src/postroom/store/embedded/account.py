@@ -33,6 +33,7 @@ from postroom.store.embedded import account_read as read
 from postroom.store.embedded import past
 from postroom.store.embedded.account_file import AccountFile, AccountUnit
 from postroom.store.embedded.account_folders import Create, Delete, Provision, Rename, Subscribe
+from postroom.store.embedded.account_restart import left_unsettled
 from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, StoreFlags
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import open_database, unavailable
@@ -155,9 +156,11 @@ class EmbeddedAccount:
 
     # changing
 
-    async def _write(self, work: Callable[[AccountUnit], Callable[[], T]], octets: int = 0) -> T:
+    async def _write(
+        self, work: Callable[[AccountUnit], Callable[[], T]], octets: int = 0, *, relaxed: bool = False
+    ) -> T:
         self._pool.used(self)
-        return await self._committer.submit(self._file, work, octets)
+        return await self._committer.submit(self._file, work, octets, relaxed=relaxed)
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:
         return await self._write(Create(name, special_use))
@@ -182,7 +185,9 @@ class EmbeddedAccount:
         delivery: tuple[str, str] | None = None,
     ) -> AppendResult:
         octets = sum(len(message.content.data) for message in messages)
-        return await self._write(Append(mailbox, messages, (quota, quota_messages), delivery), octets)
+        return await self._write(
+            Append(mailbox, messages, (quota, quota_messages), delivery), octets, relaxed=delivery is not None
+        )
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         return await self._write(StoreFlags(mailbox, uids, change))
@@ -230,6 +235,11 @@ class EmbeddedAccount:
         except apsw.Error as fault:
             raise unavailable(fault) from fault
 
+    async def skip_lost(self) -> None:
+        """After power loss, before anybody looks: see `unsettled`. Raises StoreUnavailable."""
+        if self._read(left_unsettled) not in ("", self._file.around.unsettled.boot):
+            await self._write(_nothing)
+
     async def provision(self, work: Provision) -> None:
         """Make first mailboxes."""
         await self._write(work)
@@ -267,3 +277,8 @@ class EmbeddedAccount:
         self.close_reader()
         self._file.images.clear()
         self._committer.run_between(self._file.close)
+
+
+def _nothing(_unit: AccountUnit) -> Callable[[], None]:
+    """Opens the file for writing."""
+    return lambda: None

@@ -20,10 +20,12 @@ import apsw
 from postroom.store.api.feed import Feed, Hint
 from postroom.store.api.pages import Snapshot
 from postroom.store.embedded.account_read import load_image, page_id, read_counters, read_marks, read_totals
+from postroom.store.embedded.account_restart import left_unsettled, note_unsettled, skip_lost
 from postroom.store.embedded.codec import pack_fixed, pack_flags
 from postroom.store.embedded.database import ACCOUNT_CHECKPOINT_PAGES, OpenOptions, open_database, rollback
 from postroom.store.embedded.disk import Disk, discard
 from postroom.store.embedded.layout import AccountLayout
+from postroom.store.embedded.unsettled import Unsettled
 from postroom.store.embedded.working import Counters, Image, Working
 from postroom.values.clock import Clock
 
@@ -36,6 +38,8 @@ _WRITE_MAILBOX = (
 #: characters of marks a mailbox's row keeps: with a full tail it still fits a page of the file
 _MOST_MARKS: Final = 768
 _LONG_WAL: Final = 512 * 1024
+_FULL: Final = 2
+_NORMAL: Final = 1
 _WRITE_ACCOUNT = "UPDATE account SET modseq = ?, uidvalidity = ?, next_message = ?, octets = ?, messages = ?"
 
 
@@ -47,12 +51,25 @@ class Surroundings:
     disk: Disk
     clock: Clock
     feed: Feed
+    unsettled: Unsettled
 
 
 class AccountFile:
     """One account's mail.db as the committer sees it."""
 
-    __slots__ = ("_version", "_writer", "around", "id", "images", "layout", "marks", "rows", "totals")
+    __slots__ = (
+        "_noted",
+        "_synced",
+        "_version",
+        "_writer",
+        "around",
+        "id",
+        "images",
+        "layout",
+        "marks",
+        "rows",
+        "totals",
+    )
 
     def __init__(self, account: str, layout: AccountLayout, around: Surroundings) -> None:
         self.id = account
@@ -64,26 +81,54 @@ class AccountFile:
         self.marks: dict[int, str] = {}  # mailbox -> its newest deliveries; read with the totals
         self._version = -1  # of the file after our last commit, while rows and totals are right
         self._writer: apsw.Connection | None = None
+        self._synced = True  # the writer syncs each commit
+        self._noted = False  # the file says that deliveries of this run of the machine may be lost
 
     def begin(self, durable: bool = True) -> AccountUnit:
-        """Open a transaction. Raises apsw.Error."""
-        if self._writer is None:
-            options = self.around.options
-            self._writer = open_database(
-                self.layout.database,
-                options,
-                cache_kib=options.writer_cache_kib,
-                checkpoint=ACCOUNT_CHECKPOINT_PAGES,
-            )
-        self._writer.execute("BEGIN IMMEDIATE")
-        if self._writer.data_version() != self._version:  # another process wrote, or a transaction failed
+        """Open a transaction; one that need not be durable is not synced (see `unsettled`). Raises apsw.Error."""
+        writer = self._writer or self._open()
+        synced = durable or not self._noted
+        if synced != self._synced:
+            writer.pragma("synchronous", _FULL if synced else _NORMAL)
+            self._synced = synced
+        writer.execute("BEGIN IMMEDIATE")
+        if writer.data_version() != self._version:  # another process wrote, or a transaction failed
             self.rows.clear()
             self.totals = None
-        return AccountUnit(self, self._writer)
+        unit = AccountUnit(self, writer, durable)
+        if synced and not durable and self.around.unsettled.boot:
+            note_unsettled(writer, self.around.unsettled.boot)
+        return unit
 
-    def committed(self, connection: apsw.Connection) -> None:
+    def _open(self) -> apsw.Connection:
+        """The writer. Before its first transaction after power loss, numbers that were lost are skipped."""
+        options, boot = self.around.options, self.around.unsettled.boot
+        writer = open_database(
+            self.layout.database, options, cache_kib=options.writer_cache_kib, checkpoint=ACCOUNT_CHECKPOINT_PAGES
+        )
+        try:
+            found = left_unsettled(writer)
+            if found and found != boot:
+                writer.execute("BEGIN IMMEDIATE")
+                if left_unsettled(writer) == found:  # else another process was quicker
+                    skip_lost(writer)
+                writer.execute("COMMIT")
+            self._noted = bool(boot) and left_unsettled(writer) == boot
+        except BaseException:
+            rollback(writer)
+            writer.close()
+            raise
+        self._writer, self._synced = writer, True
+        return writer
+
+    def committed(self, connection: apsw.Connection, durable: bool) -> None:
         """Rows and totals are what the file holds."""
         self._version = connection.data_version()
+        if not durable:
+            if self._synced:
+                self._noted = bool(self.around.unsettled.boot)
+            else:
+                self.around.unsettled.add(self.layout.log)
 
     def failed(self) -> None:
         """Rows and totals may be anything."""
@@ -121,6 +166,7 @@ class AccountUnit:
         "_boxes",
         "_changes",
         "_dead_files",
+        "_durable",
         "_files",
         "_folders",
         "_list_changed",
@@ -130,9 +176,10 @@ class AccountUnit:
         "totals",
     )
 
-    def __init__(self, file: AccountFile, connection: apsw.Connection) -> None:
+    def __init__(self, file: AccountFile, connection: apsw.Connection, durable: bool = True) -> None:
         self.file = file
         self.connection = connection
+        self._durable = durable
         self.now = file.around.clock.now()
         if file.totals is None:
             uidvalidity: Any = connection.execute("SELECT uidvalidity FROM account").get
@@ -191,11 +238,14 @@ class AccountUnit:
     def is_delivered(self, delivery: tuple[str, str]) -> bool:
         """Was this (queue id, recipient) delivered into the account before?"""
         mark = _mark(delivery)
-        for marks in self.file.marks.values():
-            if mark in marks:
-                return True
         sql = "SELECT 1 FROM delivered WHERE queue = ? AND recipient = ?"
-        return self.connection.execute(sql, delivery).fetchone() is not None
+        if (
+            any(mark in marks for marks in self.file.marks.values())
+            or self.connection.execute(sql, delivery).fetchone() is not None
+        ):
+            self.file.around.unsettled.add(self.file.layout.log)  # by a process that is gone, perhaps just before
+            return True
+        return False
 
     def remember(self, mailbox: int, delivery: tuple[str, str]) -> None:
         """Delivered, in this transaction, into a mailbox that it changes."""
@@ -239,7 +289,7 @@ class AccountUnit:
             disk.sync_folder(folder)
         touched = self._write() if self._changes else {}
         self.connection.execute("COMMIT")
-        self.file.committed(self.connection)
+        self.file.committed(self.connection, self._durable)
         for path in self._dead_files:
             discard(disk, path)
         for mailbox, box in self._boxes.items():

@@ -58,7 +58,7 @@ class Database(Protocol[U]):  # type: ignore[misc]
 
 
 class _Request(Generic[U]):
-    __slots__ = ("database", "failure", "finish", "future", "octets", "result", "work")
+    __slots__ = ("database", "failure", "finish", "future", "octets", "relaxed", "result", "work")
 
     def __init__(
         self,
@@ -66,11 +66,13 @@ class _Request(Generic[U]):
         work: Callable[[U], Callable[[], Any]],
         future: asyncio.Future[Any] | None,
         octets: int,
+        relaxed: bool,
     ) -> None:
         self.database = database
         self.work = work
         self.future = future
         self.octets = octets
+        self.relaxed = relaxed
         self.finish: Callable[[], Any] | None = None
         self.result: Any = None
         self.failure: Exception | None = None
@@ -98,16 +100,21 @@ class Committer:
         self.requests = 0
         self.times = Histogram()  # of batches that somebody waited for
 
-    def submit(self, database: Database[U], work: Callable[[U], Callable[[], T]], octets: int = 0) -> asyncio.Future[T]:
-        """Have work done in the next transaction on the file; the future is done when it is durable."""
+    def submit(
+        self, database: Database[U], work: Callable[[U], Callable[[], T]], octets: int = 0, *, relaxed: bool = False
+    ) -> asyncio.Future[T]:
+        """Have work done in the next transaction on the file; the future is done when it is durable.
+
+        relaxed: it need not be; a transaction of nothing else is not synced.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(loop, _Request(database, work, future, octets))
+        self._put(loop, _Request(database, work, future, octets, relaxed))
         return future
 
     def submit_lazy(self, database: Database[U], work: Callable[[U], Callable[[], object]]) -> None:
         """Have work done soon; nobody is told. Lost when power fails before the next durable commit on the file."""
-        self._put(asyncio.get_running_loop(), _Request(database, work, None, 0))
+        self._put(asyncio.get_running_loop(), _Request(database, work, None, 0, relaxed=True))
 
     def run_between(self, chore: Callable[[], None]) -> None:
         """Run a quick function that must not raise on the thread that writes, after the current batch."""
@@ -231,7 +238,7 @@ def _commit_together(database: Database[Any], requests: list[_Request[Any]], dur
     """One transaction. False: everything was rolled back and each request carries the failure."""
     unit: Unit | None = None
     try:
-        unit = database.begin(durable)
+        unit = database.begin(durable and not all(request.relaxed for request in requests))
         for request in requests:
             if request.future is None or not request.future.cancelled():
                 _work(unit, request)

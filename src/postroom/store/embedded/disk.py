@@ -34,6 +34,10 @@ class Disk(Protocol):
         """The file's octets survive power loss when this returns."""
         ...
 
+    def sync_path(self, path: str) -> None:
+        """The octets of a file that others write survive power loss when this returns. Raises FileNotFoundError."""
+        ...
+
     def close(self, file: int) -> None: ...
 
     def link(self, source: str, target: str) -> None: ...
@@ -66,6 +70,13 @@ class OsDisk:
 
     def sync(self, file: int) -> None:
         os.fdatasync(file)
+
+    def sync_path(self, path: str) -> None:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(file)
+        finally:
+            os.close(file)
 
     def close(self, file: int) -> None:
         os.close(file)

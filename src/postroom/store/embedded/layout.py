@@ -174,6 +174,11 @@ class AccountLayout:
         return f"{self.folder}/mail.db"
 
     @property
+    def log(self) -> str:
+        """SQLite's WAL of the database."""
+        return f"{self.folder}/mail.db-wal"
+
+    @property
     def bodies(self) -> str:
         return f"{self.folder}/bodies"
 

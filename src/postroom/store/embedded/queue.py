@@ -1,22 +1,24 @@
 """The QueueStore of the embedded store: one file per worker slot, written by the slot's owner.
 
 Owns: the lock that says who owns the slot, and results that were handed in but are not committed yet (`finish`), so
-that `due` never gives out again what is finished.
+that `due` never gives out again what is finished. Results are committed after the deliveries they tell of are durable.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 import apsw
 from msgspec.structs import replace
 
-from postroom.store.api.errors import StoreError
+from postroom.net.drive import drive
+from postroom.store.api.errors import StoreError, StoreUnavailable
 from postroom.store.api.queue import (
     ANSWERS_KEPT,
     Depth,
@@ -52,6 +54,9 @@ from postroom.values.content import Content
 T = TypeVar("T")
 
 IN_ROW: Final = 64 * 1024
+#: seconds that results wait for others, and how many wait at most: the accounts they tell of are synced once for all
+_TOGETHER: Final = 0.5
+_MOST_RESULTS: Final = 500
 #: listings up to this long come with octets; longer ones only when asked by id
 _WITH_OCTETS: Final = 100
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -61,8 +66,15 @@ class EmbeddedQueue:
     """See postroom.store.api.QueueStore. slot None: a command's look at all slots; it cannot accept."""
 
     def __init__(
-        self, layout: Layout, slot: int | None, options: OpenOptions, disk: Disk, committer: Committer
+        self,
+        layout: Layout,
+        slot: int | None,
+        options: OpenOptions,
+        disk: Disk,
+        committer: Committer,
+        settle: Callable[[], Awaitable[None]],
     ) -> None:
+        """settle: makes durable what was delivered so far. Raises StoreUnavailable."""
         self._layout = layout
         self._options = options
         self._disk = disk
@@ -74,7 +86,8 @@ class EmbeddedQueue:
             self._own = QueueFile(layout, slot, options, disk)
         self._finished: dict[str, list[Recipient]] = {}
         self._results: deque[tuple[str, Sequence[Recipient]]] = deque()
-        self._collecting = False
+        self._timer: asyncio.TimerHandle | None = None  # until results are written
+        self._settle = settle
         self._claims = Claims(layout.claims)
 
     def close(self) -> None:
@@ -118,17 +131,35 @@ class EmbeddedQueue:
     def finish(self, entry: str, results: Sequence[Recipient]) -> None:
         self._finished.setdefault(entry, []).extend(results)
         self._results.append((entry, results))
-        if not self._collecting:  # read after the append: see _Finish
-            self._collecting = True
-            self._committer.submit_lazy(self.own, _Finish(self))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_TOGETHER, self._write_soon)
+        elif len(self._results) == _MOST_RESULTS:
+            self._timer.cancel()
+            self._write_soon()
 
-    def take_results(self) -> list[tuple[str, Sequence[Recipient]]]:
-        """Results handed in so far; on the committer's thread. From now on `finish` asks for another run."""
-        self._collecting = False
-        taken = []
-        while self._results:
-            taken.append(self._results.popleft())
-        return taken
+    def _write_soon(self) -> None:
+        self._timer = None
+        drive(self._write(len(self._results)))
+
+    async def _write(self, count: int) -> None:
+        """Have the oldest results committed, soon. They wait on when the disk does not take the deliveries."""
+        try:
+            await self._settle()
+        except StoreUnavailable:
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(_TOGETHER, self._write_soon)
+            return
+        taken = [self._results.popleft() for _ in range(min(count, len(self._results)))]
+        if taken:
+            self._committer.submit_lazy(self.own, _Finish(self, taken))
+
+    async def flush(self) -> None:
+        """Have all results written with the next commit, or soon."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._results:
+            await self._write(len(self._results))
 
     def results_kept(self, taken: list[tuple[str, Sequence[Recipient]]]) -> None:
         """These are in the file now: readers see them there."""
@@ -165,6 +196,8 @@ class EmbeddedQueue:
         return await self._committer.submit(self.own, work)
 
     async def update(self, entry: str, results: Sequence[Recipient]) -> None:
+        await self._settle()
+
         def work(unit: QueueUnit) -> Callable[[], None]:
             unit.finish(entry, results)
             return lambda: None
@@ -305,16 +338,15 @@ class EmbeddedQueue:
 
 
 class _Finish:
-    """Lazy work: everything handed in until the committer gets to it. Kept, should it be tried again."""
+    """Lazy work: results on their way into the file."""
 
     __slots__ = ("_queue", "_taken")
 
-    def __init__(self, queue: EmbeddedQueue) -> None:
+    def __init__(self, queue: EmbeddedQueue, taken: list[tuple[str, Sequence[Recipient]]]) -> None:
         self._queue = queue
-        self._taken: list[tuple[str, Sequence[Recipient]]] = []
+        self._taken = taken
 
     def __call__(self, unit: QueueUnit) -> Callable[[], None]:
-        self._taken += self._queue.take_results()
         taken = self._taken
         for entry, results in taken:
             unit.finish(entry, results)

@@ -96,9 +96,9 @@ ACCOUNT_VERSION: Final = 1
 ACCOUNT: Final = """
 CREATE TABLE account(
     one INTEGER PRIMARY KEY CHECK (one = 1), modseq INTEGER NOT NULL, uidvalidity INTEGER NOT NULL,
-    next_message INTEGER NOT NULL, octets INTEGER NOT NULL, messages INTEGER NOT NULL
+    next_message INTEGER NOT NULL, octets INTEGER NOT NULL, messages INTEGER NOT NULL, boot TEXT NOT NULL DEFAULT ''
 );
-INSERT INTO account VALUES (1, 1, 0, 1, 0, 0);
+INSERT INTO account VALUES (1, 1, 0, 1, 0, 0, '');
 CREATE TABLE mailbox(
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
     special_use TEXT NOT NULL, uidnext INTEGER NOT NULL, modseq INTEGER NOT NULL,

@@ -17,7 +17,7 @@ from zlib import crc32
 import apsw
 
 from postroom.observe.meters import Histogram
-from postroom.store.api.errors import NotFound, StoreError
+from postroom.store.api.errors import NotFound, StoreError, StoreUnavailable
 from postroom.store.api.feed import Feed
 from postroom.store.api.store import Finding, Progress, unheard
 from postroom.store.embedded.account import EmbeddedAccount, Pool
@@ -40,6 +40,7 @@ from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.reports import EmbeddedReports
 from postroom.store.embedded.spool import FileSpool, sweep_spools
 from postroom.store.embedded.transport import EmbeddedTransport
+from postroom.store.embedded.unsettled import Unsettled, this_boot
 from postroom.values.clock import Clock, SystemClock
 
 
@@ -49,12 +50,13 @@ class StoreOptions:
 
     open_accounts: accounts whose files stay open in this process; mail_committers: threads that commit accounts, each
     account always by the same one; stray_seconds: how long a file that no row names may belong to a transaction under
-    way.
+    way; boot: the run of the machine (unsettled.this_boot).
     """
 
     open_accounts: int = 64
     mail_committers: int = 1
     stray_seconds: float = 3600.0
+    boot: str = field(default_factory=this_boot)
     database: OpenOptions = field(default_factory=OpenOptions)
 
 
@@ -78,7 +80,9 @@ class EmbeddedStore:
         self._disk = disk or OsDisk()
         self._layout = Layout(os.fspath(data))
         self._feed = Feed()
-        self._around = Surroundings(self._options.database, self._disk, clock or SystemClock(), self._feed)
+        self._unsettled = Unsettled(self._disk, self._options.boot)
+        clock = clock or SystemClock()
+        self._around = Surroundings(self._options.database, self._disk, clock, self._feed, self._unsettled)
         self._spools = 0
         self._lock: FileLock | None = None
         database = self._options.database
@@ -89,7 +93,7 @@ class EmbeddedStore:
             self._queue_committer = Committer("postroom-queue")
             self._limits_committer = Committer("postroom-limits")
             self._directory = EmbeddedDirectory(self._layout, database, self._mail_committers[0], self._around.clock)
-            self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer)
+            self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer, self._settle)
             self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
             self._transport = EmbeddedTransport(self._limits)
             self._audit = EmbeddedAudit(self._layout)
@@ -170,7 +174,8 @@ class EmbeddedStore:
         if found is None:
             found = self._make(account)
             found.must_exist()
-            self._accounts[account] = found
+            await found.skip_lost()
+            found = self._accounts.setdefault(account, found)
         return found
 
     def _make(self, account: str) -> EmbeddedAccount:
@@ -222,13 +227,30 @@ class EmbeddedStore:
         """Take over the queue of slots from `workers` on, left by a time with more workers; how many entries."""
         return await self._care.adopt(self._queue, workers)
 
+    async def _settle(self) -> None:
+        """Make durable what was delivered; on the thread that delivers, so that accepting waits for nothing."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def chore() -> None:
+            try:
+                self._unsettled.settle()
+            except StoreUnavailable as fault:
+                loop.call_soon_threadsafe(done.set_exception, fault)
+            else:
+                loop.call_soon_threadsafe(done.set_result, None)
+
+        self._mail_committers[0].run_between(chore)
+        await done
+
     async def close(self) -> None:
         await self._events.close()
         await self._alarms.flush()
-        await self._queue_committer.close()
-        await self._limits_committer.close()
         for committer in self._mail_committers:
             await committer.close()
+        await self._queue.flush()
+        await self._queue_committer.close()
+        await self._limits_committer.close()
         for account in list(self._accounts.values()):
             account.close_files()
         self._pool.close()
