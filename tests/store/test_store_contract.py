@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from postroom.testing.store_contract import (
     AccountContract,
+    AclContract,
     AlarmContract,
     AuditContract,
     DirectoryContract,
     EventContract,
     FlagContract,
     FolderContract,
+    GroupContract,
     HookContract,
     LimitsContract,
     PastContract,
@@ -21,6 +23,14 @@ from postroom.testing.store_contract import (
 
 
 class TestAccounts(AccountContract):
+    pass
+
+
+class TestAcls(AclContract):
+    pass
+
+
+class TestGroups(GroupContract):
     pass
 
 

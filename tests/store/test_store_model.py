@@ -12,7 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_house import STRICT, must_be_sound
 
-from postroom.store.api import AccountStore, Departure, FlagChange, FlagOp, Placing, Restored, Source, StoreError
+from postroom.store.api import (
+    AccountStore,
+    Departure,
+    FlagChange,
+    FlagOp,
+    Placing,
+    Restored,
+    RightsChange,
+    Source,
+    StoreError,
+)
 from postroom.store.embedded import EmbeddedStore, working
 from postroom.store.memory import MemoryStore
 from postroom.testing.store_contract import SettableClock, message
@@ -57,6 +67,7 @@ operation = st.one_of(
     st.tuples(st.just("subscribe"), box, st.booleans()),
     st.tuples(st.just("restore"), st.sampled_from((*BOXES, "back/again")), st.integers(0, 5), st.integers(0, 2**12)),
     st.tuples(st.just("undo"), st.integers(0, 3)),
+    st.tuples(st.just("grant"), box, st.sampled_from(("ben", "-ben")), st.sampled_from(FlagOp), st.integers(0, 2047)),
     st.tuples(st.just("sweep"), st.integers(0, 2)),
     st.tuples(st.just("reopen")),
 )
@@ -113,6 +124,7 @@ class Pair:
         assert await plain.lives() == await embedded.lives()
         assert await plain.restores() == await embedded.restores()
         assert [told(one) for one in await plain.departures()] == [told(one) for one in await embedded.departures()]
+        assert await plain.acls() == await embedded.acls()
         assert await plain.subscriptions() == await embedded.subscriptions()
         for info in infos:
             one, two = await plain.snapshot(info.id), await embedded.snapshot(info.id)
@@ -165,10 +177,17 @@ async def act(account: AccountStore, step: tuple, new: list) -> object:
         return await restore(account, name, step[2], step[3])
     if kind == "undo":
         return await account.undo_restore(name)
+    return await act_on_list(account, step, number)
+
+
+async def act_on_list(account: AccountStore, step: tuple, number: int) -> object:
+    kind, name = step[0], step[1]
     if kind == "create":
         return await account.create(name)
     if kind == "subscribe":
         return await account.subscribe(name, step[2])
+    if kind == "grant":
+        return await account.grant([number, 0], step[2], RightsChange(step[3], step[4]))
     if kind == "delete":
         return await account.delete(number)
     return await account.rename(number, step[2])

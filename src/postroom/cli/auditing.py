@@ -34,7 +34,7 @@ _LONGEST_TEXT: Final = 2000
 CHANGES: Final[dict[str, frozenset[str]]] = {
     "directory": frozenset({
         "put_domain", "remove_domain", "put_account", "remove_account", "put_alias", "remove_alias",
-        "put_signing_keys", "remove_signing_key", "put_token", "remove_token",
+        "put_signing_keys", "remove_signing_key", "put_token", "remove_token", "put_group", "remove_group",
     }),
     "queue": frozenset({"change"}),
     "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
@@ -49,7 +49,9 @@ READS: Final[dict[str, frozenset[str]]] = {
     }),
     "directory": frozenset({
         "domain", "domains", "account", "account_by_login", "accounts", "named", "alias", "aliases", "signing_keys",
-        "token", "tokens", "version", "generation",
+        "token", "tokens", "version", "generation", "group", "groups", "groups_of",
+        # an index of what the accounts' ACLs say, whose changes are recorded
+        "sharers", "shares", "put_share", "remove_share",
     }),
     # what is accepted, finished and counted is mail, and has its events
     "queue": frozenset({
@@ -81,6 +83,11 @@ async def _account(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
 async def _alias(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     name = given[0] if isinstance(given[0], str) else given[0].address
     return name, await store.directory.alias(name)
+
+
+async def _group(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    name = given[0] if isinstance(given[0], str) else given[0].address
+    return name, await store.directory.group(name)
 
 
 async def _keys(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
@@ -146,6 +153,8 @@ _LOOKS: Final[dict[str, Look]] = {
     "remove_account": _account,
     "put_alias": _alias,
     "remove_alias": _alias,
+    "put_group": _group,
+    "remove_group": _group,
     "put_signing_keys": _keys,
     "remove_signing_key": _keys,
     "put_token": _token,

@@ -9,7 +9,7 @@ Expunged messages stay readable by message id until they are swept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -134,6 +134,14 @@ class Usage:
     messages: int
 
 
+@dataclass(frozen=True, slots=True)
+class RightsChange:
+    """What SETACL asks for (RFC 4314 3.1): op as with flags; rights: bits of values.rights."""
+
+    op: FlagOp
+    rights: int
+
+
 class AccountStore(Protocol):
     """All of one account. Methods that change are durable on return and publish hints on the feed.
 
@@ -178,6 +186,25 @@ class AccountStore(Protocol):
 
     async def subscribe(self, name: str, subscribed: bool) -> None:
         """Add a name to the subscriptions or take it out; there need not be a mailbox (RFC 3501 6.3.6)."""
+        ...
+
+    async def acl(self, mailbox: int) -> Mapping[str, int]:
+        """Who may do what with a mailbox, the owner apart: identifiers (RFC 4314 2) and bits of values.rights.
+
+        Mailbox 0 is the top level. {} also for a mailbox that is not there. A mailbox that is made takes over the
+        ACL of the one above it, or of the top level.
+        """
+        ...
+
+    async def acls(self) -> Mapping[int, Mapping[str, int]]:
+        """The ACLs of all mailboxes that have one."""
+        ...
+
+    async def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
+        """Change what an identifier may do with mailboxes (0: the top level), all in one commit.
+
+        Without any rights it leaves the ACL. True while it stands in any ACL of the account. Raises NotFound.
+        """
         ...
 
     async def snapshot(self, mailbox: int) -> Snapshot:

@@ -49,6 +49,20 @@ class AccountRow:
     daily_messages: int = -1
     daily_recipients: int = -1
     daily_new: int = -1
+    shared: bool = False  # nobody logs in to it: members read its mailboxes below "Shared/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRow:
+    """People who are given rights together. address: Address.key, a name only: no mail goes there.
+
+    members: log-ins, and addresses of other groups.
+    """
+
+    address: str
+    members: tuple[str, ...]
+    created: float
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +127,7 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_domain(self, name: str) -> None:
-        """Its signing keys go with it. Raises NotFound; StoreError while accounts or aliases of it exist."""
+        """Its signing keys go with it. Raises NotFound; StoreError while accounts, aliases or groups of it exist."""
         ...
 
     async def account(self, account: str) -> AccountRow | None: ...
@@ -128,7 +142,7 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_account(self, account: str) -> None:
-        """Its tokens go with it. Raises NotFound."""
+        """Its tokens, memberships and shares go with it. Raises NotFound."""
         ...
 
     async def alias(self, address: str) -> AliasRow | None: ...
@@ -138,6 +152,36 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_alias(self, address: str) -> None: ...
+
+    async def group(self, address: str) -> GroupRow | None: ...
+    async def groups(self, domain: str = "") -> list[GroupRow]: ...
+    async def put_group(self, row: GroupRow) -> None:
+        """Insert or replace."""
+        ...
+
+    async def remove_group(self, address: str) -> None:
+        """It leaves the groups it is a member of, too. Raises NotFound."""
+        ...
+
+    async def groups_of(self, member: str) -> frozenset[str]:
+        """The groups that a log-in is a member of, also through other groups (a loop ends)."""
+        ...
+
+    async def sharers(self, identifier: str) -> tuple[str, ...]:
+        """Accounts that may have this identifier in an ACL: an index of what the accounts hold, ids ascending."""
+        ...
+
+    async def put_share(self, account: str, identifier: str) -> None:
+        """To be called before the account's ACL says so. Raises NotFound without the account."""
+        ...
+
+    async def remove_share(self, account: str, identifier: str) -> None:
+        """To be called after the account's ACLs have it no more; nothing happens when it is not there."""
+        ...
+
+    async def shares(self, account: str) -> tuple[str, ...]:
+        """The identifiers of an account in the index, ascending."""
+        ...
 
     async def signing_keys(self, domain: str) -> tuple[SigningKeyRow, ...]:
         """The domain's DKIM keys, oldest first (by time, then selector)."""

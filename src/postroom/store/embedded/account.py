@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import apsw
@@ -23,6 +23,7 @@ from postroom.store.api.account import (
     MailboxInfo,
     NewMessage,
     Rendered,
+    RightsChange,
     StoreFlagsResult,
     Usage,
 )
@@ -30,6 +31,7 @@ from postroom.store.api.errors import NotFound
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.store.embedded import account_read as read
+from postroom.store.embedded import account_sharing as sharing
 from postroom.store.embedded import past
 from postroom.store.embedded.account_file import AccountFile, AccountUnit
 from postroom.store.embedded.account_folders import Create, Delete, Provision, Rename, Subscribe
@@ -148,6 +150,12 @@ class EmbeddedAccount:
     async def restores(self) -> list[Restored]:
         return self._read(past.read_restores)
 
+    async def acl(self, mailbox: int) -> Mapping[str, int]:
+        return self._read(sharing.read_acl, mailbox)
+
+    async def acls(self) -> Mapping[int, Mapping[str, int]]:
+        return self._read(sharing.read_acls)
+
     async def usage(self) -> Usage:
         return self._read(read.read_usage)
 
@@ -174,6 +182,9 @@ class EmbeddedAccount:
 
     async def subscribe(self, name: str, subscribed: bool) -> None:
         await self._write(Subscribe(name, subscribed))
+
+    async def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
+        return await self._write(sharing.Grant(mailboxes, identifier, change))
 
     async def append(
         self,

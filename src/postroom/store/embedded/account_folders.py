@@ -9,6 +9,7 @@ from postroom.store.api.account import MailboxInfo
 from postroom.store.api.errors import MailboxExists, MailboxHasChildren
 from postroom.store.embedded.account_file import AccountUnit
 from postroom.store.embedded.account_read import read_mailbox, read_mailbox_by_id, read_subscriptions
+from postroom.store.embedded.account_sharing import forget, inherit
 from postroom.store.embedded.account_write import expunge_chosen
 
 _INSERT = (
@@ -66,6 +67,7 @@ def insert_mailbox(unit: AccountUnit, name: str, special_use: str) -> int:
     unit.connection.execute(_INSERT, (name, totals.uidvalidity, special_use, totals.modseq))
     mailbox = unit.connection.last_insert_rowid()
     unit.connection.execute("INSERT INTO life (mailbox, created) VALUES (?, ?)", (mailbox, unit.now))
+    inherit(unit, name, mailbox)
     return mailbox
 
 
@@ -120,9 +122,11 @@ def _move_subscriptions(unit: AccountUnit, old: str, new: str, moved: Collection
 
 def _clear_way(unit: AccountUnit, name: str) -> None:
     """A parent just made may have a name that a moved mailbox takes (a to a/a): the moved one is that parent."""
-    connection = unit.connection
-    connection.execute("DELETE FROM life WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)", (name,))
-    connection.execute("DELETE FROM mailbox WHERE name = ?", (name,))
+    made = read_mailbox(unit.connection, name)
+    if made is not None:
+        forget(unit, made.id)
+        unit.connection.execute("DELETE FROM life WHERE mailbox = ?", (made.id,))
+        unit.connection.execute("DELETE FROM mailbox WHERE id = ?", (made.id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,7 @@ class Delete:
         unit.connection.execute("DELETE FROM page WHERE id BETWEEN ? AND ?", (first, first | 0xFFFFFFFF))
         unit.connection.execute(_END_LIFE, (unit.now, self.mailbox))
         unit.connection.execute("DELETE FROM mailbox WHERE id = ?", (self.mailbox,))
+        forget(unit, self.mailbox)
         return lambda: None
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import apsw
 
-from postroom.store.api.directory import AccountRow, AliasRow, DomainRow, KeyState, SigningKeyRow, TokenRow
+from postroom.store.api.directory import AccountRow, AliasRow, DomainRow, GroupRow, KeyState, SigningKeyRow, TokenRow
 from postroom.store.api.errors import NotFound, StoreError
+from postroom.store.embedded import directory_sharing as sharing
 from postroom.store.embedded import schema
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
@@ -32,7 +34,7 @@ _DOMAIN: Final = "name, created, disabled, catch_all, hourly_messages, spoof"
 _ACCESS: Final = "digest, id, account, name, scopes, created, expires"
 _ACCOUNT: Final = (
     "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login,"
-    " quota_messages, imap_without, daily_messages, daily_recipients, daily_new"
+    " quota_messages, imap_without, daily_messages, daily_recipients, daily_new, shared"
 )
 #: a ? for each column of the table account: those above, the domain and the name's key
 _MARKS: Final = ", ".join("?" * (_ACCOUNT.count(",") + 3))
@@ -173,9 +175,9 @@ class EmbeddedDirectory:
 
     async def remove_domain(self, name: str) -> None:
         def remove(db: apsw.Connection) -> None:
-            for table in ("account", "alias"):
+            for table in ("account", "alias", "team"):
                 if db.execute(f"SELECT 1 FROM {table} WHERE domain = ?", (name,)).fetchone():
-                    raise StoreError(f"the domain still has an {table}")
+                    raise StoreError(f"the domain is still used by a row of {table}")
             _delete_one(db, "domain", "name", name)
             db.execute("DELETE FROM signing_key WHERE domain = ?", (name,))
 
@@ -217,6 +219,7 @@ class EmbeddedDirectory:
 
     async def remove_account(self, account: str) -> None:
         def remove(db: apsw.Connection) -> None:
+            sharing.forget_account(db, account)
             _delete_one(db, "account", "id", account)
             db.execute("DELETE FROM token WHERE account = ?", (account,))
 
@@ -248,6 +251,35 @@ class EmbeddedDirectory:
 
     async def remove_alias(self, address: str) -> None:
         await self._change(lambda db: _delete_one(db, "alias", "address", address))
+
+    # groups and shares
+
+    async def group(self, address: str) -> GroupRow | None:
+        return self._cached("group", address, partial(sharing.load_group, self._rows))
+
+    async def groups(self, domain: str = "") -> list[GroupRow]:
+        return sharing.load_groups(self._rows, domain)
+
+    async def put_group(self, row: GroupRow) -> None:
+        await self._change(lambda db: sharing.put_group(db, row))
+
+    async def remove_group(self, address: str) -> None:
+        await self._change(lambda db: sharing.remove_group(db, address))
+
+    async def groups_of(self, member: str) -> frozenset[str]:
+        return self._cached("groups of", member, partial(sharing.load_groups_of, self._rows))
+
+    async def sharers(self, identifier: str) -> tuple[str, ...]:
+        return self._cached("sharers", identifier, partial(sharing.load_sharers, self._rows))
+
+    async def put_share(self, account: str, identifier: str) -> None:
+        await self._change(lambda db: sharing.put_share(db, account, identifier))
+
+    async def remove_share(self, account: str, identifier: str) -> None:
+        await self._change(lambda db: sharing.remove_share(db, account, identifier))
+
+    async def shares(self, account: str) -> tuple[str, ...]:
+        return sharing.load_shares(self._rows, account)
 
     # signing keys
 
@@ -368,7 +400,7 @@ def _token(row: Any) -> TokenRow:
 
 def _account(row: Any) -> AccountRow:
     number, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login = row[:11]
-    quota_messages, imap_without, messages, recipients, new = row[11:]
+    quota_messages, imap_without, messages, recipients, new, shared = row[11:]
     return AccountRow(
         id=number,
         login=login,
@@ -386,6 +418,7 @@ def _account(row: Any) -> AccountRow:
         daily_messages=messages,
         daily_recipients=recipients,
         daily_new=new,
+        shared=bool(shared),
     )
 
 
@@ -408,6 +441,7 @@ def _account_values(row: AccountRow) -> tuple[Any, ...]:
         row.daily_messages,
         row.daily_recipients,
         row.daily_new,
+        int(row.shared),
         name_key(row.name),
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+#: team: a group ("group" is a word of SQL), place: of a member in its list; share: index of identifiers in ACLs
 DIRECTORY_VERSION: Final = 1
 DIRECTORY: Final = """
 CREATE TABLE version(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
@@ -21,7 +22,7 @@ CREATE TABLE account(
     pop3_delete TEXT NOT NULL, pop3_seen INTEGER NOT NULL, pop3_last_login REAL NOT NULL,
     quota_messages INTEGER NOT NULL, imap_without TEXT NOT NULL,
     daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
-    name_key TEXT NOT NULL
+    shared INTEGER NOT NULL, name_key TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX account_domain ON account(domain);
 CREATE INDEX account_name ON account(name_key) WHERE name_key != '';
@@ -39,6 +40,18 @@ CREATE TABLE token(
     created REAL NOT NULL, expires REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX token_account ON token(account);
+CREATE TABLE team(
+    address TEXT PRIMARY KEY, domain TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX team_domain ON team(domain);
+CREATE TABLE team_member(
+    member TEXT NOT NULL, team TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (member, team)
+) WITHOUT ROWID;
+CREATE INDEX team_member_team ON team_member(team);
+CREATE TABLE share(
+    identifier TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (identifier, account)
+) WITHOUT ROWID;
+CREATE INDEX share_account ON share(account);
 """
 
 #: answer: what requests with a key of their own were told, for a day (store.api.queue.Once)
@@ -89,6 +102,8 @@ CREATE TABLE block(
 #: expunged: what left a mailbox at one MODSEQ; messages and columns NULL once that is swept. moved: to another mailbox;
 #:   the message ids are no references then, for in the other mailbox a message lives at least as long. number: how many
 #:   messages were expunged in the account up to here; back: an octet a message, 1 for what was brought back since.
+#: acl: rights (values.rights) on a mailbox, 0 for the top level; narrow and beside the mailboxes, so that who shares
+#:   nothing pays nothing.
 #: No index on MODSEQ anywhere but there: it would make a bulk STORE five times dearer.
 #: life: what outlives a mailbox: when it was made; once it is deleted, what it was. former: until when it had a name.
 #: restored: what was brought back, so that it can be undone (past.py).
@@ -129,6 +144,9 @@ CREATE TABLE former(
     mailbox INTEGER NOT NULL, until REAL NOT NULL, name TEXT NOT NULL, PRIMARY KEY (mailbox, until)
 ) WITHOUT ROWID;
 CREATE TABLE restored(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, placed BLOB NOT NULL);
+CREATE TABLE acl(
+    mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, rights INTEGER NOT NULL, PRIMARY KEY (mailbox, identifier)
+) WITHOUT ROWID;
 CREATE TABLE delivered(
     queue TEXT NOT NULL, recipient TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (queue, recipient)
 ) WITHOUT ROWID;

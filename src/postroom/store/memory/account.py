@@ -5,7 +5,7 @@ Written without looking at speed, so that it can serve as the model the embedded
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -33,6 +33,7 @@ from postroom.store.api import (
     Placing,
     Rendered,
     Restored,
+    RightsChange,
     Snapshot,
     StoreFlagsResult,
     StoreUnavailable,
@@ -42,6 +43,7 @@ from postroom.store.api import (
 from postroom.store.memory.boxes import Box, Item, info_of, life_of, page_of
 from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.past import Past
+from postroom.store.memory.sharing import MemoryAcls
 from postroom.values.clock import Clock
 from postroom.values.content import Content
 from postroom.values.flags import DELETED, POP3_HIDDEN, VISIBLE
@@ -67,6 +69,7 @@ class MemoryAccount:
         self._pop3: tuple[str, float] | None = None
         self._told: dict[int, int] = {}
         self._subscriptions: set[str] = set()
+        self._acls = MemoryAcls()
 
     @property
     def id(self) -> str:
@@ -106,6 +109,8 @@ class MemoryAccount:
         self._uidvalidity = max(self._uidvalidity + 1, int(self._clock.now()))
         box = Box(self._next_box, name, self._uidvalidity, self._next_modseq(), special_use)
         self._next_box += 1
+        above = self._named("/".join(levels[:-1]))
+        self._acls.made(box.id, above.id if above else 0)
         self._boxes[box.id] = box
         self._past.born(box.id, self._clock.now())
         return box
@@ -152,6 +157,7 @@ class MemoryAccount:
             self._leave(box, box.items, self._next_modseq(), moved=False)
         self._past.died(life_of(box), self._clock.now())
         del self._boxes[mailbox]
+        self._acls.gone(mailbox)
         self._tell(0, self._next_modseq())
 
     async def subscriptions(self) -> frozenset[str]:
@@ -161,6 +167,19 @@ class MemoryAccount:
         if (name in self._subscriptions) != subscribed:
             (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
             self._tell(0, self._next_modseq())
+
+    async def acl(self, mailbox: int) -> Mapping[str, int]:
+        return self._acls.acl(mailbox)
+
+    async def acls(self) -> Mapping[int, Mapping[str, int]]:
+        return self._acls.acls()
+
+    async def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
+        for mailbox in filter(None, mailboxes):
+            self._box(mailbox)
+        if self._acls.grant(mailboxes, identifier, change):
+            self._tell(0, self._next_modseq())
+        return self._acls.stands(identifier)
 
     # messages
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postroom.store.api import AccountRow, AliasRow, DomainRow, NotFound, SigningKeyRow, StoreError, TokenRow
+from postroom.store.api import AccountRow, AliasRow, DomainRow, GroupRow, NotFound, SigningKeyRow, StoreError, TokenRow
+from postroom.store.memory.sharing import MemoryGroups
 from postroom.values.likeness import name_key
 
 
@@ -17,6 +18,7 @@ class MemoryDirectory:
         self._aliases: dict[str, AliasRow] = {}
         self._keys: dict[tuple[str, str], SigningKeyRow] = {}
         self._tokens: dict[bytes, TokenRow] = {}
+        self._groups = MemoryGroups()
         self._version = 1
 
     async def version(self) -> int:
@@ -36,8 +38,8 @@ class MemoryDirectory:
         self._version += 1
 
     async def remove_domain(self, name: str) -> None:
-        if await self.accounts(name) or await self.aliases(name):
-            raise StoreError("the domain still has accounts or aliases")
+        if await self.accounts(name) or await self.aliases(name) or await self.groups(name):
+            raise StoreError("the domain still has accounts, aliases or groups")
         if self._domains.pop(name, None) is None:
             raise NotFound(f"no domain {name}")
         self._keys = {at: row for at, row in self._keys.items() if at[0] != name}
@@ -67,8 +69,10 @@ class MemoryDirectory:
         self._version += 1
 
     async def remove_account(self, account: str) -> None:
-        if self._accounts.pop(account, None) is None:
+        row = self._accounts.pop(account, None)
+        if row is None:
             raise NotFound(f"no account {account}")
+        self._groups.forget_account(account, row.login)
         self._tokens = {digest: row for digest, row in self._tokens.items() if row.account != account}
         self._version += 1
 
@@ -89,6 +93,39 @@ class MemoryDirectory:
         if self._aliases.pop(address, None) is None:
             raise NotFound(f"no alias {address}")
         self._version += 1
+
+    async def group(self, address: str) -> GroupRow | None:
+        return self._groups.group(address)
+
+    async def groups(self, domain: str = "") -> list[GroupRow]:
+        return self._groups.groups(domain)
+
+    async def put_group(self, row: GroupRow) -> None:
+        self._groups.put_group(row)
+        self._version += 1
+
+    async def remove_group(self, address: str) -> None:
+        self._groups.remove_group(address)
+        self._version += 1
+
+    async def groups_of(self, member: str) -> frozenset[str]:
+        return self._groups.groups_of(member)
+
+    async def sharers(self, identifier: str) -> tuple[str, ...]:
+        return self._groups.sharers(identifier)
+
+    async def put_share(self, account: str, identifier: str) -> None:
+        if account not in self._accounts:
+            raise NotFound(f"no account {account}")
+        self._groups.put_share(account, identifier)
+        self._version += 1
+
+    async def remove_share(self, account: str, identifier: str) -> None:
+        self._groups.remove_share(account, identifier)
+        self._version += 1
+
+    async def shares(self, account: str) -> tuple[str, ...]:
+        return self._groups.shares(account)
 
     async def signing_keys(self, domain: str) -> tuple[SigningKeyRow, ...]:
         rows = [row for row in self._keys.values() if row.domain == domain]

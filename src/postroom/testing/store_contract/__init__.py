@@ -17,17 +17,20 @@ from postroom.testing.store_contract.limits import LimitsContract
 from postroom.testing.store_contract.past import PastContract
 from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.reports import ReportContract
+from postroom.testing.store_contract.sharing import AclContract, GroupContract
 from postroom.testing.store_contract.spool import SpoolContract
 from postroom.testing.store_contract.transport import TransportContract
 
 __all__ = [
     "AccountContract",
+    "AclContract",
     "AlarmContract",
     "AuditContract",
     "DirectoryContract",
     "EventContract",
     "FlagContract",
     "FolderContract",
+    "GroupContract",
     "HookContract",
     "LimitsContract",
     "PastContract",
