@@ -1,0 +1,182 @@
+"""A message as a script looks at it: fields decoded when they are asked for, parts found when they are asked for.
+
+Trusts nothing of the octets. What was asked once is kept for the run.
+Standards: RFC 5228 2.4.2.2 (header text), 2.7.4 (addresses), RFC 5293 (editing), RFC 5703 (parts).
+On failure: never; OSError of `read` passes through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from postroom.message.decode import NamedAddress, decode_words, parse_addresses
+from postroom.message.fields import field_values
+from postroom.message.index import index
+from postroom.message.parts import Part, Parts
+
+Read = Callable[[int, int], bytes]
+
+#: octets of one header that are looked at
+LARGEST_HEADER: Final = 1024 * 1024
+_FIELD: Final = re.compile(rb"[^\n]*+(?:\n[ \t][^\n]*+)*+\n?")
+
+
+class Header:
+    """The fields of one header, and what editheader makes of them."""
+
+    __slots__ = ("_addresses", "_octets", "_values", "edited")
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        self._values: dict[str, list[str]] = {}
+        self._addresses: dict[str, list[NamedAddress]] = {}
+        self.edited = False
+
+    @property
+    def octets(self) -> bytes:
+        """As it is now, with its empty line."""
+        return self._octets
+
+    def values(self, name: str) -> list[str]:
+        """The values of all fields of a name, unfolded, decoded, without the white space around them."""
+        found = self._values.get(name)
+        if found is None:
+            found = self._values[name] = [text_of(raw) for raw in self.raw(name)]
+        return found
+
+    def raw(self, name: str) -> list[bytes]:
+        """The same, not decoded."""
+        try:
+            return field_values(self._octets, name.encode("ascii"))
+        except UnicodeEncodeError:
+            return []
+
+    def addresses(self, name: str) -> list[NamedAddress]:
+        """The addresses in all fields of a name."""
+        found = self._addresses.get(name)
+        if found is None:
+            found = self._addresses[name] = [each for raw in self.raw(name) for each in parse_addresses(raw)]
+        return found
+
+    def has(self, name: str) -> bool:
+        """Is there a field of this name."""
+        return bool(self.values(name))
+
+    def insert(self, field: bytes, *, last: bool) -> None:
+        """Add a field, with its CR LF, before all others or behind them."""
+        octets = self._octets
+        if last:
+            end = len(octets.removesuffix(b"\n").removesuffix(b"\r")) if _ends_empty(octets) else len(octets)
+            lead = b"" if not end or octets[:end].endswith(b"\n") else b"\r\n"
+            self._changed(octets[:end] + lead + field + octets[end:])
+        else:
+            self._changed(field + octets)
+
+    def fields(self) -> list[tuple[str, bytes]]:
+        """(lower-case name, octets with folding and line end) of every field; what is no field has the name ""."""
+        found: list[tuple[str, bytes]] = []
+        for octets in _FIELD.findall(self._octets):
+            if octets:
+                name, colon, _ = octets.partition(b":")
+                found.append((name.decode("latin-1").strip().lower() if colon else "", octets))
+        return found
+
+    def put(self, fields: list[tuple[str, bytes]]) -> None:
+        """The fields instead of those there were."""
+        self._changed(b"".join(octets for _, octets in fields))
+
+    def _changed(self, octets: bytes) -> None:
+        self._octets = octets
+        self.edited = True
+        self._values.clear()
+        self._addresses.clear()
+
+
+def text_of(raw: bytes) -> str:
+    """RFC 5228 2.4.2.2: a field's value as people read it."""
+    if b"=?" not in raw and raw.isascii():
+        return raw.decode("ascii")
+    return decode_words(raw).strip()
+
+
+def _ends_empty(octets: bytes) -> bool:
+    return octets in (b"\r\n", b"\n") or octets.endswith((b"\n\r\n", b"\n\n"))
+
+
+class Section:
+    """A part while parts are looked at one by one. octets: what stands instead of it, header included."""
+
+    __slots__ = ("header", "octets", "part")
+
+    def __init__(self, part: Part, header: Header) -> None:
+        self.part = part
+        self.header = header
+        self.octets: bytes | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Does something else stand in its place."""
+        return self.octets is not None
+
+
+class Mail:
+    """The octets of a message, and what is known of them."""
+
+    __slots__ = ("_header_size", "_parts", "_read", "size")
+
+    def __init__(self, read: Read, size: int, *, header: int, parts: bytes | None = None) -> None:
+        """header: octets of the header with its empty line; parts: as message.index packed them."""
+        self._read = read
+        self.size = size
+        self._header_size = header
+        self._parts = Parts.unpack(parts) if parts is not None else None
+
+    @classmethod
+    def of(cls, data: bytes) -> Mail:
+        """Octets in memory."""
+        found = index(data)
+        return cls(lambda start, end: data[start:end], len(data), header=found.header, parts=found.parts)
+
+    def header(self) -> Header:
+        """The message's own header."""
+        return Header(self._read(0, min(self._header_size, LARGEST_HEADER)))
+
+    def parts(self) -> Parts:
+        """Where the parts lie."""
+        if self._parts is None:
+            self._parts = Parts.unpack(index(self._read(0, self.size)).parts)
+        return self._parts
+
+    def header_of(self, part: Part) -> bytes:
+        """The octets of a part's header."""
+        return self._read(part.header_start, min(part.body_start, part.header_start + LARGEST_HEADER))
+
+    def body_of(self, part: Part, limit: int) -> bytes:
+        """The octets of a part's body, in their transfer encoding, at most `limit`."""
+        return self._read(part.body_start, min(part.end, part.body_start + limit))
+
+    def body(self, limit: int) -> bytes:
+        """Everything behind the header, at most `limit`."""
+        return self._read(self._header_size, min(self.size, self._header_size + limit))
+
+    def sections(self, header: Header) -> Iterator[Section]:
+        """Every part in order; the message itself has the header as it is now."""
+        for part in self.parts().walk():
+            yield Section(part, header if part.index == 0 else Header(self.header_of(part)))
+
+    def rebuilt(self, header: Header, sections: Sequence[Section]) -> tuple[bytes | None, bytes | None]:
+        """(header, body) of the message with what stands instead of its parts; None where nothing has changed."""
+        whole = sections[0].octets
+        if whole is not None:
+            end = index(whole).header
+            return whole[:end], whole[end:]
+        pieces: list[bytes] = []
+        at = sections[0].part.body_start
+        for section in sections:
+            if section.octets is not None and section.part.header_start >= at:
+                pieces += (self._read(at, section.part.header_start), section.octets)
+                at = section.part.end
+        pieces.append(self._read(at, self.size))
+        return header.octets if header.edited else None, b"".join(pieces)

@@ -1,0 +1,198 @@
+"""One run of a script on one message: what it has found out, what it has decided, and how much it may still do.
+
+A run is made of steps. Each takes one unit of budget and more for long texts, a unit being about a microsecond, and
+now and then the clock is looked at. So no script and no message keep a worker for longer than the limits say.
+Standards: RFC 5228 2.10 (actions, limits), RFC 5229 3 and 6 (variables).
+On failure: ScriptError ends a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from postroom.sieve.actions import (
+    AS_IT_CAME,
+    Action,
+    Discard,
+    FileInto,
+    Form,
+    Keep,
+    Redirect,
+    Reject,
+    Vacation,
+)
+from postroom.sieve.faults import OutOfBudget, ScriptError
+from postroom.sieve.mail import Header, Mail, Section
+
+if TYPE_CHECKING:
+    from postroom.sieve.world import Environment, World
+
+#: units between two looks at the clock
+_LOOK_EVERY: Final = 20_000
+#: characters that one unit of budget pays for
+PER_UNIT_SHIFT: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """script: octets of its text; actions, redirects: of one run; steps: units of budget; seconds: of the clock.
+
+    variables: how many there may be; value: characters of one; scripts, depth: of included scripts; header: octets
+    that editheader may add; text: characters of a body that are looked at.
+    """
+
+    script: int = 1024 * 1024
+    actions: int = 32
+    redirects: int = 4
+    steps: int = 5_000_000
+    seconds: float = 5.0
+    variables: int = 256
+    value: int = 16 * 1024
+    scripts: int = 64
+    depth: int = 10
+    header: int = 64 * 1024
+    text: int = 8 * 1024 * 1024
+
+
+DEFAULT: Final = Limits()
+
+
+class Run:
+    """The state of one run. Steps of the program change it."""
+
+    __slots__ = (
+        "_clock",
+        "_deadline",
+        "_look_at",
+        "actions",
+        "env",
+        "flags",
+        "fuel",
+        "globals",
+        "header",
+        "included",
+        "kept",
+        "limits",
+        "line",
+        "mail",
+        "matches",
+        "part",
+        "redirects",
+        "sections",
+        "variables",
+        "world",
+    )
+
+    def __init__(
+        self, mail: Mail, env: Environment, world: World, limits: Limits, clock: Callable[[], float] | None
+    ) -> None:
+        self.mail = mail
+        self.env = env
+        self.world = world
+        self.limits = limits
+        self.fuel = limits.steps
+        self._clock = clock
+        self._deadline = 0.0 if clock is None else clock() + limits.seconds
+        self._look_at = self.fuel - _LOOK_EVERY
+        self.header: Header = mail.header()
+        self.part: Section | None = None  # of foreverypart
+        self.sections: list[Section] | None = None  # the parts as they are now, once asked for
+        self.variables: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
+        self.matches: tuple[str, ...] = ()
+        self.flags: tuple[str, ...] = ()
+        self.actions: list[Action] = []
+        self.kept = True  # the implicit keep still holds
+        self.redirects = 0
+        self.line = 0
+        self.included: set[str] = set()
+
+    def spend(self, units: int) -> None:
+        """Take units from the budget. Raises OutOfBudget."""
+        self.fuel -= units
+        if self.fuel < self._look_at:
+            self._look()
+
+    def _look(self) -> None:
+        if self.fuel < 0:
+            raise OutOfBudget("the script took too many steps")
+        if self._clock is not None and self._clock() > self._deadline:
+            raise OutOfBudget(f"the script ran for more than {self.limits.seconds:g} seconds")
+        self._look_at = min(self.fuel, self._look_at) - _LOOK_EVERY
+
+    def form(self) -> Form:
+        """The message as the script has made it by now."""
+        if not self.header.edited and self.sections is None:
+            return AS_IT_CAME
+        return self._made()
+
+    def _made(self) -> Form:
+        header = self.header.octets if self.header.edited else None
+        if self.sections is None or not any(section.changed for section in self.sections):
+            return Form(header) if header is not None else AS_IT_CAME
+        return Form(*self.mail.rebuilt(self.header, self.sections))
+
+    def act(self, action: Action) -> None:
+        """An action, in its turn. Raises ScriptError when it is one too many."""
+        if len(self.actions) >= self.limits.actions:
+            raise ScriptError(f"the script takes more than {self.limits.actions} actions")
+        if isinstance(action, Redirect):
+            self.redirects += 1
+            if self.redirects > self.limits.redirects:
+                raise ScriptError(f"the script redirects to more than {self.limits.redirects} addresses")
+        self.actions.append(action)
+
+    def outcome(self) -> tuple[Action, ...]:
+        """All actions, each mailbox once, and the implicit keep. Raises ScriptError for a mixture that cannot be."""
+        actions = self.actions
+        if not actions:
+            return (Keep(flags=self.flags, form=self.form(), implicit=True),)
+        if self.kept:
+            actions = [*actions, Keep(flags=self.flags, form=self.form(), implicit=True)]
+        if len(actions) == 1:
+            return tuple(actions)
+        _check_mixture(actions)
+        return _each_mailbox_once(actions)
+
+
+def _check_mixture(actions: list[Action]) -> None:
+    """RFC 5429 2.4: a message is not refused and taken at once."""
+    refusals = sum(isinstance(action, Reject) for action in actions)
+    if not refusals:
+        return
+    if refusals > 1:
+        raise ScriptError("the script rejects the message twice")
+    for action in actions:
+        if isinstance(action, Keep | FileInto | Redirect | Vacation):
+            what = type(action).__name__.lower()
+            raise ScriptError(f"the script rejects the message and also takes it ({what})")
+
+
+def _each_mailbox_once(actions: list[Action]) -> tuple[Action, ...]:
+    """RFC 5228 2.10.3, and RFC 5232 3: the last list of flags wins. So it is with redirects to one address."""
+    done: dict[object, int] = {}
+    found: list[Action] = []
+    for action in actions:
+        key: object
+        if isinstance(action, Keep):
+            key = "INBOX", "", ""
+        elif isinstance(action, FileInto):
+            target = action.target
+            key = "INBOX" if target.name.upper() == "INBOX" else target.name, target.special, target.id
+        elif isinstance(action, Redirect):
+            key = action.address.lower()
+        elif isinstance(action, Discard):
+            continue
+        else:
+            found.append(action)
+            continue
+        place = done.setdefault(key, len(found))
+        if place == len(found):
+            found.append(action)
+        elif isinstance(action, Keep | FileInto):
+            earlier = found[place]
+            if isinstance(earlier, Keep | FileInto):
+                found[place] = replace(earlier, flags=action.flags)
+    return tuple(found) or (Discard(),)

@@ -1,0 +1,27 @@
+"""All commands and tests there are.
+
+Standards: RFC 5228 and the extensions of `extensions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+from postroom.sieve.language import filing, flags, headers, plain, refusing, variables
+from postroom.sieve.words import Word
+
+
+def _by_name(*families: Iterable[Word]) -> dict[str, Word]:
+    return {word.name: word for family in families for word in family}
+
+
+COMMANDS: Final = _by_name(filing.COMMANDS, flags.COMMANDS, refusing.COMMANDS, variables.COMMANDS)
+TESTS: Final = _by_name(flags.TESTS, headers.TESTS, plain.TESTS, variables.TESTS)
+
+
+def close_to(name: str, words: Iterable[str]) -> str:
+    """Advice for a word that is not there."""
+    found = get_close_matches(name[:40], [*words, "if", "elsif", "else", "require"], 1)
+    return f"did you mean {found[0]}?" if found else ""
