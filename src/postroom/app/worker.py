@@ -44,6 +44,7 @@ from postroom.observe.log import Events
 from postroom.observe.webhooks import WATCHED
 from postroom.policy.conduct import Offence
 from postroom.queue.daily import ReportDay
+from postroom.store.api import Hint
 
 #: events that are no alarm and end none
 _ORDINARY = KEPT - ENDED_BY.keys() - {name for name in KEPT if is_alarm(name)}
@@ -231,6 +232,9 @@ class Worker:
                 self._core.queue.poke()
             case "directory":
                 await self._services.recheck()
+            case "hints":
+                for account, mailbox, modseq in request["hints"]:
+                    self._core.store.feed.receive(Hint(account, mailbox, modseq))
             case "reload":
                 os.kill(os.getppid(), signal.SIGHUP)
             case "events":

@@ -40,6 +40,10 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
     "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
     "alarms": frozenset({"close"}),
     "hooks": frozenset({"retry"}),
+    "account": frozenset({
+        "create", "rename", "delete", "subscribe", "append", "store_flags", "copy", "move", "expunge", "restore",
+        "undo_restore",
+    }),
 }  # fmt: skip
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
@@ -62,6 +66,10 @@ READS: Final[dict[str, frozenset[str]]] = {
         "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",
     }),
     "hooks": frozenset({"add", "contexts", "due", "settle", "states", "sweep"}),
+    "account": frozenset({
+        "id", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns", "content", "vanished",
+        "lives", "departures", "restores", "recent", "usage", "pop3_lock", "pop3_unlock",
+    }),
     "alarms": frozenset({"note", "end", "flush", "open"}),
 }  # fmt: skip
 
@@ -211,14 +219,23 @@ class Audited:
         self.alarms = _Part(self, store.alarms, "alarms")
         self.hooks = _Part(self, store.hooks, "hooks")
 
+    async def account(self, account: str) -> _Part:
+        """The mailboxes of an account."""
+        return _Part(self, await self._store.account(account), "account", account)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def recorded(self, name: str, change: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """The change, with its record before it."""
+    def recorded(
+        self, name: str, change: Callable[..., Awaitable[Any]], account: str = ""
+    ) -> Callable[..., Awaitable[Any]]:
+        """The change, with its record before it. account: in whose mailboxes it is made."""
 
         async def run(*given: Any, **named: Any) -> Any:
-            about = await self._about(name, (*given, *named.values()))
+            if account:
+                about: Any = await _login(self._store, account), None, _mail(name, (*given, *named.values()))
+            else:
+                about = await self._about(name, (*given, *named.values()))
             if about is None:
                 return await change(*given, **named)
             await self._append(*about)
@@ -260,14 +277,22 @@ class Audited:
 class _Part:
     """A part of the store."""
 
-    def __init__(self, whole: Audited, part: Any, name: str) -> None:
+    def __init__(self, whole: Audited, part: Any, name: str, account: str = "") -> None:
         self._whole = whole
         self._part = part
         self._changes = CHANGES[name]
+        self._account = account
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name)
-        return self._whole.recorded(name, found) if name in self._changes else found
+        return self._whole.recorded(name, found, self._account) if name in self._changes else found
+
+
+def _mail(name: str, given: tuple[Any, ...]) -> dict[str, Any]:
+    """What is done in an account's mailboxes."""
+    if name == "restore":
+        return {one.target: sum(len(source.uids) for source in one.sources) for one in given[0][:_MOST]}
+    return {name: [plain(one) for one in given]}
 
 
 def _after(name: str, given: tuple[Any, ...]) -> Any:

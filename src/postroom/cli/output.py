@@ -51,6 +51,12 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def line(text: str, most: int = 0) -> str:
+    """A text of somebody else's on one line of a terminal, which it must not steer; most: characters, 0 for all."""
+    plain = "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return plain[: most - 1] + "\u2026" if most and len(plain) > most else plain
+
+
 def moment(seconds: float) -> str:
     """A time for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "never"

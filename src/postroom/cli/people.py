@@ -16,7 +16,7 @@ from postroom.cli.site import Site, open_store, poke
 
 if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed
     from postroom.identity.directory import Directory
-    from postroom.store.api import Store
+    from postroom.store.api import AccountRow, AccountStore, Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +45,33 @@ async def directory(site: Site, *, changes: bool = False) -> AsyncIterator[tuple
             raise CommandFailed(_CODES.get(type(fault).__name__, Exit.FAILED), fault.text, fault.advice) from fault
     if changes:
         poke(site, "directory")
+
+
+@asynccontextmanager
+async def mail_of(site: Site, login: str) -> AsyncIterator[tuple[AccountRow, AccountStore]]:
+    """An account and its mailboxes; running workers hear of what is changed there."""
+    from postroom.mailbox.errors import BadName, MailboxError, NoSuchMailbox
+    from postroom.store.api import OverQuota
+
+    async with directory(site) as (people, store):
+        row = await people.account(login)
+        try:
+            yield row, await store.account(row.id)
+        except NoSuchMailbox as fault:
+            advice = f"See: postroom mailbox list {row.login}"
+            raise CommandFailed(Exit.NOT_FOUND, _sentence(fault), advice) from fault
+        except MailboxError as fault:
+            code = Exit.USAGE if isinstance(fault, BadName) else Exit.FAILED
+            raise CommandFailed(code, _sentence(fault)) from fault
+        except OverQuota as fault:
+            advice = f"To give it more room: postroom user set {row.login} --quota SIZE"
+            raise CommandFailed(Exit.FAILED, str(fault), advice) from fault
+
+
+def _sentence(fault: Exception) -> str:
+    """Within a line that has begun."""
+    text = str(fault)
+    return text[:1].lower() + text[1:]
 
 
 def password_options(function: F) -> F:

@@ -30,6 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PLACES = ("postroom.toml", "/etc/postroom/postroom.toml")
 ANSWER_SECONDS = 5.0
+_HINTS_AT_ONCE = 500
 _EVENTS_AT_ONCE = 100  # a line to a worker has at most 64 KiB
 
 config_option: Callable[[F], F] = click.option(
@@ -95,6 +96,8 @@ async def open_store(site: Site) -> AsyncIterator[Store]:
             Exit.NO_PERMISSION, f"{fault.filename}: permission denied", "Run this as the server's user or as root."
         ) from fault
     audited = Audited(store)
+    hints: dict[tuple[str, int], int] = {}
+    store.feed.forward = lambda hint: hints.update({(hint.account, hint.mailbox): hint.modseq})
     try:
         yield cast("Store", audited)
     except StoreUnavailable as fault:
@@ -103,7 +106,15 @@ async def open_store(site: Site) -> AsyncIterator[Store]:
         raise CommandFailed(Exit.FAILED, str(fault)) from fault
     finally:
         announce(site, store, audited)
+        tell(site, hints)
         await store.close()
+
+
+def tell(site: Site, hints: dict[tuple[str, int], int]) -> None:
+    """The command changed mailboxes: workers look at them again, so that clients see it at once."""
+    told = [(account, mailbox, modseq) for (account, mailbox), modseq in hints.items()]
+    for start in range(0, len(told), _HINTS_AT_ONCE):
+        poke(site, "hints", hints=told[start : start + _HINTS_AT_ONCE])
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

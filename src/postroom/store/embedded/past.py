@@ -8,7 +8,7 @@ On failure: work raises StoreError only before its first change.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Final
@@ -104,8 +104,8 @@ class Restore:
     quota: tuple[int, int] = (0, 0)
 
     def __call__(self, unit: AccountUnit) -> Callable[[], Restored]:
-        lives = {life.id: life for life in read_lives(unit.connection)}
-        found = [_Found(unit, placing, lives) for placing in self.placings]
+        gone = _Gone(unit)
+        found = [_Found(unit, placing, gone) for placing in self.placings]
         found = [one for one in found if one.pages or not one.placing.sources]
         octets = sum(sum(page.sizes) for one in found for page, _ in one.pages)
         count = sum(len(page) for one in found for page, _ in one.pages)
@@ -125,12 +125,31 @@ class Restore:
         return lambda: Restored(number, unit.now, placed)
 
 
+class _Gone:
+    """Departures as this transaction finds them, each read once."""
+
+    def __init__(self, unit: AccountUnit) -> None:
+        self._connection = unit.connection
+        self._known: dict[int, tuple[Departure, dict[int, int]] | None] = {}
+        self.lives = {life.id: life for life in read_lives(unit.connection)}
+
+    def departure(self, modseq: int) -> tuple[Departure, dict[int, int]] | None:
+        """The departure and the places of its UIDs; None when there is none."""
+        if modseq not in self._known:
+            rows = _rows(self._connection, f"{_DEPARTURE} AND modseq = ?", modseq)
+            self._known[modseq] = None
+            if rows:
+                found = _departure(rows[0])
+                self._known[modseq] = found, dict(zip(found.page.uids, range(len(found.page)), strict=True))
+        return self._known[modseq]
+
+
 class _Found:
     """The messages of one Placing. pages: as they are put, each with the keywords its bits stand for."""
 
-    def __init__(self, unit: AccountUnit, placing: Placing, lives: Mapping[int, MailboxLife]) -> None:
+    def __init__(self, unit: AccountUnit, placing: Placing, gone: _Gone) -> None:
         self.placing = placing
-        self._lives = lives
+        self._gone = gone
         self.pages: list[tuple[Page, tuple[str, ...]]] = []
         self.departures: list[tuple[int, list[int]]] = []  # (MODSEQ, places in it)
         self._places: list[int] = []
@@ -145,11 +164,10 @@ class _Found:
 
     def _departed(self, unit: AccountUnit, source: Source) -> tuple[Page, tuple[str, ...], list[int]] | None:
         """Those that can still be had, the keywords, and their places among the UIDs asked for."""
-        rows = _rows(unit.connection, f"{_DEPARTURE} AND modseq = ?", source.departure)
-        if not rows:
+        known = self._gone.departure(source.departure)
+        if known is None:
             return None
-        departure = _departure(rows[0])
-        there = dict(zip(departure.page.uids, range(len(departure.page)), strict=True))
+        departure, there = known
         wanted = [(asked, there[uid]) for asked, uid in enumerate(source.uids) if uid in there]
         page = take(departure.page, [place for _, place in wanted])
         if departure.moved:  # no references: they may be swept already where they lived on
@@ -158,7 +176,7 @@ class _Found:
             page = take(departure.page, [place for _, place in wanted])
         elif wanted:
             self.departures.append((departure.modseq, [place for _, place in wanted]))
-        return (page, self._lives[departure.mailbox].keywords, [asked for asked, _ in wanted]) if wanted else None
+        return (page, self._gone.lives[departure.mailbox].keywords, [asked for asked, _ in wanted]) if wanted else None
 
     def check(self, unit: AccountUnit) -> None:
         """Raises TooManyKeywords, StoreError: is there room in the target? It learns the keywords."""

@@ -1,0 +1,16 @@
+"""`postroom mailbox`: what is in people's mailboxes. Its commands lie in modules of their own."""
+
+from __future__ import annotations
+
+import click
+
+from postroom.cli.mailbox_deleted import deleted, undo
+
+
+@click.group(short_help="People's mailboxes.")
+def command() -> None:
+    """What is in people's mailboxes, what was, and what was deleted."""
+
+
+command.add_command(deleted)
+command.add_command(undo)
