@@ -87,7 +87,7 @@ def _print(found: Sequence[DeletedMessage]) -> None:
     )
 
 
-@deleted.command("list")
+@deleted.command("list", short_help="List mail that was deleted.")
 @click.argument("account", metavar="ACCOUNT")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
 @_filters
@@ -117,7 +117,7 @@ def list_(account: str, limit: int, as_json: bool, config_file: str | None, **op
         say(f"To bring some back: postroom mailbox deleted restore {account} ID...")
 
 
-@deleted.command()
+@deleted.command(short_help="Bring deleted mail back.")
 @click.argument("account", metavar="ACCOUNT")
 @click.argument("ids", nargs=-1, metavar="[ID|MESSAGE-ID]...")
 @click.option("--all", "everything", is_flag=True, help="Everything that can be brought back.")
@@ -197,7 +197,7 @@ def tell_restored(
         say(f"Undo: postroom mailbox undo {account} {done.id}")
 
 
-@click.command()
+@click.command(short_help="Undo a restore.")
 @click.argument("account", metavar="ACCOUNT")
 @click.argument("restore", type=click.IntRange(1), required=False, metavar="[NUMBER]")
 @json_option
