@@ -62,7 +62,6 @@ def body(text: str, message: bytes = MESSAGE) -> bool:
         "CAFE\u0301",
         "long line",
         "привет мир",
-        "<p>",
         "пока",
         "日本",
         "Subject: inner ü",
@@ -82,7 +81,7 @@ def test_body_finds(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["secret", "c2VjcmV0", "preamble", "epilogue", "König", "stra=df", "0J/R", "iso-8859-1", "cafe,", "x-empty"]
+    "text", ["secret", "<p>", "c2VjcmV0", "preamble", "epilogue", "König", "stra=df", "0J/R", "iso-8859-1", "caffe", "x-empty"]
 )
 def test_body_does_not_find(text: str) -> None:
     assert not body(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from postroom.cli.mailbox_deleted import deleted, undo
+from postroom.cli.mailbox_search import search
 
 
 @click.group(short_help="People's mailboxes.")
@@ -12,5 +13,6 @@ def command() -> None:
     """What is in people's mailboxes, what was, and what was deleted."""
 
 
+command.add_command(search)
 command.add_command(deleted)
 command.add_command(undo)

@@ -1,56 +1,48 @@
 """What SEARCH needs of a message, without an index: is this text in a field, in the body, anywhere.
 
-Text is compared as people read it: encoded words, parameters, transfer encodings and charsets undone, case folded,
-compatibility forms made equal. Parts whose type is neither text nor message are not looked into. HTML is searched
-in its source. Parts are read in pieces of at most PIECE octets, so a large message costs bounded memory.
+Text is compared as people read it: encoded words, parameters, transfer encodings and charsets undone, HTML without
+its tags, and folded (message.folding). Parts whose type is neither text nor message are not looked into. Parts are
+read in pieces of at most PIECE octets, so a large message costs bounded memory.
+The full-text index is made of the same texts (header_lines, body_texts), so that it can say what these tests say.
 Trusts nothing. Offsets come from `parts`, octets from `read(start, end)`.
-Standards: RFC 9051 6.4.4 (HEADER, BODY, TEXT), RFC 5255 4 (case folding beyond ASCII).
+Standards: RFC 9051 6.4.4 (HEADER, BODY, TEXT), RFC 5255 4 (comparison beyond ASCII).
 On failure: never; what cannot be decoded is searched as it stands. OSError of `read` passes through.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
 from postroom.message.charsets import Guess, codec_name, incremental, reads_as_ascii, to_text
 from postroom.message.decode import decode_parameters, decode_words
-from postroom.message.fields import field_values, header_fields, unfold
+from postroom.message.fields import field_values, unfold
+from postroom.message.folding import fold
+from postroom.message.html_text import html_pieces
 from postroom.message.parts import LEAF, MESSAGE, Part, Parts
 from postroom.message.transfer import UndecodableContent, decode_pieces
 
-PIECE: Final = 1024 * 1024
+__all__ = [
+    "Needle",
+    "Read",
+    "all_headers",
+    "body_contains",
+    "body_text",
+    "body_texts",
+    "fold",
+    "header_contains",
+    "header_lines",
+    "header_matches",
+    "text_contains",
+]
 
-#: sorting combining marks costs the square of their number, so a long text is folded word by word or so
-_FOLDED_AT_ONCE: Final = 512
+PIECE: Final = 1024 * 1024
 
 #: octets start to end of the stored message, such as Content.read
 Read = Callable[[int, int], bytes]
 
 _WITH_PARAMETERS: Final = frozenset((b"content-type", b"content-disposition"))
-
-
-def fold(text: str) -> str:
-    """Text in the form in which it is compared: compatibility-composed (NFKC), case folded."""
-    if text.isascii():
-        return text.lower()
-    if len(text) <= _FOLDED_AT_ONCE:
-        return _fold(text)
-    out: list[str] = []
-    at = 0
-    while at < len(text):
-        end = at + _FOLDED_AT_ONCE
-        space = text.rfind(" ", at, end) if end < len(text) else -1
-        end = space + 1 if space >= at else end
-        out.append(_fold(text[at:end]))
-        at = end
-    return "".join(out)
-
-
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,52 +81,77 @@ def header_contains(header: bytes, needle: Needle, guess: Guess | None = None) -
     return needle.octets in b"\n".join(lines).lower() or any(_line_contains(line, line, needle, guess) for line in odd)
 
 
+def header_lines(header: bytes, guess: Guess | None = None) -> Iterator[str]:
+    """Every text that header_contains looks at: each line decoded, then its parameters if it has any."""
+    guess = guess or Guess()
+    for line in unfold(header, -1):
+        yield decode_words(line, guess)
+        if b"*" in line or b"=?" in line:
+            yield from _parameters(line, line, guess)
+
+
 def _line_contains(line: bytes, value: bytes, needle: Needle, guess: Guess) -> bool:
     """Is the text in `value`, which belongs to the field that `line` begins with."""
     if needle.text in fold(decode_words(value, guess)):
         return True
     if b"*" not in value and b"=?" not in value:
         return False
+    return any(needle.text in fold(text) for text in _parameters(line, value, guess))
+
+
+def _parameters(line: bytes, value: bytes, guess: Guess) -> Iterable[str]:
     name, _, content = line.partition(b":")
     if name.rstrip().lower() not in _WITH_PARAMETERS:
-        return False
-    return any(needle.text in fold(text) for text in decode_parameters(content or value, guess).values())
+        return ()
+    return decode_parameters(content or value, guess).values()
 
 
 def body_contains(read: Read, parts: Parts, needle: Needle) -> bool:
     """RFC 9051 6.4.4 BODY: the text stands in a part of type text or message, headers of inner messages included."""
-    return not needle.text or _any_holds(read, parts, needle, headers=False)
-
-
-def text_contains(read: Read, parts: Parts, needle: Needle) -> bool:
-    """RFC 9051 6.4.4 TEXT: the same, or in the header of the message or of any part."""
-    return not needle.text or _any_holds(read, parts, needle, headers=True)
-
-
-def body_text(read: Read, parts: Parts, overlap: int = 0) -> Iterator[str]:
-    """The folded text of everything BODY searches, in pieces; a part's next piece repeats `overlap` characters."""
-    inner = False
-    guess = Guess()
-    for part in parts.walk():
-        if inner:
-            fields = header_fields(_header(read, part))
-            yield fold("\n".join(f"{name.decode('latin-1')}: {decode_words(value, guess)}" for name, value in fields))
-        if _is_searched(part):
-            yield from _folded(_texts(read, part, guess), overlap)
-        inner = part.kind == MESSAGE
-
-
-def _any_holds(read: Read, parts: Parts, needle: Needle, *, headers: bool) -> bool:
+    if not needle.text:
+        return True
     guess = Guess()
     inner = False  # is this part the message inside the part before it
     for part in parts.walk():
-        has_header = (headers or inner) and part.body_start > part.header_start
-        if has_header and header_contains(_header(read, part), needle, guess):
+        if inner and header_contains(_header(read, part), needle, guess):
             return True
         if _is_searched(part) and _holds(read, part, needle, guess):
             return True
         inner = part.kind == MESSAGE
     return False
+
+
+def text_contains(read: Read, parts: Parts, needle: Needle) -> bool:
+    """RFC 9051 6.4.4 TEXT: the same, or in the header of the message or of any part."""
+    guess = Guess()
+    return any(header_contains(header, needle, guess) for _, header in all_headers(read, parts)) or body_contains(
+        read, parts, needle
+    )
+
+
+def all_headers(read: Read, parts: Parts) -> Iterator[tuple[Part, bytes]]:
+    """The header of the message and of every part that has one, in order."""
+    for part in parts.walk():
+        if part.body_start > part.header_start:
+            yield part, _header(read, part)
+
+
+def body_texts(read: Read, parts: Parts) -> Iterator[tuple[Part, Iterator[str]]]:
+    """Everything BODY searches, not folded: the texts of each part in pieces, and headers of inner messages."""
+    inner = False
+    guess = Guess()
+    for part in parts.walk():
+        if inner:
+            yield part, iter(("\n".join(header_lines(_header(read, part), guess)),))
+        if _is_searched(part):
+            yield part, _texts(read, part, guess)
+        inner = part.kind == MESSAGE
+
+
+def body_text(read: Read, parts: Parts, overlap: int = 0) -> Iterator[str]:
+    """The folded text of everything BODY searches, in pieces; a part's next piece repeats `overlap` characters."""
+    for _, texts in body_texts(read, parts):
+        yield from _folded(texts, overlap)
 
 
 def _is_searched(part: Part) -> bool:
@@ -146,7 +163,7 @@ def _is_searched(part: Part) -> bool:
 
 def _holds(read: Read, part: Part, needle: Needle, guess: Guess) -> bool:
     """Is the text in the content of this part."""
-    if needle.octets and reads_as_ascii(part.charset):
+    if needle.octets and part.subtype != "html" and reads_as_ascii(part.charset):
         sure = _holds_octets(_octets(read, part), needle.octets, labelled=bool(codec_name(part.charset)))
         if sure is not None:
             return sure
@@ -184,6 +201,12 @@ def _octets(read: Read, part: Part) -> Iterator[bytes]:
 
 
 def _texts(read: Read, part: Part, guess: Guess) -> Iterator[str]:
+    """The part's text in pieces, HTML without its tags."""
+    decoded = _decoded(read, part, guess)
+    return html_pieces(decoded) if part.subtype == "html" else decoded
+
+
+def _decoded(read: Read, part: Part, guess: Guess) -> Iterator[str]:
     """The part's text in pieces; a part in one piece is decoded with all care, a longer one as it comes."""
     pieces = _octets(read, part)
     first = next(pieces, b"")

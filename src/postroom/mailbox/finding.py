@@ -1,0 +1,264 @@
+"""Finding messages of a whole account by the query language (index.query): all mailboxes at once.
+
+Conditions that columns answer are tested a page at a time; text is looked for only in messages that can still match,
+what the stored ENVELOPE and BODYSTRUCTURE answer before what must be read. Between slices of a few milliseconds the
+event loop gets its turn.
+Trusts: the parsed query; messages are hostile octets.
+On failure: StoreUnavailable. A message or mailbox that goes meanwhile is not found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from itertools import compress
+from typing import Final
+
+from postroom.index.query import (
+    Age,
+    All,
+    Either,
+    Everything,
+    Flag,
+    Has,
+    Header,
+    In,
+    Keyword,
+    Node,
+    Not,
+    Received,
+    Scope,
+    Size,
+    Text,
+)
+from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, ones
+from postroom.mailbox.query_texts import body_test, envelope_test, header_test, kind_test, names_test
+from postroom.mailbox.search import Pace
+from postroom.store.api import AccountStore, MailboxInfo, NotFound, Page
+from postroom.values.content import Content
+from postroom.wire.imap.commands import Key, SearchKey
+
+#: octets above which a message is searched in a thread
+_IN_THREAD: Final = 512 * 1024
+#: after in: what people call mailboxes with a use (RFC 6154)
+_USES: Final = {
+    "sent": "\\Sent",
+    "drafts": "\\Drafts",
+    "trash": "\\Trash",
+    "junk": "\\Junk",
+    "spam": "\\Junk",
+    "archive": "\\Archive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message where it was found; one in two mailboxes is found twice."""
+
+    mailbox: MailboxInfo
+    message: int
+    uid: int
+    received: int  # Unix seconds
+    size: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """now: Unix seconds; zone: in which days begin for who asks."""
+
+    now: float
+    zone: tzinfo | None = None
+
+    def second(self, day: date) -> float:
+        """When a day begins."""
+        try:
+            return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
+        except (OverflowError, ValueError, OSError):
+            return (day - date(1970, 1, 1)).days * 86400.0
+
+
+async def find(query: Node, store: AccountStore, when: When, pace: Pace) -> list[Hit]:
+    """Every message of the account that matches, newest first. Raises StoreUnavailable."""
+    texts = _Texts(store, pace)
+    hits: list[Hit] = []
+    for mailbox in await store.mailboxes():
+        try:
+            snapshot = await store.snapshot(mailbox.id)
+        except NotFound:
+            continue
+        if not len(snapshot):
+            continue
+        search = _Search(mailbox, Scene(snapshot=snapshot, saved=(), now=when.now), when, texts)
+        for page in snapshot.pages:
+            mask = await search.rows(query, page, ones(len(page)))
+            if mask:
+                hits += _hits(mailbox, page, mask_octets(mask, len(page)))
+            await pace.breathe()
+    hits.sort(key=lambda hit: (hit.received, hit.message), reverse=True)
+    return hits
+
+
+def _hits(mailbox: MailboxInfo, page: Page, chosen: bytes) -> list[Hit]:
+    columns = (page.messages, page.uids, page.dates, page.sizes, page.flags)
+    return [Hit(mailbox, *row) for row in compress(zip(*columns, strict=True), chosen)]
+
+
+class _Texts:
+    """What was found out about single messages: they may be in several mailboxes."""
+
+    def __init__(self, store: AccountStore, pace: Pace) -> None:
+        self._store = store
+        self._pace = pace
+        self._known: dict[Node, dict[int, bool]] = {}
+
+    async def which(self, node: Text | Header | Has, messages: Sequence[int]) -> Sequence[bool]:
+        """For each message whether it matches."""
+        known = self._known.setdefault(node, {})
+        unknown = [message for message in dict.fromkeys(messages) if message not in known]
+        if unknown:
+            known.update(zip(unknown, await self._look(node, unknown), strict=True))
+        return [known[message] for message in messages]
+
+    async def _look(self, node: Text | Header | Has, messages: Sequence[int]) -> Sequence[bool]:
+        if isinstance(node, Has):
+            return kind_test(node)(await self._store.columns(messages, "bodystructure"))
+        if isinstance(node, Header) or node.scope is Scope.LIST:
+            return await self._read(messages, header_test(node), header_only=True)
+        if node.scope is Scope.BODY:
+            return await self._read(messages, body_test(node))
+        if node.scope is Scope.FILENAME:
+            return names_test(node)(await self._store.columns(messages, "bodystructure"))
+        found = envelope_test(node)(await self._store.columns(messages, "envelope"))
+        if node.scope is not Scope.ANY:
+            return found
+        return await self._anywhere(node, messages, list(found))
+
+    async def _anywhere(self, node: Text, messages: Sequence[int], found: list[bool]) -> Sequence[bool]:
+        """Those whose ENVELOPE does not have it may have it in a file's name or in their text."""
+        tests: tuple[Callable[[Sequence[int]], Awaitable[Sequence[bool]]], ...] = (
+            lambda left: self._look(Text(Scope.FILENAME, node.text, node.phrase), left),
+            lambda left: self._look(Text(Scope.BODY, node.text, node.phrase), left),
+        )
+        for test in tests:
+            left = [place for place, hit in enumerate(found) if not hit]
+            for place, hit in zip(left, await test([messages[place] for place in left]), strict=True):
+                found[place] = hit
+        return found
+
+    async def _read(
+        self, messages: Sequence[int], matches: Callable[[Content, bytes], bool], *, header_only: bool = False
+    ) -> Sequence[bool]:
+        found: list[bool] = []
+        for message, parts in zip(messages, await self._store.columns(messages, "parts"), strict=True):
+            found.append(bool(parts) and await self._one(message, parts, matches, header_only))
+            await self._pace.breathe()
+        return found
+
+    async def _one(
+        self, message: int, parts: bytes, matches: Callable[[Content, bytes], bool], header_only: bool
+    ) -> bool:
+        try:
+            content = await self._store.content(message)
+            if content.size > _IN_THREAD and not header_only:
+                return await asyncio.to_thread(matches, content, parts)
+            return matches(content, parts)
+        except (NotFound, FileNotFoundError):
+            return False
+
+
+class _Search:
+    """The query in one mailbox."""
+
+    def __init__(self, mailbox: MailboxInfo, scene: Scene, when: When, texts: _Texts) -> None:
+        self._mailbox = mailbox
+        self._scene = scene
+        self._when = when
+        self._texts = texts
+        self._tests: dict[Node, Test] = {}
+
+    async def rows(self, node: Node, page: Page, among: int) -> int:
+        """The rows among `among` that match."""
+        if not among:
+            return 0
+        if isinstance(node, Not):
+            return among & ~await self.rows(node.node, page, among)
+        if isinstance(node, All):
+            for each in sorted(node.nodes, key=_cost):
+                among = await self.rows(each, page, among)
+            return among
+        if isinstance(node, Either):
+            found = 0
+            for each in sorted(node.nodes, key=_cost):
+                found |= await self.rows(each, page, among & ~found)
+            return found
+        if isinstance(node, Text | Header | Has):
+            return await self._messages(node, page, among)
+        test = self._tests.get(node)
+        if test is None:
+            test = self._tests[node] = self._test(node)
+        return among & test(page, 1)
+
+    async def _messages(self, node: Text | Header | Has, page: Page, among: int) -> int:
+        places = list(compress(range(len(page)), mask_octets(among, len(page))))
+        messages = page.messages
+        chosen = bytearray(len(page))
+        for place, hit in zip(
+            places, await self._texts.which(node, [messages[place] for place in places]), strict=True
+        ):
+            chosen[place] = hit
+        return int.from_bytes(chosen, "little")
+
+    def _test(self, node: Node) -> Test:
+        """The test of a condition that columns answer."""
+        if isinstance(node, In):
+            everything = is_in(self._mailbox, node.name)
+            return lambda page, start: ones(len(page)) if everything else 0
+        if isinstance(node, Received):
+            first = self._when.second(node.since) if node.since else float("-inf")
+            end = self._when.second(node.before) if node.before else float("inf")
+            return lambda page, start: mask_of([first <= at < end for at in page.dates])
+        made = column_test(_key(node), self._scene)
+        if made is None:
+            raise TypeError(node)
+        return made
+
+
+def _key(node: Node) -> SearchKey:
+    if isinstance(node, Flag):
+        return SearchKey(Key.FLAGS if node.on else Key.UNFLAGS, bits=node.bit)
+    if isinstance(node, Keyword):
+        return SearchKey(Key.KEYWORD, text=node.name)
+    if isinstance(node, Size):
+        return SearchKey(Key.LARGER if node.larger else Key.SMALLER, number=node.octets)
+    if isinstance(node, Age):
+        return SearchKey(Key.OLDER if node.older else Key.YOUNGER, number=node.seconds)
+    if isinstance(node, Everything):
+        return SearchKey(Key.ALL)
+    raise TypeError(node)
+
+
+def _cost(node: Node) -> int:
+    """What is looked at first: columns, then what is stored beside them, then messages."""
+    if isinstance(node, Not):
+        return _cost(node.node)
+    if isinstance(node, All | Either):
+        return max(map(_cost, node.nodes))
+    if isinstance(node, Has):
+        return 2
+    if isinstance(node, Text):
+        return {Scope.ANY: 5, Scope.BODY: 4, Scope.LIST: 3, Scope.FILENAME: 2}.get(node.scope, 1)
+    return 3 if isinstance(node, Header) else 0
+
+
+def is_in(mailbox: MailboxInfo, name: str) -> bool:
+    """Is it the mailbox that `in:` names, or one below it? Names match without regard to case."""
+    wanted, here = name.strip("/").casefold(), mailbox.name.casefold()
+    if wanted == "anywhere":
+        return True
+    use = _USES.get(wanted)
+    if use is not None and mailbox.special_use == use:
+        return True
+    return here == wanted or here.startswith(f"{wanted}/")

@@ -1,0 +1,58 @@
+"""`postroom mailbox search`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from postroom.mailbox.service import Incoming, Mailboxes
+from postroom.store.embedded import EmbeddedStore
+from postroom.values.clock import SystemClock
+from postroom.values.content import Content
+
+
+def receive(folder: Path, login: str, *messages: bytes) -> None:
+    async def work() -> None:
+        store = EmbeddedStore(folder / "data", None)
+        row = await store.directory.account_by_login(login)
+        assert row is not None
+        account = await Mailboxes(store, SystemClock(), lambda: uuid4().hex).open(row)
+        inbox = await (await store.account(row.id)).mailbox("INBOX")
+        assert inbox is not None
+        await account.append(inbox.id, [Incoming(content=Content.of(each)) for each in messages])
+        await store.close()
+
+    asyncio.run(work())
+
+
+MAIL = b"From: Ben <ben@far.test>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nSee you on Monday \x1b[2J\r\n"
+
+
+def test_search(postroom: Any, site: Path, ann: str) -> None:
+    receive(site, ann, MAIL, b"Subject: other\x1b[2J\r\n\r\nTuesday\r\n")
+    done = postroom("mailbox", "search", ann, "from:ben", "monday")
+    assert done.code == 0, done.err
+    assert "Grüße" in done.out
+    assert "Ben <ben@far.test>" in done.out
+    assert "1 message found" in done.err
+    told = postroom("mailbox", "search", ann, "gruesse OR grusse", "--json").json
+    assert told["total"] == told["shown"] == 1
+    assert told["messages"][0]["mailbox"] == "INBOX"
+    assert told["messages"][0]["uid"] == 1
+    assert told["messages"][0]["from"] == "Ben <ben@far.test>"
+    assert "\x1b" not in postroom("mailbox", "search", ann).out
+    done = postroom("mailbox", "search", ann, "--limit", "1")
+    assert "2 messages found, the newest 1 are shown" in done.err
+
+
+def test_nothing_found_and_what_cannot_be_asked(postroom: Any, site: Path, ann: str) -> None:
+    done = postroom("mailbox", "search", ann, "nothing")
+    assert done.code == 3
+    assert postroom("mailbox", "search", ann, "nothing", "--json").json["messages"] == []
+    assert postroom("mailbox", "search", "nobody@example.org", "x").code == 3
+    done = postroom("mailbox", "search", ann, "form:ben")
+    assert done.code == 2
+    assert "there is no field form:" in done.err
+    assert "from:" in done.err
