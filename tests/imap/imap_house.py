@@ -254,6 +254,7 @@ class House:
         size: int = 1 << 20,
         store: Any = None,
         options: Imap | None = None,
+        limits_of_mailboxes: MailboxLimits | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.store: Any = store or MemoryStore(clock=self.clock)
@@ -263,7 +264,10 @@ class House:
         self.events: list[tuple[str, dict[str, Any]]] = []
         guids = itertools.count(1)
         self.mailboxes = Mailboxes(
-            self.store, self.clock, lambda: f"{next(guids):032x}", MailboxLimits(message_size=size)
+            self.store,
+            self.clock,
+            lambda: f"{next(guids):032x}",
+            limits_of_mailboxes or MailboxLimits(message_size=size),
         )
         logins = Logins(
             service="imap",

@@ -6,6 +6,7 @@ from postroom.testing.store_contract import (
     AccountContract,
     AclContract,
     AlarmContract,
+    AnnotationContract,
     AuditContract,
     DirectoryContract,
     EventContract,
@@ -35,6 +36,10 @@ class TestGroups(GroupContract):
 
 
 class TestAlarms(AlarmContract):
+    pass
+
+
+class TestAnnotations(AnnotationContract):
     pass
 
 

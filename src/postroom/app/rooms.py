@@ -75,6 +75,19 @@ class Guids:
         return self._digits[at : at + 32]
 
 
+def mailbox_limits(config: Config) -> MailboxLimits:
+    """What one account's mailboxes may hold."""
+    boxes = config.mailboxes
+    return MailboxLimits(
+        message_size=config.limits.message_size,
+        mailboxes=boxes.most,
+        depth=boxes.depth,
+        annotations=boxes.annotations,
+        annotation_size=boxes.annotation_size,
+        annotation_storage=boxes.annotation_storage,
+    )
+
+
 @dataclass(slots=True, kw_only=True)
 class Core:
     """What a worker has once."""
@@ -103,7 +116,7 @@ class Core:
         """Work by another configuration from now on: what has none of its own connections to keep."""
         server = config.server
         self.identity.follow(config.passwords, server.hostname, server.postmaster)
-        self.mailboxes.follow(MailboxLimits(message_size=config.limits.message_size))
+        self.mailboxes.follow(mailbox_limits(config))
         self.queue.schedule = make_schedule(config)
         self.delivery.limits = index_limits(config)
         self.reports.hostname = server.hostname
@@ -219,7 +232,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         hostname=config.server.hostname,
         postmaster=config.server.postmaster,
     )
-    mailboxes = Mailboxes(store, clock, Guids(), MailboxLimits(message_size=config.limits.message_size))
+    mailboxes = Mailboxes(store, clock, Guids(), mailbox_limits(config))
     routes = Routes(identity)
     signer = Signer(store.directory, events, enabled=config.signing.enabled)
     reports = SenderReports(config.server.hostname, routes, clock, signer.own)

@@ -7,6 +7,7 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 from postroom.config.check import Problem, check
 from postroom.config.endpoints import Place, parse_dns_server, parse_url
 from postroom.config.load import ConfigError, load, parse
+from postroom.config.mailboxes import Imap, Mailboxes
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
     Authentication,
@@ -15,7 +16,6 @@ from postroom.config.model import (
     BlocklistKind,
     Check,
     Config,
-    Imap,
     Limits,
     Listener,
     Log,
@@ -51,6 +51,7 @@ __all__ = [
     "Limits",
     "Listener",
     "Log",
+    "Mailboxes",
     "MtaSts",
     "OutgoingTls",
     "Passwords",

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from postroom.config.mailboxes import Imap, Mailboxes
+
 
 class Protocol(StrEnum):
     """What a listener speaks."""
@@ -329,17 +331,6 @@ class Passwords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = False
 
 
-class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """IMAP."""
-
-    disable: Annotated[
-        tuple[str, ...], Meta(description="Capabilities that are not announced, such as QRESYNC, for broken clients.")
-    ] = ()
-    literal_minus: Annotated[
-        bool, Meta(description="Announce LITERAL- instead of LITERAL+: large literals must be asked for (RFC 7888).")
-    ] = False
-
-
 class Pop3(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """POP3."""
 
@@ -464,6 +455,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     peers: Peers = field(default_factory=Peers)
     blocklist: tuple[Blocklist, ...] = ()
     passwords: Passwords = field(default_factory=Passwords)
+    mailboxes: Mailboxes = field(default_factory=Mailboxes)
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
     api: Api = field(default_factory=Api)

@@ -39,6 +39,14 @@ class TooManyMailboxes(MailboxError):
     """The account has as many mailboxes as it may ([LIMIT])."""
 
 
+class AnnotationTooLong(MailboxError):
+    """The value of an annotation is longer than one may be ([METADATA MAXSIZE n], RFC 5464 4.3)."""
+
+
+class AnnotationReadOnly(MailboxError):
+    """An annotation that the server sets itself ([NOPERM])."""
+
+
 class MessageTooBig(MailboxError):
     """A message is larger than APPENDLIMIT ([TOOBIG], RFC 7889 4; 552 5.3.4 in SMTP)."""
 
@@ -80,6 +88,8 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (TooManyMailboxes, b"LIMIT"),
     (SearchTooDeep, b"LIMIT"),
     (MessageTooBig, b"TOOBIG"),
+    (AnnotationTooLong, b"METADATA MAXSIZE"),
+    (AnnotationReadOnly, b"NOPERM"),
     (UndecodablePart, b"UNKNOWN-CTE"),
     (MaildropTaken, b"IN-USE"),
     (LoginTooSoon, b"LOGIN-DELAY"),
@@ -88,6 +98,7 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (api.MailboxHasChildren, b"HASCHILDREN"),
     (api.OverQuota, b"OVERQUOTA"),
     (api.TooManyKeywords, b"LIMIT"),
+    (api.TooManyAnnotations, b"METADATA TOOMANY"),
     (api.NotFound, b"NONEXISTENT"),
     (api.StoreUnavailable, b"UNAVAILABLE"),
 )

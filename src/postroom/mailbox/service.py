@@ -59,10 +59,19 @@ _RECENT: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxLimits:
-    """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have; index: see message.index."""
+    """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have; depth: levels of a name.
+
+    index: see message.index.
+    annotations: shared entries of a mailbox, and private ones of a log-in; annotation_size: octets of a value;
+    annotation_storage: octets of all an account holds.
+    """
 
     message_size: int = 50 * 1024 * 1024
     mailboxes: int = 10_000
+    depth: int = names.MAX_DEPTH
+    annotations: int = 100
+    annotation_size: int = 32 * 1024
+    annotation_storage: int = 1024 * 1024
     index: IndexLimits = DEFAULT
 
 
@@ -204,12 +213,12 @@ class Account:
                 return info
         return None
 
-    async def create(self, name: str, special_use: Sequence[str] = ()) -> MailboxInfo:
+    async def create(self, name: str, uses: Sequence[str] = ()) -> MailboxInfo:
         """Make a mailbox and the levels above it (RFC 9051 6.3.4); the result's name is the normalised one.
 
         Raises BadName, MailboxExists (INBOX always exists), SpecialUseRefused, TooManyMailboxes.
         """
-        name = names.check(name)
+        name = self._checked(name)
         known = await self.store.mailboxes()
         have = {info.name for info in known}
         if name in have or name == INBOX:
@@ -217,7 +226,7 @@ class Account:
         new = 1 + sum(parent not in have for parent in names.parents(name))
         if len(known) + new > self.limits.mailboxes:
             raise TooManyMailboxes(f"An account has at most {self.limits.mailboxes} mailboxes")
-        return await self.store.create(name, _special_use(special_use, known))
+        return await self.store.create(name, special_use(uses, known))
 
     async def delete(self, name: str) -> MailboxInfo:
         """Remove a mailbox with its messages (recoverable); what it was.
@@ -237,7 +246,7 @@ class Account:
         Raises NoSuchMailbox, BadName, MailboxExists, NotAllowed (into itself), TooManyMailboxes.
         """
         info = await self.find(name)
-        target = names.check(target)
+        target = self._checked(target)
         if info.name == INBOX:
             return await self._rename_inbox(info, target)
         known = {box.name for box in await self.store.mailboxes()}
@@ -246,10 +255,17 @@ class Account:
         if target.startswith(info.name + names.DELIMITER):
             raise NotAllowed("A mailbox cannot be moved below itself")
         for child in names.below(info.name, known):
-            names.check(target + child[len(info.name) :])
+            self._checked(target + child[len(info.name) :])
         await self._make_parents(target, known)
         await self.store.rename(info.id, target)
         return await self.find(target)
+
+    def _checked(self, name: str) -> str:
+        """names.check, and not deeper than the limit. Raises BadName, TooManyMailboxes."""
+        name = names.check(name)
+        if name.count(names.DELIMITER) >= self.limits.depth:
+            raise TooManyMailboxes(f"Mailbox names have at most {self.limits.depth} levels")
+        return name
 
     async def _make_parents(self, name: str, known: set[str]) -> None:
         """Make the mailboxes above `name`, as create does for its own."""
@@ -261,6 +277,7 @@ class Account:
         """RFC 9051 6.3.6: moves all messages in INBOX to a new mailbox, leaving INBOX empty."""
         await self.create(target)
         box = await self.find(target)
+        await self.store.copy_annotations(inbox.id, box.id)  # RFC 5464 4.1: INBOX keeps its own
         present = await self.store.snapshot(inbox.id)
         uids = [uid for page in present.pages for uid in page.uids]
         if uids:
@@ -420,7 +437,7 @@ async def _index(content: Content, limits: IndexLimits) -> MessageIndex:
     return index(source, lead, limits=limits)
 
 
-def _special_use(wanted: Sequence[str], known: Sequence[MailboxInfo]) -> str:
+def special_use(wanted: Sequence[str], others: Sequence[MailboxInfo]) -> str:
     """RFC 6154 3: one attribute that no other mailbox has. Raises SpecialUseRefused."""
     if not wanted:
         return ""
@@ -428,7 +445,7 @@ def _special_use(wanted: Sequence[str], known: Sequence[MailboxInfo]) -> str:
         raise SpecialUseRefused("A mailbox has one special use at most")
     for use in SPECIAL_USES:
         if use.lower() == wanted[0].lower():
-            holder = next((info.name for info in known if info.special_use.lower() == use.lower()), None)
+            holder = next((info.name for info in others if info.special_use.lower() == use.lower()), None)
             if holder is not None:
                 raise SpecialUseRefused(f"{use} is given to {holder!r} already")
             return use

@@ -5,12 +5,15 @@ Standards: RFC 9051 6.1, 6.3.1, 6.3.10; RFC 2971 (ID); RFC 5161 and RFC 6855 4 (
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
+from postroom.servers.imap.metadata import listen
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Enable, Id
+
+_METADATA: Final = frozenset(("METADATA", "METADATA-SERVER"))
 
 
 def capability(session: Session, _command: Command) -> Reply:
@@ -39,10 +42,13 @@ def identify(session: Session, command: Command) -> Reply:
     return ok("ID completed")
 
 
-def enable(session: Session, command: Command) -> Reply:
+async def enable(session: Session, command: Command) -> Reply:
     """ENABLE: what we know of the list."""
     before = session.wire.condstore
-    session.send(response.enabled(session.wire.enable(cast(Enable, command.args).names)))
+    enabled = session.wire.enable(cast(Enable, command.args).names)
+    if _METADATA.intersection(enabled):
+        await listen(session)
+    session.send(response.enabled(enabled))
     if session.wire.condstore and not before:
         session.tell_condstore()
     return ok("Enabled")

@@ -24,6 +24,7 @@ from postroom.servers.imap import (
     list,
     login,
     mailboxes,
+    metadata,
     quota,
     search,
     select,
@@ -83,6 +84,8 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "GETQUOTA": quota.get_quota,
     "GETQUOTAROOT": quota.get_quota_root,
     "SETQUOTA": quota.set_quota,
+    "GETMETADATA": metadata.get_metadata,
+    "SETMETADATA": metadata.set_metadata,
 }
 
 #: commands by which a client asks for news
@@ -109,6 +112,7 @@ async def line(session: Session, data: bytes) -> None:
 
 async def push(session: Session) -> None:
     """News for a client in IDLE."""
+    await metadata.tell(session)
     if session.selected is not None:
         changes = await _news(session, expunge_ok=True)
         if changes and changes.vanished and session.wire.qresync:
@@ -136,6 +140,8 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
         session.connection.fault()
     else:
         session.connection.sense()
+    if session.annotated is not None:
+        await metadata.tell(session)
     if session.selected is not None and reply.status != b"BAD":
         expunge_ok = _expunge_ok(command)
         ghosts = session.selected.view.ghosts

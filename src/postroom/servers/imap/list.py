@@ -1,6 +1,6 @@
 """LIST and LSUB.
 
-Standards: RFC 9051 6.3.9 and 7.3.1, RFC 5258, RFC 5819 (STATUS), RFC 6154, RFC 3501 6.3.9 (LSUB).
+Standards: RFC 9051 6.3.9 and 7.3.1, RFC 5258, RFC 5819 (STATUS), RFC 6154, RFC 9590 (METADATA), RFC 3501 6.3.9 (LSUB).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Final, cast
 from postroom.mailbox import names
 from postroom.mailbox.places import Place
 from postroom.servers.imap.listing import Known, Shown, select_mailboxes, select_subscribed
+from postroom.servers.imap.metadata import metadata_line
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.status import status_line
 from postroom.values import rights as right
 from postroom.wire.imap import response
-from postroom.wire.imap.commands import Command, List
+from postroom.wire.imap.commands import Command, List, MetadataOptions
 from postroom.wire.imap.response import Listed
 
 #: RFC 9051 6.3.9: the answer to LIST "" ""
@@ -43,15 +44,29 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
         if args.status:
             await _send_status(session, shown, args.status)
+        if args.metadata:
+            await _send_metadata(session, shown, args)
         await pace.breathe()
     return ok("List completed")
 
 
 async def _send_status(session: Session, shown: Shown, items: Sequence[str]) -> None:
     """RFC 5819 2: after its LIST; none for a name that cannot be selected."""
-    place = shown.place or (Place(session.world.home, shown.info, right.ALL) if shown.info else None)
+    place = _place(session, shown)
     if place is not None and place.rights & right.READ:
         session.send(await status_line(session, place, items))
+
+
+async def _send_metadata(session: Session, shown: Shown, args: List) -> None:
+    """RFC 9590 3: after its LIST; none for a name without a mailbox."""
+    place = _place(session, shown)
+    if place is not None:
+        options = args.metadata_options or MetadataOptions()
+        session.send(await metadata_line(session, place, args.metadata, options))
+
+
+def _place(session: Session, shown: Shown) -> Place | None:
+    return shown.place or (Place(session.world.home, shown.info, right.ALL) if shown.info else None)
 
 
 async def list_subscribed(session: Session, command: Command) -> Reply:

@@ -18,6 +18,7 @@ from postroom.store.api import (
     NotFound,
     OverQuota,
     StoreUnavailable,
+    TooManyAnnotations,
     TooManyKeywords,
 )
 from postroom.wire.imap.response import status_line
@@ -70,6 +71,7 @@ _STORE_TEXTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (MailboxHasChildren, "The mailbox has mailboxes below it; delete those first"),
     (OverQuota, "There is not enough room left for this (quota)"),
     (TooManyKeywords, "The mailbox has as many keywords as it can hold"),
+    (TooManyAnnotations, "There are as many annotations as there can be; remove some first"),
     (StoreUnavailable, "The mail store cannot do this at the moment; try again later"),
 )
 

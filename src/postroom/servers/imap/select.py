@@ -16,6 +16,7 @@ from postroom.mailbox.places import Place
 from postroom.mailbox.view import View
 from postroom.servers.imap.list import send_list
 from postroom.servers.imap.listing import attributes
+from postroom.servers.imap.metadata import follow
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
@@ -48,6 +49,8 @@ async def select(session: Session, command: Command) -> Reply:
     selected = Selected(place, view, examined=command.name == "EXAMINE")
     await selected.claim_recent()
     session.select(selected)
+    if session.annotated is not None:
+        await follow(session)
     _send_state(session, snapshot)
     if session.wire.rev2:
         await _send_name(session, args.mailbox, place)

@@ -57,6 +57,7 @@ class ImapService:
         "_settled",
         "_stopping",
         "_without",
+        "annotations",
         "awake",
         "greeting",
         "limits",
@@ -74,7 +75,16 @@ class ImapService:
         self._stopping = False
         self.awake: Final = Awake()
         self.limits: Final = limits
-        self.wire_limits: Final = SessionLimits(line=limits.imap_line, login_literal=limits.imap_login_literal)
+        self.wire_limits: Final = SessionLimits(
+            line=limits.imap_line,
+            login_literal=limits.imap_login_literal,
+            annotation=rooms.mailboxes.limits.annotation_size,
+        )
+        #: RFC 5464 6.2: what every client may read about the server
+        self.annotations: Final = {
+            "/shared/admin": options.admin or f"mailto:postmaster@{hostname}",
+            "/shared/comment": options.comment,
+        }
         self.greeting: Final = f"{hostname} Postroom ready"
         self.version: Final = __version__
 

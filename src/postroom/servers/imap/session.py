@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from postroom.net.link import Link
     from postroom.servers.imap.append import Appending
     from postroom.servers.imap.connection import ImapConnection
+    from postroom.servers.imap.metadata import Annotated
     from postroom.servers.imap.selected import Selected
     from postroom.servers.imap.service import ImapService
 
@@ -37,6 +38,7 @@ class Session:
 
     __slots__ = (
         "account",
+        "annotated",
         "appending",
         "connection",
         "link",
@@ -59,6 +61,7 @@ class Session:
         self.account: Account | None = None
         self.places: Places | None = None
         self.selected: Selected | None = None
+        self.annotated: Annotated | None = None  # for a client that enabled METADATA
         self.appending: Appending | None = None  # the messages of an APPEND that have arrived
         self.waiting: Command | None = None  # a command that goes on with the client's next line
         self.takes_line: LineTaker | None = None
@@ -133,11 +136,18 @@ class Session:
         if self.selected is not None:
             self.selected.close()
             self.selected = None
+            if self.annotated is not None:
+                self.annotated.unfollow()
             self.wire.unselected()
 
     def heard(self) -> None:
         """The feed: something may have changed."""
         self.news = True
+        if self.idling:
+            self.connection.wake()
+
+    def noticed(self) -> None:
+        """The feed: annotations may have changed."""
         if self.idling:
             self.connection.wake()
 
@@ -157,7 +167,9 @@ class Session:
     def start_over(self) -> None:
         """Let go of everything that came with the login (RFC 8437 4.1)."""
         self.deselect()
-        self.account = self.places = None
+        if self.annotated is not None:
+            self.annotated.close()
+        self.account = self.places = self.annotated = None
         self.news = False
 
     def close(self) -> None:

@@ -6,12 +6,15 @@ synced). What raises has changed nothing. Reads see every change that returned b
 
 from postroom.store.api.account import (
     AccountStore,
+    Annotation,
+    AnnotationLimits,
     AppendResult,
     CopyResult,
     ExpungeResult,
     FlagChange,
     FlagOp,
     MailboxInfo,
+    NewAnnotation,
     NewMessage,
     Rendered,
     RightsChange,
@@ -38,6 +41,7 @@ from postroom.store.api.errors import (
     OverQuota,
     StoreError,
     StoreUnavailable,
+    TooManyAnnotations,
     TooManyKeywords,
 )
 from postroom.store.api.events import EventQuery, EventStore, Life
@@ -90,6 +94,8 @@ __all__ = [
     "Alarm",
     "AlarmStore",
     "AliasRow",
+    "Annotation",
+    "AnnotationLimits",
     "AppendResult",
     "Attempt",
     "AuditStore",
@@ -127,6 +133,7 @@ __all__ = [
     "MailboxInfo",
     "MailboxLife",
     "NewAct",
+    "NewAnnotation",
     "NewEntry",
     "NewMessage",
     "NewRecipient",
@@ -164,6 +171,7 @@ __all__ = [
     "TlsCount",
     "TokenRow",
     "TooMany",
+    "TooManyAnnotations",
     "TooManyKeywords",
     "TransportStore",
     "Undone",

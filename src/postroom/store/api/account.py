@@ -126,6 +126,36 @@ class ExpungeResult:
     snapshot: Snapshot
 
 
+class Annotation(Struct, frozen=True):
+    """One entry of METADATA (RFC 5464 3). mailbox: 0 is the account itself (what clients call the server).
+
+    login: the account id of whose private entry it is, "" when it is shared; name: the entry without its scope and the
+    slash behind that ("comment", "vendor/kolab/color"), in the case it was first written in, compared without; value:
+    None when it was removed; modseq: of its last change.
+    """
+
+    mailbox: int
+    login: str
+    name: str
+    value: bytes | None
+    modseq: int
+
+
+class NewAnnotation(Struct, frozen=True):
+    """A value to be set (see Annotation); value None removes the entry."""
+
+    login: str
+    name: str
+    value: bytes | None
+
+
+class AnnotationLimits(Struct, frozen=True, kw_only=True):
+    """What an account may hold: entries of a mailbox, shared and of one log-in each; octets of names and values."""
+
+    count: int = 100
+    octets: int = 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What the account holds: octets (every copy counts) and messages."""
@@ -205,6 +235,38 @@ class AccountStore(Protocol):
 
         Without any rights it leaves the ACL. True while it stands in any ACL of the account. Raises NotFound.
         """
+        ...
+
+    async def specialize(self, mailbox: int, special_use: str) -> None:
+        """Change the special use of a mailbox, "" is none. That no other has it is the caller's business."""
+        ...
+
+    async def annotations(self, mailbox: int, login: str) -> list[Annotation]:
+        """The shared entries of a mailbox and those of a log-in, by login and name; those that were removed are not
+        among them. mailbox 0: of the account; of a mailbox that is not there: none.
+        """
+        ...
+
+    async def annotate(self, mailbox: int, changes: Sequence[NewAnnotation], limits: AnnotationLimits) -> int:
+        """Set and remove entries, all or none; the MODSEQ of the change. They go with the mailbox.
+
+        Raises NotFound, TooManyAnnotations (of the mailbox), OverQuota (octets of the account).
+        """
+        ...
+
+    async def copy_annotations(self, source: int, target: int) -> None:
+        """Give a mailbox that has none the entries of another one, everybody's. Raises NotFound."""
+        ...
+
+    async def annotated(self, login: str, since: int) -> list[Annotation]:
+        """What of the shared entries, and of those of a log-in, changed after MODSEQ `since`, by MODSEQ.
+
+        With those that were removed, unless that is long ago.
+        """
+        ...
+
+    async def annotation_octets(self) -> int:
+        """Octets of all names and values of annotations that the account holds."""
         ...
 
     async def snapshot(self, mailbox: int) -> Snapshot:

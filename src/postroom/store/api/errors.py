@@ -29,5 +29,9 @@ class TooManyKeywords(StoreError):
     """A mailbox knows at most 64 keywords ([LIMIT])."""
 
 
+class TooManyAnnotations(StoreError):
+    """A mailbox, or the account itself, holds as many annotations as it may ([METADATA TOOMANY])."""
+
+
 class DeliveredAlready(StoreError):
     """This (queue id, recipient) was committed before; delivering again changes nothing."""

@@ -16,11 +16,14 @@ from typing import TypeVar
 import apsw
 
 from postroom.store.api.account import (
+    Annotation,
+    AnnotationLimits,
     AppendResult,
     CopyResult,
     ExpungeResult,
     FlagChange,
     MailboxInfo,
+    NewAnnotation,
     NewMessage,
     Rendered,
     RightsChange,
@@ -32,9 +35,9 @@ from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.store.embedded import account_read as read
 from postroom.store.embedded import account_sharing as sharing
-from postroom.store.embedded import past
+from postroom.store.embedded import metadata, past
 from postroom.store.embedded.account_file import AccountFile, AccountUnit
-from postroom.store.embedded.account_folders import Create, Delete, Provision, Rename, Subscribe
+from postroom.store.embedded.account_folders import Create, Delete, Provision, Rename, Specialize, Subscribe
 from postroom.store.embedded.account_restart import left_unsettled
 from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, StoreFlags
 from postroom.store.embedded.committer import Committer
@@ -114,6 +117,15 @@ class EmbeddedAccount:
     async def subscriptions(self) -> frozenset[str]:
         return self._read(read.read_subscriptions)
 
+    async def annotations(self, mailbox: int, login: str) -> list[Annotation]:
+        return self._read(metadata.read_annotations, mailbox, login)
+
+    async def annotated(self, login: str, since: int) -> list[Annotation]:
+        return self._read(metadata.read_changed, login, since)
+
+    async def annotation_octets(self) -> int:
+        return self._read(metadata.read_octets)
+
     async def snapshot(self, mailbox: int) -> Snapshot:
         return self._read(self._image, mailbox).snapshot
 
@@ -185,6 +197,15 @@ class EmbeddedAccount:
 
     async def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
         return await self._write(sharing.Grant(mailboxes, identifier, change))
+
+    async def specialize(self, mailbox: int, special_use: str) -> None:
+        await self._write(Specialize(mailbox, special_use))
+
+    async def annotate(self, mailbox: int, changes: Sequence[NewAnnotation], limits: AnnotationLimits) -> int:
+        return await self._write(metadata.Annotate(mailbox, tuple(changes), limits))
+
+    async def copy_annotations(self, source: int, target: int) -> None:
+        await self._write(metadata.CopyAnnotations(source, target))
 
     async def append(
         self,

@@ -150,6 +150,22 @@ class Delete:
         unit.connection.execute(_END_LIFE, (unit.now, self.mailbox))
         unit.connection.execute("DELETE FROM mailbox WHERE id = ?", (self.mailbox,))
         forget(unit, self.mailbox)
+        unit.connection.execute("DELETE FROM annotation WHERE mailbox = ?", (self.mailbox,))
+        return lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Specialize:
+    """Change the special use of a mailbox."""
+
+    mailbox: int
+    special_use: str
+
+    def __call__(self, unit: AccountUnit) -> Callable[[], None]:
+        if read_mailbox_by_id(unit.connection, self.mailbox).special_use != self.special_use:
+            unit.list_changed()
+            sql = "UPDATE mailbox SET special_use = ? WHERE id = ?"
+            unit.connection.execute(sql, (self.special_use, self.mailbox))
         return lambda: None
 
 

@@ -74,6 +74,7 @@ class _AccountCheck:
         known = " OR ".join(f"id BETWEEN {page_id(box, 0)} AND {page_id(box + 1, 0) - 1}" for box in self._uids)
         for (number,) in self._rows(f"SELECT id FROM page WHERE NOT ({known or 'false'})"):
             yield self._found(f"page {number} belongs to no mailbox", mendable=True)
+        yield from self._check_annotations()
         yield from self._check_expunged()
         yield from self._check_lives()
         yield from self._check_messages()
@@ -127,6 +128,13 @@ class _AccountCheck:
         says = {"messages": row.messages, "unseen": row.unseen, "deleted": row.deleted, "size": row.size}
         if any(counted[name] != value for name, value in says.items()):
             yield self._found(f"{place}: counters say {says}, pages hold {dict(counted)}", mendable=True)
+
+    def _check_annotations(self) -> Iterator[Finding]:
+        for mailbox, modseq in self._rows("SELECT mailbox, max(modseq) FROM annotation GROUP BY mailbox"):
+            if mailbox and mailbox not in self._uids:
+                yield self._found(f"annotations of mailbox {mailbox}, which is not there", mendable=True)
+            if modseq > self._modseq:
+                yield self._found(f"an annotation of mailbox {mailbox} is above the account's MODSEQ")
 
     def _check_expunged(self) -> Iterator[Finding]:
         last = 0

@@ -94,6 +94,8 @@ CREATE TABLE block(
 #:   rows in `page`; tail: the newest messages, row by row (codec.py), before they move to a page; marks: the newest
 #:   deliveries into it, before they move to `delivered`. What a delivery changes lies in this one row.
 #: subscription: names as the log-in sees them, whether there is such a mailbox or not (RFC 3501 6.3.6).
+#: annotation: METADATA (store.api.account.Annotation), mailbox 0 the account's; entry: the name in lower case; value
+#:   NULL: removed, kept for a while to be told to other sessions.
 #: message: rendered once, never changed; prefix NULL: the octets are in `body`, else in the file named by guid
 #:   after these octets. extra: references to a message beyond the first (COPY), narrow so that copying a thousand
 #:   messages does not rewrite a thousand wide rows.
@@ -124,6 +126,11 @@ CREATE TABLE mailbox(
     keywords TEXT NOT NULL, tail BLOB NOT NULL DEFAULT x'', marks TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE subscription(name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE annotation(
+    mailbox INTEGER NOT NULL, login TEXT NOT NULL, entry TEXT NOT NULL, name TEXT NOT NULL, value BLOB,
+    modseq INTEGER NOT NULL, PRIMARY KEY (mailbox, login, entry)
+) WITHOUT ROWID;
+CREATE INDEX annotation_modseq ON annotation(modseq);
 CREATE TABLE page(id INTEGER PRIMARY KEY, version INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE message(
     id INTEGER PRIMARY KEY, size INTEGER NOT NULL, internaldate INTEGER NOT NULL, header INTEGER NOT NULL,

@@ -13,6 +13,8 @@ from typing import Final
 from msgspec import structs
 
 from postroom.store.api import (
+    Annotation,
+    AnnotationLimits,
     AppendResult,
     CopyResult,
     DeliveredAlready,
@@ -26,6 +28,7 @@ from postroom.store.api import (
     MailboxHasChildren,
     MailboxInfo,
     MailboxLife,
+    NewAnnotation,
     NewMessage,
     NotFound,
     OverQuota,
@@ -36,17 +39,17 @@ from postroom.store.api import (
     RightsChange,
     Snapshot,
     StoreFlagsResult,
-    StoreUnavailable,
     Undone,
     Usage,
 )
-from postroom.store.memory.boxes import Box, Item, info_of, life_of, page_of
+from postroom.store.memory.boxes import Box, Item, applied, info_of, life_of, octets_of, page_of, rendered_of
 from postroom.store.memory.keywords import learned, named_as, place_of
+from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past
 from postroom.store.memory.sharing import MemoryAcls
 from postroom.values.clock import Clock
 from postroom.values.content import Content
-from postroom.values.flags import DELETED, POP3_HIDDEN, VISIBLE
+from postroom.values.flags import DELETED, POP3_HIDDEN
 
 _PAGE: Final = 512
 
@@ -70,6 +73,7 @@ class MemoryAccount:
         self._told: dict[int, int] = {}
         self._subscriptions: set[str] = set()
         self._acls = MemoryAcls()
+        self._annotations = Annotations()
 
     @property
     def id(self) -> str:
@@ -158,6 +162,7 @@ class MemoryAccount:
         self._past.died(life_of(box), self._clock.now())
         del self._boxes[mailbox]
         self._acls.gone(mailbox)
+        self._annotations.drop(mailbox)
         self._tell(0, self._next_modseq())
 
     async def subscriptions(self) -> frozenset[str]:
@@ -180,6 +185,37 @@ class MemoryAccount:
         if self._acls.grant(mailboxes, identifier, change):
             self._tell(0, self._next_modseq())
         return self._acls.stands(identifier)
+
+    async def specialize(self, mailbox: int, special_use: str) -> None:
+        box = self._box(mailbox)
+        if box.special_use != special_use:
+            box.special_use = special_use
+            self._tell(0, self._next_modseq())
+
+    async def annotations(self, mailbox: int, login: str) -> list[Annotation]:
+        return self._annotations.of(mailbox, login)
+
+    async def annotate(self, mailbox: int, changes: Sequence[NewAnnotation], limits: AnnotationLimits) -> int:
+        if mailbox:
+            self._box(mailbox)
+        self._annotations.check(mailbox, changes, limits)
+        modseq = self._next_modseq()
+        self._annotations.set(mailbox, changes, modseq)
+        self._tell(0, modseq)
+        return modseq
+
+    async def copy_annotations(self, source: int, target: int) -> None:
+        self._box(source)
+        self._box(target)
+        modseq = self._next_modseq()
+        self._annotations.copy(source, target, modseq)
+        self._tell(0, modseq)
+
+    async def annotated(self, login: str, since: int) -> list[Annotation]:
+        return self._annotations.since(login, since)
+
+    async def annotation_octets(self) -> int:
+        return self._annotations.octets()
 
     # messages
 
@@ -205,7 +241,7 @@ class MemoryAccount:
         if delivery is not None and delivery in self._delivered:
             raise DeliveredAlready(delivery[0])
         self._check_quota((quota, quota_messages), [message.content.size for message in messages])
-        bodies = [_octets(message) for message in messages]
+        bodies = [octets_of(message) for message in messages]
         box.keywords = learned(box.keywords, [name for message in messages for name in message.keywords])
         if delivery is not None:
             self._delivered.add(delivery)
@@ -244,7 +280,7 @@ class MemoryAccount:
                 missing.append(uid)
             elif change.unchanged_since is not None and item.modseq > change.unchanged_since:
                 modified.append(uid)
-            elif _apply(item, change, named_as(known, keywords)):
+            elif applied(item, change, named_as(known, keywords)):
                 item.modseq = modseq
                 changed.append(uid)
         if changed:
@@ -392,24 +428,7 @@ class MemoryAccount:
     # reading
 
     async def rendered(self, messages: Sequence[int]) -> list[Rendered]:
-        found = []
-        for number in messages:
-            if number in self._messages:
-                new, octets = self._messages[number]
-                found.append(
-                    Rendered(
-                        number,
-                        new.guid,
-                        len(octets),
-                        new.internaldate,
-                        new.envelope,
-                        new.structure,
-                        new.bodystructure,
-                        new.parts,
-                        new.header,
-                    )
-                )
-        return found
+        return [rendered_of(number, *self._messages[number]) for number in messages if number in self._messages]
 
     async def columns(self, messages: Sequence[int], column: str) -> list[bytes]:
         if column not in {"envelope", "structure", "bodystructure", "parts"}:
@@ -454,24 +473,3 @@ class MemoryAccount:
         for message in dropped:
             del self._messages[message]
         return len(dropped)
-
-
-def _octets(message: NewMessage) -> bytes:
-    try:
-        return message.content.read()
-    except OSError as fault:
-        raise StoreUnavailable(str(fault)) from fault
-
-
-def _apply(item: Item, change: FlagChange, keywords: frozenset[str]) -> bool:
-    before = (item.flags, item.keywords)
-    if change.op is FlagOp.ADD:
-        item.flags |= change.bits
-        item.keywords |= keywords
-    elif change.op is FlagOp.REMOVE:
-        item.flags &= ~change.bits
-        item.keywords -= keywords
-    else:
-        item.flags = item.flags & ~VISIBLE | change.bits
-        item.keywords = keywords
-    return (item.flags, item.keywords) != before

@@ -5,8 +5,18 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-from postroom.store.api import MailboxInfo, MailboxLife, Page, Snapshot
-from postroom.values.flags import DELETED, SEEN
+from postroom.store.api import (
+    FlagChange,
+    FlagOp,
+    MailboxInfo,
+    MailboxLife,
+    NewMessage,
+    Page,
+    Rendered,
+    Snapshot,
+    StoreUnavailable,
+)
+from postroom.values.flags import DELETED, SEEN, VISIBLE
 
 
 @dataclass(slots=True)
@@ -77,3 +87,41 @@ def page_of(box: Box, items: list[Item]) -> Page:
         array("I", [item.size for item in items]),
         array("q", [item.date for item in items]),
     )
+
+
+def rendered_of(number: int, new: NewMessage, octets: bytes) -> Rendered:
+    """What was rendered of a message."""
+    return Rendered(
+        number,
+        new.guid,
+        len(octets),
+        new.internaldate,
+        new.envelope,
+        new.structure,
+        new.bodystructure,
+        new.parts,
+        new.header,
+    )
+
+
+def octets_of(message: NewMessage) -> bytes:
+    """Of its content. Raises StoreUnavailable."""
+    try:
+        return message.content.read()
+    except OSError as fault:
+        raise StoreUnavailable(str(fault)) from fault
+
+
+def applied(item: Item, change: FlagChange, keywords: frozenset[str]) -> bool:
+    """Change flags; is anything different now?"""
+    before = (item.flags, item.keywords)
+    if change.op is FlagOp.ADD:
+        item.flags |= change.bits
+        item.keywords |= keywords
+    elif change.op is FlagOp.REMOVE:
+        item.flags &= ~change.bits
+        item.keywords -= keywords
+    else:
+        item.flags = item.flags & ~VISIBLE | change.bits
+        item.keywords = keywords
+    return (item.flags, item.keywords) != before

@@ -14,6 +14,7 @@ from postroom.testing.store_contract.flags import FlagContract
 from postroom.testing.store_contract.folders import FolderContract
 from postroom.testing.store_contract.hooks import HookContract
 from postroom.testing.store_contract.limits import LimitsContract
+from postroom.testing.store_contract.metadata import AnnotationContract
 from postroom.testing.store_contract.past import PastContract
 from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.reports import ReportContract
@@ -25,6 +26,7 @@ __all__ = [
     "AccountContract",
     "AclContract",
     "AlarmContract",
+    "AnnotationContract",
     "AuditContract",
     "DirectoryContract",
     "EventContract",

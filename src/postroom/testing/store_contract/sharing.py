@@ -72,9 +72,7 @@ class AclContract:
         await account.grant([below.id], "ben@x.test", NOTHING)
         assert await account.acl(inbox.id) == {"ben@x.test": right.READING}
 
-    async def test_an_acl_goes_along_when_its_mailbox_is_renamed_or_deleted(
-        self, store: Store
-    ) -> None:
+    async def test_an_acl_goes_along_when_its_mailbox_is_renamed_or_deleted(self, store: Store) -> None:
         account, _ = await open_account(store)
         made = await account.create("a/b")
         await account.grant([made.id], "ben@x.test", READ)

@@ -89,8 +89,30 @@ class Rename(Struct, frozen=True):
     target: str
 
 
+class MetadataOptions(Struct, frozen=True):
+    """RFC 5464 4.2.1 and 4.2.2. most: octets of a value, None = any; depth: levels below the entry."""
+
+    most: int | None = None
+    depth: int = 0
+
+
+class GetMetadata(Struct, frozen=True):
+    """mailbox "": the server's annotations. entries: as written, each once."""
+
+    mailbox: str
+    entries: tuple[str, ...]
+    options: MetadataOptions = MetadataOptions()
+
+
+class SetMetadata(Struct, frozen=True):
+    """values: entry as written, and its value (None removes it); each entry once."""
+
+    mailbox: str
+    values: tuple[tuple[str, bytes | None], ...]
+
+
 class List(Struct, frozen=True):
-    """LIST and LSUB (RFC 5258, RFC 5819, RFC 6154). extended: the command used the extended syntax."""
+    """LIST and LSUB (RFC 5258, RFC 5819, RFC 6154, RFC 9590). extended: the command used the extended syntax."""
 
     reference: str
     patterns: tuple[str, ...]
@@ -98,6 +120,8 @@ class List(Struct, frozen=True):
     returns: tuple[str, ...] = ()  # SUBSCRIBED CHILDREN SPECIAL-USE
     status: tuple[str, ...] = ()  # items of RETURN (STATUS (…))
     extended: bool = False
+    metadata: tuple[str, ...] = ()  # entries of RETURN (METADATA (…)), RFC 9590
+    metadata_options: MetadataOptions | None = None
 
 
 class Status(Struct, frozen=True):

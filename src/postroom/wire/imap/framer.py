@@ -38,6 +38,7 @@ from postroom.wire.imap.scanner import Scanner
 # RFC 9051 9: tag = 1*<any ASTRING-CHAR except "+">
 TAG: Final = re.compile(rb"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+(?= |\Z)")
 _ANNOUNCED: Final = re.compile(rb"(~?)\{(\d{1,19})(\+?)\}\Z")
+_SETMETADATA: Final = re.compile(TAG.pattern + rb" SETMETADATA ", re.IGNORECASE)
 _TAIL: Final = 32  # octets in which an announcement fits: ~{ 19 digits +} CR
 _HEAD: Final = 256  # octets in which we look for a tag
 
@@ -48,6 +49,7 @@ class FramerLimits(Struct, frozen=True, kw_only=True):
     line: int = 65536  # the text of a command, without its literals
     literal: int = 65536  # all literals of a command together, without the messages of APPEND
     literals: int = 200  # how many literals
+    annotation: int = 32768  # a literal of SETMETADATA: a value (RFC 5464 4.3)
     nonsync: int | None = None  # RFC 7888 5: 4096 where LITERAL- is announced instead of LITERAL+
     messages: int = 10_000  # messages of one APPEND (RFC 3502)
 
@@ -76,6 +78,7 @@ class Framer:
     __slots__ = (
         "_announced",
         "_append",
+        "_binary",
         "_chunk",
         "_collected",
         "_literals",
@@ -99,6 +102,7 @@ class Framer:
         self._literals: list[bytes] = []
         self._collected = 0
         self._need = 0  # octets of a literal still to come
+        self._binary = False  # it is a literal8: NUL may be in it
         self._append: Appending | None = None
         self._announced: Announced | None = None  # the literal that accept() or refuse() is about
         self._reader: _Step = Framer._read_command  # what a new line is: a command or a raw line
@@ -256,6 +260,9 @@ class Framer:
         if prefix and prefix.end() < len(text):
             return self._announce(text, announced)
         self._collected += announced.size
+        if announced.size > self.limits.annotation and _SETMETADATA.match(text):
+            code = b"METADATA MAXSIZE %d" % self.limits.annotation  # RFC 5464 4.3
+            return self._refuse(self._tag(text), announced, "the value is too long", code, b"NO")
         if self._collected > self.limits.literal or self._oversized(announced):
             most = self.limits.literal
             return self._refuse(self._tag(text), announced, f"literals are longer than {most} octets", b"TOOBIG")
@@ -263,6 +270,7 @@ class Framer:
             return self._refuse(self._tag(text), announced, "too many literals", b"TOOBIG")
         self._text = text + found[0] + b"\r\n"
         self._need = announced.size
+        self._binary = announced.binary
         self._step = Framer._collect
         return Continue(announced.size) if announced.sync else _Go.ON
 
@@ -281,7 +289,7 @@ class Framer:
             return None
         octets = bytes(self._partial)
         self._partial.clear()
-        if b"\0" in octets:
+        if b"\0" in octets and not self._binary:
             tag = self._tag(self._text)
             self._reset()
             self._step = Framer._skip_line

@@ -1,14 +1,16 @@
 """LIST and LSUB, plain and extended.
 
-Standards: RFC 9051 6.3.9, RFC 3501 6.3.9 (LSUB), RFC 5258, RFC 5819 (STATUS), RFC 6154 (SPECIAL-USE).
+Standards: RFC 9051 6.3.9, RFC 3501 6.3.9 (LSUB), RFC 5258, RFC 5819 (STATUS), RFC 6154 (SPECIAL-USE), RFC 9590.
 On failure: BadSyntax (RFC 5258 3: unknown options are answered with BAD), BadName.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
-from postroom.wire.imap.commands import List
+from postroom.wire.imap import metadata
+from postroom.wire.imap.commands import List, MetadataOptions
 from postroom.wire.imap.mailbox import status_items
 from postroom.wire.imap.scanner import Scanner
 
@@ -45,8 +47,17 @@ def list_(scanner: Scanner) -> List:
     if scanner.keyword() != "RETURN":
         raise scanner.fail("RETURN")
     scanner.space()
-    returns, status = _returns(scanner)
-    return List(reference, patterns, chosen, returns, status, True)
+    returned = _returns(scanner)
+    return List(
+        reference,
+        patterns,
+        chosen,
+        tuple(returned.options),
+        returned.status,
+        True,
+        returned.metadata,
+        returned.metadata_options,
+    )
 
 
 def _selection(scanner: Scanner) -> tuple[str, ...]:
@@ -77,20 +88,32 @@ def _patterns(scanner: Scanner) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def _returns(scanner: Scanner) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """list-return-opts: the options, and the items of STATUS."""
-    scanner.expect(b"(")
-    returns: dict[str, None] = {}
+@dataclass(slots=True)
+class _Returned:
+    """list-return-opts: the plain options, the items of STATUS, the entries of METADATA."""
+
+    options: dict[str, None] = field(default_factory=dict)
     status: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+    metadata_options: MetadataOptions | None = None
+
+
+def _returns(scanner: Scanner) -> _Returned:
+    scanner.expect(b"(")
+    found, first = _Returned(), True
     while not scanner.accept(b")"):
-        if returns or status:
+        if not first:
             scanner.space()
+        first = False
         option = scanner.keyword()
         if option == "STATUS":
             scanner.space()
-            status = status_items(scanner)
+            found.status = status_items(scanner)
+        elif option == "METADATA":
+            scanner.space()
+            found.metadata, found.metadata_options = metadata.list_option(scanner)
         elif option in _RETURN:
-            returns[option] = None
+            found.options[option] = None
         else:
             raise scanner.fail("known return option")
-    return tuple(returns), status
+    return found

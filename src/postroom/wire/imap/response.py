@@ -192,6 +192,18 @@ def quotaroot(mailbox: str, roots: Iterable[str], utf8: bool = False) -> bytes:
     return b"* QUOTAROOT %b\r\n" % b" ".join(words)
 
 
+def metadata(mailbox: str, values: Iterable[tuple[str, bytes | None]], utf8: bool = False) -> bytes:
+    """RFC 5464 4.4.1: entries with their values."""
+    words = [b"%b %b" % (astring(name.encode("ascii")), nstring(value, utf8)) for name, value in values]
+    return b"* METADATA %b (%b)\r\n" % (names.printed(mailbox, utf8), b" ".join(words))
+
+
+def metadata_changed(mailbox: str, entries: Iterable[str], utf8: bool = False) -> bytes:
+    """RFC 5464 4.4.2: entries that changed."""
+    words = b" ".join([astring(name.encode("ascii")) for name in entries])
+    return b"* METADATA %b %b\r\n" % (names.printed(mailbox, utf8), words)
+
+
 # -- search results -----------------------------------------------------------------------------------------------
 def search(numbers: Sequence[int], modseq: int | None = None) -> bytes:
     """RFC 3501 7.2.5; modseq: the highest of the messages found (RFC 7162 3.1.6), only with a MODSEQ criterion."""

@@ -132,7 +132,7 @@ class Scanner:
         return self.string()
 
     def literal(self) -> bytes:
-        """literal: its octets. literal8 is for messages only (RFC 3516 4.4) and never comes here."""
+        """literal: its octets. The "~" of a literal8, where one is allowed, is the caller's."""
         found = _LITERAL.match(self.text, self.pos)
         if not found or self._next >= len(self._literals):
             raise self.fail("string")

@@ -28,6 +28,7 @@ class SessionLimits(Struct, frozen=True, kw_only=True):
     line: int = 65536
     login_literal: int = 4096  # all literals of a command before login
     literal: int = 65536  # and after
+    annotation: int = 32768  # a value in SETMETADATA
 
 
 _DEFAULT: Final = SessionLimits()
@@ -48,7 +49,12 @@ class Session:
 
     def _frame_limits(self, literal: int) -> FramerLimits:
         nonsync = _NONSYNC if self.offer.literal_minus else None
-        return FramerLimits(line=self.limits.line, literal=literal, nonsync=nonsync)
+        return FramerLimits(
+            line=self.limits.line,
+            literal=max(literal, self.limits.annotation) if self.authenticated else literal,
+            nonsync=nonsync,
+            annotation=self.limits.annotation,
+        )
 
     # -- octets and events ----------------------------------------------------------------------------------------
     def feed(self, data: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from postroom.wire.imap import auth, fetch, listing, mailbox, quota, search, select, store
+from postroom.wire.imap import auth, fetch, listing, mailbox, metadata, quota, search, select, store
 from postroom.wire.imap.commands import Command
 from postroom.wire.imap.errors import BadCharset, BadCommand, BadMailbox, BadName, BadSyntax, UnknownCharset
 from postroom.wire.imap.events import Line
@@ -82,6 +82,8 @@ _ROWS: Final = (
     Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.1"),
     Row(name="GETQUOTAROOT", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9208 4.1.2"),
     Row(name="SETQUOTA", states=_AUTH, parse=quota.set_quota, rfc="RFC 9208 4.1.3"),
+    Row(name="GETMETADATA", states=_AUTH, parse=metadata.get_metadata, rfc="RFC 5464 4.2"),
+    Row(name="SETMETADATA", states=_AUTH, parse=metadata.set_metadata, rfc="RFC 5464 4.3"),
     Row(name="CHECK", states=_SELECTED, parse=nothing, rfc="RFC 3501 6.4.1"),
     Row(name="CLOSE", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.1"),
     Row(name="UNSELECT", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.2"),

@@ -1,0 +1,41 @@
+"""What can be configured about people's mailboxes: how much they may hold, and IMAP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class Mailboxes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one account's mailboxes may hold."""
+
+    most: Annotated[int, Meta(ge=10, description="Mailboxes of one account.")] = 10_000
+    depth: Annotated[int, Meta(ge=2, le=50, description="Levels of a mailbox name.")] = 50
+    annotations: Annotated[
+        int, Meta(ge=10, description="Annotations (METADATA) of one mailbox: shared ones, and private ones of a login.")
+    ] = 100
+    annotation_size: Annotated[int, Meta(ge=1024, description="Octets of the value of an annotation.")] = 32 * 1024
+    annotation_storage: Annotated[int, Meta(ge=16384, description="Octets of all annotations of an account.")] = (
+        1024 * 1024
+    )
+
+
+class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """IMAP."""
+
+    disable: Annotated[
+        tuple[str, ...], Meta(description="Capabilities that are not announced, such as QRESYNC, for broken clients.")
+    ] = ()
+    literal_minus: Annotated[
+        bool, Meta(description="Announce LITERAL- instead of LITERAL+: large literals must be asked for (RFC 7888).")
+    ] = False
+    admin: Annotated[
+        str,
+        Meta(
+            pattern="^([A-Za-z][A-Za-z0-9+.-]*:[!-~]+)?$",
+            description="How clients are told to reach the administrator (METADATA /shared/admin): a URI such as "
+            "mailto:... or https://...; empty is postmaster of this server.",
+        ),
+    ] = ""
+    comment: Annotated[str, Meta(description="What clients show about this server (METADATA /shared/comment).")] = ""
