@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from postroom.mailbox import metadata
 from postroom.mailbox.errors import AnnotationTooLong
 from postroom.mailbox.metadata import Subject, Value
+from postroom.servers.imap import filters
 from postroom.servers.imap.replies import Refused, Reply, no, ok
 from postroom.store.api import Annotation, Hint, StoreError
 from postroom.values import rights as right
@@ -51,6 +52,8 @@ async def set_metadata(session: Session, command: Command) -> Reply:
     """SETMETADATA (RFC 5464 4.3)."""
     args = cast(SetMetadata, command.args)
     subject = await _subject(session, args.mailbox)
+    if subject.place is None:
+        filters.check(args.values)
     try:
         modseq = await metadata.write(subject, args.values)
     except AnnotationTooLong as fault:

@@ -92,5 +92,8 @@ def _modseq(session: Session, found: Found, uids: Sequence[int], wanted: frozens
 
 
 def names_numbers(key: SearchKey) -> bool:
-    """True when the program names message numbers: then even UID SEARCH must not expunge (RFC 9051 7.5.1)."""
-    return key.key is Key.SEQ or any(names_numbers(inner) for inner in key.keys)
+    """True when the program names message numbers, or may do so in a filter.
+
+    Then even UID SEARCH must not expunge (RFC 9051 7.5.1).
+    """
+    return key.key in (Key.SEQ, Key.FILTER) or any(names_numbers(inner) for inner in key.keys)

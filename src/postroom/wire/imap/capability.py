@@ -62,6 +62,7 @@ EXTENSIONS: Final = (
     Extension(name="METADATA", rfc=5464, section="4", title="Annotations of mailboxes and server", enable=True),
     Extension(name="METADATA-SERVER", rfc=5464, section="4", title="Annotations of the server", enable=True),
     _row("LIST-METADATA", 9590, "3", "Annotations within LIST"),
+    _row("FILTERS", 5466, "3", "Searches that are kept under a name"),
     _row("QUOTA", 9208, "3", "Limits and usage"),
     _row("QUOTA=RES-STORAGE", 9208, "5.1", "Quota of octets"),
     _row("QUOTA=RES-MESSAGE", 9208, "5.2", "Quota of messages"),
@@ -75,7 +76,7 @@ _BUILT_ON: Final = {
     "CONDSTORE": ("QRESYNC",),  # RFC 7162 3.2.3
     "ESEARCH": ("SEARCHRES",),  # RFC 5182 2.1: it is asked for by RETURN
     "LIST-EXTENDED": ("LIST-STATUS",),  # RFC 5819 2: by RETURN, too
-    "METADATA": ("LIST-METADATA",),
+    "METADATA": ("LIST-METADATA", "FILTERS"),
     "QUOTA": ("QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE"),
     "SPECIAL-USE": ("CREATE-SPECIAL-USE",),
 }

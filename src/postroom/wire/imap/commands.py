@@ -187,6 +187,7 @@ class Key(StrEnum):
     OLDER = "OLDER"  # number: seconds (RFC 5032)
     YOUNGER = "YOUNGER"
     MODSEQ = "MODSEQ"  # number (RFC 7162 3.1.5; entry name and type are accepted and do not matter)
+    FILTER = "FILTER"  # name: a search that is kept under this name (RFC 5466); replaced before the search is run
 
 
 class SearchKey(Struct, frozen=True):
@@ -207,6 +208,7 @@ class Search(Struct, frozen=True):
     key: SearchKey
     returns: tuple[str, ...] | None = None
     uses_modseq: bool = False
+    uses_filters: bool = False
 
 
 class Attribute(Enum):

@@ -19,6 +19,10 @@ class UnknownCharset(BadSyntax):
     """A SEARCH charset that we do not know."""
 
 
+class CharsetForbidsFilter(UnknownCharset):
+    """FILTER is UTF-8, and the command says otherwise (RFC 5466 3.1)."""
+
+
 class BadCommand(Exception):
     """A command that cannot be carried out as it is written.
 
@@ -40,6 +44,12 @@ class BadCharset(BadCommand):
 
     status = b"NO"
     code = b"BADCHARSET (US-ASCII UTF-8)"
+
+
+class BadFilterCharset(BadCharset):
+    """RFC 5466 3.1: FILTER in a command of another charset is BAD [BADCHARSET (...)]."""
+
+    status = b"BAD"
 
 
 class BadMailbox(BadCommand):

@@ -1,7 +1,7 @@
 """SEARCH and UID SEARCH: the search program as a tree.
 
 Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731 and RFC 5182 (RETURN, SAVE),
-RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ).
+RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ), RFC 5466 (FILTER).
 Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
 A CHARSET together with UTF8=ACCEPT is accepted as long as the text decodes: RFC 6855 3 says SHOULD reject, but clients
 do it.
@@ -18,8 +18,11 @@ from postroom.values.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from postroom.wire.imap import charset
 from postroom.wire.imap.commands import Key, Search, SearchKey
 from postroom.wire.imap.dates import parse_day
+from postroom.wire.imap.errors import CharsetForbidsFilter
 from postroom.wire.imap.scanner import Scanner
 
+#: codecs that a filter, which is UTF-8, agrees with
+_UTF8: Final = frozenset(("utf_8", "ascii"))
 MAX_DEPTH: Final = 100
 MAX_KEYS: Final = 5000
 _RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
@@ -52,13 +55,23 @@ def search(scanner: Scanner) -> Search:
         scanner.space()
         codec = charset.codec_of(scanner.astring())
         scanner.space()
+    tree, program = _criteria(scanner, codec)
+    return Search(tree, returns, program.uses_modseq, program.uses_filters)
+
+
+def criteria(scanner: Scanner) -> Search:
+    """search-key *(SP search-key) in UTF-8, to the end: what a filter holds (RFC 5466 3.2)."""
+    tree, program = _criteria(scanner, "utf_8")
+    return Search(tree, None, program.uses_modseq, program.uses_filters)
+
+
+def _criteria(scanner: Scanner, codec: str) -> tuple[SearchKey, _Program]:
     program = _Program(scanner, codec)
     keys = [program.key(0)]
     while not scanner.at_end():
         scanner.space()
         keys.append(program.key(0))
-    tree = keys[0] if len(keys) == 1 else SearchKey(Key.AND, keys=tuple(keys))
-    return Search(tree, returns, program.uses_modseq)
+    return keys[0] if len(keys) == 1 else SearchKey(Key.AND, keys=tuple(keys)), program
 
 
 def _word(scanner: Scanner) -> str:
@@ -84,13 +97,14 @@ def _returns(scanner: Scanner) -> tuple[str, ...]:
 class _Program:
     """Reads search keys; counts them."""
 
-    __slots__ = ("codec", "count", "scanner", "uses_modseq")
+    __slots__ = ("codec", "count", "scanner", "uses_filters", "uses_modseq")
 
     def __init__(self, scanner: Scanner, codec: str) -> None:
         self.scanner = scanner
         self.codec = codec
         self.count = 0
         self.uses_modseq = False
+        self.uses_filters = False
 
     def key(self, depth: int) -> SearchKey:
         """One search-key. depth: how many keys it stands in."""
@@ -187,6 +201,17 @@ def _modseq(program: _Program, _name: str, _depth: int) -> SearchKey:
     return SearchKey(Key.MODSEQ, number=scanner.number())
 
 
+def _filter(program: _Program, _name: str, _depth: int) -> SearchKey:
+    """RFC 5466 4: "FILTER" SP filter-name."""
+    name = program.scanner.atom()
+    if b"/" in name:
+        raise program.scanner.fail("name of a filter")
+    if program.codec not in _UTF8:
+        raise CharsetForbidsFilter("FILTER is for UTF-8")
+    program.uses_filters = True
+    return SearchKey(Key.FILTER, name=name.decode("ascii"))
+
+
 _READERS: Final[dict[str, Callable[[_Program, str, int], SearchKey]]] = {
     "NOT": _not,
     "OR": _or,
@@ -200,4 +225,5 @@ _READERS: Final[dict[str, Callable[[_Program, str, int], SearchKey]]] = {
     **dict.fromkeys(("LARGER", "SMALLER"), _number),
     **dict.fromkeys(("OLDER", "YOUNGER"), _interval),
     "MODSEQ": _modseq,
+    "FILTER": _filter,
 }

@@ -16,7 +16,16 @@ from msgspec import Struct
 
 from postroom.wire.imap import auth, fetch, listing, mailbox, metadata, quota, search, select, store
 from postroom.wire.imap.commands import Command
-from postroom.wire.imap.errors import BadCharset, BadCommand, BadMailbox, BadName, BadSyntax, UnknownCharset
+from postroom.wire.imap.errors import (
+    BadCharset,
+    BadCommand,
+    BadFilterCharset,
+    BadMailbox,
+    BadName,
+    BadSyntax,
+    CharsetForbidsFilter,
+    UnknownCharset,
+)
 from postroom.wire.imap.events import Line
 from postroom.wire.imap.scanner import Scanner
 
@@ -131,6 +140,8 @@ def parse(line: Line, utf8: bool = False, state: int = _ANY) -> Command:
         args = row.parse(scanner)
         if scanner.pos != len(text):
             scanner.end()
+    except CharsetForbidsFilter as fault:
+        raise BadFilterCharset(tag, str(fault)) from None
     except UnknownCharset as fault:
         raise BadCharset(tag, str(fault)) from None
     except BadName as fault:
