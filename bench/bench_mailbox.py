@@ -39,6 +39,7 @@ def page(begin: int, end: int, flags: bytes, modseq: int) -> Page:
         array("Q", range(begin + 1, end + 1)),
         array("I", [20_000]) * count,
         array("q", range(1_700_000_000, 1_700_000_000 + count)),
+        array("I", [1_700_000_000]) * count,
     )
 
 
@@ -149,7 +150,7 @@ def views() -> None:
 def without_odd(each: Page) -> Page:
     return Page(
         each.uids[::2], each.flags[::2], each.keywords[::2], each.modseqs[::2], each.messages[::2], each.sizes[::2],
-        each.dates[::2],
+        each.dates[::2], each.saved[::2],
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ def page_of(messages: list[Message]) -> Page:
         array("Q", [1000 + m.uid for m in messages]),
         array("I", [m.uid * 10 for m in messages]),
         array("q", [m.uid * 100 for m in messages]),
+        array("I", [m.uid * 1000 for m in messages]),
     )
 
 

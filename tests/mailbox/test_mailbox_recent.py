@@ -15,7 +15,9 @@ from postroom.values.flags import RECENT
 def page(uids: list[int]) -> Page:
     zeros = [0] * len(uids)
     longs = array("Q", zeros)
-    return Page(array("I", uids), bytes(zeros), longs, longs, longs, array("I", zeros), array("q", zeros))
+    return Page(
+        array("I", uids), bytes(zeros), longs, longs, longs, array("I", zeros), array("q", zeros), array("I", zeros)
+    )
 
 
 @given(

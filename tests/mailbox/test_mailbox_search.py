@@ -91,6 +91,7 @@ def scene(pages: int = 2, saved: Sequence[int] = ()) -> Scene:
             array("Q", range(1001 + begin, 1001 + end)),
             array("I", [len(data) for data in MESSAGES[begin:end]]),
             array("q", DATES[begin:end]),
+            array("I", [date + DAY for date in DATES[begin:end]]),
         )
 
     size = -(-6 // pages)
@@ -275,7 +276,7 @@ async def test_absurd_programs_are_refused() -> None:
 async def test_text_that_looks_different_in_the_envelope(subject: str, text: str) -> None:
     texts = Texts([mail(subject), mail("zzz")])
     page = Page(*(array(kind, [1, 2]) if kind else b"\0\0" for kind in ("I", "", "Q", "Q")),
-                array("Q", [1001, 1002]), array("I", [1, 2]), array("q", [1, 2]))  # fmt: skip
+                array("Q", [1001, 1002]), array("I", [1, 2]), array("q", [1, 2]), array("I", [1, 2]))  # fmt: skip
     found = await search(
         header("SUBJECT", text),
         Scene(Snapshot(1, 1, 3, 3, [page]), (), NOW),
@@ -298,7 +299,7 @@ async def test_text_that_looks_different_in_the_envelope(subject: str, text: str
 def test_days_begin_at_midnight(key: SearchKey, dates: list[int]) -> None:
     all_dates = [2 * DAY - 1, 2 * DAY, 3 * DAY - 1, 3 * DAY]
     page = Page(*(array(kind, range(4)) if kind else bytes(4) for kind in ("I", "", "Q", "Q", "Q", "I")),
-                array("q", all_dates))  # fmt: skip
+                array("q", all_dates), array("I", all_dates))  # fmt: skip
     test = column_test(key, Scene(Snapshot(1, 1, 9, 9, [page]), (), NOW))
     assert test is not None
     assert [when for when, hit in zip(all_dates, mask_octets(test(page, 1), 4), strict=True) if hit] == dates
@@ -315,7 +316,7 @@ async def test_a_large_message_is_searched_beside_the_loop(monkeypatch: pytest.M
     monkeypatch.setattr(texts_room, "body_contains", noted)
     texts = Texts([mail("small", "needle"), mail("large", "hay " * 200_000 + "needle")])
     page = Page(*(array(kind, [1, 2]) if kind else b"\0\0" for kind in ("I", "", "Q", "Q")),
-                array("Q", [1001, 1002]), array("I", [1, 2]), array("q", [1, 2]))  # fmt: skip
+                array("Q", [1001, 1002]), array("I", [1, 2]), array("q", [1, 2]), array("I", [1, 2]))  # fmt: skip
     at = Scene(Snapshot(1, 1, 3, 3, [page]), (), NOW)
     found = await search(SearchKey(Key.BODY, text="needle"), at, texts, Pace(StillClock()))  # type: ignore[arg-type]
     assert found.seqs() == [1, 2]

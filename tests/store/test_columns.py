@@ -14,7 +14,7 @@ from postroom.store.embedded.columns import Bits
 
 item = st.tuples(
     st.integers(0, 255), st.integers(0, 2**64 - 1), st.integers(0, 2**63), st.integers(1, 2**63 - 1),
-    st.integers(0, 2**32 - 1), st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 2**32 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 items = st.lists(item, max_size=30)
 uid_set = st.lists(st.integers(1, 120), unique=True, max_size=60).map(sorted)
@@ -29,12 +29,23 @@ def page_of(found: list[tuple[int, ...]], first: int = 1) -> Page:
         array("Q", [one[3] for one in found]),
         array("I", [one[4] for one in found]),
         array("q", [one[5] for one in found]),
+        array("I", [one[6] for one in found]),
     )
 
 
 def plain(page: Page) -> list[tuple[int, ...]]:
     return list(
-        zip(page.uids, page.flags, page.keywords, page.modseqs, page.messages, page.sizes, page.dates, strict=True)
+        zip(
+            page.uids,
+            page.flags,
+            page.keywords,
+            page.modseqs,
+            page.messages,
+            page.sizes,
+            page.dates,
+            page.saved,
+            strict=True,
+        )
     )
 
 
@@ -46,13 +57,13 @@ def test_pages_come_back_as_packed(found: list[tuple[int, ...]]) -> None:
 
 @given(st.integers(1, 30), st.integers(0, 255), st.integers(0, 2**60))
 def test_equal_columns_are_packed_small(count: int, flags: int, modseq: int) -> None:
-    page = page_of([(flags, 0, modseq, number, 1, 1) for number in range(1, count + 1)])
+    page = page_of([(flags, 0, modseq, number, 1, 1, 1) for number in range(1, count + 1)])
     packed = codec.pack_flags(page)
     assert len(packed) == 1 + count + 8
     assert plain(codec.unpack_page(codec.pack_fixed(page), packed)) == plain(page)
 
 
-@pytest.mark.parametrize("fixed, flags", [(b"x" * 23, b"\0"), (b"x" * 24, b"\0"), (b"x" * 24, b"\0\0" + b"x" * 16)])
+@pytest.mark.parametrize("fixed, flags", [(b"x" * 27, b"\0"), (b"x" * 28, b"\0"), (b"x" * 28, b"\0\0" + b"x" * 16)])
 def test_damage_is_noticed(fixed: bytes, flags: bytes) -> None:
     with pytest.raises(ValueError, match="damaged"):
         codec.unpack_page(fixed, flags)

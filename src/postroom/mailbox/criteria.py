@@ -1,4 +1,5 @@
-"""Search keys that the columns of a page answer: flags, sizes, dates, numbers (RFC 9051 6.4.4, RFC 5032, RFC 7162).
+"""Search keys that the columns of a page answer: flags, sizes, dates, numbers (RFC 9051 6.4.4, RFC 5032, RFC 7162,
+RFC 8514).
 
 A mask is an int whose octet i (little-endian) is 1 when row i of the page matches, so that AND, OR and NOT are one
 operation on a whole page, and each column is looked at once in C.
@@ -140,6 +141,23 @@ def _younger(key: SearchKey, scene: Scene) -> Test:
     return _dates((int(scene.now) - key.number).__le__)
 
 
+def _savedbefore(key: SearchKey, _scene: Scene) -> Test:
+    return _save_dates((key.number * _DAY).__gt__)
+
+
+def _savedsince(key: SearchKey, _scene: Scene) -> Test:
+    return _save_dates((key.number * _DAY).__le__)
+
+
+def _savedon(key: SearchKey, _scene: Scene) -> Test:
+    first = key.number * _DAY
+    return _save_dates(range(first, first + _DAY).__contains__)
+
+
+def _save_dates(holds: Callable[[int], bool]) -> Test:
+    return lambda page, start: mask_of(map(holds, page.saved))
+
+
 def _dates(holds: Callable[[int], bool]) -> Test:
     return lambda page, start: mask_of(map(holds, page.dates))
 
@@ -199,6 +217,9 @@ _MAKERS: Final[dict[Key, Callable[[SearchKey, Scene], Test]]] = {
     Key.BEFORE: _before,
     Key.SINCE: _since,
     Key.ON: _on,
+    Key.SAVEDBEFORE: _savedbefore,
+    Key.SAVEDSINCE: _savedsince,
+    Key.SAVEDON: _savedon,
     Key.OLDER: _older,
     Key.YOUNGER: _younger,
     Key.LARGER: _larger,

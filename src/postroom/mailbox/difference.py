@@ -20,7 +20,7 @@ from postroom.mailbox.selection import Rows, holds_all
 from postroom.store.api import FlagChange, FlagOp, Page
 from postroom.values.flags import VISIBLE
 
-_EMPTY: Final = Page(array("I"), b"", array("Q"), array("Q"), array("Q"), array("I"), array("q"))
+_EMPTY: Final = Page(array("I"), b"", array("Q"), array("Q"), array("Q"), array("I"), array("q"), array("I"))
 #: rows that are spliced out or in one by one; beyond, a page is made anew
 _FEW: Final = 6
 _VISIBLE_ONLY: Final = bytes(octet & VISIBLE for octet in range(256))
@@ -305,6 +305,7 @@ def picked(page: Page, pick: Callable[[Sequence[int]], Iterable[int]]) -> Page:
         array("Q", pick(page.messages)),
         array("I", pick(page.sizes)),
         array("q", pick(page.dates)),
+        array("I", pick(page.saved)),
     )
 
 
@@ -327,6 +328,7 @@ def spliced(pieces: Sequence[tuple[Page, int, int]]) -> Page:
     first, begin, end = pieces[0]
     uids, keywords, modseqs = first.uids[begin:end], first.keywords[begin:end], first.modseqs[begin:end]
     messages, sizes, dates = first.messages[begin:end], first.sizes[begin:end], first.dates[begin:end]
+    saved = first.saved[begin:end]
     for page, begin, end in pieces[1:]:
         if begin < end:
             uids += page.uids[begin:end]
@@ -335,5 +337,6 @@ def spliced(pieces: Sequence[tuple[Page, int, int]]) -> Page:
             messages += page.messages[begin:end]
             sizes += page.sizes[begin:end]
             dates += page.dates[begin:end]
+            saved += page.saved[begin:end]
     flags = b"".join([page.flags[begin:end] for page, begin, end in pieces])
-    return Page(uids, flags, keywords, modseqs, messages, sizes, dates)
+    return Page(uids, flags, keywords, modseqs, messages, sizes, dates, saved)

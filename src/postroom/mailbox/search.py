@@ -12,14 +12,15 @@ On failure: BadSequence, SearchTooDeep, StoreUnavailable. A message that was swe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import compress
 from typing import Final, Protocol
 
 from postroom.mailbox import envelope
-from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, ones
+from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, ones
 from postroom.mailbox.errors import SearchTooDeep
+from postroom.mailbox.objectids import message_of
 from postroom.mailbox.texts import EnvelopeTest, body_matcher, envelope_matcher, header_matcher, sent_matcher
 from postroom.store.api import AccountStore, NotFound, Page
 from postroom.values.clock import Clock
@@ -182,6 +183,20 @@ class _Rows:
         return int.from_bytes(chosen, "little")
 
 
+@dataclass(slots=True)
+class _Messages:
+    """A key that names messages. find_ids: asked once."""
+
+    find_ids: Callable[[], Awaitable[Set[int]]]
+    cost: int = 1
+    _ids: Set[int] | None = None
+
+    async def find(self, page: Page, start: int, among: int) -> int:
+        if self._ids is None:
+            self._ids = await self.find_ids()
+        return among & mask_of(map(self._ids.__contains__, page.messages)) if self._ids else 0
+
+
 def _compile(key: SearchKey, scene: Scene, reading: _Reading, depth: int) -> _Criterion:
     if depth > MAX_DEPTH:
         raise SearchTooDeep(f"Search keys can be nested {MAX_DEPTH} deep")
@@ -254,15 +269,25 @@ class _Reading:
         self._pace = pace
 
     def criterion(self, key: SearchKey) -> _Criterion:
-        """The criterion for a HEADER, SENT… , BODY or TEXT key."""
+        """The criterion for a HEADER, EMAILID, SENT… , BODY or TEXT key."""
         if key.key is Key.HEADER:
             place = envelope.SEARCHED.get(key.name.upper())
             if place is not None and (key.text or place not in envelope.ADDRESSES):
                 return _Rows(self._by_envelope(envelope_matcher(place, key.text)), 1)
             return _Rows(self._by_content(header_matcher(key.name, key.text), header_only=True), 3)
+        if key.key is Key.EMAILID:
+            return _Messages(self._emails(key.text))
         if key.key in (Key.SENTBEFORE, Key.SENTON, Key.SENTSINCE):
             return _Rows(self._by_envelope(sent_matcher(key.key, key.number)), 2)
         return _Rows(self._by_content(body_matcher(key.text, headers=key.key is Key.TEXT)), 4)
+
+    def _emails(self, emailid: str) -> Callable[[], Awaitable[Set[int]]]:
+        async def find() -> Set[int]:
+            found = set(await self._store.originals(emailid))
+            own = message_of(self._store.id, emailid)
+            return found if own is None else found | {own}
+
+        return find
 
     def _by_envelope(self, matches: EnvelopeTest) -> Callable[[Sequence[int]], Awaitable[Sequence[bool]]]:
         async def look(messages: Sequence[int]) -> Sequence[bool]:

@@ -39,6 +39,7 @@ from postroom.store.api import (
     MailboxExists,
     MailboxInfo,
     NewMessage,
+    Origin,
     Snapshot,
     Store,
     StoreFlagsResult,
@@ -78,7 +79,8 @@ class MailboxLimits:
 class Incoming(Struct, frozen=True, kw_only=True):
     """A message to be added. internaldate: Unix seconds, None = now; index: as message.index gave it, None = do it.
 
-    index counts offsets with content.prefix in front (its `lead`).
+    index counts offsets with content.prefix in front (its `lead`); origin: identifiers it keeps, being a copy of a
+    message of another account.
     """
 
     content: Content
@@ -86,6 +88,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
     flags: int = 0
     keywords: tuple[str, ...] = ()
     index: MessageIndex | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +375,8 @@ class Account:
             bodystructure=found.bodystructure,
             parts=found.parts,
             header=found.header,
+            references=found.references,
+            origin=message.origin,
             flags=message.flags & VISIBLE | (EIGHT_BIT if eight_bit else 0),
             keywords=message.keywords,
         )

@@ -54,6 +54,7 @@ class MessageIndex(Struct, frozen=True):
     """envelope, structure (BODY), bodystructure: IMAP text with the outer parentheses; parts: see parts.Parts;
 
     header: octets of the message's header with the empty line that ends it;
+    references: the value of the References field, its middle left out when it is long;
     eight_bit: a header, the message's or a part's, is not ASCII, or too long to tell.
     """
 
@@ -63,12 +64,19 @@ class MessageIndex(Struct, frozen=True):
     parts: bytes
     header: int
     eight_bit: bool = False
+    references: bytes = b""
 
 
 _Fields = dict[bytes, bytes]
+_REFERENCES: Final = b"references"
+#: octets of a References value that are kept: its beginning and its end say where a message belongs (RFC 5256 3)
+_FIRST_REFERENCES: Final = 1024
+_LAST_REFERENCES: Final = 7168
 #: every spelling of a wanted name that costs one look-up; RFC 5322 4.5 allows white space before the colon
 _ALL_FIELDS: Final = {
-    name + space: name for name in ADDRESS_FIELDS | TEXT_FIELDS | PART_FIELDS for space in (b"", b" ", b"\t")
+    name + space: name
+    for name in ADDRESS_FIELDS | TEXT_FIELDS | PART_FIELDS | {_REFERENCES}
+    for space in (b"", b" ", b"\t")
 }
 
 
@@ -124,6 +132,7 @@ class _Scanner:
             pack(self._rows, self._labels),
             self._lead + body,
             self._eight_bit,
+            _bounded(fields.get(_REFERENCES, b"")),
         )
 
     def _row(self, kind: int, start: int, body: int, end: int, label: bytes) -> list[int]:
@@ -210,6 +219,13 @@ class _Scanner:
             return {}
         self._header_budget -= size
         return _wanted(raw)
+
+
+def _bounded(references: bytes) -> bytes:
+    """A References value with its middle left out when it is longer than any honest one."""
+    if len(references) <= _FIRST_REFERENCES + _LAST_REFERENCES:
+        return references
+    return b"%b %b" % (references[:_FIRST_REFERENCES], references[-_LAST_REFERENCES:])
 
 
 def _wanted(raw: bytes) -> _Fields:

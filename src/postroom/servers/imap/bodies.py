@@ -14,7 +14,17 @@ from typing import Final, NoReturn, cast
 
 from postroom.mailbox import sections
 from postroom.mailbox.selection import Selection
-from postroom.servers.imap.columns import HELD, RENDERED, Run, groups, held, messages_of, sequence_numbers
+from postroom.servers.imap.columns import (
+    HELD,
+    LOOKED_UP,
+    RENDERED,
+    Run,
+    groups,
+    held,
+    looked_up,
+    messages_of,
+    sequence_numbers,
+)
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.session import Session
 from postroom.store.api import NotFound
@@ -27,7 +37,7 @@ SLICE: Final = 256 * 1024
 #: messages whose columns are read together
 _BATCH: Final = 64
 #: attributes that need no message text
-_COLUMNS: Final = HELD | RENDERED.keys()
+_COLUMNS: Final = HELD | LOOKED_UP | RENDERED.keys()
 _DECODED: Final = (Attribute.BINARY, Attribute.BINARY_SIZE)
 #: octets of a message above which its parts are decoded in a thread
 _IN_THREAD: Final = 512 * 1024
@@ -105,6 +115,8 @@ class _Reader:
         for attribute in wanted:
             if attribute in RENDERED:
                 columns[attribute] = await store.columns(self._messages, RENDERED[attribute])
+            elif attribute in LOOKED_UP:
+                columns[attribute] = await looked_up(store, attribute, self._messages)
             else:
                 columns[attribute] = held(attribute, runs, texts, self._session.recent)
         self._columns = columns

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from postroom.mailbox.objectids import email_ids
 from postroom.mailbox.recent import Recent
 from postroom.mailbox.selection import Selection
-from postroom.store.api import Page
+from postroom.store.api import AccountStore, Page
 from postroom.wire.imap.commands import Attribute
 from postroom.wire.imap.rows import FlagTexts, dates
 
@@ -29,8 +30,17 @@ RENDERED: Final[dict[Attribute, str]] = {
 
 #: attributes that pages hold
 HELD: Final = frozenset(
-    (Attribute.UID, Attribute.FLAGS, Attribute.INTERNALDATE, Attribute.SIZE, Attribute.MODSEQ),
+    (
+        Attribute.UID,
+        Attribute.FLAGS,
+        Attribute.INTERNALDATE,
+        Attribute.SIZE,
+        Attribute.MODSEQ,
+        Attribute.SAVEDATE,
+    ),
 )
+#: attributes that are found by message id
+LOOKED_UP: Final = frozenset((Attribute.EMAILID,))
 
 
 def groups(selection: Selection, size: int) -> Iterator[list[Run]]:
@@ -82,7 +92,14 @@ def held(attribute: Attribute, runs: Sequence[Run], texts: FlagTexts, recent: Re
         return _joined([page.sizes[begin:end] for _, page, begin, end in runs])
     if attribute is Attribute.MODSEQ:
         return _joined([page.modseqs[begin:end] for _, page, begin, end in runs])
+    if attribute is Attribute.SAVEDATE:
+        return dates(_joined([page.saved[begin:end] for _, page, begin, end in runs]))
     return dates(_joined([page.dates[begin:end] for _, page, begin, end in runs]))
+
+
+async def looked_up(store: AccountStore, _attribute: Attribute, messages: Sequence[int]) -> Sequence[object]:
+    """Values of an attribute that is found by message id, in the order of the messages."""
+    return email_ids(store.id, messages, await store.origins(messages))
 
 
 def _joined(pieces: list[array[int]]) -> Sequence[int]:

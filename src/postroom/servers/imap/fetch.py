@@ -14,7 +14,7 @@ from typing import Final, cast
 from postroom.mailbox.selection import Selection
 from postroom.servers.imap import updates
 from postroom.servers.imap.bodies import send_bodies
-from postroom.servers.imap.columns import RENDERED, groups, held, messages_of, sequence_numbers
+from postroom.servers.imap.columns import LOOKED_UP, RENDERED, groups, held, looked_up, messages_of, sequence_numbers
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, no, ok
 from postroom.servers.imap.session import Session
@@ -67,16 +67,19 @@ async def _answer(session: Session, selection: Selection, items: Sequence[Item])
 async def _send_rows(session: Session, selection: Selection, form: RowFormat) -> bool:
     """Rows that need no message text, a few hundred in one write."""
     rendered = any(attribute in RENDERED for attribute in form.attributes)
+    reading = rendered or not LOOKED_UP.isdisjoint(form.attributes)
     texts = session.box.flag_texts(selection.snapshot)
     pace = Pace(session.link)
     complete = True
     for runs in groups(selection, _RENDERED_ROWS if rendered else _PLAIN_ROWS):
         seqs: Sequence[int] = sequence_numbers(runs)
         columns: list[Sequence[object]] = []
-        messages = messages_of(runs) if rendered else ()
+        messages = messages_of(runs) if reading else ()
         for attribute in form.attributes:
             if attribute in RENDERED:
                 columns.append(await session.box.account.store.columns(messages, RENDERED[attribute]))
+            elif attribute in LOOKED_UP:
+                columns.append(await looked_up(session.box.account.store, attribute, messages))
             else:
                 columns.append(held(attribute, runs, texts, session.recent))
         if rendered and _has_gone(form, columns):

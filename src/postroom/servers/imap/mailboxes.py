@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from postroom.mailbox.names import normalize
+from postroom.mailbox.objectids import mailbox_id
 from postroom.servers.imap.list import send_list
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
@@ -23,7 +24,7 @@ async def create(session: Session, command: Command) -> Reply:
     args = cast(Create, command.args)
     place = await session.world.create(args.mailbox, args.special_use)
     _tell_normalised(session, args.mailbox, place.name)
-    return ok("Create completed")
+    return ok("Create completed", response.mailboxid(mailbox_id(place.account.id, place.id)))  # RFC 8474 4.1
 
 
 async def delete(session: Session, command: Command) -> Reply:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from postroom.mailbox import selection
+from postroom.mailbox.objectids import mailbox_id
 from postroom.mailbox.places import Place
 from postroom.mailbox.view import View
 from postroom.servers.imap.list import send_list
@@ -77,6 +78,8 @@ def _send_state(session: Session, snapshot: Snapshot) -> None:
     lines.append(response.ok(b"*", "UIDs valid", b"UIDVALIDITY %d" % snapshot.uidvalidity))
     lines.append(response.ok(b"*", "Predicted next UID", b"UIDNEXT %d" % snapshot.uidnext))
     lines.append(response.ok(b"*", "Highest", response.number_code(b"HIGHESTMODSEQ", snapshot.modseq)))
+    objectid = response.mailboxid(mailbox_id(session.box.account.id, snapshot.mailbox))
+    lines.append(response.ok(b"*", "Known as", objectid))  # RFC 8474 4.2
     session.send(b"".join(lines))
 
 

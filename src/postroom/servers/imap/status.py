@@ -1,10 +1,12 @@
-"""STATUS, also as part of LIST (RFC 9051 6.3.11, RFC 5819, RFC 7162 3.1.7, RFC 7889 4, RFC 8438, RFC 9208 4.1.4)."""
+"""STATUS, also as part of LIST (RFC 9051 6.3.11, RFC 5819, RFC 7162 3.1.7, RFC 7889 4, RFC 8438, RFC 9208 4.1.4,
+RFC 8474 4.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
+from postroom.mailbox.objectids import mailbox_id
 from postroom.mailbox.places import Place
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
@@ -37,12 +39,15 @@ async def status(session: Session, command: Command) -> Reply:
 
 async def status_line(session: Session, place: Place, items: Sequence[str]) -> bytes:
     """The STATUS response."""
-    values = []
+    values: list[tuple[str, int | str | None]] = []
+    value: int | str
     for item in items:
         if item in _READY:
             value = _READY[item](place.info)
         elif item == "APPENDLIMIT":
             value = place.account.append_limit
+        elif item == "MAILBOXID":
+            value = f"({mailbox_id(place.account.id, place.id)})"  # RFC 8474 4.3
         elif item == "RECENT":
             value = await _recent(place)
         else:  # DELETED-STORAGE

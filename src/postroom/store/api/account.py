@@ -37,11 +37,20 @@ class MailboxInfo:
     special_use: str = ""  # such as "\\Drafts"
 
 
+class Origin(Struct, frozen=True):
+    """What a message that came from another account is called (RFC 8474 5.1): EMAILID as printed, THREADID's number."""
+
+    emailid: str
+    thread: int
+
+
 class NewMessage(Struct, frozen=True, kw_only=True):
     """A message to append. What a reader will ask for was rendered by the caller and is opaque here.
 
     guid: 32 hex digits, new for each message; envelope, structure: IMAP text; bodystructure: with extension data;
     parts: packed part offsets; internaldate: Unix seconds; header: octets up to and including the empty line.
+    references: the value of the References field, unfolded, of bounded size; origin: set when it is a copy of a message
+    of another account, whose identifiers it keeps.
     """
 
     content: Content
@@ -52,8 +61,10 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     bodystructure: bytes
     parts: bytes
     header: int
+    references: bytes = b""
     flags: int = 0
     keywords: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +324,18 @@ class AccountStore(Protocol):
         ...
 
     async def columns(self, messages: Sequence[int], column: str) -> list[bytes]:
-        """One rendered column ("envelope", "structure", "bodystructure", "parts") in the order asked; b"" if gone.
+        """One rendered column ("envelope", "structure", "bodystructure", "parts", "references") in the order asked.
 
-        The fast path of FETCH 1:* ENVELOPE.
+        b"" if the message is gone. The fast path of FETCH 1:* ENVELOPE.
         """
+        ...
+
+    async def origins(self, messages: Sequence[int]) -> dict[int, Origin]:
+        """Those of these messages that came from another account."""
+        ...
+
+    async def originals(self, emailid: str) -> list[int]:
+        """Message ids of what came from another account with this EMAILID."""
         ...
 
     async def content(self, message: int) -> Content:

@@ -19,10 +19,11 @@ class Page:
     """Columns of consecutive messages, all of one length, ordered by UID.
 
     uids: 'I'; flags: octets of values.flags bits; keywords: 'Q' bit sets over Snapshot.keywords; modseqs: 'Q';
-    messages: 'Q' message ids; sizes: 'I' octets; dates: 'q' INTERNALDATE in Unix seconds.
+    messages: 'Q' message ids; sizes: 'I' octets; dates: 'q' INTERNALDATE in Unix seconds; saved: 'I' Unix seconds when
+    the message came into this mailbox (RFC 8514).
     """
 
-    __slots__ = ("dates", "flags", "keywords", "messages", "modseqs", "sizes", "uids")
+    __slots__ = ("dates", "flags", "keywords", "messages", "modseqs", "saved", "sizes", "uids")
 
     def __init__(  # noqa: PLR0913 - one argument per column
         self,
@@ -33,6 +34,7 @@ class Page:
         messages: array[int],
         sizes: array[int],
         dates: array[int],
+        saved: array[int],
     ) -> None:
         self.uids: Final = uids
         self.flags: Final = flags
@@ -41,6 +43,7 @@ class Page:
         self.messages: Final = messages
         self.sizes: Final = sizes
         self.dates: Final = dates
+        self.saved: Final = saved
 
     def __len__(self) -> int:
         return len(self.flags)

@@ -25,6 +25,7 @@ from postroom.store.api.account import (
     MailboxInfo,
     NewAnnotation,
     NewMessage,
+    Origin,
     Rendered,
     RightsChange,
     StoreFlagsResult,
@@ -146,6 +147,12 @@ class EmbeddedAccount:
 
     async def columns(self, messages: Sequence[int], column: str) -> list[bytes]:
         return self._read(read.read_columns, messages, column)
+
+    async def origins(self, messages: Sequence[int]) -> dict[int, Origin]:
+        return self._read(read.read_origins, messages)
+
+    async def originals(self, emailid: str) -> list[int]:
+        return self._read(read.read_originals, emailid)
 
     async def content(self, message: int) -> Content:
         return self._read(read.read_content, self._file.layout, message)

@@ -206,7 +206,7 @@ class AccountUnit:
             if image is None or image.snapshot.modseq != row.modseq:
                 older = image if image is not None and image.snapshot.modseq < row.modseq else None
                 image = load_image(self.connection, row, older)
-            box = self._boxes[mailbox] = Working(row, image)
+            box = self._boxes[mailbox] = Working(row, image, int(self.now))
         return box
 
     def next_modseq(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import apsw
 
-from postroom.store.api.account import MailboxInfo, Rendered, Usage
+from postroom.store.api.account import MailboxInfo, Origin, Rendered, Usage
 from postroom.store.api.errors import NotFound, StoreUnavailable
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.embedded.codec import pack_tail, unpack_flags, unpack_page, unpack_tail, unpack_uids
@@ -24,6 +24,7 @@ from postroom.values.content import Content
 _INFO: Final = (
     "SELECT id, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use FROM mailbox"
 )
+_U64: Final = 2**64 - 1  # SQLite keeps 64 bits with a sign
 _COUNTERS: Final = (
     "SELECT id, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, next_page, history, paged,"
     " keywords, tail FROM mailbox WHERE id = ?"
@@ -34,10 +35,15 @@ _ACCOUNT: Final = (
     " (SELECT modseq, next_message, octets, messages FROM account"
     " UNION ALL SELECT account_modseq, next_message, account_octets, account_messages FROM mailbox)"
 )
-_COLUMNS: Final = frozenset({"envelope", "structure", "bodystructure", "parts"})
-_RANGE: Final = {name: f"SELECT {name} FROM message WHERE id BETWEEN ? AND ?" for name in _COLUMNS}
+#: names of columns in the API to those in the table
+_COLUMNS: Final = {
+    "envelope": "envelope", "structure": "structure", "bodystructure": "bodystructure", "parts": "parts",
+    "references": "refs",
+}  # fmt: skip
+_RANGE: Final = {name: f"SELECT {column} FROM message WHERE id BETWEEN ? AND ?" for name, column in _COLUMNS.items()}
 _EACH: Final = {
-    name: f"SELECT {name} FROM carray(?) AS wanted LEFT JOIN message ON message.id = wanted.value" for name in _COLUMNS
+    name: f"SELECT {column} FROM carray(?) AS wanted LEFT JOIN message ON message.id = wanted.value"
+    for name, column in _COLUMNS.items()
 }
 
 
@@ -143,7 +149,7 @@ def _refresh(reader: apsw.Connection, within: tuple[int, int], old: dict[int, Pa
             page = unpack_page(_half(reader, key), _half(reader, key | 1))
         elif versions[key | 1] > modseq:
             flags, keywords, modseqs = unpack_flags(_half(reader, key | 1), len(page))
-            page = Page(page.uids, flags, keywords, modseqs, page.messages, page.sizes, page.dates)
+            page = Page(page.uids, flags, keywords, modseqs, page.messages, page.sizes, page.dates, page.saved)
         pages[number] = page
     return pages
 
@@ -185,6 +191,20 @@ def read_rendered(reader: apsw.Connection, messages: Sequence[int]) -> list[Rend
         " FROM carray(?) AS wanted JOIN message ON message.id = wanted.value"
     )
     return [Rendered(*row) for row in _rows(reader, sql, (apsw.carray(signed(messages)),))]
+
+
+def read_origins(reader: apsw.Connection, messages: Sequence[int]) -> dict[int, Origin]:
+    """Those of these messages that came from another account."""
+    if not messages or reader.execute("SELECT 1 FROM origin LIMIT 1").fetchone() is None:
+        return {}
+    sql = "SELECT message, emailid, thread FROM origin WHERE message IN carray(?)"
+    found = _rows(reader, sql, (apsw.carray(signed(messages)),))
+    return {message: Origin(emailid, thread & _U64) for message, emailid, thread in found}
+
+
+def read_originals(reader: apsw.Connection, emailid: str) -> list[int]:
+    """Message ids of what came from another account with this EMAILID."""
+    return [message for (message,) in _rows(reader, "SELECT message FROM origin WHERE emailid = ?", (emailid,))]
 
 
 def read_content(reader: apsw.Connection, layout: AccountLayout, message: int) -> Content:

@@ -38,7 +38,8 @@ from postroom.store.embedded.working import Working, translate_keywords
 #: larger bodies lie in files: twice the cost in SQLite at 900 KB, cheaper below about 16 KB (MEASUREMENTS 1)
 IN_ROW: Final = 64 * 1024
 
-_INSERT_MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_ORIGIN: Final = "INSERT INTO origin VALUES (?, ?, ?)"
 _INSERT_BODY: Final = "INSERT INTO body VALUES (?, ?)"
 _INSERT_DEPARTURE: Final = (
     "INSERT INTO expunged VALUES (?, ?, ?, ?,"
@@ -109,7 +110,7 @@ def check_quota(held: Totals, octets: int, messages: int, quota: tuple[int, int]
 
 
 def _page(messages: Sequence[NewMessage], first: int, keywords: array[int]) -> Page:
-    """Columns of new messages, without UIDs and MODSEQs."""
+    """Columns of new messages, without UIDs, MODSEQs and save dates."""
     return Page(
         array("I"),
         bytes([message.flags for message in messages]),
@@ -118,6 +119,7 @@ def _page(messages: Sequence[NewMessage], first: int, keywords: array[int]) -> P
         array("Q", range(first, first + len(messages))),
         array("I", [message.content.size for message in messages]),
         array("q", [message.internaldate for message in messages]),
+        array("I"),
     )
 
 
@@ -132,9 +134,12 @@ def _insert_message(unit: AccountUnit, number: int, new: NewMessage) -> None:
         _INSERT_MESSAGE,
         (
             number, content.size, new.internaldate, new.header, bytes.fromhex(new.guid), digest, prefix, new.envelope,
-            new.structure, new.bodystructure, new.parts,
+            new.structure, new.bodystructure, new.parts, new.references,
         ),
     )  # fmt: skip
+    if new.origin is not None:
+        thread = new.origin.thread
+        execute(_INSERT_ORIGIN, (number, new.origin.emailid, thread - 2**64 if thread >> 63 else thread))
 
 
 def _place_body(unit: AccountUnit, new: NewMessage) -> tuple[bytes, bytes]:
@@ -275,7 +280,7 @@ def _place(unit: AccountUnit, taken: Page, source: Working, target: Working) -> 
     keywords = taken.keywords
     if target is not source:
         keywords = translate_keywords(keywords, source.keywords, target)
-    new = Page(taken.uids, taken.flags, keywords, taken.modseqs, taken.messages, taken.sizes, taken.dates)
+    new = Page(taken.uids, taken.flags, keywords, taken.modseqs, taken.messages, taken.sizes, taken.dates, taken.saved)
     return target.add(new, unit.next_modseq())
 
 

@@ -1,10 +1,11 @@
 """Packed columns on disk: pages of a mailbox, and what an expunge record keeps.
 
-All numbers are little-endian. Fixed columns of n messages: uids u32, sizes u32, INTERNALDATE i64, message ids u64,
-one array after the other (24 n octets). Flag columns: one octet of what follows, flags u8, then keywords u64 unless
-all are empty, then modseqs u64, or a single one when all are equal. Sets of UIDs: pairs (first, last) of u32 when that
-is shorter than the list, marked by the first octet. The newest messages of a mailbox lie in its own row instead, one
-record each (41 octets: uid, size, date, id, flags, keywords, modseq), because a delivery then only adds a record.
+All numbers are little-endian. Fixed columns of n messages: uids u32, sizes u32, INTERNALDATE i64, message ids u64, save
+dates u32, one array after the other (28 n octets). Flag columns: one octet of what follows, flags u8, then keywords
+u64 unless all are empty, then modseqs u64, or a single one when all are equal. Sets of UIDs: pairs (first, last) of u32
+when that is shorter than the list, marked by the first octet. The newest messages of a mailbox lie in its own row
+instead, one record each (45 octets: uid, size, date, id, flags, keywords, modseq, save date), because a delivery then
+only adds a record.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _ONE_MODSEQ: Final = 2
 _LIST: Final = b"\0"
 _RANGES: Final = b"\1"
 
-FIXED_OCTETS: Final = 24
-GONE_OCTETS: Final = 21
+FIXED_OCTETS: Final = 28
+GONE_OCTETS: Final = 25
 
-#: one message of the tail: UID, octets, INTERNALDATE, message id, flags, keywords, MODSEQ
-RECORD: Final = struct.Struct("<IIqQBQQ")
+#: one message of the tail: UID, octets, INTERNALDATE, message id, flags, keywords, MODSEQ, save date
+RECORD: Final = struct.Struct("<IIqQBQQI")
 
 
 def _out(column: array[int]) -> bytes:
@@ -52,7 +53,7 @@ def repeat(typecode: str, value: int, count: int) -> array[int]:
 
 def pack_fixed(page: Page) -> bytes:
     """What never changes while a message is in a mailbox."""
-    return _out(page.uids) + _out(page.sizes) + _out(page.dates) + _out(page.messages)
+    return _out(page.uids) + _out(page.sizes) + _out(page.dates) + _out(page.messages) + _out(page.saved)
 
 
 def pack_flags(page: Page) -> bytes:
@@ -77,9 +78,10 @@ def unpack_page(fixed: bytes, flags: bytes) -> Page:
         octets,
         keywords,
         modseqs,
-        _into("Q", fixed[16 * count :]),
+        _into("Q", fixed[16 * count : 24 * count]),
         _into("I", fixed[4 * count : 8 * count]),
         _into("q", fixed[8 * count : 16 * count]),
+        _into("I", fixed[24 * count :]),
     )
 
 
@@ -104,7 +106,8 @@ def pack_tail(page: Page) -> bytes:
     """The newest messages of a mailbox, as its row keeps them."""
     return b"".join(
         map(
-            RECORD.pack, page.uids, page.sizes, page.dates, page.messages, page.flags, page.keywords, page.modseqs
+            RECORD.pack, page.uids, page.sizes, page.dates, page.messages, page.flags, page.keywords, page.modseqs,
+            page.saved,
         )
     )  # fmt: skip
 
@@ -113,7 +116,7 @@ def unpack_tail(data: bytes) -> Page:
     """The page again. Raises ValueError."""
     if len(data) % RECORD.size:
         raise ValueError("the tail is damaged")
-    uids, sizes, dates, messages, flags, keywords, modseqs = zip(*RECORD.iter_unpack(data), strict=True)
+    uids, sizes, dates, messages, flags, keywords, modseqs, saved = zip(*RECORD.iter_unpack(data), strict=True)
     return Page(
         array("I", uids),
         bytes(flags),
@@ -122,6 +125,7 @@ def unpack_tail(data: bytes) -> Page:
         array("Q", messages),
         array("I", sizes),
         array("q", dates),
+        array("I", saved),
     )
 
 
@@ -174,8 +178,8 @@ def unpack_ids(data: bytes) -> array[int]:
 
 
 def pack_gone(page: Page) -> bytes:
-    """Flags, keywords, sizes and dates of what left, enough to put it back."""
-    return page.flags + _out(page.keywords) + _out(page.sizes) + _out(page.dates)
+    """Flags, keywords, sizes, dates and save dates of what left, enough to put it back, or to tell how it was."""
+    return page.flags + _out(page.keywords) + _out(page.sizes) + _out(page.dates) + _out(page.saved)
 
 
 def unpack_gone(uids: array[int], messages: array[int], data: bytes, modseq: int) -> Page:
@@ -190,5 +194,6 @@ def unpack_gone(uids: array[int], messages: array[int], data: bytes, modseq: int
         repeat("Q", modseq, count),
         messages,
         _into("I", data[9 * count : 13 * count]),
-        _into("q", data[13 * count :]),
+        _into("q", data[13 * count : 21 * count]),
+        _into("I", data[21 * count :]),
     )

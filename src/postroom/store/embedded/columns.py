@@ -42,13 +42,13 @@ class Changed(NamedTuple):
 
 def no_page() -> Page:
     """A page without messages."""
-    return Page(array("I"), b"", array("Q"), array("Q"), array("Q"), array("I"), array("q"))
+    return Page(array("I"), b"", array("Q"), array("Q"), array("Q"), array("I"), array("q"), array("I"))
 
 
 def join(pages: Iterable[Page]) -> Page:
     """One page with the messages of all."""
     uids, keywords, modseqs, messages = array("I"), array("Q"), array("Q"), array("Q")
-    sizes, dates, flags = array("I"), array("q"), []
+    sizes, dates, saved, flags = array("I"), array("q"), array("I"), []
     for page in pages:
         uids += page.uids
         flags.append(page.flags)
@@ -57,7 +57,8 @@ def join(pages: Iterable[Page]) -> Page:
         messages += page.messages
         sizes += page.sizes
         dates += page.dates
-    return Page(uids, b"".join(flags), keywords, modseqs, messages, sizes, dates)
+        saved += page.saved
+    return Page(uids, b"".join(flags), keywords, modseqs, messages, sizes, dates, saved)
 
 
 def cut(page: Page, begin: int, end: int) -> Page:
@@ -70,6 +71,7 @@ def cut(page: Page, begin: int, end: int) -> Page:
         page.messages[begin:end],
         page.sizes[begin:end],
         page.dates[begin:end],
+        page.saved[begin:end],
     )
 
 
@@ -89,6 +91,7 @@ def choose(page: Page, mask: bytes) -> Page:
         array("Q", compress(page.messages, mask)),
         array("I", compress(page.sizes, mask)),
         array("q", compress(page.dates, mask)),
+        array("I", compress(page.saved, mask)),
     )
 
 
@@ -102,6 +105,7 @@ def take(page: Page, places: Sequence[int]) -> Page:
         array("Q", [page.messages[place] for place in places]),
         array("I", [page.sizes[place] for place in places]),
         array("q", [page.dates[place] for place in places]),
+        array("I", [page.saved[place] for place in places]),
     )
 
 
@@ -186,7 +190,7 @@ def change_flags(page: Page, mask: bytes, change: Bits, modseq: int) -> Changed:
     else:
         flags, modseqs = _write_some(page, touched, after, modseq)
         uids = array("I", compress(page.uids, touched))
-    changed = Page(page.uids, flags, keywords, modseqs, page.messages, page.sizes, page.dates)
+    changed = Page(page.uids, flags, keywords, modseqs, page.messages, page.sizes, page.dates, page.saved)
     return Changed(changed, uids, modified)
 
 

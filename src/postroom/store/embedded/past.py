@@ -32,8 +32,9 @@ _DEPARTURE: Final = (
     "SELECT modseq, mailbox, time, moved, number, uids, messages, columns, back FROM expunged WHERE columns IS NOT NULL"
 )
 _LIVES: Final = (
-    "SELECT life.mailbox, created, life.deleted, coalesce(box.name, life.name), coalesce(box.uidvalidity, life.uidvalidity),"
-    " coalesce(box.special_use, life.special_use), coalesce(box.keywords, life.keywords)"
+    "SELECT life.mailbox, created, life.deleted, coalesce(box.name, life.name),"
+    " coalesce(box.uidvalidity, life.uidvalidity), coalesce(box.special_use, life.special_use),"
+    " coalesce(box.keywords, life.keywords)"
     " FROM life LEFT JOIN mailbox AS box ON box.id = life.mailbox"
     " ORDER BY life.mailbox"
 )
@@ -222,6 +223,8 @@ def _staying(unit: AccountUnit, source: Source) -> tuple[Page, tuple[str, ...], 
 
 
 def _kept(unit: AccountUnit, messages: array[int]) -> list[bool]:
+    if not messages:
+        return []
     rows = _rows(unit.connection, "SELECT id FROM message WHERE id IN carray(?)", apsw.carray(signed(messages)))
     there = {number for (number,) in rows}
     return [number in there for number in messages]
@@ -236,7 +239,8 @@ def _used(page: Page, keywords: tuple[str, ...]) -> list[str]:
 
 def _moved(page: Page, keywords: array[int]) -> Page:
     """Columns for the target; UIDs and MODSEQs are given there."""
-    return Page(page.uids, page.flags.translate(_BACK), keywords, page.modseqs, page.messages, page.sizes, page.dates)
+    flags = page.flags.translate(_BACK)
+    return Page(page.uids, flags, keywords, page.modseqs, page.messages, page.sizes, page.dates, page.saved)
 
 
 def _mark_back(unit: AccountUnit, departures: list[tuple[int, list[int]]]) -> None:

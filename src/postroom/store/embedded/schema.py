@@ -96,9 +96,10 @@ CREATE TABLE block(
 #: subscription: names as the log-in sees them, whether there is such a mailbox or not (RFC 3501 6.3.6).
 #: annotation: METADATA (store.api.account.Annotation), mailbox 0 the account's; entry: the name in lower case; value
 #:   NULL: removed, kept for a while to be told to other sessions.
-#: message: rendered once, never changed; prefix NULL: the octets are in `body`, else in the file named by guid
-#:   after these octets. extra: references to a message beyond the first (COPY), narrow so that copying a thousand
-#:   messages does not rewrite a thousand wide rows.
+#: origin: messages that came from another account and keep their EMAILID and THREADID (RFC 8474 5.1).
+#: message: rendered once, never changed; refs: the References field; prefix NULL: the octets are in `body`, else in the
+#:   file named by guid after these octets. extra: references to a message beyond the first (COPY), narrow so that
+#:   copying a thousand messages does not rewrite a thousand wide rows.
 #: page: packed columns (codec.py), id = mailbox << 32 | page << 1 | kind (0 fixed columns, 1 flags), so that a
 #:   mailbox is one range and the halves of a small page share a leaf; version: MODSEQ when it was written.
 #: expunged: what left a mailbox at one MODSEQ; messages and columns NULL once that is swept. moved: to another mailbox;
@@ -135,8 +136,10 @@ CREATE TABLE page(id INTEGER PRIMARY KEY, version INTEGER NOT NULL, data BLOB NO
 CREATE TABLE message(
     id INTEGER PRIMARY KEY, size INTEGER NOT NULL, internaldate INTEGER NOT NULL, header INTEGER NOT NULL,
     guid BLOB NOT NULL, digest BLOB NOT NULL, prefix BLOB, envelope BLOB NOT NULL, structure BLOB NOT NULL,
-    bodystructure BLOB NOT NULL, parts BLOB NOT NULL
+    bodystructure BLOB NOT NULL, parts BLOB NOT NULL, refs BLOB NOT NULL
 );
+CREATE TABLE origin(message INTEGER PRIMARY KEY, emailid TEXT NOT NULL, thread INTEGER NOT NULL);
+CREATE INDEX origin_emailid ON origin(emailid);
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE extra(message INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 CREATE TABLE expunged(

@@ -95,8 +95,8 @@ def _remove(unit: AccountUnit, dead: list[int]) -> None:
     ).fetchall()
     for (guid,) in large:
         unit.drop_file(unit.file.layout.body(guid))
-    for table in ("body", "message"):
-        unit.connection.execute(f"DELETE FROM {table} WHERE id IN carray(?)", (apsw.carray(ids),))
+    for table, key in (("body", "id"), ("message", "id"), ("origin", "message")):
+        unit.connection.execute(f"DELETE FROM {table} WHERE {key} IN carray(?)", (apsw.carray(ids),))
 
 
 @dataclass(frozen=True, slots=True)

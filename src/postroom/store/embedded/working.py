@@ -68,10 +68,12 @@ class Counters:
 class Working:
     """One mailbox in one transaction."""
 
-    __slots__ = ("_appended", "dropped", "fixed", "flags", "keywords", "numbers", "origin", "pages", "row")
+    __slots__ = ("_appended", "dropped", "fixed", "flags", "keywords", "now", "numbers", "origin", "pages", "row")
 
-    def __init__(self, row: Counters, image: Image) -> None:
+    def __init__(self, row: Counters, image: Image, now: int) -> None:
+        """now: Unix seconds, the save date of what is added (RFC 8514 3)."""
         self.row = row
+        self.now = now
         self.origin = image
         self.pages = list(image.snapshot.pages)
         self.numbers = list(image.numbers)
@@ -121,11 +123,13 @@ class Working:
             raise StoreError("the mailbox has no UIDs left; move its messages to a new one")
 
     def add(self, page: Page, modseq: int) -> array[int]:
-        """Append messages with the next UIDs; those and the modseqs in `page` are replaced. Gives the UIDs."""
+        """Append messages with the next UIDs; those, modseqs and save dates in `page` are replaced. Gives the UIDs."""
         row, count = self.row, len(page)
         uids = array("I", range(row.uidnext, row.uidnext + count))
-        modseqs = repeat("Q", modseq, count)
-        self._appended.append(Page(uids, page.flags, page.keywords, modseqs, page.messages, page.sizes, page.dates))
+        modseqs, saved = repeat("Q", modseq, count), repeat("I", self.now, count)
+        self._appended.append(
+            Page(uids, page.flags, page.keywords, modseqs, page.messages, page.sizes, page.dates, saved)
+        )
         row.uidnext += count
         row.messages += count
         row.unseen += unseen(page.flags)
@@ -141,7 +145,7 @@ class Working:
         if self._appended or not self.numbers or self.numbers[-1] != LAST or len(self.pages[-1].flags) >= TAIL:
             new = Page(
                 array("I"), bytes((flags,)), _NO_KEYWORDS, array("Q"), array("Q", (message,)), array("I", (size,)),
-                array("q", (date,)),
+                array("q", (date,)), array("I"),
             )  # fmt: skip
             self.add(new, modseq)
             return uid
@@ -154,8 +158,9 @@ class Working:
             old.messages + array("Q", (message,)),
             old.sizes + array("I", (size,)),
             old.dates + array("q", (date,)),
+            old.saved + array("I", (self.now,)),
         )
-        row.tail += RECORD.pack(uid, size, date, message, flags, 0, modseq)
+        row.tail += RECORD.pack(uid, size, date, message, flags, 0, modseq, self.now)
         row.uidnext = uid + 1
         row.messages += 1
         row.unseen += not flags & SEEN

@@ -31,6 +31,7 @@ from postroom.store.api import (
     NewAnnotation,
     NewMessage,
     NotFound,
+    Origin,
     OverQuota,
     Placed,
     Placing,
@@ -245,14 +246,13 @@ class MemoryAccount:
         box.keywords = learned(box.keywords, [name for message in messages for name in message.keywords])
         if delivery is not None:
             self._delivered.add(delivery)
-        modseq, uids = self._next_modseq(), []
+        modseq, uids, now = self._next_modseq(), [], int(self._clock.now())
         for message, octets in zip(messages, bodies, strict=True):
             self._messages[self._next_message] = (structs.replace(message, content=Content.of(octets)), octets)
             uids.append(box.uidnext)
             names = named_as(box.keywords, message.keywords)
-            box.items.append(
-                Item(box.uidnext, message.flags, names, modseq, self._next_message, len(octets), message.internaldate)
-            )
+            item = Item(box.uidnext, message.flags, names, modseq, self._next_message, len(octets), 0, now)
+            box.items.append(replace(item, date=message.internaldate))
             box.uidnext += 1
             self._next_message += 1
         box.modseq = modseq
@@ -326,10 +326,10 @@ class MemoryAccount:
         if not taken:
             return []
         box.keywords = learned(box.keywords, [name for item in taken for name in sorted(item.keywords)])
-        modseq = self._next_modseq()
+        modseq, now = self._next_modseq(), int(self._clock.now())
         for item in taken:
             names = named_as(box.keywords, item.keywords)
-            box.items.append(replace(item, uid=box.uidnext, modseq=modseq, keywords=names))
+            box.items.append(replace(item, uid=box.uidnext, modseq=modseq, keywords=names, saved=now))
             uids.append(box.uidnext)
             box.uidnext += 1
         box.modseq = modseq
@@ -431,9 +431,16 @@ class MemoryAccount:
         return [rendered_of(number, *self._messages[number]) for number in messages if number in self._messages]
 
     async def columns(self, messages: Sequence[int], column: str) -> list[bytes]:
-        if column not in {"envelope", "structure", "bodystructure", "parts"}:
+        if column not in {"envelope", "structure", "bodystructure", "parts", "references"}:
             raise ValueError(column)
         return [getattr(self._messages[key][0], column) if key in self._messages else b"" for key in messages]
+
+    async def origins(self, messages: Sequence[int]) -> dict[int, Origin]:
+        kept = {key: self._messages[key][0].origin for key in messages if key in self._messages}
+        return {key: origin for key, origin in kept.items() if origin is not None}
+
+    async def originals(self, emailid: str) -> list[int]:
+        return [key for key, (new, _) in self._messages.items() if new.origin and new.origin.emailid == emailid]
 
     async def content(self, message: int) -> Content:
         if message not in self._messages:

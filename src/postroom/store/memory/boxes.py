@@ -30,6 +30,7 @@ class Item:
     message: int
     size: int
     date: int
+    saved: int
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ def page_of(box: Box, items: list[Item]) -> Page:
         array("Q", [item.message for item in items]),
         array("I", [item.size for item in items]),
         array("q", [item.date for item in items]),
+        array("I", [item.saved for item in items]),
     )
 
 

@@ -9,7 +9,7 @@ from itertools import count
 from postroom.store.api import Departure, MailboxLife, NotFound, Page, Placed, Restored, Source
 
 #: uid, flags, keywords, modseq, message, size, date
-Row = tuple[int, int, frozenset[str], int, int, int, int]
+Row = tuple[int, int, frozenset[str], int, int, int, int, int]
 
 
 class Past:
@@ -49,7 +49,7 @@ class Past:
         self._expunged += 0 if moved else len(page)
         modseqs = page.modseqs[:0]
         modseqs.extend([modseq] * len(page))
-        page = Page(page.uids, page.flags, page.keywords, modseqs, page.messages, page.sizes, page.dates)
+        page = Page(page.uids, page.flags, page.keywords, modseqs, page.messages, page.sizes, page.dates, page.saved)
         self.departures.append(
             Departure(
                 modseq=modseq,
@@ -72,7 +72,8 @@ class Past:
                     bits = page.keywords[place]
                     keywords = frozenset(name for number, name in enumerate(names) if bits >> number & 1)
                     date, size, message = page.dates[place], page.sizes[place], page.messages[place]
-                    found.append((uid, page.flags[place], keywords, departure, message, size, date))
+                    row = (uid, page.flags[place], keywords, departure, message, size, date, page.saved[place])
+                    found.append(row)
         return found
 
     def mark(self, sources: Sequence[Source], places: Sequence[int]) -> None:

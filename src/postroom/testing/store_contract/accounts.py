@@ -13,6 +13,7 @@ from postroom.store.api import (
     Hint,
     NewMessage,
     NotFound,
+    Origin,
     OverQuota,
     Store,
     StoreError,
@@ -39,8 +40,43 @@ class AccountContract:
         for name in ("guid", "envelope", "structure", "bodystructure", "parts", "header", "internaldate"):
             assert getattr(rendered, name) == getattr(new, name)
         assert (rendered.size, rendered.message) == (15, row.message)
+        other = (await account.append(inbox.id, [message(references=b"<a@b> <c@d>")])).snapshot
+        assert await account.columns([row.message for row in rows(other)], "references") == [b"", b"<a@b> <c@d>"]
         assert (await account.content(row.message)).read() == b"From: a\r\n\r\nhi\r\n"
-        assert await account.snapshot(inbox.id) is done.snapshot
+        assert await account.snapshot(inbox.id) is other
+
+    async def test_a_save_date_says_when_a_message_came_into_its_mailbox(
+        self, store: Store, clock: SettableClock
+    ) -> None:
+        account, inbox = await open_account(store)
+        clock.time = 1_700_000_000.9
+        await account.append(inbox.id, [message(internaldate=5)], delivery=("q1", "a@b.test"))
+        clock.time += 10
+        both = await account.append(inbox.id, [message(keywords=("k",)), message()])
+        assert [row.saved for row in rows(both.snapshot)] == [1_700_000_000, 1_700_000_010, 1_700_000_010]
+        clock.time += 10
+        copied = await account.copy(inbox.id, [1, 2], inbox.id)
+        assert [row.saved - 1_700_000_000 for row in rows(copied.target_snapshot)] == [0, 10, 10, 20, 20]
+        clock.time += 10
+        sent = await account.create("Sent")
+        moved = await account.move(inbox.id, [3], sent.id)
+        assert [row.saved - 1_700_000_000 for row in rows(moved.target_snapshot)] == [30]
+        flagged = await account.store_flags(inbox.id, [1, 5], FlagChange(op=FlagOp.ADD, bits=SEEN))
+        assert [row.saved - 1_700_000_000 for row in rows(flagged.snapshot)] == [0, 10, 20, 20]
+        assert [row.date for row in rows(flagged.snapshot)][::2] == [5, 5]
+
+    async def test_a_message_of_another_account_keeps_its_identifiers(self, store: Store, clock: SettableClock) -> None:
+        account, inbox = await open_account(store)
+        kept = Origin("Mabc-1", 2**64 - 1)
+        done = await account.append(inbox.id, [message(), message(origin=kept), message(origin=kept)])
+        ids = [row.message for row in rows(done.snapshot)]
+        assert await account.origins(ids) == {ids[1]: kept, ids[2]: kept}
+        assert await account.origins([*ids[:1], 99]) == {}
+        assert sorted(await account.originals("Mabc-1")) == ids[1:]
+        assert await account.originals("Mabc-2") == []
+        await account.expunge(inbox.id, [2], only_deleted=False)
+        await store.sweep(clock.time + DAY, 0.0)
+        assert await account.originals("Mabc-1") == ids[2:]
 
     async def test_counters_after_append(self, store: Store) -> None:
         account, inbox = await open_account(store)

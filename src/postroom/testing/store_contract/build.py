@@ -67,6 +67,7 @@ class Row(NamedTuple):
     message: int
     size: int
     date: int
+    saved: int
 
 
 def rows(snapshot: Snapshot) -> list[Row]:
@@ -83,6 +84,7 @@ def rows(snapshot: Snapshot) -> list[Row]:
                     page.messages[place],
                     page.sizes[place],
                     page.dates[place],
+                    page.saved[place],
                 )
             )
     return found

@@ -63,6 +63,7 @@ EXTENSIONS: Final = (
     Extension(name="METADATA-SERVER", rfc=5464, section="4", title="Annotations of the server", enable=True),
     _row("LIST-METADATA", 9590, "3", "Annotations within LIST"),
     _row("FILTERS", 5466, "3", "Searches that are kept under a name"),
+    _row("SAVEDATE", 8514, "4", "When a message came into its mailbox"),
     _row("QUOTA", 9208, "3", "Limits and usage"),
     _row("QUOTA=RES-STORAGE", 9208, "5.1", "Quota of octets"),
     _row("QUOTA=RES-MESSAGE", 9208, "5.2", "Quota of messages"),

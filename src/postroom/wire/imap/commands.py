@@ -158,7 +158,7 @@ class Expunge(Struct, frozen=True):
 
 
 class Key(StrEnum):
-    """Search keys (RFC 9051 6.4.4, RFC 3501 6.4.4, RFC 5032 2, RFC 7162 3.1.5)."""
+    """Search keys (RFC 9051 6.4.4, RFC 3501 6.4.4, RFC 5032 2, RFC 7162 3.1.5, RFC 8514 4.3, RFC 8474 6)."""
 
     ALL = "ALL"
     AND = "AND"  # keys
@@ -186,6 +186,11 @@ class Key(StrEnum):
     SMALLER = "SMALLER"
     OLDER = "OLDER"  # number: seconds (RFC 5032)
     YOUNGER = "YOUNGER"
+    SAVEDBEFORE = "SAVEDBEFORE"  # number: days since 1970-01-01 of the save date (RFC 8514)
+    SAVEDON = "SAVEDON"
+    SAVEDSINCE = "SAVEDSINCE"
+    EMAILID = "EMAILID"  # text (RFC 8474)
+    THREADID = "THREADID"  # text
     MODSEQ = "MODSEQ"  # number (RFC 7162 3.1.5; entry name and type are accepted and do not matter)
     FILTER = "FILTER"  # name: a search that is kept under this name (RFC 5466); replaced before the search is run
 
@@ -225,6 +230,9 @@ class Attribute(Enum):
     BODY = "BODY"  # the structure without extension data
     BODYSTRUCTURE = "BODYSTRUCTURE"
     MODSEQ = "MODSEQ"
+    SAVEDATE = "SAVEDATE"
+    EMAILID = "EMAILID"
+    THREADID = "THREADID"
     SECTION = "BODY["
     BINARY = "BINARY["
     BINARY_SIZE = "BINARY.SIZE["

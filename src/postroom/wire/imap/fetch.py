@@ -1,6 +1,7 @@
 """FETCH and UID FETCH.
 
-Standards: RFC 9051 6.4.5, RFC 3501 6.4.5 (RFC822 items, macros), RFC 3516 4 (BINARY), RFC 7162 3.1.4 and 3.2.6.
+Standards: RFC 9051 6.4.5, RFC 3501 6.4.5 (RFC822 items, macros), RFC 3516 4 (BINARY), RFC 7162 3.1.4 and 3.2.6,
+RFC 8514 4.2 (SAVEDATE), RFC 8474 5.3 (EMAILID, THREADID).
 What comes out is ready for the server: UID FETCH always has UID among its items, CHANGEDSINCE always MODSEQ.
 On failure: BadSyntax.
 """
@@ -34,6 +35,8 @@ _SIMPLE: Final = {
     "BODY": _BODY,
     "BODYSTRUCTURE": Item(Attribute.BODYSTRUCTURE, label=b"BODYSTRUCTURE"),
     "MODSEQ": MODSEQ,
+    "SAVEDATE": Item(Attribute.SAVEDATE, label=b"SAVEDATE"),
+    "EMAILID": Item(Attribute.EMAILID, label=b"EMAILID"),
     "RFC822": Item(Attribute.RFC822, peek=False, label=b"RFC822"),
     "RFC822.HEADER": Item(Attribute.RFC822_HEADER, label=b"RFC822.HEADER"),
     "RFC822.TEXT": Item(Attribute.RFC822_TEXT, peek=False, label=b"RFC822.TEXT"),

@@ -11,7 +11,8 @@ from typing import Final
 from postroom.wire.imap.commands import Create, Mailbox, Rename, Status
 from postroom.wire.imap.scanner import Scanner
 
-#: every STATUS item we know (RFC 9051 6.3.11, RFC 3501 6.3.10, RFC 7162 3.1.7, RFC 7889 3.1, RFC 9208 4.1.4)
+#: every STATUS item we know (RFC 9051 6.3.11, RFC 3501 6.3.10, RFC 7162 3.1.7, RFC 7889 3.1, RFC 9208 4.1.4,
+#: RFC 8474 4.3)
 STATUS_ITEMS: Final = frozenset(
     {
         "MESSAGES",
@@ -24,6 +25,7 @@ STATUS_ITEMS: Final = frozenset(
         "HIGHESTMODSEQ",
         "APPENDLIMIT",
         "DELETED-STORAGE",
+        "MAILBOXID",
     }
 )
 

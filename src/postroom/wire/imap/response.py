@@ -86,6 +86,11 @@ def permanent_flags(flags: Iterable[bytes]) -> bytes:
     return b"PERMANENTFLAGS (%b)" % b" ".join(flags)
 
 
+def mailboxid(objectid: str) -> bytes:
+    """RFC 8474 4.1 and 4.2: MAILBOXID."""
+    return b"MAILBOXID (%b)" % objectid.encode("ascii")
+
+
 def capability_code(capabilities: Iterable[str]) -> bytes:
     """RFC 9051 7.1: CAPABILITY in the greeting and after login saves a round trip."""
     return b"CAPABILITY " + " ".join(capabilities).encode("ascii")
@@ -174,8 +179,8 @@ def listed(entry: Listed, utf8: bool = False, response: bytes = b"LIST") -> byte
     return b"* %b (%b) %b %b%b\r\n" % (response, attributes, delimiter, names.printed(entry.mailbox, utf8), tail)
 
 
-def status(mailbox: str, items: Iterable[tuple[str, int | None]], utf8: bool = False) -> bytes:
-    """RFC 9051 7.3.3; None prints NIL (RFC 7889 3.1: no limit)."""
+def status(mailbox: str, items: Iterable[tuple[str, int | str | None]], utf8: bool = False) -> bytes:
+    """RFC 9051 7.3.3; None prints NIL (RFC 7889 3.1: no limit), text as it is (RFC 8474 4.3)."""
     pairs = [f"{name} {'NIL' if value is None else value}" for name, value in items]
     return b"* STATUS %b (%b)\r\n" % (names.printed(mailbox, utf8), " ".join(pairs).encode("ascii"))
 

@@ -29,6 +29,9 @@ _FORMATS: Final = {
     Attribute.BODY: b"BODY %b",
     Attribute.BODYSTRUCTURE: b"BODYSTRUCTURE %b",
     Attribute.MODSEQ: b"MODSEQ (%d)",
+    Attribute.SAVEDATE: b"SAVEDATE %b",
+    Attribute.EMAILID: b"EMAILID (%b)",
+    Attribute.THREADID: b"THREADID (%b)",
 }
 
 #: one column for each attribute, values in the order of the messages
@@ -39,7 +42,7 @@ class RowFormat:
     """How the messages of one FETCH are printed. Made once for a command, used for every run.
 
     attributes: what the columns must hold, in this order: UID, SIZE, MODSEQ integers; FLAGS the inside of the list
-    (FlagTexts); INTERNALDATE quoted (dates()); ENVELOPE, BODY, BODYSTRUCTURE octets.
+    (FlagTexts); INTERNALDATE and SAVEDATE quoted (dates()); EMAILID, THREADID, ENVELOPE, BODY, BODYSTRUCTURE octets.
     """
 
     __slots__ = ("_template", "attributes")

@@ -27,6 +27,7 @@ _UNESCAPE: Final = re.compile(rb"\\(.)")
 _LITERAL: Final = re.compile(rb"\{\d+\+?\}\r\n")
 _NUMBER: Final = re.compile(rb"\d{1,19}")
 _SET: Final = re.compile(rb"[0-9:,*]+|\$")
+_OBJECTID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}(?![A-Za-z0-9_-])")
 _FLAG: Final = re.compile(rb"\\?[" + ATOM_CHARS + rb"]+")
 _MAX_FLAGS: Final = 1000
 
@@ -139,6 +140,10 @@ class Scanner:
         self.pos = found.end()
         self._next += 1
         return self._literals[self._next - 1]
+
+    def objectid(self) -> str:
+        """objectid = 1*255(ALPHA / DIGIT / "_" / "-") (RFC 8474 7), as written: case matters."""
+        return self._match(_OBJECTID, "object identifier").decode("ascii")
 
     def mailbox(self) -> str:
         """mailbox = "INBOX" / astring. Raises BadName."""

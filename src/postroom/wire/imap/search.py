@@ -1,7 +1,8 @@
 """SEARCH and UID SEARCH: the search program as a tree.
 
 Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731 and RFC 5182 (RETURN, SAVE),
-RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ), RFC 5466 (FILTER).
+RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ), RFC 5466 (FILTER), RFC 8514 4.3 (SAVED…),
+RFC 8474 6 (EMAILID, THREADID).
 Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
 A CHARSET together with UTF8=ACCEPT is accepted as long as the text decodes: RFC 6855 3 says SHOULD reject, but clients
 do it.
@@ -32,6 +33,7 @@ _KEYS: Final = {key.value: key for key in Key}
 #: keys without arguments
 _CONSTANT: Final = {
     "ALL": SearchKey(Key.ALL),
+    "SAVEDATESUPPORTED": SearchKey(Key.ALL),  # RFC 8514 4.3: every mailbox of ours keeps it
     "RECENT": SearchKey(Key.RECENT),
     "NEW": SearchKey(Key.NEW),
     "OLD": SearchKey(Key.OLD),
@@ -179,6 +181,10 @@ def _date(program: _Program, name: str, _depth: int) -> SearchKey:
     return SearchKey(_KEYS[name], number=parse_day(program.scanner.astring()))
 
 
+def _objectid(program: _Program, name: str, _depth: int) -> SearchKey:
+    return SearchKey(_KEYS[name], text=program.scanner.objectid())
+
+
 def _number(program: _Program, name: str, _depth: int) -> SearchKey:
     return SearchKey(_KEYS[name], number=program.scanner.number())
 
@@ -222,6 +228,8 @@ _READERS: Final[dict[str, Callable[[_Program, str, int], SearchKey]]] = {
     **dict.fromkeys(("BCC", "CC", "FROM", "SUBJECT", "TO"), _field),
     **dict.fromkeys(("BODY", "TEXT"), _text),
     **dict.fromkeys(("BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE"), _date),
+    **dict.fromkeys(("SAVEDBEFORE", "SAVEDON", "SAVEDSINCE"), _date),
+    **dict.fromkeys(("EMAILID",), _objectid),
     **dict.fromkeys(("LARGER", "SMALLER"), _number),
     **dict.fromkeys(("OLDER", "YOUNGER"), _interval),
     "MODSEQ": _modseq,
