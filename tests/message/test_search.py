@@ -81,7 +81,8 @@ def test_body_finds(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["secret", "<p>", "c2VjcmV0", "preamble", "epilogue", "König", "stra=df", "0J/R", "iso-8859-1", "caffe", "x-empty"]
+    "text",
+    ["secret", "<p>", "c2VjcmV0", "preamble", "epilogue", "König", "stra=df", "0J/R", "iso-8859-1", "caffe", "x-empty"],
 )
 def test_body_does_not_find(text: str) -> None:
     assert not body(text)
