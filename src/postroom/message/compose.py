@@ -228,6 +228,12 @@ def _text(field: str, text: str, subtype: str) -> _Entity:
     )
 
 
+def text_entity(text: str) -> bytes:
+    """A text/plain content with its header and the line end behind it. Raises Unsuitable."""
+    entity = _text("text", text, "plain")
+    return b"".join([*_head(entity.fields), *entity.body, b"\r\n"])
+
+
 def _enclosure(one: Enclosure, disposition: str) -> _Entity:
     kind = one.media_type.strip().lower()
     if not _MEDIA_TYPE.fullmatch(kind):

@@ -37,6 +37,18 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 def parse_date(raw: bytes) -> ParsedDate | None:
     """(Unix seconds, (year, month, day)) of a Date value; the day is that of its own zone, as SENTON wants it."""
+    parsed = _parse(raw)
+    return None if parsed is None else (parsed[0] - parsed[1], parsed[2])
+
+
+def parse_moment(raw: bytes) -> tuple[int, int] | None:
+    """(Unix seconds, seconds east of Greenwich of its own zone) of a Date value."""
+    parsed = _parse(raw)
+    return None if parsed is None else (parsed[0] - parsed[1], parsed[1])
+
+
+def _parse(raw: bytes) -> tuple[int, int, tuple[int, int, int]] | None:
+    """Seconds as if it were in Greenwich, its offset in seconds, and its day."""
     text = strip_comments(raw[:200]).decode("latin-1")
     found = _USUAL.match(text) or _CTIME.match(text)
     if found is None:
@@ -53,7 +65,7 @@ def parse_date(raw: bytes) -> ParsedDate | None:
     except ValueError:
         return None
     seconds = (day.toordinal() - _EPOCH_DAY) * 86400 + hour * 3600 + minute * 60 + second
-    return seconds - _offset(found), (day.year, day.month, day.day)
+    return seconds, _offset(found), (day.year, day.month, day.day)
 
 
 def _year(text: str) -> int:
@@ -75,9 +87,16 @@ def _offset(found: re.Match[str]) -> int:
 
 def format_date(when: float) -> str:
     """RFC 5322 3.3 date-time of Unix seconds, in UTC: "Sun, 22 Nov 2026 05:02:36 +0000"."""
-    moment = datetime.fromtimestamp(when, UTC)
+    return format_date_in(datetime.fromtimestamp(when, UTC))
+
+
+def format_date_in(moment: datetime) -> str:
+    """RFC 5322 3.3 date-time of a moment, in its own zone."""
+    offset = moment.utcoffset()
+    minutes = 0 if offset is None else round(offset.total_seconds() / 60)
     # strftime would follow the locale
     return (
         f"{_DAY_NAMES[moment.weekday()]}, {moment.day:02d} {_MONTH_NAMES[moment.month - 1]} {moment.year:04d} "
-        f"{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d} +0000"
+        f"{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d} "
+        f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{abs(minutes) % 60:02d}"
     )

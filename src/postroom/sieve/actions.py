@@ -92,6 +92,7 @@ class Vacation:
     handle: str = ""
     fcc: Target | None = None
     fcc_flags: tuple[str, ...] = ()
+    form: Form = AS_IT_CAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,7 @@ class Notify:
     options: tuple[str, ...] = ()
     fcc: Target | None = None
     fcc_flags: tuple[str, ...] = ()
+    form: Form = AS_IT_CAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,15 +62,18 @@ def _positional(call: Call, given: list[Argument]) -> None:
         most = len(word.takes)
         call.fault(f"{word.name} takes {'no more than ' if most else ''}{_count(most)}", usage, at)
         return
-    if missing > word.optional:
-        least = _count(len(word.takes) - word.optional)
-        call.fault(f"{word.name} takes {'at least ' if word.optional else ''}{least}", usage)
+    free = word.optional + word.trailing
+    if missing > free:
+        least = _count(len(word.takes) - free)
+        call.fault(f"{word.name} takes {'at least ' if free else ''}{least}", usage)
         return
-    for argument, kind in zip(given, word.takes[missing:], strict=True):
+    first = 0 if word.trailing else missing
+    for argument, kind in zip(given, word.takes[first : first + len(given)], strict=True):
         if not _fits(argument, kind):
             call.fault(f"{word.name} takes a {kind} here", usage, argument.at)
             return
-    call.arguments = (None,) * missing + tuple(given)
+    absent = (None,) * missing
+    call.arguments = (*given, *absent) if word.trailing else (*absent, *given)
 
 
 def _count(number: int) -> str:

@@ -19,7 +19,7 @@ from postroom.sieve.run import DEFAULT, Limits
 from postroom.sieve.scope import Scope
 from postroom.sieve.syntax import Command, Strings, Test
 from postroom.sieve.vocabulary import COMMANDS, TESTS, close_to
-from postroom.sieve.words import Call, Question, Step, Word
+from postroom.sieve.words import ALWAYS, NEVER, Call, Question, Step, Word
 from postroom.sieve.world import Library, NoLibrary
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Compiler:
 
     def _if(self, commands: Sequence[Command], scope: Scope) -> Step:
         """RFC 5228 3.1: an if with its elsifs and its else."""
-        branches: list[tuple[Question, tuple[Step, ...]]] = []
+        branches: list[tuple[int, Question, tuple[Step, ...]]] = []
         decided = False  # a test above is always true, because ihave says so
         ended = False
         for command in commands:
@@ -152,7 +152,7 @@ class Compiler:
                 with scope.unreachable(question is NEVER):
                     steps = self.steps(command.block or (), scope)
             if question is not NEVER and not decided:
-                branches.append((question, steps))
+                branches.append((scope.lines.line(command.at), question, steps))
             decided = decided or question is ALWAYS
         return _choose(tuple(branches))
 
@@ -235,16 +235,6 @@ def _yes(run: Run) -> bool:
     return True
 
 
-def ALWAYS(run: Run) -> bool:  # noqa: N802  a constant that can be called
-    """What ihave found to be so."""
-    return True
-
-
-def NEVER(run: Run) -> bool:  # noqa: N802
-    """What ihave found not to be so."""
-    return False
-
-
 def _negated(question: Question) -> Question:
     if question is ALWAYS:
         return NEVER
@@ -273,10 +263,11 @@ def _any(questions: tuple[Question, ...]) -> Question:
     return some
 
 
-def _choose(branches: tuple[tuple[Question, tuple[Step, ...]], ...]) -> Step:
+def _choose(branches: tuple[tuple[int, Question, tuple[Step, ...]], ...]) -> Step:
     def choose(run: Run) -> None:
         run.spend(1)
-        for question, steps in branches:
+        for line, question, steps in branches:
+            run.line = line
             if question(run):
                 for step in steps:
                     step(run)

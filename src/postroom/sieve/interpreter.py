@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from postroom.sieve.actions import Keep, Result
 from postroom.sieve.faults import OutOfBudget, ScriptError
 from postroom.sieve.language.filing import Stopped
+from postroom.sieve.language.including import Returned
 from postroom.sieve.mail import Mail
 from postroom.sieve.run import DEFAULT, Limits, Run
 from postroom.sieve.world import EmptyWorld, Environment, World
@@ -34,7 +35,7 @@ def run_program(
         try:
             for step in program.steps:
                 step(run)
-        except Stopped:
+        except (Stopped, Returned):
             pass
         return Result(actions=run.outcome(), spent=limits.steps - run.fuel)
     except OutOfBudget as fault:

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from html import unescape
 from typing import Final
 
-from postroom.message.decode import NamedAddress, decode_words, parse_addresses
+from postroom.message.decode import NamedAddress, decode_words, parse_addresses, to_text
 from postroom.message.fields import field_values
 from postroom.message.index import index
 from postroom.message.parts import Part, Parts
+from postroom.message.transfer import UndecodableContent, decode_transfer
 
 Read = Callable[[int, int], bytes]
 
 #: octets of one header that are looked at
 LARGEST_HEADER: Final = 1024 * 1024
+_HIDDEN: Final = re.compile(r"<!--.*?-->|<(script|style|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_MARK: Final = re.compile(r"</?[A-Za-z!][^<>]*+>")
+_SPACE: Final = re.compile(r"[ \t\r\n]+")
 _FIELD: Final = re.compile(rb"[^\n]*+(?:\n[ \t][^\n]*+)*+\n?")
 
 
@@ -87,6 +93,10 @@ class Header:
         """The fields instead of those there were."""
         self._changed(b"".join(octets for _, octets in fields))
 
+    def replace(self, octets: bytes) -> None:
+        """Another header altogether."""
+        self._changed(octets)
+
     def _changed(self, octets: bytes) -> None:
         self._octets = octets
         self.edited = True
@@ -101,30 +111,43 @@ def text_of(raw: bytes) -> str:
     return decode_words(raw).strip()
 
 
+def _content(part: Part, octets: bytes, plain: bool) -> str:
+    with suppress(UndecodableContent):
+        octets = decode_transfer(octets, part.encoding)
+    text = to_text(octets, part.charset)
+    return readable(text) if plain and part.subtype == "html" else text
+
+
+def readable(html: str) -> str:
+    """The text of HTML as a reader sees it, roughly."""
+    return unescape(_SPACE.sub(" ", _MARK.sub(" ", _HIDDEN.sub(" ", html))))
+
+
 def _ends_empty(octets: bytes) -> bool:
     return octets in (b"\r\n", b"\n") or octets.endswith((b"\n\r\n", b"\n\n"))
 
 
 class Section:
-    """A part while parts are looked at one by one. octets: what stands instead of it, header included."""
+    """A part while parts are looked at one by one.
 
-    __slots__ = ("header", "octets", "part")
+    octets: what stands instead of it, header included, and of the message itself only the body; text: what was
+    written into it; gone: a part around it was replaced.
+    """
+
+    __slots__ = ("gone", "header", "octets", "part", "text")
 
     def __init__(self, part: Part, header: Header) -> None:
         self.part = part
         self.header = header
         self.octets: bytes | None = None
-
-    @property
-    def changed(self) -> bool:
-        """Does something else stand in its place."""
-        return self.octets is not None
+        self.text: str | None = None
+        self.gone = False
 
 
 class Mail:
     """The octets of a message, and what is known of them."""
 
-    __slots__ = ("_header_size", "_parts", "_read", "size")
+    __slots__ = ("_header_size", "_parts", "_read", "_texts", "size")
 
     def __init__(self, read: Read, size: int, *, header: int, parts: bytes | None = None) -> None:
         """header: octets of the header with its empty line; parts: as message.index packed them."""
@@ -132,6 +155,7 @@ class Mail:
         self.size = size
         self._header_size = header
         self._parts = Parts.unpack(parts) if parts is not None else None
+        self._texts: dict[tuple[int, bool], str] = {}
 
     @classmethod
     def of(cls, data: bytes) -> Mail:
@@ -161,22 +185,33 @@ class Mail:
         """Everything behind the header, at most `limit`."""
         return self._read(self._header_size, min(self.size, self._header_size + limit))
 
+    def octets(self, start: int, end: int) -> bytes:
+        """Octets start to end of the message."""
+        return self._read(start, end)
+
+    def text_of(self, part: Part, limit: int, *, plain: bool) -> str:
+        """The content of a part, its encodings undone. plain: without the marks of HTML."""
+        key = part.index, plain
+        found = self._texts.get(key)
+        if found is None:
+            found = self._texts[key] = _content(part, self.body_of(part, limit), plain)
+        return found
+
     def sections(self, header: Header) -> Iterator[Section]:
         """Every part in order; the message itself has the header as it is now."""
         for part in self.parts().walk():
             yield Section(part, header if part.index == 0 else Header(self.header_of(part)))
 
-    def rebuilt(self, header: Header, sections: Sequence[Section]) -> tuple[bytes | None, bytes | None]:
-        """(header, body) of the message with what stands instead of its parts; None where nothing has changed."""
-        whole = sections[0].octets
-        if whole is not None:
-            end = index(whole).header
-            return whole[:end], whole[end:]
+    def rebuilt(self, sections: Sequence[Section]) -> bytes:
+        """The body of the message with what stands instead of its parts."""
+        root = sections[0]
+        if root.octets is not None:
+            return root.octets
         pieces: list[bytes] = []
-        at = sections[0].part.body_start
+        at = root.part.body_start
         for section in sections:
-            if section.octets is not None and section.part.header_start >= at:
+            if section.octets is not None and not section.gone:
                 pieces += (self._read(at, section.part.header_start), section.octets)
                 at = section.part.end
         pieces.append(self._read(at, self.size))
-        return header.octets if header.edited else None, b"".join(pieces)
+        return b"".join(pieces)

@@ -63,11 +63,15 @@ class Keys:
         return tuple(texts)
 
 
-def matcher(call: Call, number: int, *, split: bool = False) -> Matcher:
-    """The match of a call with the keys in its argument of this number. split: they are lists of words."""
+def matcher(call: Call, number: int, *, split: bool = False, remember: bool = True) -> Matcher:
+    """The match of a call with the keys in its argument of this number.
+
+    split: they are lists of words; remember: what wildcards stood for is kept in the match variables.
+    """
     comparator = comparator_of(call)
     texts = call.texts(number)
     keys = Keys(texts, split)
+    remember = remember and call.scope.allows("variables")
     kind = next((tag for tag in _TYPES if call.has(tag)), "is")
     if kind in ("contains", "matches", "regex") and not comparator.substrings:
         call.fault(f"{comparator.name} cannot be used with :{kind}", "use :is, :value or :count", call.place_of(kind))
@@ -75,8 +79,10 @@ def matcher(call: Call, number: int, *, split: bool = False) -> Matcher:
         return _relational(call, kind, keys, comparator)
     if kind == "regex":
         _check_patterns(call, texts, number, comparator)
-        return _regex(call, keys, comparator)
-    return {"is": _is, "contains": _contains, "matches": _matches}[kind](call, keys, comparator)
+        return _regex(keys, comparator, remember)
+    if kind == "matches":
+        return _matches(keys, comparator, remember)
+    return _contains(keys, comparator) if kind == "contains" else _is(keys, comparator)
 
 
 def comparator_of(call: Call) -> Comparator:
@@ -99,7 +105,7 @@ def _charge(run: Run, values: Sequence[str], keys: int) -> None:
         run.spend(1 + (len(value) * keys >> PER_UNIT_SHIFT))
 
 
-def _is(call: Call, keys: Keys, comparator: Comparator) -> Matcher:
+def _is(keys: Keys, comparator: Comparator) -> Matcher:
     fold = comparator.fold
     fixed = keys.fixed
     if fixed is not None:
@@ -119,7 +125,7 @@ def _is(call: Call, keys: Keys, comparator: Comparator) -> Matcher:
     return moving_keys
 
 
-def _contains(call: Call, keys: Keys, comparator: Comparator) -> Matcher:
+def _contains(keys: Keys, comparator: Comparator) -> Matcher:
     fold = comparator.fold
     fixed = keys.fixed
     folded = None if fixed is None else tuple(map(fold, fixed))
@@ -142,11 +148,10 @@ def _wildcards(pattern: str) -> Wildcards:
     return Wildcards(pattern)
 
 
-def _matches(call: Call, keys: Keys, comparator: Comparator) -> Matcher:
+def _matches(keys: Keys, comparator: Comparator, remembered: bool) -> Matcher:
     fold = comparator.fold
     fixed = keys.fixed
     folded = None if fixed is None else tuple(Wildcards(fold(key)) for key in fixed)
-    remembered = call.scope.allows("variables")
 
     def matches(run: Run, values: Sequence[str]) -> bool:
         patterns = folded if folded is not None else [_wildcards(fold(key)) for key in keys.now(run)]
@@ -209,9 +214,8 @@ def _pattern(pattern: str, comparator: str) -> Regex:
     return Regex(pattern, COMPARATORS[comparator].fold)
 
 
-def _regex(call: Call, keys: Keys, comparator: Comparator) -> Matcher:
+def _regex(keys: Keys, comparator: Comparator, remembered: bool) -> Matcher:
     fold, name = comparator.fold, comparator.name
-    remembered = call.scope.allows("variables")
 
     def regex(run: Run, values: Sequence[str]) -> bool:
         try:

@@ -21,6 +21,7 @@ from postroom.sieve.actions import (
     Keep,
     Redirect,
     Reject,
+    Remember,
     Vacation,
 )
 from postroom.sieve.faults import OutOfBudget, ScriptError
@@ -67,6 +68,7 @@ class Run:
         "_deadline",
         "_look_at",
         "actions",
+        "added",
         "env",
         "flags",
         "fuel",
@@ -80,7 +82,9 @@ class Run:
         "matches",
         "part",
         "redirects",
+        "remembered",
         "sections",
+        "stack",
         "variables",
         "world",
     )
@@ -106,8 +110,11 @@ class Run:
         self.actions: list[Action] = []
         self.kept = True  # the implicit keep still holds
         self.redirects = 0
+        self.added = 0  # octets of fields
         self.line = 0
-        self.included: set[str] = set()
+        self.remembered: dict[str, Remember] = {}
+        self.included: set[tuple[str, bool]] = set()
+        self.stack: list[tuple[str, bool]] = []  # scripts around the one that runs
 
     def spend(self, units: int) -> None:
         """Take units from the budget. Raises OutOfBudget."""
@@ -130,9 +137,10 @@ class Run:
 
     def _made(self) -> Form:
         header = self.header.octets if self.header.edited else None
-        if self.sections is None or not any(section.changed for section in self.sections):
+        sections = self.sections
+        if sections is None or all(section.octets is None for section in sections):
             return Form(header) if header is not None else AS_IT_CAME
-        return Form(*self.mail.rebuilt(self.header, self.sections))
+        return Form(header, self.mail.rebuilt(sections))
 
     def act(self, action: Action) -> None:
         """An action, in its turn. Raises ScriptError when it is one too many."""
@@ -144,8 +152,16 @@ class Run:
                 raise ScriptError(f"the script redirects to more than {self.limits.redirects} addresses")
         self.actions.append(action)
 
+    def remember(self, action: Remember) -> None:
+        """RFC 7352 3: once the run has ended well, it was seen."""
+        if len(self.remembered) < self.limits.actions:
+            self.remembered[action.key] = action
+
     def outcome(self) -> tuple[Action, ...]:
         """All actions, each mailbox once, and the implicit keep. Raises ScriptError for a mixture that cannot be."""
+        return (*self._done(), *self.remembered.values())
+
+    def _done(self) -> tuple[Action, ...]:
         actions = self.actions
         if not actions:
             return (Keep(flags=self.flags, form=self.form(), implicit=True),)

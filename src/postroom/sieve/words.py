@@ -23,6 +23,16 @@ Step: TypeAlias = "Callable[[Run], None]"
 Question: TypeAlias = "Callable[[Run], bool]"
 
 
+def ALWAYS(run: Run) -> bool:  # noqa: N802  a constant that can be called
+    """A question that ihave answers with yes when the script is compiled."""
+    return True
+
+
+def NEVER(run: Run) -> bool:  # noqa: N802
+    """A question that ihave answers with no."""
+    return False
+
+
 class Kind(StrEnum):
     """What an argument is."""
 
@@ -55,9 +65,9 @@ class TagWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A command or test. needs: any of these extensions brings it; optional: how many first arguments may be left out.
+    """A command or test. needs: any of these extensions brings it; usage: how it is written, for advice.
 
-    usage: how it is written, for advice.
+    optional, trailing: how many of the first, or of the last, arguments may be left out.
     """
 
     name: str
@@ -65,6 +75,7 @@ class Word:
     usage: str
     takes: tuple[Kind, ...] = ()
     optional: int = 0
+    trailing: int = 0
     tags: tuple[TagWord, ...] = ()
     needs: tuple[str, ...] = ()
     tests: Tests = Tests.NONE

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from postroom.sieve.run import Run
 
 #: RFC 5232 2: what is no flag of IMAP is ignored, and so is what IMAP does not let anybody set
-_FLAG: Final = re.compile(
-    r"\\(?:answered|flagged|deleted|seen|draft)|[^\x00-\x20\x7f-\U0010ffff(){%*\"\\\]]+", re.IGNORECASE
-)
+_KEYWORD: Final = re.compile(r"[!#-$&'+-\[^-z|}~]+")
 _SPELLING: Final = {name.lower(): name for name in ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")}
 #: flags of one list
 _MOST: Final = 128
@@ -31,8 +29,8 @@ def flags_of(texts: Iterable[str]) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for text in texts:
         for word in text.split():
-            if len(found) < _MOST and _FLAG.fullmatch(word):
-                key = word.lower()
+            key = word.lower()
+            if len(found) < _MOST and (key in _SPELLING or _KEYWORD.fullmatch(word)):
                 found.setdefault(key, _SPELLING.get(key, word))
     return tuple(found.values())
 

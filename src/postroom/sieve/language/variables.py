@@ -1,6 +1,7 @@
 """set, and the test string.
 
-Standards: RFC 5229 4, 5, 6; RFC 6609 3.4.2 (the namespace global); draft-ietf-sieve-regex (:quoteregex).
+Standards: RFC 5229 4, 5, 6; RFC 6609 3.4.2 (the namespace global); RFC 5435 6 (:encodeurl);
+draft-ietf-sieve-regex (:quoteregex).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from postroom.sieve.comparators import ascii_upper
 from postroom.sieve.faults import ScriptError
@@ -83,13 +85,16 @@ _MODIFIERS: Final[dict[str, tuple[int, Callable[[str], str]]]] = {
     "upperfirst": (30, _first(ascii_upper)),
     "quotewildcard": (20, lambda text: _WILD.sub(r"\\\1", text)),
     "quoteregex": (20, lambda text: _REGEX_SPECIAL.sub(r"\\\1", text)),
+    "encodeurl": (15, lambda text: quote(text.encode("utf-8", "replace"), safe="")),
     "length": (10, _length),
 }
+_GROUPS: Final = {40: "change of case", 30: "change of the first letter", 20: "quoting", 15: "encoding", 10: "length"}
+_NEEDS: Final = {"quoteregex": "regex", "encodeurl": "enotify"}
 MODIFIERS: Final = tuple(
     TagWord(
         name=name,
-        needs="regex" if name == "quoteregex" else "",
-        group={40: "change of case", 30: "change of the first letter", 20: "quoting", 10: "length"}[rank],
+        needs=_NEEDS.get(name, ""),
+        group=_GROUPS[rank],
     )
     for name, (rank, _) in _MODIFIERS.items()
 )
