@@ -28,13 +28,15 @@ class Changes:
 
     expunged: numbers for EXPUNGE as they must be announced one after the other; vanished: the same messages' UIDs,
     ascending; keywords: all keyword names when there are new ones; exists: the count when messages came, else None;
-    flags: messages whose flags (for a CONDSTORE client: or MODSEQ) the client does not know.
+    arrived: how many came, the last ones; flags: messages whose flags (for a CONDSTORE client: or MODSEQ) the client
+    does not know.
     """
 
     expunged: Sequence[int] = ()
     vanished: Sequence[int] = ()
     keywords: tuple[str, ...] | None = None
     exists: int | None = None
+    arrived: int = 0
     flags: Rows = field(default_factory=Rows)
 
     def __bool__(self) -> bool:
@@ -124,6 +126,7 @@ class View:
             vanished=told.vanished if expunge_ok else (),
             keywords=new.keywords if new.keywords != old.keywords else None,
             exists=len(self._told) if told.arrived else None,
+            arrived=told.arrived,
             flags=told.rows,
         )
 

@@ -307,7 +307,17 @@ def test_cuts_do_not_matter(stream: bytes, cuts: list[int], refuse: bool) -> Non
     for start, end in pairwise(edges):
         framer.feed(stream[start:end])
         events += drain(framer, refuse=refuse)
-    assert joined(events) == events_of(stream, refuse=refuse)
+    assert kept(joined(events)) == kept(events_of(stream, refuse=refuse))
+
+
+def kept(events: list[object]) -> list[object]:
+    """Without the octets of a message that was turned down in its middle: how many came before does not matter."""
+    behind = [*events, None][1:]
+    return [
+        event
+        for event, after in zip(events, behind, strict=True)
+        if not (isinstance(event, AppendData) and isinstance(after, Refused))
+    ]
 
 
 @pytest.mark.parametrize(

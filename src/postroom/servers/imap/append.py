@@ -123,6 +123,7 @@ async def append(session: Session, command: Command) -> Reply:
         return no("The mailbox was deleted meanwhile", b"TRYCREATE")
     finally:
         abandon(session)
+    session.added(appending.place, result.uids)
     count = len(cast(Append, command.args).messages)
     code = response.appenduid(result.uidvalidity, ranges_of(result.uids))
     return ok("Append completed" if count == 1 else f"Append of {count} messages completed", code)

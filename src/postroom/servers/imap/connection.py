@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 #: refused commands before the client is sent away, before and after login
 MAX_FAULTS_BEFORE_LOGIN: Final = 20
 MAX_FAULTS: Final = 50  # in a row
+#: seconds until a store that does not answer is asked for news again
+RETRY: Final = 1.0
 #: octets of answers after which the next command waits until the client reads
 SENT_AHEAD: Final = 128 * 1024
 
@@ -217,14 +219,20 @@ class ImapConnection:
     # --- work
 
     def wake(self) -> None:
-        """News for a client in IDLE: tell it at the end of this turn of the loop, however much news there is."""
+        """News for a client that listens: tell it at the end of this turn of the loop, however much there is."""
         if not self._wake_due and self._link.alive:
             self._wake_due = True
             asyncio.get_running_loop().call_soon(self._woken)
 
+    def wake_later(self) -> None:
+        """The same in a moment, and not before: what the news rest on does not answer."""
+        if not self._wake_due and self._link.alive:
+            self._wake_due = True
+            asyncio.get_running_loop().call_later(RETRY, self._woken)
+
     def _woken(self) -> None:
         self._wake_due = False
-        if self._work is None and self.session.idling and self._link.alive:
+        if self._work is None and self.session.due and self._link.alive:
             self._start(dispatch.push(self.session))
             self._pump()
 
@@ -323,7 +331,7 @@ class ImapConnection:
         if self._leaving:
             self.bye(self._leaving)
             return
-        if self.session.idling and self.session.news:
+        if self.session.due:
             self.wake()
         self._pump()
 

@@ -34,6 +34,7 @@ async def copy(session: Session, command: Command) -> Reply:
         session.news = True
         return no("Some of the messages no longer exist; nothing was copied", b"EXPUNGEISSUED")
     result = await box.account.copy(box.id, uids, target.id)
+    session.added(target, result.target)
     return ok("Copy completed", _copyuid(result))
 
 
@@ -56,6 +57,7 @@ async def move(session: Session, command: Command) -> Reply:
     if not uids:
         return ok("Move completed, nothing to move")
     result = await box.account.move(box.id, uids, target.id)
+    session.added(target, result.target)
     code = _copyuid(result)
     if code:
         session.send(response.ok(b"*", "Moved", code))

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
-from postroom.mailbox.view import Changes
 from postroom.servers.imap import (
     append,
     basics,
@@ -26,6 +25,7 @@ from postroom.servers.imap import (
     login,
     mailboxes,
     metadata,
+    notify,
     quota,
     search,
     select,
@@ -35,7 +35,6 @@ from postroom.servers.imap import (
 )
 from postroom.servers.imap.replies import Reply, reply_for
 from postroom.servers.imap.session import Session
-from postroom.store.api import NotFound, StoreError
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Search
 from postroom.wire.imap.table import COMMANDS
@@ -70,6 +69,7 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "STATUS": status.status,
     "APPEND": append.append,
     "IDLE": idle.idle,
+    "NOTIFY": notify.notify,
     "EXPUNGE": expunge.expunge,
     "UID EXPUNGE": expunge.expunge,
     "SEARCH": filters.with_filters(search.search),
@@ -112,13 +112,18 @@ async def line(session: Session, data: bytes) -> None:
 
 
 async def push(session: Session) -> None:
-    """News for a client in IDLE."""
+    """News for a client in IDLE, or of what it asked for by NOTIFY."""
+    if session.link.choked:
+        await session.link.drain()
     await metadata.tell(session)
-    if session.selected is not None:
-        changes = await _news(session, expunge_ok=True)
+    watch = session.watch
+    if session.selected is not None and (session.news or session.selected.view.ghosts):
+        changes = await updates.news(session, expunge_ok=session.idling or watch is None or not watch.patient)
         if changes and changes.vanished and session.wire.qresync:
             code = response.number_code(b"HIGHESTMODSEQ", session.box.view.modseq)
             session.send(response.ok(b"*", "All changes up to this are told", code))
+    if watch is not None and watch.pending:
+        await watch.tell(session)
 
 
 async def _guarded(
@@ -143,7 +148,7 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
         session.connection.sense()
     if session.annotated is not None:
         await metadata.tell(session)
-    if session.selected is not None and reply.status != b"BAD":
+    if session.selected is not None and reply.status != b"BAD" and not session.frozen:
         expunge_ok = _expunge_ok(command)
         ghosts = session.selected.view.ghosts
         # The feed says when there is something to tell, also from other processes. NOOP asks the store itself.
@@ -155,6 +160,8 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
     if session.then is not None:
         then, session.then = session.then, None
         then()
+    if session.watch is not None and session.due:
+        session.connection.wake()
 
 
 def _expunge_ok(command: Command) -> bool:
@@ -165,7 +172,7 @@ def _expunge_ok(command: Command) -> bool:
 
 
 async def _with_news(session: Session, reply: Reply, *, expunge_ok: bool) -> Reply:
-    changes = await _news(session, expunge_ok=expunge_ok)
+    changes = await updates.news(session, expunge_ok=expunge_ok)
     if changes is None or session.selected is None:
         return reply
     view = session.selected.view
@@ -185,15 +192,3 @@ def _held_back(session: Session, reply: Reply, modseq: int) -> Reply:
     if session.wire.qresync:
         session.send(response.ok(b"*", "All changes up to this are told", code))
     return reply
-
-
-async def _news(session: Session, *, expunge_ok: bool) -> Changes | None:
-    try:
-        return await updates.tell(session, expunge_ok=expunge_ok)
-    except NotFound:
-        # RFC 2180 3.3: somebody deleted the mailbox (or the account) under this client
-        session.deselect()
-        session.connection.leave("[NONEXISTENT] The selected mailbox was deleted")
-    except StoreError:
-        session.news = True  # later, when the store answers again
-    return None

@@ -47,18 +47,18 @@ async def fetch(session: Session, command: Command) -> Reply:
             gone = await vanished_uids(session, args.set, args.changed_since)
             session.send(response.vanished(ranges_of(gone), earlier=True))
         selection = selection.changed_since(args.changed_since)
-    if await _answer(session, selection, args.items):
+    if await show(session, selection, args.items, mark=True):
         return ok("Fetch completed")
     return no("Some of the messages are gone", b"EXPUNGEISSUED")
 
 
-async def _answer(session: Session, selection: Selection, items: Sequence[Item]) -> bool:
-    """Send the rows; False when some could not be."""
+async def show(session: Session, selection: Selection, items: Sequence[Item], *, mark: bool = False) -> bool:
+    r"""Send the rows; False when some could not be. mark: items that set \Seen do."""
     form = RowFormat.of(items)
     if form is not None:
         return await _send_rows(session, selection, form)
     marked: frozenset[int] = frozenset()
-    if session.box.rights & right.SEEN and not all(item.peek for item in items):
+    if mark and session.box.rights & right.SEEN and not all(item.peek for item in items):
         marked = await _mark_seen(session, selection)
         selection = Selection(session.box.view.snapshot, selection.ranges)
     return await send_bodies(session, selection, items, marked)

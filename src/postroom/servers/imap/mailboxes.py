@@ -23,6 +23,7 @@ async def create(session: Session, command: Command) -> Reply:
     """CREATE, also with USE (RFC 6154 3)."""
     args = cast(Create, command.args)
     place = await session.world.create(args.mailbox, args.special_use)
+    session.made("created", place.name)
     _tell_normalised(session, args.mailbox, place.name)
     return ok("Create completed", response.mailboxid(mailbox_id(place.account.id, place.id)))  # RFC 8474 4.1
 
@@ -30,6 +31,7 @@ async def create(session: Session, command: Command) -> Reply:
 async def delete(session: Session, command: Command) -> Reply:
     """DELETE. A client that deletes the mailbox it has selected finds itself without one."""
     place = await session.world.delete(cast(Mailbox, command.args).mailbox)
+    session.made("deleted", place.name)
     if session.selected is not None and session.selected.place.same_mailbox(place):
         session.deselect()
         session.send(response.ok(b"*", "The selected mailbox was deleted", b"CLOSED"))
@@ -40,6 +42,7 @@ async def rename(session: Session, command: Command) -> Reply:
     """RENAME."""
     args = cast(Rename, command.args)
     place = await session.world.rename(args.mailbox, args.target)
+    session.made("renamed", normalize(args.mailbox), place.name)
     _tell_normalised(session, args.target, place.name)
     return ok("Rename completed")
 
@@ -55,6 +58,7 @@ async def subscribe(session: Session, command: Command) -> Reply:
     if subscribed and normalize(name) not in await session.me.subscriptions():
         await session.world.find(name, right.LOOKUP)
     await session.me.subscribe(name, subscribed)
+    session.made("subscribed", normalize(name))
     return ok("Subscribe completed" if subscribed else "Unsubscribe completed")
 
 

@@ -61,6 +61,8 @@ async def set_metadata(session: Session, command: Command) -> Reply:
         raise Refused(no(str(fault), b"METADATA MAXSIZE %d" % most)) from None
     if session.annotated is not None:
         session.annotated.did(subject.store.id, modseq)
+    if session.watch is not None:
+        session.watch.wrote(subject.store.id, modseq)
     return ok("Setmetadata completed")
 
 
@@ -202,8 +204,8 @@ async def follow(session: Session) -> None:
 
 async def tell(session: Session) -> None:
     """Send the names of entries that others changed."""
-    if session.annotated is None or not session.annotated.news:
-        return
+    if session.annotated is None or not session.annotated.news or session.watch is not None:
+        return  # a client that said NOTIFY hears what it asked for there
     try:
         changed = await session.annotated.changes()
     except StoreError:

@@ -8,7 +8,7 @@ Standards: RFC 9051 3 (states); what is enabled is known to `wire`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from postroom.mailbox.recent import Recent
@@ -18,7 +18,7 @@ from postroom.wire.imap.commands import Command
 from postroom.wire.imap.session import Session as Wire
 
 if TYPE_CHECKING:
-    from postroom.mailbox.places import Places
+    from postroom.mailbox.places import Place, Places
     from postroom.mailbox.service import Account
     from postroom.net.link import Link
     from postroom.servers.imap.append import Appending
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from postroom.servers.imap.metadata import Annotated
     from postroom.servers.imap.selected import Selected
     from postroom.servers.imap.service import ImapService
+    from postroom.servers.imap.watch import Watch
 
 #: takes a line that is no command (SASL response, DONE) and gives the command's reply, or None to wait for more
 LineTaker = Callable[["Session", bytes], "Awaitable[Reply | None] | Reply | None"]
@@ -50,6 +51,7 @@ class Session:
         "takes_line",
         "then",
         "waiting",
+        "watch",
         "wire",
     )
 
@@ -68,6 +70,7 @@ class Session:
         self.then: Callable[[], None] | None = None  # to be done once the tagged reply is sent (close, start TLS)
         self.sent = 0  # octets since the connection last saw to it that the client reads them
         self.news = False  # the feed said something about the selected mailbox
+        self.watch: Watch | None = None  # since the client said NOTIFY
 
     @property
     def me(self) -> Account:
@@ -99,6 +102,21 @@ class Session:
     def idling(self) -> bool:
         """True while the client waits in IDLE and may be told anything at once."""
         return self.waiting is not None and self.waiting.name == "IDLE"
+
+    @property
+    def frozen(self) -> bool:
+        """Nothing of the selected mailbox is told but what the client does itself (RFC 5465 3.1)."""
+        return self.watch is not None and self.watch.frozen
+
+    @property
+    def due(self) -> bool:
+        """The client listens, and there may be something to tell it."""
+        watch = self.watch
+        if watch is None:
+            return self.idling and (self.news or (self.annotated is not None and self.annotated.news))
+        if self.news or watch.pending:
+            return True
+        return not watch.patient and self.selected is not None and bool(self.selected.view.ghosts)
 
     def send(self, data: bytes) -> None:
         """Untagged data, complete lines."""
@@ -134,22 +152,42 @@ class Session:
     def deselect(self) -> None:
         """Leave the selected mailbox, if there is one."""
         if self.selected is not None:
-            self.selected.close()
-            self.selected = None
+            selected, self.selected = self.selected, None
+            selected.close()
+            self.news = False
             if self.annotated is not None:
                 self.annotated.unfollow()
             self.wire.unselected()
+            if self.watch is not None:
+                self.watch.left(selected)
 
     def heard(self) -> None:
         """The feed: something may have changed."""
         self.news = True
-        if self.idling:
+        if self.idling or self.watch is not None:
             self.connection.wake()
 
     def noticed(self) -> None:
         """The feed: annotations may have changed."""
         if self.idling:
             self.connection.wake()
+
+    def listen(self, watch: Watch | None) -> None:
+        """Hear of what a NOTIFY asked for, and of nothing an earlier one did."""
+        if self.watch is not None:
+            self.watch.close()
+        self.watch = watch
+
+    def added(self, place: Place, uids: Sequence[int]) -> None:
+        """This client has put messages into a mailbox: it need not be told."""
+        if self.watch is not None:
+            selected = self.selected is not None and self.selected.place.same_mailbox(place)
+            self.watch.added(place, uids, selected=selected)
+
+    def made(self, *change: str) -> None:
+        """This client has changed the list of mailboxes; see Watch.made."""
+        if self.watch is not None:
+            self.watch.made(*change)
 
     # --- commands of several lines
 
@@ -166,6 +204,7 @@ class Session:
 
     def start_over(self) -> None:
         """Let go of everything that came with the login (RFC 8437 4.1)."""
+        self.listen(None)
         self.deselect()
         if self.annotated is not None:
             self.annotated.close()

@@ -11,10 +11,11 @@ from typing import Final
 
 from postroom.mailbox.places import settable
 from postroom.mailbox.selection import Rows
-from postroom.mailbox.view import Changes
+from postroom.mailbox.view import NOTHING, Changes
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
+from postroom.store.api import NotFound, StoreError
 from postroom.values import rights as right
 from postroom.values.flags import NAMES
 from postroom.wire.imap import response
@@ -40,6 +41,8 @@ async def tell(session: Session, *, expunge_ok: bool) -> Changes:
     """Send what the client does not know yet. Raises NotFound when its mailbox is gone, StoreUnavailable."""
     box = session.box
     session.news = False
+    if session.frozen:
+        return NOTHING
     known = box.view.snapshot.uidnext
     changes = box.view.changes(await box.account.snapshot(box.id), expunge_ok=expunge_ok)
     if changes.exists is not None:
@@ -47,6 +50,20 @@ async def tell(session: Session, *, expunge_ok: bool) -> Changes:
     if changes:
         await send_changes(session, changes)
     return changes
+
+
+async def news(session: Session, *, expunge_ok: bool) -> Changes | None:
+    """The same where nobody waits for it: what fails is put off, a mailbox that is gone ends the connection."""
+    try:
+        return await tell(session, expunge_ok=expunge_ok)
+    except NotFound:
+        # RFC 2180 3.3: somebody deleted the mailbox (or the account) under this client
+        session.deselect()
+        session.connection.leave("[NONEXISTENT] The selected mailbox was deleted")
+    except StoreError:
+        session.news = True
+        session.connection.wake_later()  # when the store answers again
+    return None
 
 
 async def send_changes(session: Session, changes: Changes) -> None:
@@ -64,8 +81,11 @@ async def send_changes(session: Session, changes: Changes) -> None:
         if recent != session.box.recent_told and not session.wire.rev2:  # RFC 3501 7.3.2
             session.box.recent_told = recent
             session.send(response.recent(recent))
-    if changes.flags:
+    watch = session.watch
+    if changes.flags and (watch is None or watch.flags):
         await send_rows(session, changes.flags)
+    if changes.arrived and watch is not None:
+        await watch.arrived(session, changes.arrived)
 
 
 def send_flags(session: Session, keywords: tuple[str, ...]) -> None:

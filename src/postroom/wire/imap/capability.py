@@ -40,6 +40,7 @@ EXTENSIONS: Final = (
     Extension(name="IDLE", rfc=2177, section="3", title="Push of changes", early=True),
     _row("COMPRESS=DEFLATE", 4978, "3", "Compression both ways"),
     _row("UNAUTHENTICATE", 8437, "3", "Another login on the same connection"),
+    _row("NOTIFY", 5465, "3", "News of any mailbox at any time"),
     _row("NAMESPACE", 2342, "5", "Where mailboxes are"),
     _row("UIDPLUS", 4315, "2", "UIDs of appended and copied messages, UID EXPUNGE"),
     _row("MOVE", 6851, "3", "Moving messages"),

@@ -269,6 +269,26 @@ class Fetch(Struct, frozen=True):
     vanished: bool = False
 
 
+class EventGroup(Struct, frozen=True):
+    """RFC 5465 6 and 5. filter: SELECTED, SELECTED-DELAYED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE or MAILBOXES.
+
+    names: for the last two; events: as printed in wire.imap.notify, unknown ones in upper case, none for NONE;
+    items: what to fetch of new messages.
+    """
+
+    filter: str
+    names: tuple[str, ...]
+    events: frozenset[str]
+    items: tuple[Item, ...] = ()
+
+
+class Notify(Struct, frozen=True):
+    """NOTIFY. groups: None for NOTIFY NONE."""
+
+    groups: tuple[EventGroup, ...] | None
+    status: bool = False
+
+
 class Store(Struct, frozen=True):
     """STORE and UID STORE. op: "", "+" or "-"."""
 

@@ -118,19 +118,20 @@ def _items(scanner: Scanner) -> tuple[Item, ...]:
         found = _NAME.match(scanner.text, scanner.pos)
         macro = _MACROS.get(found[0].decode("ascii").upper()) if found else None
         if not found or macro is None:
-            return (_item(scanner),)
+            return (item(scanner),)
         scanner.pos = found.end()
         return macro
-    items = {_item(scanner): None}
+    items = {item(scanner): None}
     while not scanner.accept(b")"):
         scanner.space()
-        items[_item(scanner)] = None
+        items[item(scanner)] = None
         if len(items) > _MAX_ITEMS:
             raise scanner.fail("fewer items")
     return tuple(items)
 
 
-def _item(scanner: Scanner) -> Item:
+def item(scanner: Scanner) -> Item:
+    """fetch-att."""
     found = _NAME.match(scanner.text, scanner.pos)
     if not found:
         raise scanner.fail("item to fetch")
@@ -141,10 +142,10 @@ def _item(scanner: Scanner) -> Item:
             return _section(scanner, name == "BODY.PEEK")
         if name in ("BINARY", "BINARY.PEEK", "BINARY.SIZE"):
             return _binary(scanner, name)
-    item = _SIMPLE.get(name)
-    if item is None:
+    found_item = _SIMPLE.get(name)
+    if found_item is None:
         raise scanner.fail("known item to fetch")
-    return item
+    return found_item
 
 
 def _section(scanner: Scanner, peek: bool) -> Item:

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from postroom.wire.imap import auth, fetch, listing, mailbox, metadata, quota, search, select, store
+from postroom.wire.imap import auth, fetch, listing, mailbox, metadata, notify, quota, search, select, store
 from postroom.wire.imap.commands import Command
 from postroom.wire.imap.errors import (
     BadCharset,
@@ -88,6 +88,7 @@ _ROWS: Final = (
     # APPEND: the framer reads it; a line that comes here has no literal where one must be
     Row(name="APPEND", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.12"),
     Row(name="IDLE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.13"),
+    Row(name="NOTIFY", states=_AUTH, parse=notify.notify, rfc="RFC 5465 3.1"),
     Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.1"),
     Row(name="GETQUOTAROOT", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9208 4.1.2"),
     Row(name="SETQUOTA", states=_AUTH, parse=quota.set_quota, rfc="RFC 9208 4.1.3"),
