@@ -427,7 +427,7 @@ async def test_annotations(house: House) -> None:
     await client.do("NOTIFY SET (personal (MailboxMetadataChange)) (inboxes (ServerMetadataChange))")
     await client.do('SETMETADATA Sent (/shared/comment "mine")')
     assert await told(house, client) == []
-    await other.do('SETMETADATA Sent (/shared/comment "new" /private/comment NIL)')
+    await other.do('SETMETADATA Sent (/shared/comment "new")')
     await other.do('SETMETADATA "" (/private/vendor/x/y "y")')
     assert await told(house, client) == [
         "* METADATA Sent /shared/comment",
