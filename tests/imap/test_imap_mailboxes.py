@@ -87,6 +87,13 @@ async def test_create_with_special_use(house: House) -> None:
         S: a4 OK List completed
         C: a5 CREATE X (USE (\\Flagged))
         S: a5 NO [USEATTR] ...
+        C: a6 CREATE "Important Messages" (USE (\\Important))
+        S: a6 OK ...
+        C: a7 LIST "" "Imp*"
+        S: * LIST (\\HasNoChildren \\Important) "/" "Important Messages"
+        S: a7 OK ...
+        C: a8 CREATE Urgent (USE (\\important))
+        S: a8 NO [USEATTR] ...
         """,
     )
 

@@ -49,8 +49,8 @@ from postroom.values.clock import Clock
 from postroom.values.content import Content
 from postroom.values.flags import EIGHT_BIT, VISIBLE
 
-#: RFC 6154 2, those that are real mailboxes here; \\All and \\Flagged would be virtual ones
-SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
+#: RFC 6154 2 and RFC 8457 3, those that are real mailboxes here; \\All and \\Flagged would be virtual ones
+SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash")
 
 #: octets above which a message is indexed in a thread instead of on the loop
 _INDEX_IN_THREAD: Final = 512 * 1024

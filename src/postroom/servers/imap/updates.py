@@ -18,14 +18,13 @@ from postroom.servers.imap.session import Session
 from postroom.store.api import NotFound, StoreError
 from postroom.values import rights as right
 from postroom.values.flags import NAMES
+from postroom.values.keywords import missing, room_for_more
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Attribute
 from postroom.wire.imap.rows import RowFormat
 from postroom.wire.imap.sequence import ranges_of
 
 SYSTEM_FLAGS: Final = (b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Seen", b"\\Draft")
-#: keywords a mailbox can hold (store.api.TooManyKeywords)
-MAX_KEYWORDS: Final = 64
 _ROWS_AT_ONCE: Final = 4096
 
 _FORMATS: Final = {
@@ -92,7 +91,7 @@ def send_flags(session: Session, keywords: tuple[str, ...]) -> None:
     """The flags there are now; when no more keywords can be made, PERMANENTFLAGS says so (RFC 9051 7.1)."""
     known = all_flags(keywords)
     session.send(response.flags(known))
-    if len(keywords) >= MAX_KEYWORDS and not session.box.read_only:
+    if not room_for_more(keywords) and not session.box.read_only:
         permanent = response.permanent_flags(permanent_flags(session.box, keywords))
         session.send(response.ok(b"*", "No more keywords can be made", permanent))
 
@@ -103,7 +102,7 @@ def permanent_flags(box: Selected, keywords: Sequence[str]) -> list[bytes]:
     found = [name for bit, name in NAMES.items() if bits & bit]
     if box.rights & right.WRITE:
         found += [name.encode() for name in keywords]
-        found += [b"\\*"] if len(keywords) < MAX_KEYWORDS else []
+        found += [b"\\*"] if room_for_more(keywords) else [name.encode() for name in missing(keywords)]
     return found
 
 

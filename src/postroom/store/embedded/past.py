@@ -25,8 +25,9 @@ from postroom.store.embedded.account_read import read_mailbox, read_mailbox_by_i
 from postroom.store.embedded.account_write import REFER, as_uids, check_quota, expunge_chosen
 from postroom.store.embedded.codec import unpack_gone, unpack_ids, unpack_uids
 from postroom.store.embedded.columns import join, mask_of, take
-from postroom.store.embedded.working import MAX_KEYWORDS, translate_keywords
+from postroom.store.embedded.working import translate_keywords
 from postroom.values.flags import DELETED, POP3_HIDDEN
+from postroom.values.keywords import MOST, too_many
 
 _DEPARTURE: Final = (
     "SELECT modseq, mailbox, time, moved, number, uids, messages, columns, back FROM expunged WHERE columns IS NOT NULL"
@@ -189,8 +190,8 @@ class _Found:
             box = unit.open(info.id)
             box.room_for(sum(len(page) for page, _ in self.pages))
             box.keyword_bits(tuple(names.values()), learn=True)
-        elif len(names) > MAX_KEYWORDS:
-            raise TooManyKeywords(f"a mailbox can have {MAX_KEYWORDS} different keywords")
+        elif too_many(list(names)):
+            raise TooManyKeywords(f"a mailbox can have {MOST} different keywords")
 
     def place(self, unit: AccountUnit) -> Placed:
         """Add them; the target is made when there is none."""

@@ -28,6 +28,7 @@ from postroom.store.embedded.columns import (
     join,
     unseen,
 )
+from postroom.values import keywords
 from postroom.values.flags import DELETED, SEEN
 
 FULL: Final = 512
@@ -35,7 +36,6 @@ TAIL: Final = 48
 LAST: Final = 2**31 - 1
 _MERGE_BELOW: Final = FULL // 4
 _MAX_UID: Final = 2**32 - 1
-MAX_KEYWORDS: Final = 64
 _NO_KEYWORDS: Final = array("Q", (0,))
 
 
@@ -110,8 +110,8 @@ class Working:
                 place = folded[name.lower()] = len(known)
                 known.append(name)
             bits |= 1 << place
-        if len(known) > MAX_KEYWORDS:
-            raise TooManyKeywords(f"a mailbox can have {MAX_KEYWORDS} different keywords")
+        if len(known) != len(self.keywords) and keywords.too_many(known):
+            raise TooManyKeywords(f"a mailbox can have {keywords.MOST} different keywords")
         if len(known) != len(self.keywords):
             self.keywords = tuple(known)
             self.row.keywords = "\n".join(known)

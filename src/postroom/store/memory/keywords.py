@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from postroom.store.api import TooManyKeywords
-
-MAX_KEYWORDS: Final = 64
+from postroom.values.keywords import MOST, too_many
 
 
 def place_of(known: tuple[str, ...], name: str) -> int | None:
@@ -18,11 +16,12 @@ def place_of(known: tuple[str, ...], name: str) -> int | None:
 
 def learned(known: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
     """The mailbox's keywords with these added. Raises TooManyKeywords."""
+    before = len(known)
     for name in names:
         if place_of(known, name) is None:
             known = (*known, name)
-    if len(known) > MAX_KEYWORDS:
-        raise TooManyKeywords(f"a mailbox can have {MAX_KEYWORDS} different keywords")
+    if len(known) > before and too_many(known):
+        raise TooManyKeywords(f"a mailbox can have {MOST} different keywords")
     return known
 
 

@@ -7,6 +7,7 @@ import pytest
 from postroom.store.api import FlagChange, FlagOp, Hint, Store, TooManyKeywords
 from postroom.testing.store_contract.build import message, named, open_account, rows
 from postroom.values.flags import DELETED, FLAGGED, POP3_HIDDEN, SEEN
+from postroom.values.keywords import MOST, RESERVED
 
 
 class FlagContract:
@@ -81,9 +82,9 @@ class FlagContract:
         assert rows(done.snapshot)[0].keywords == {"real"}
         assert rows(await account.snapshot(inbox.id))[0].keywords == {"real"}
 
-    async def test_sixty_five_keywords_are_too_many(self, store: Store) -> None:
+    async def test_there_are_too_many_keywords_but_always_room_for_some(self, store: Store) -> None:
         account, inbox = await open_account(store)
-        names = tuple(f"k{number}" for number in range(64))
+        names = tuple(f"k{number}" for number in range(MOST - len(RESERVED)))
         await account.append(inbox.id, [message(keywords=names)])
         before = await account.snapshot(inbox.id)
         with pytest.raises(TooManyKeywords):
@@ -92,6 +93,14 @@ class FlagContract:
             await account.append(inbox.id, [message(), message(keywords=("one-more",))])
         assert await account.snapshot(inbox.id) is before
         assert rows(before)[0].keywords == set(names)
+        trash = await named(account, "Trash")
+        await account.append(trash.id, [message(keywords=("other",))])
+        with pytest.raises(TooManyKeywords):
+            await account.copy(trash.id, [1], inbox.id)
+        done = await account.append(inbox.id, [message(keywords=RESERVED)])
+        assert rows(done.snapshot)[1].keywords == set(RESERVED)
+        assert len(done.snapshot.keywords) == MOST
+        await account.store_flags(inbox.id, [1, 2], FlagChange(op=FlagOp.ADD, bits=0, keywords=("$JUNK", "K0")))
 
     async def test_replace_leaves_what_imap_cannot_see(self, store: Store) -> None:
         account, inbox = await open_account(store)
