@@ -109,7 +109,7 @@ def test_cited_sections_exist() -> None:
 def _imap_announces() -> set[str]:
     """Before TLS and after, before the login and after."""
     offers = (
-        Offer(append_limit=1, mechanisms=_mechanisms()),
+        Offer(append_limit=1, mechanisms=_mechanisms(), jmap="https://x"),
         Offer(append_limit=1, mechanisms=_mechanisms(), literal_minus=True),
         Offer(append_limit=1, mechanisms=(), starttls=True, login=False),
     )

@@ -382,6 +382,20 @@ async def test_lost_connection_lets_go(house: House) -> None:
     assert client.driver.session.selected is None
 
 
+async def test_where_jmap_is(house: House) -> None:
+    """RFC 9698: announced to who is logged in, and only where there is one."""
+    client = await house.login()
+    assert "JMAPACCESS" not in (await client.do("CAPABILITY"))[0]
+    assert (await client.tagged("GETJMAPACCESS")).startswith("BAD ")
+    house = House(options=Imap(jmap_url="https://mail.example.org/.well-known/jmap"))
+    await house.add_account("ben@example.org")
+    client = house.connect()
+    assert b"JMAPACCESS" not in client.hear()
+    await client.do("LOGIN ben@example.org secret")
+    assert "JMAPACCESS" in (await client.do("CAPABILITY"))[0].split()
+    assert await client.do("GETJMAPACCESS") == ['* JMAPACCESS "https://mail.example.org/.well-known/jmap"']
+
+
 async def test_id_enable_namespace(house: House) -> None:
     client = await house.login()
     await play(

@@ -38,4 +38,11 @@ class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "mailto:... or https://...; empty is postmaster of this server.",
         ),
     ] = ""
+    jmap_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https://[!-~]+)?$",
+            description="URL of the JMAP session of the same mail, told to IMAP clients; empty: there is none.",
+        ),
+    ] = ""
     comment: Annotated[str, Meta(description="What clients show about this server (METADATA /shared/comment).")] = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, cast
 
 from postroom.servers.imap.metadata import listen
-from postroom.servers.imap.replies import Reply, ok
+from postroom.servers.imap.replies import Reply, bad, ok
 from postroom.servers.imap.session import Session
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Enable, Id
@@ -20,6 +20,15 @@ def capability(session: Session, _command: Command) -> Reply:
     """CAPABILITY."""
     session.send(response.capability(session.wire.capabilities()))
     return ok("Capability completed")
+
+
+def jmap_access(session: Session, _command: Command) -> Reply:
+    """GETJMAPACCESS (RFC 9698 3), which nobody hears of without a URL."""
+    url = session.wire.offer.jmap
+    if not url:
+        return bad("unknown command")
+    session.send(response.jmap_access(url))
+    return ok("Getjmapaccess completed")
 
 
 def noop(_session: Session, command: Command) -> Reply:

@@ -44,6 +44,7 @@ Executor = Callable[[Session, Command], "Awaitable[Reply | None] | Reply | None"
 
 EXECUTORS: Final[dict[str, Executor]] = {
     "CAPABILITY": basics.capability,
+    "GETJMAPACCESS": basics.jmap_access,
     "NOOP": basics.noop,
     "CHECK": basics.noop,
     "LOGOUT": basics.logout,

@@ -52,6 +52,7 @@ class ImapService:
 
     __slots__ = (
         "_connections",
+        "_jmap_url",
         "_literal_minus",
         "_rooms",
         "_settled",
@@ -69,6 +70,7 @@ class ImapService:
         options = options or Imap()
         self._without = switched_off(options.disable)
         self._literal_minus = options.literal_minus
+        self._jmap_url = options.jmap_url
         self._rooms = rooms
         self._connections: dict[ImapConnection, str] = {}  # and the account id of each, "" before login
         self._settled: asyncio.Event | None = None
@@ -123,6 +125,7 @@ class ImapService:
             mechanisms=mechanisms,
             append_limit=self._rooms.mailboxes.limits.message_size,
             literal_minus=self._literal_minus,
+            jmap=self._jmap_url,
             without=self._without,
         )
 

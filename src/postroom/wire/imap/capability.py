@@ -65,6 +65,7 @@ EXTENSIONS: Final = (
     _row("LIST-METADATA", 9590, "3", "Annotations within LIST"),
     _row("FILTERS", 5466, "3", "Searches that are kept under a name"),
     _row("SAVEDATE", 8514, "4", "When a message came into its mailbox"),
+    _row("JMAPACCESS", 9698, "4", "Where the same mail is reached by JMAP; only with imap.jmap_url"),
     _row("QUOTA", 9208, "3", "Limits and usage"),
     _row("QUOTA=RES-STORAGE", 9208, "5.1", "Quota of octets"),
     _row("QUOTA=RES-MESSAGE", 9208, "5.2", "Quota of messages"),
@@ -89,7 +90,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
     starttls: TLS is possible and not yet there; login: passwords may be sent now; mechanisms: SASL names, best first;
     append_limit: octets, 0 when there is none; literal_minus: announce LITERAL- in place of LITERAL+;
-    without: capabilities that are switched off, as printed.
+    jmap: URL of the JMAP session, "" when there is none; without: capabilities that are switched off, as printed.
     """
 
     starttls: bool = False
@@ -97,6 +98,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     mechanisms: tuple[str, ...] = ("PLAIN",)
     append_limit: int = 0
     literal_minus: bool = False
+    jmap: str = ""
     without: frozenset[str] = frozenset()
 
 
@@ -121,7 +123,9 @@ def capabilities(offer: Offer, authenticated: bool) -> tuple[str, ...]:
 
 
 def _is_on(row: Extension, offer: Offer) -> bool:
-    return row.name not in offer.without and (row.name != "APPENDLIMIT" or offer.append_limit > 0)
+    if row.name in offer.without or (row.name == "APPENDLIMIT" and offer.append_limit <= 0):
+        return False
+    return row.name != "JMAPACCESS" or bool(offer.jmap)
 
 
 def _printed(name: str, offer: Offer) -> str:

@@ -209,6 +209,11 @@ def metadata_changed(mailbox: str, entries: Iterable[str], utf8: bool = False) -
     return b"* METADATA %b %b\r\n" % (names.printed(mailbox, utf8), words)
 
 
+def jmap_access(url: str) -> bytes:
+    """RFC 9698 3: where the JMAP session is."""
+    return b"* JMAPACCESS %b\r\n" % string(url.encode("ascii"))
+
+
 # -- search results -----------------------------------------------------------------------------------------------
 def search(numbers: Sequence[int], modseq: int | None = None) -> bytes:
     """RFC 3501 7.2.5; modseq: the highest of the messages found (RFC 7162 3.1.6), only with a MODSEQ criterion."""

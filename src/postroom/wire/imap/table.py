@@ -92,6 +92,7 @@ _ROWS: Final = (
     Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.1"),
     Row(name="GETQUOTAROOT", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9208 4.1.2"),
     Row(name="SETQUOTA", states=_AUTH, parse=quota.set_quota, rfc="RFC 9208 4.1.3"),
+    Row(name="GETJMAPACCESS", states=_AUTH, parse=nothing, rfc="RFC 9698 3"),
     Row(name="GETMETADATA", states=_AUTH, parse=metadata.get_metadata, rfc="RFC 5464 4.2"),
     Row(name="SETMETADATA", states=_AUTH, parse=metadata.set_metadata, rfc="RFC 5464 4.3"),
     Row(name="CHECK", states=_SELECTED, parse=nothing, rfc="RFC 3501 6.4.1"),
