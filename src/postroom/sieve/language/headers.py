@@ -131,7 +131,9 @@ _PARTS: Final[dict[str, _Part]] = {"localpart": _local, "domain": _domain, "user
 
 
 def part_of(call: Call) -> _Part:
-    """RFC 5228 2.7.4: the part of an address that is looked at."""
+    """RFC 5228 2.7.4: the part of an address that is looked at. RFC 5231 4.2: addresses count, whatever they have."""
+    if counting(call):
+        return _all
     return next((part for name, part in _PARTS.items() if call.has(name)), _all)
 
 
