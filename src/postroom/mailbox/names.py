@@ -24,8 +24,15 @@ INBOX: Final = "INBOX"
 #: octets of UTF-8 in a whole name and in one level; levels of a name
 MAX_NAME, MAX_LEVEL, MAX_DEPTH = 1000, 250, 50
 
-# RFC 9051 5.1: servers may refuse CTL. C0, DEL, C1, line and paragraph separators, surrogates and non-characters.
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+# RFC 6855 3 and RFC 5198 2: C0, DEL, C1, line and paragraph separators; and what is no character: surrogates,
+# non-characters, the byte order mark
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufeff"
+    + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
+# invisible, and turn around what stands beside them: names that look like others (UTS 39 calls them restricted)
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def normalize(name: str) -> str:
@@ -45,6 +52,8 @@ def check(name: str) -> str:
         raise BadName("A mailbox needs a name")
     if _FORBIDDEN.search(name):
         raise BadName("Mailbox names cannot contain control characters")
+    if _DIRECTION.search(name):
+        raise BadName("Mailbox names cannot contain characters that change the direction of text")
     levels = name.split(DELIMITER)
     if "" in levels:
         raise BadName('Mailbox names cannot contain an empty level: "//" or a leading "/"')

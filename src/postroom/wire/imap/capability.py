@@ -57,7 +57,7 @@ EXTENSIONS: Final = (
     Extension(name="QRESYNC", rfc=7162, section="3.2", title="Quick resynchronisation", enable=True),
     _row("MULTIAPPEND", 3502, "6.3.11", "Several messages in one APPEND"),
     _row("APPENDLIMIT", 7889, "2", "Largest message that APPEND takes"),
-    Extension(name="UTF8=ACCEPT", rfc=6855, section="3", title="UTF-8 names and headers", enable=True),
+    Extension(name="UTF8=ACCEPT", rfc=9755, section="3", title="UTF-8 names and headers", enable=True),
     _row("BINARY", 3516, "4", "Parts without transfer encoding"),
     _row("WITHIN", 5032, "2", "Search by age"),
     Extension(name="METADATA", rfc=5464, section="4", title="Annotations of mailboxes and server", enable=True),
