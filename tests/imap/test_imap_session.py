@@ -417,7 +417,7 @@ async def test_id_enable_namespace(house: House) -> None:
         S: * ENABLED
         S: a5 OK ...
         C: a6 NAMESPACE
-        S: * NAMESPACE (("" "/")) NIL NIL
+        S: * NAMESPACE (("" "/")) (("Users/" "/")) (("Shared/" "/"))
         S: a6 OK ...
         """,
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from store_house import STRICT, must_be_sound
 
 from postroom.store.api import (
+    EVERY_FLAG,
     AccountStore,
     Departure,
     FlagChange,
@@ -20,6 +21,7 @@ from postroom.store.api import (
     Placing,
     Restored,
     RightsChange,
+    Settable,
     Source,
     StoreError,
 )
@@ -45,20 +47,22 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 box = st.sampled_from(BOXES)
 some_uids = st.lists(st.integers(1, 40), max_size=40, unique=True).map(sorted)
 keywords = st.lists(st.sampled_from(KEYWORDS), max_size=2, unique=True).map(tuple)
+settable = st.just(EVERY_FLAG) | st.builds(Settable, st.integers(0, 31), st.booleans())
 change = st.builds(
     FlagChange,
     op=st.sampled_from(FlagOp),
     bits=st.integers(0, 31),
     keywords=keywords,
     unchanged_since=st.none() | st.integers(0, 60),
+    may=settable,
 )
 operation = st.one_of(
     st.tuples(st.just("append"), box, st.lists(st.tuples(st.integers(0, 31), keywords), min_size=1, max_size=12)),
     st.tuples(st.just("append"), st.just("INBOX"), st.lists(st.tuples(st.integers(0, 31), keywords), min_size=1)),
     st.tuples(st.just("store"), box, some_uids, change),
     st.tuples(st.just("store"), st.just("INBOX"), st.just(list(range(1, 41))), change),
-    st.tuples(st.just("copy"), box, some_uids, box),
-    st.tuples(st.just("move"), box, some_uids, box),
+    st.tuples(st.just("copy"), box, some_uids, box, settable),
+    st.tuples(st.just("move"), box, some_uids, box, settable),
     st.tuples(st.just("expunge"), box, st.none() | some_uids),
     st.tuples(st.just("remove"), box, some_uids),
     st.tuples(st.just("create"), box),
@@ -168,7 +172,7 @@ async def act(account: AccountStore, step: tuple, new: list) -> object:
         return result.changed, result.modified, result.missing, rows(result.snapshot)
     if kind in ("copy", "move"):
         call = account.copy if kind == "copy" else account.move
-        moved = await call(number, step[2], found.get(step[3], 999))
+        moved = await call(number, step[2], found.get(step[3], 999), may=step[4])
         return moved.source, moved.target, rows(moved.source_snapshot), rows(moved.target_snapshot)
     if kind in ("expunge", "remove"):
         gone = await account.expunge(number, step[2], only_deleted=kind == "expunge")

@@ -42,7 +42,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
     "hooks": frozenset({"retry"}),
     "account": frozenset({
         "create", "rename", "delete", "subscribe", "append", "store_flags", "copy", "move", "expunge", "restore",
-        "undo_restore", "grant",
+        "undo_restore", "grant", "annotate", "copy_annotations", "specialize",
     }),
 }  # fmt: skip
 READS: Final[dict[str, frozenset[str]]] = {
@@ -69,7 +69,7 @@ READS: Final[dict[str, frozenset[str]]] = {
     "account": frozenset({
         "id", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns", "content", "vanished",
         "lives", "departures", "restores", "recent", "usage", "pop3_lock", "pop3_unlock",
-        "acl", "acls",
+        "acl", "acls", "annotations", "annotated", "annotation_octets", "origins", "originals",
     }),
     "alarms": frozenset({"note", "end", "flush", "open"}),
 }  # fmt: skip

@@ -31,6 +31,14 @@ class NoPermission(MailboxError):
     """The mailbox may be seen, but its ACL does not let this login do that ([NOPERM], RFC 4314 4)."""
 
 
+class BadIdentifier(MailboxError):
+    """No identifier of an ACL looks like this; the command is BAD (RFC 4314 3)."""
+
+
+class UnknownIdentifier(MailboxError):
+    """Nobody of this name can be given rights ([CANNOT])."""
+
+
 class SpecialUseRefused(MailboxError):
     """The special-use attribute is unknown here or already given to another mailbox ([USEATTR], RFC 6154 3)."""
 
@@ -84,6 +92,7 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (BadName, b"CANNOT"),
     (NotAllowed, b"CANNOT"),
     (NoPermission, b"NOPERM"),
+    (UnknownIdentifier, b"CANNOT"),
     (SpecialUseRefused, b"USEATTR"),
     (TooManyMailboxes, b"LIMIT"),
     (SearchTooDeep, b"LIMIT"),

@@ -15,7 +15,7 @@ On failure: NoSuchMailbox; NoPermission where the mailbox may be seen, but this 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -24,12 +24,20 @@ from msgspec import Struct
 
 from postroom.mailbox import names
 from postroom.mailbox.errors import NoPermission, NoSuchMailbox, NotAllowed
+from postroom.store.api import EVERY_FLAG, Settable
 from postroom.values import flags as octet
 from postroom.values import rights as right
 
 if TYPE_CHECKING:
     from postroom.mailbox.service import Account
     from postroom.store.api import MailboxInfo
+
+
+Breathe = Callable[[], Awaitable[None]]
+
+
+async def no_pause() -> None:
+    """For lists that are short."""
 
 
 class Realm(Protocol):
@@ -73,8 +81,11 @@ class Namespace(Protocol):
         """The realm that this (normalised) name begins with the prefix of; None when there is none for this login."""
         ...
 
-    def realms(self, matches: names.Matcher) -> AsyncIterator[Realm]:
-        """Those with mailboxes that the login may see, by prefix; none that no name could match below."""
+    def realms(self, wanted: Callable[[str], bool]) -> AsyncIterator[Realm]:
+        """Those that may have something for this login, by prefix; `wanted` is asked for each prefix.
+
+        It is asked before anything is opened for the realm, and its answers change while realms are looked at.
+        """
         ...
 
 
@@ -144,7 +155,7 @@ class Places:
         for namespace in self.namespaces:
             if name.startswith(namespace.prefix):
                 return (await self._foreign(namespace, name)).require(needed)
-        return Place(self.home, await self.own.find(name), right.ALL)
+        return self.own_place(await self.own.find(name))
 
     async def _foreign(self, namespace: Namespace, name: str) -> Place:
         realm = await namespace.realm(name)
@@ -158,15 +169,19 @@ class Places:
 
     # --- listing
 
-    async def list(self, matches: names.Matcher | None = None) -> list[names.Listed]:
-        """Every name that may be seen, own ones first, as names.hierarchy; matches: below others' names that can match.
+    async def list(self, matches: names.Matcher | None = None, breathe: Breathe = no_pause) -> list[names.Listed]:
+        """Every name that may be seen, own ones first, as names.hierarchy; of others only what can match.
 
-        Levels that can only match themselves are always there, with what is true of their children.
+        breathe: called between two accounts.
         """
         found = await self.own.list()
         for namespace in self.namespaces:
-            found += await _listed(namespace, matches or names.Matcher("", "*"))
+            found += await _listed(namespace, matches or names.Matcher("", ["*"]), breathe)
         return found
+
+    def own_place(self, info: MailboxInfo) -> Place:
+        """A mailbox of the own account."""
+        return Place(self.home, info, right.ALL)
 
     async def siblings(self, place: Place) -> Sequence[names.Listed]:
         """The list of the account that a mailbox is in."""
@@ -225,16 +240,22 @@ class Places:
             raise refusal(rights, realm.prefix + local)
 
 
-async def _listed(namespace: Namespace, matches: names.Matcher) -> list[names.Listed]:
+async def _listed(namespace: Namespace, matches: names.Matcher, breathe: Breathe) -> list[names.Listed]:
     """A namespace's part of the list; nothing when the login sees nothing below it."""
     top = namespace.prefix.removesuffix(names.DELIMITER)
     if not matches.below(namespace.prefix) and not matches(top):
         return []
     found: list[names.Listed] = []
-    async for realm in namespace.realms(matches):
+
+    def wanted(prefix: str) -> bool:
+        """Once there is something, others do not matter for whether the top has children."""
+        return not found or matches.below(prefix) or matches(prefix.removesuffix(names.DELIMITER))
+
+    async for realm in namespace.realms(wanted):
         visible = await seen(realm)
         if visible:
             found += _below(realm, visible)
+        await breathe()
     if found and found[0].name != top:
         found.insert(0, names.Listed(top, None, True, root=True))
     return found
@@ -281,6 +302,13 @@ def refusal(rights: int, name: str) -> NoSuchMailbox | NoPermission:
     if rights & right.LOOKUP:
         return NoPermission("You do not have the right to do this")
     return no_such(name)
+
+
+def may_set(rights: int) -> Settable:
+    """The flags that a login with these rights may set or clear."""
+    if rights == right.ALL:
+        return EVERY_FLAG
+    return Settable(settable(rights), bool(rights & right.WRITE))
 
 
 def settable(rights: int) -> int:

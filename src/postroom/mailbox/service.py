@@ -28,6 +28,7 @@ from postroom.mailbox.errors import (
 from postroom.mailbox.names import INBOX
 from postroom.message.index import DEFAULT, IndexLimits, MessageIndex, index
 from postroom.store.api import (
+    EVERY_FLAG,
     AccountRow,
     AccountStore,
     AppendResult,
@@ -40,6 +41,7 @@ from postroom.store.api import (
     MailboxInfo,
     NewMessage,
     Origin,
+    Settable,
     Snapshot,
     Store,
     StoreFlagsResult,
@@ -162,9 +164,9 @@ class Account:
         "_clock",
         "_generation",
         "_inbox",
-        "_new_guid",
         "_quota",
         "limits",
+        "new_guid",
         "row",
         "store",
         "surrogate_sizes",
@@ -183,7 +185,7 @@ class Account:
         self.row = row  # as of the last open
         self._all = everything
         self._clock = clock
-        self._new_guid = new_guid
+        self.new_guid: Final = new_guid
         self.limits = limits
         self._generation = -1  # of the directory that `_quota` was read from
         self._quota = (0, 0)
@@ -318,7 +320,10 @@ class Account:
 
     async def append(self, mailbox: int, messages: Sequence[Incoming]) -> AppendResult:
         """Add messages, all or none (RFC 3502). Raises MessageTooBig, OverQuota, TooManyKeywords, NotFound."""
-        new = [await self._indexed(message) for message in messages]
+        return await self.add(mailbox, [await self._indexed(message) for message in messages])
+
+    async def add(self, mailbox: int, new: Sequence[NewMessage]) -> AppendResult:
+        """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
         octets, count = await self._limit()
         return await self.store.append(mailbox, new, quota=octets, quota_messages=count)
 
@@ -368,7 +373,7 @@ class Account:
         eight_bit = found.eight_bit or not lead.isascii()
         return NewMessage(
             content=content,
-            guid=self._new_guid(),
+            guid=self.new_guid(),
             internaldate=int(self._clock.now()) if date is None else date,
             envelope=found.envelope,
             structure=found.structure,
@@ -385,14 +390,14 @@ class Account:
         """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3). Raises TooManyKeywords, NotFound."""
         return await self.store.store_flags(mailbox, uids, change)
 
-    async def copy(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+    async def copy(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
         """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
         octets, count = await self._limit()
-        return await self.store.copy(source, uids, target, quota=octets, quota_messages=count)
+        return await self.store.copy(source, uids, target, quota=octets, quota_messages=count, may=may)
 
-    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+    async def move(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
         """Move messages in one transaction (RFC 6851). Raises TooManyKeywords, NotFound."""
-        return await self.store.move(source, uids, target)
+        return await self.store.move(source, uids, target, may=may)
 
     async def expunge(self, mailbox: int, uids: Sequence[int] | None = None) -> ExpungeResult:
         """Remove messages with \\Deleted: all of them, or those among `uids` (RFC 9051 6.4.3, 6.4.9)."""

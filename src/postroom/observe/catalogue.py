@@ -44,6 +44,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "login.failed": Kind(
         "warning", "wrong name or password", ("service", "ip", "login", "mechanism", "reason"), kept=True
     ),
+    "acl.changed": Kind(
+        "info",
+        "a log-in gave or took rights on a mailbox",
+        ("service", "ip", "login", "mailbox", "identifier", "rights"),
+    ),
     "client.named": Kind("debug", "a client said what it is (IMAP ID)", ("service", "ip", "login", "client")),
     "login.unavailable": Kind("error", "log-ins cannot be checked now", ("service", "reason")),
     "maildrop.fault": Kind("error", "a POP3 maildrop could not be closed or kept", ("service", "reason")),

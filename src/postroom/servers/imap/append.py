@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from postroom.mailbox.places import Place, settable
+from postroom.mailbox.places import Place, may_set
 from postroom.mailbox.service import Account, Incoming
 from postroom.servers.imap.copy import destination
 from postroom.servers.imap.replies import Refused, Reply, no, ok, reply_for
 from postroom.servers.imap.session import Session
 from postroom.store.api import NotFound, Spool
-from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Append, AppendMessage, Command
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart
@@ -28,10 +27,11 @@ from postroom.wire.imap.sequence import ranges_of
 class Appending:
     """The messages of one APPEND so far. fault: why the command will fail though its octets still come."""
 
-    __slots__ = ("announced", "fault", "messages", "place", "spools", "total")
+    __slots__ = ("announced", "fault", "may", "messages", "place", "spools", "total")
 
     def __init__(self, place: Place) -> None:
         self.place: Final = place
+        self.may: Final = may_set(place.rights)
         self.announced: list[AppendMessage] = []
         self.messages: list[Incoming] = []
         self.spools: list[Spool] = []
@@ -105,8 +105,8 @@ async def end(session: Session, event: AppendEnd) -> None:
         Incoming(
             content=content,
             internaldate=message.internaldate,
-            flags=message.flags.bits & settable(appending.place.rights),
-            keywords=message.flags.keywords if appending.place.rights & right.WRITE else (),
+            flags=message.flags.bits & appending.may.flags,
+            keywords=message.flags.keywords if appending.may.keywords else (),
         )
     )
 

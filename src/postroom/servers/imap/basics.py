@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from postroom.mailbox.places import Kind
 from postroom.servers.imap.metadata import listen
 from postroom.servers.imap.replies import Reply, bad, ok
 from postroom.servers.imap.session import Session
@@ -64,6 +65,9 @@ async def enable(session: Session, command: Command) -> Reply:
 
 
 def namespace(session: Session, _command: Command) -> Reply:
-    """NAMESPACE: everything is personal and at the top (RFC 9051 6.3.10)."""
-    session.send(response.namespace())
+    """NAMESPACE: one's own mailboxes at the top, others' below a level of their own (RFC 9051 6.3.10)."""
+    kinds = {kind: [""] if kind is Kind.PERSONAL else [] for kind in Kind}
+    for namespace in session.world.namespaces:
+        kinds[namespace.kind].append(namespace.prefix)
+    session.send(response.namespace([kinds[kind] for kind in Kind], utf8=session.wire.utf8))
     return ok("Namespace completed")

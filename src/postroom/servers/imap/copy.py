@@ -1,6 +1,7 @@
 """COPY, MOVE and their UID forms (RFC 9051 6.4.7 and 6.4.8, RFC 6851, RFC 4315 3).
 
-All or nothing: the store does it in one transaction. UIDs that are gone are left out.
+All or nothing: within an account the store does it in one transaction (mailbox.transfer between two). UIDs that are
+gone are left out.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from postroom.mailbox import transfer
 from postroom.mailbox.errors import NoSuchMailbox
 from postroom.mailbox.places import Place
 from postroom.mailbox.selection import of_uids
 from postroom.servers.imap import updates
-from postroom.servers.imap.replies import READ_ONLY, Refused, Reply, no, ok
+from postroom.servers.imap.replies import Refused, Reply, no, ok
 from postroom.servers.imap.session import Session
 from postroom.store.api import CopyResult, NotFound
 from postroom.values import rights as right
@@ -33,7 +35,7 @@ async def copy(session: Session, command: Command) -> Reply:
         # RFC 2180 4.4.1: refused as a whole, and the expunges are told with the reply; UID COPY passes over them
         session.news = True
         return no("Some of the messages no longer exist; nothing was copied", b"EXPUNGEISSUED")
-    result = await box.account.copy(box.id, uids, target.id)
+    result = await transfer.copy(box.place, uids, target)
     session.added(target, result.target)
     return ok("Copy completed", _copyuid(result))
 
@@ -49,14 +51,13 @@ async def move(session: Session, command: Command) -> Reply:
     args = cast(Copy, command.args)
     box = session.box
     uids = box.view.resolve(args.set, uid=command.name == "UID MOVE").uids()
-    if box.read_only:
-        return READ_ONLY
+    box.demand(right.DELETE_MESSAGE | right.EXPUNGE)  # RFC 6851 4.2
     target = await destination(session, args.mailbox)
     if target.same_mailbox(box.place):
         return no("The messages are in that mailbox already", b"CANNOT")
     if not uids:
         return ok("Move completed, nothing to move")
-    result = await box.account.move(box.id, uids, target.id)
+    result = await transfer.move(box.place, uids, target)
     session.added(target, result.target)
     code = _copyuid(result)
     if code:

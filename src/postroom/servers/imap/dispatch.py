@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 from postroom.servers.imap import (
+    access,
+    acl,
     append,
     basics,
     compress,
@@ -34,7 +36,9 @@ from postroom.servers.imap import (
     updates,
 )
 from postroom.servers.imap.replies import Reply, reply_for
+from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
+from postroom.store.api import StoreError
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Search
 from postroom.wire.imap.table import COMMANDS
@@ -83,6 +87,11 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "UID COPY": copy.copy,
     "MOVE": copy.move,
     "UID MOVE": copy.move,
+    "SETACL": acl.set_acl,
+    "DELETEACL": acl.delete_acl,
+    "GETACL": acl.get_acl,
+    "LISTRIGHTS": acl.list_rights,
+    "MYRIGHTS": acl.my_rights,
     "GETQUOTA": quota.get_quota,
     "GETQUOTAROOT": quota.get_quota_root,
     "SETQUOTA": quota.set_quota,
@@ -96,9 +105,20 @@ _ASKING: Final = frozenset(("NOOP", "CHECK"))
 
 async def execute(session: Session, command: Command) -> None:
     """Run one command to its tagged reply (or to the point where it waits for a line)."""
+    box = session.selected
+    if box is not None and not box.own and not await _may_go_on(session, box):
+        return
     reply = await _guarded(session, EXECUTORS[command.name], command, command.name)
     if reply is not None:
         await _finish(session, command, reply)
+
+
+async def _may_go_on(session: Session, box: Selected) -> bool:
+    """The mailbox of somebody else is still shared with this client (access)."""
+    try:
+        return await access.may_go_on(session, box)
+    except StoreError:
+        return True  # with the rights it had; the command itself needs the store, too
 
 
 async def line(session: Session, data: bytes) -> None:
@@ -116,6 +136,9 @@ async def push(session: Session) -> None:
     """News for a client in IDLE, or of what it asked for by NOTIFY."""
     if session.link.choked:
         await session.link.drain()
+    box = session.selected
+    if box is not None and not box.own and not await _may_go_on(session, box):
+        return
     await metadata.tell(session)
     watch = session.watch
     if session.selected is not None and (session.news or session.selected.view.ghosts):

@@ -1,16 +1,17 @@
 """LIST and LSUB.
 
-Standards: RFC 9051 6.3.9 and 7.3.1, RFC 5258, RFC 5819 (STATUS), RFC 6154, RFC 9590 (METADATA), RFC 3501 6.3.9 (LSUB).
+Standards: RFC 9051 6.3.9 and 7.3.1, RFC 5258, RFC 5819 (STATUS), RFC 6154, RFC 8440 (MYRIGHTS), RFC 9590 (METADATA),
+RFC 3501 6.3.9 (LSUB).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, cast
 
 from postroom.mailbox import names
 from postroom.mailbox.places import Place
-from postroom.servers.imap.listing import Known, Shown, select_mailboxes, select_subscribed
+from postroom.servers.imap.acl import send_my_rights
+from postroom.servers.imap.listing import Known, select_mailboxes, select_subscribed
 from postroom.servers.imap.metadata import metadata_line
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, ok
@@ -38,35 +39,24 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
         send_list(session, _ROOT)
         return ok("List completed")
     matches = names.Matcher(args.reference, [pattern for pattern in args.patterns if pattern])
-    known = Known(await session.world.list(matches), await session.me.subscriptions())
     pace = Pace(session.link)
+    known = Known(await session.world.list(matches, pace.breathe), await session.me.subscriptions())
     for shown in select_mailboxes(known, matches, frozenset(args.select), frozenset(args.returns)):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
-        if args.status:
-            await _send_status(session, shown, args.status)
-        if args.metadata:
-            await _send_metadata(session, shown, args)
+        if shown.info is not None and shown.met:
+            await _send_more(session, shown.place or session.world.own_place(shown.info), args)
         await pace.breathe()
     return ok("List completed")
 
 
-async def _send_status(session: Session, shown: Shown, items: Sequence[str]) -> None:
-    """RFC 5819 2: after its LIST; none for a name that cannot be selected."""
-    place = _place(session, shown)
-    if place is not None and place.rights & right.READ:
-        session.send(await status_line(session, place, items))
-
-
-async def _send_metadata(session: Session, shown: Shown, args: List) -> None:
-    """RFC 9590 3: after its LIST; none for a name without a mailbox."""
-    place = _place(session, shown)
-    if place is not None:
-        options = args.metadata_options or MetadataOptions()
-        session.send(await metadata_line(session, place, args.metadata, options))
-
-
-def _place(session: Session, shown: Shown) -> Place | None:
-    return shown.place or (Place(session.world.home, shown.info, right.ALL) if shown.info else None)
+async def _send_more(session: Session, place: Place, args: List) -> None:
+    """What RETURN asks for, after its LIST; RFC 5819 2: none for a name that cannot be selected (RFC 8440 3)."""
+    if "MYRIGHTS" in args.returns:
+        send_my_rights(session, place)
+    if args.status and place.rights & right.READ:
+        session.send(await status_line(session, place, args.status))
+    if args.metadata:
+        session.send(await metadata_line(session, place, args.metadata, args.metadata_options or MetadataOptions()))
 
 
 async def list_subscribed(session: Session, command: Command) -> Reply:

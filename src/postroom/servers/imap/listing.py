@@ -28,7 +28,7 @@ class Known:
 class Shown:
     """One LIST response. attributes as printed; childinfo: selection options that mailboxes below it meet.
 
-    place: as in names.Listed.
+    place: as in names.Listed; met: it is shown for itself, not only for what is below it.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Shown:
     childinfo: tuple[str, ...] = ()
     info: MailboxInfo | None = None
     place: Place | None = None
+    met: bool = True
 
 
 def select_mailboxes(
@@ -56,7 +57,7 @@ def select_mailboxes(
         name = listed.name
         if matches(name) and (name in met or name in hidden):
             shown = attributes(listed, subscribed=tell and name in known.subscribed)
-            yield Shown(name, shown, criteria if name in above else (), listed.info, listed.place)
+            yield Shown(name, shown, criteria if name in above else (), listed.info, listed.place, name in met)
 
 
 def _with_subscribed(known: Known, *, levels: bool) -> Sequence[names.Listed]:

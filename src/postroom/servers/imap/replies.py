@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from postroom.mailbox.errors import BadSequence, MailboxError, response_code
+from postroom.mailbox.errors import BadIdentifier, BadSequence, MailboxError, response_code
 from postroom.store.api import (
     MailboxExists,
     MailboxHasChildren,
@@ -80,8 +80,8 @@ def reply_for(fault: Exception) -> Reply | None:
     """The reply an exception of the rooms below stands for; None when nobody foresaw it."""
     if isinstance(fault, Refused):
         return fault.reply
-    if isinstance(fault, BadSequence):
-        return bad(str(fault))  # RFC 9051 9 (seq-number): BAD for a number above EXISTS
+    if isinstance(fault, BadSequence | BadIdentifier):
+        return bad(str(fault))  # RFC 9051 9 (seq-number): BAD for a number above EXISTS; RFC 4314 3
     if isinstance(fault, MailboxError):
         return no(str(fault), response_code(fault))
     for kind, text in _STORE_TEXTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from postroom.mailbox.places import Place
+from postroom.mailbox.places import Home, Place
 from postroom.mailbox.recent import Recent
 from postroom.mailbox.view import View
 from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Refused
@@ -20,21 +20,42 @@ _CHANGING: Final = right.INSERT | right.EXPUNGE | right.SEEN | right.WRITE | rig
 class Selected:
     """A selected mailbox. place: as it was when selected; a rename does not matter to its client (RFC 2180 3.4).
 
-    rights: of the login, as of this command; none that change anything after EXAMINE.
+    own: of the login's account, with all rights, always.
+    granted: the login's rights, as of this command; rights: those that count here: none that change anything after
+    EXAMINE.
     """
 
-    __slots__ = ("_end", "_texts", "account", "examined", "place", "recent", "recent_told", "rights", "view")
+    __slots__ = (
+        "_end",
+        "_texts",
+        "account",
+        "examined",
+        "granted",
+        "own",
+        "place",
+        "recent",
+        "recent_told",
+        "rights",
+        "view",
+    )
 
     def __init__(self, place: Place, view: View, *, examined: bool) -> None:
         self.place: Final = place
         self.account: Final = place.account
+        self.own: Final = isinstance(place.realm, Home)
         self.view: Final = view
         self.examined: Final = examined
-        self.rights = place.rights & ~_CHANGING if examined else place.rights
+        self.granted = self.rights = right.NONE
+        self.grant(place.rights)
         self.recent: Final = Recent()
         self.recent_told = 0  # how many the client knows of
         self._end: Callable[[], None] | None = None
         self._texts: tuple[tuple[str, ...], FlagTexts] | None = None
+
+    def grant(self, rights: int) -> None:
+        """These are the login's rights from now on."""
+        self.granted = rights
+        self.rights = rights & ~_CHANGING if self.examined else rights
 
     @property
     def id(self) -> int:

@@ -18,6 +18,7 @@ from postroom import __version__
 from postroom.config import Imap, Limits, Listener, TlsMode
 from postroom.mailbox.places import Places
 from postroom.mailbox.service import Mailboxes
+from postroom.mailbox.shared import enter
 from postroom.net.link import Link
 from postroom.servers.imap.compress import Awake
 from postroom.servers.imap.connection import ImapConnection
@@ -25,8 +26,9 @@ from postroom.servers.imap.replies import SERVER_BUG, Reply
 from postroom.servers.imap.session import Session
 from postroom.servers.login import Logins
 from postroom.servers.ports import Conduct, Gate, Log
-from postroom.store.api import AccountRow, Store
+from postroom.store.api import AccountRow, FlagOp, RightsChange, Store
 from postroom.values.clock import Clock
+from postroom.values.rights import letters
 from postroom.wire.imap.capability import Offer, switched_off
 from postroom.wire.imap.session import SessionLimits
 
@@ -131,7 +133,7 @@ class ImapService:
 
     async def enter(self, row: AccountRow) -> Places:
         """Everything this account's login can name. Raises NotFound, StoreUnavailable."""
-        return Places(await self._rooms.mailboxes.open(row))
+        return await enter(self._rooms.mailboxes, self._rooms.store.directory, row)
 
     def entered(self, session: Session, row: AccountRow) -> None:
         """A client has logged in."""
@@ -191,6 +193,10 @@ class ImapService:
                 for connection, owner in list(self._connections.items()):
                     if owner == account:
                         connection.leave("[CONTACTADMIN] This account is disabled")
+        for connection in self._connections:
+            box = connection.session.selected
+            if box is not None and not box.own:  # a group may have changed: its rights are looked at again
+                connection.session.heard()
 
     # --- the log
 
@@ -201,6 +207,13 @@ class ImapService:
         """A client said what it is (RFC 2971)."""
         known = {name: value for name, value in fields if name.lower() in ("name", "version", "vendor", "os")}
         self._tell("client.named", session.link, login=_login(session), client=known)
+
+    def acl_changed(self, session: Session, mailbox: str, identifier: str, change: RightsChange) -> None:
+        """A login gave or took rights."""
+        word = {FlagOp.ADD: "+", FlagOp.REMOVE: "-"}.get(change.op, "")
+        rights = word + letters(change.rights)
+        login = _login(session)
+        self._tell("acl.changed", session.link, login=login, mailbox=mailbox, identifier=identifier, rights=rights)
 
     def bug(self, session: Session, what: str, fault: BaseException) -> Reply:
         """Something nobody foresaw: log it with its trace; the reply for the client."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
+from postroom.mailbox.places import may_set
 from postroom.mailbox.selection import Rows, Selection, of_uids
 from postroom.mailbox.view import Stored
 from postroom.servers.imap import updates
-from postroom.servers.imap.replies import READ_ONLY, Reply, no, ok
+from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Reply, no, ok
 from postroom.servers.imap.session import Session
 from postroom.store.api import FlagChange, FlagOp
 from postroom.wire.imap import response
@@ -28,21 +29,30 @@ async def store(session: Session, command: Command) -> Reply:
     box = session.box
     session.note_condstore(command)
     selection = box.view.resolve(args.set, uid=by_uid)
-    if box.read_only:
-        return READ_ONLY
-    uids = selection.uids()
-    if not uids:
-        return ok("Store completed, nothing to change")
     change = FlagChange(
         op=_OPS[args.op],
         bits=args.flags.bits,
         keywords=args.flags.keywords,
         unchanged_since=args.unchanged_since,
+        may=may_set(box.rights),
     )
+    if not _reaches_any(change):
+        return READ_ONLY if box.examined else NO_PERMISSION
+    uids = selection.uids()
+    if not uids:
+        return ok("Store completed, nothing to change")
     result = await box.account.store_flags(box.id, uids, change)
     stored = box.view.stored(result, uids, change, silent=args.silent)
     await _send(session, stored, silent=args.silent, conditional=args.unchanged_since is not None)
     return _reply(session, result.modified, result.missing, by_uid=by_uid, silent=args.silent)
+
+
+def _reaches_any(change: FlagChange) -> bool:
+    """RFC 4314 4: the command fails only if none of its flags may be changed."""
+    may = change.may
+    if change.op is FlagOp.REPLACE or not (change.bits or change.keywords):
+        return bool(may.flags) or may.keywords
+    return bool(change.bits & may.flags) or (may.keywords and bool(change.keywords))
 
 
 async def _send(session: Session, stored: Stored, *, silent: bool, conditional: bool) -> None:

@@ -96,6 +96,14 @@ def send_flags(session: Session, keywords: tuple[str, ...]) -> None:
         session.send(response.ok(b"*", "No more keywords can be made", permanent))
 
 
+def send_permanent(session: Session) -> None:
+    """FLAGS and PERMANENTFLAGS, because the client's rights have changed (RFC 4314 5.1.1)."""
+    keywords = session.box.view.snapshot.keywords
+    session.send(response.flags(all_flags(keywords)))
+    permanent = response.permanent_flags(permanent_flags(session.box, keywords))
+    session.send(response.ok(b"*", "Flags that can be changed now", permanent))
+
+
 def permanent_flags(box: Selected, keywords: Sequence[str]) -> list[bytes]:
     r"""What PERMANENTFLAGS says: the flags this client may change, \* when it may make keywords (RFC 4314 5.1.1)."""
     bits = settable(box.rights)

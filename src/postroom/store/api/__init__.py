@@ -5,6 +5,7 @@ synced). What raises has changed nothing. Reads see every change that returned b
 """
 
 from postroom.store.api.account import (
+    EVERY_FLAG,
     AccountStore,
     Annotation,
     AnnotationLimits,
@@ -19,6 +20,7 @@ from postroom.store.api.account import (
     Origin,
     Rendered,
     RightsChange,
+    Settable,
     StoreFlagsResult,
     Usage,
 )
@@ -89,6 +91,7 @@ from postroom.store.api.store import Finding, Spool, Store
 from postroom.store.api.transport import StsPolicy, TlsCount, TransportStore
 
 __all__ = [
+    "EVERY_FLAG",
     "AccountRow",
     "AccountStore",
     "Act",
@@ -158,6 +161,7 @@ __all__ = [
     "RightsChange",
     "Rules",
     "SentReport",
+    "Settable",
     "SigningKeyRow",
     "Snapshot",
     "Source",

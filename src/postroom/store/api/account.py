@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.values.content import Content
+from postroom.values.flags import VISIBLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +99,31 @@ class FlagOp(Enum):
     REMOVE = 2
 
 
+class Settable(NamedTuple):
+    """Which flags of a message whoever asks may set or clear (RFC 4314 4): system flags, and whether keywords.
+
+    Others stay as they are, and are not taken along by a copy.
+    """
+
+    flags: int = VISIBLE
+    keywords: bool = True
+
+
+EVERY_FLAG: Final = Settable()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagChange:
-    """What a STORE asks for. bits: system flags; keywords by name; unchanged_since: RFC 7162 3.1.3, None = any."""
+    """What a STORE asks for. bits: system flags; keywords by name; unchanged_since: RFC 7162 3.1.3, None = any.
+
+    may: what it can reach; REPLACE leaves the rest alone.
+    """
 
     op: FlagOp
     bits: int
     keywords: tuple[str, ...] = ()
     unchanged_since: int | None = None
+    may: Settable = EVERY_FLAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,12 +324,22 @@ class AccountStore(Protocol):
         ...
 
     async def copy(
-        self, source: int, uids: Sequence[int], target: int, *, quota: int = 0, quota_messages: int = 0
+        self,
+        source: int,
+        uids: Sequence[int],
+        target: int,
+        *,
+        quota: int = 0,
+        quota_messages: int = 0,
+        may: Settable = EVERY_FLAG,
     ) -> CopyResult:
-        """Copy messages with flags and INTERNALDATE; UIDs not there are left out. Raises OverQuota."""
+        """Copy messages with flags and INTERNALDATE; UIDs not there are left out. Raises OverQuota.
+
+        may: flags that are taken along.
+        """
         ...
 
-    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+    async def move(self, source: int, uids: Sequence[int], target: int, *, may: Settable = EVERY_FLAG) -> CopyResult:
         """Copy and expunge in one transaction (RFC 6851 3.3)."""
         ...
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 import apsw
 
 from postroom.store.api.account import (
+    EVERY_FLAG,
     Annotation,
     AnnotationLimits,
     AppendResult,
@@ -28,6 +29,7 @@ from postroom.store.api.account import (
     Origin,
     Rendered,
     RightsChange,
+    Settable,
     StoreFlagsResult,
     Usage,
 )
@@ -232,12 +234,19 @@ class EmbeddedAccount:
         return await self._write(StoreFlags(mailbox, uids, change))
 
     async def copy(
-        self, source: int, uids: Sequence[int], target: int, *, quota: int = 0, quota_messages: int = 0
+        self,
+        source: int,
+        uids: Sequence[int],
+        target: int,
+        *,
+        quota: int = 0,
+        quota_messages: int = 0,
+        may: Settable = EVERY_FLAG,
     ) -> CopyResult:
-        return await self._write(Copy(source, uids, target, (quota, quota_messages)))
+        return await self._write(Copy(source, uids, target, (quota, quota_messages), may))
 
-    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
-        return await self._write(Move(source, uids, target))
+    async def move(self, source: int, uids: Sequence[int], target: int, *, may: Settable = EVERY_FLAG) -> CopyResult:
+        return await self._write(Move(source, uids, target, may))
 
     async def expunge(self, mailbox: int, uids: Sequence[int] | None, *, only_deleted: bool = True) -> ExpungeResult:
         if uids is None and not only_deleted:

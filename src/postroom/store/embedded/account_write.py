@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from hashlib import sha256
 from itertools import compress
 from operator import or_
@@ -18,12 +18,14 @@ import apsw
 from msgspec import Struct
 
 from postroom.store.api.account import (
+    EVERY_FLAG,
     AppendResult,
     CopyResult,
     ExpungeResult,
     FlagChange,
     FlagOp,
     NewMessage,
+    Settable,
     StoreFlagsResult,
 )
 from postroom.store.api.errors import DeliveredAlready, OverQuota
@@ -34,6 +36,7 @@ from postroom.store.embedded.codec import pack_gone, pack_ids, pack_uids, repeat
 from postroom.store.embedded.columns import IS_DELETED, Bits, both, choose, join, mask_of
 from postroom.store.embedded.disk import keep_file, keep_octets
 from postroom.store.embedded.working import Working, translate_keywords
+from postroom.values.flags import VISIBLE
 
 #: larger bodies lie in files: twice the cost in SQLite at 900 KB, cheaper below about 16 KB (MEASUREMENTS 1)
 IN_ROW: Final = 64 * 1024
@@ -164,9 +167,10 @@ class StoreFlags:
 
     def __call__(self, unit: AccountUnit) -> Callable[[], StoreFlagsResult]:
         box = unit.open(self.mailbox)
-        learn = self.change.op is not FlagOp.REMOVE
-        bits = box.keyword_bits(self.change.keywords, learn=learn)
-        change = Bits(self.change.op, self.change.bits, bits, self.change.unchanged_since)
+        asked = self.change
+        names = asked.keywords if asked.may.keywords else ()
+        bits = box.keyword_bits(names, learn=asked.op is not FlagOp.REMOVE)
+        change = Bits(asked.op, asked.bits, bits, asked.unchanged_since, asked.may)
         modseq = 0
         wanted = as_uids(self.uids)
         changed: list[array[int]] = []
@@ -218,6 +222,7 @@ class Copy:
     uids: Sequence[int]
     target: int
     quota: tuple[int, int] = (0, 0)
+    may: Settable = EVERY_FLAG
 
     def __call__(self, unit: AccountUnit) -> Callable[[], CopyResult]:
         source, target = unit.open(self.source), unit.open(self.target)
@@ -226,7 +231,7 @@ class Copy:
         totals = unit.totals
         if count:
             check_quota(totals, octets, count, self.quota)
-        placed = _place(unit, taken, source, target) if count else array("I")
+        placed = _place(unit, reached(taken, self.may), source, target) if count else array("I")
         if count:
             totals.octets += octets
             totals.messages += count
@@ -241,6 +246,7 @@ class Move:
     source: int
     uids: Sequence[int]
     target: int
+    may: Settable = EVERY_FLAG
 
     def __call__(self, unit: AccountUnit) -> Callable[[], CopyResult]:
         source, target = unit.open(self.source), unit.open(self.target)
@@ -249,13 +255,29 @@ class Move:
         if not chosen:
             return _copied(unit, self, join(()), array("I"))
         target.room_for(len(wanted))
-        target.keyword_bits(_names_used(source, chosen), learn=True)
+        if self.may.keywords:
+            target.keyword_bits(_names_used(source, chosen), learn=True)
         modseq = unit.next_modseq()
         taken = join(reversed([source.remove(place, mask, modseq) for place, mask in chosen]))
         source.merge_small()
         record_departure(unit, self.source, modseq, taken, moved=True)
-        placed = _place(unit, taken, source, target)
+        placed = _place(unit, reached(taken, self.may), source, target)
         return _copied(unit, self, taken, placed)
+
+
+@lru_cache(maxsize=64)
+def _within(flags: int) -> bytes:
+    """For bytes.translate: only these of the visible flags."""
+    return bytes(octet & (flags | ~VISIBLE & 255) for octet in range(256))
+
+
+def reached(page: Page, may: Settable) -> Page:
+    """The messages with the flags that may be set."""
+    if may == EVERY_FLAG:
+        return page
+    keywords = page.keywords if may.keywords else repeat("Q", 0, len(page))
+    flags = page.flags.translate(_within(may.flags))
+    return Page(page.uids, flags, keywords, page.modseqs, page.messages, page.sizes, page.dates, page.saved)
 
 
 def _names_used(box: Working, chosen: list[tuple[int, bytes]]) -> list[str]:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import compress
 from typing import Final, NamedTuple
 
-from postroom.store.api.account import FlagOp
+from postroom.store.api.account import EVERY_FLAG, FlagOp, Settable
 from postroom.store.api.pages import Page
 from postroom.store.embedded.codec import repeat
 from postroom.values.flags import DELETED, SEEN, VISIBLE
@@ -30,6 +30,7 @@ class Bits(NamedTuple):
     bits: int
     keywords: int
     unchanged_since: int | None
+    may: Settable = EVERY_FLAG
 
 
 class Changed(NamedTuple):
@@ -155,17 +156,18 @@ def deleted(flags: bytes) -> int:
 
 
 @lru_cache(maxsize=256)
-def _tables(op: FlagOp, bits: int) -> tuple[bytes, bytes]:
-    """For every octet of flags: the new octet, and whether it differs.
+def _tables(op: FlagOp, bits: int, reach: int) -> tuple[bytes, bytes]:
+    """For every octet of flags: the new octet, and whether it differs. reach: flags that can be changed at all.
 
     REPLACE leaves bits that IMAP does not know (POP3_HIDDEN) as they are: its client cannot mean them.
     """
+    bits &= reach | ~VISIBLE
     if op is FlagOp.ADD:
         after = bytes(octet | bits for octet in range(256))
     elif op is FlagOp.REMOVE:
         after = bytes(octet & ~bits for octet in range(256))
     else:
-        after = bytes((octet & ~VISIBLE & 255) | bits for octet in range(256))
+        after = bytes((octet & ~(VISIBLE & reach) & 255) | bits for octet in range(256))
     return after, bytes(new != old for old, new in enumerate(after))
 
 
@@ -176,7 +178,7 @@ def change_flags(page: Page, mask: bytes, change: Bits, modseq: int) -> Changed:
         newer = both(mask, bytes(number > change.unchanged_since for number in page.modseqs))
         modified = array("I", compress(page.uids, newer))
         mask = both(mask, inverse(newer))
-    after, differs = _tables(change.op, change.bits)
+    after, differs = _tables(change.op, change.bits, change.may.flags)
     touched = both(mask, page.flags.translate(differs))
     keywords = _change_keywords(page.keywords, mask, change)
     if keywords is not page.keywords:
@@ -205,6 +207,8 @@ def _write_some(page: Page, touched: bytes, after: bytes, modseq: int) -> tuple[
 def _change_keywords(keywords: array[int], mask: bytes, change: Bits) -> array[int]:
     """The new column, or the same object when the change cannot alter it."""
     bits = change.keywords
+    if not change.may.keywords:
+        return keywords
     if not bits and (change.op is not FlagOp.REPLACE or not any(keywords)):
         return keywords
     places = compress(range(len(keywords)), mask)

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import structs
 
 from postroom.store.api import (
+    EVERY_FLAG,
     Annotation,
     AnnotationLimits,
     AppendResult,
@@ -38,12 +39,13 @@ from postroom.store.api import (
     Rendered,
     Restored,
     RightsChange,
+    Settable,
     Snapshot,
     StoreFlagsResult,
     Undone,
     Usage,
 )
-from postroom.store.memory.boxes import Box, Item, applied, info_of, life_of, octets_of, page_of, rendered_of
+from postroom.store.memory.boxes import Box, Item, applied, info_of, life_of, octets_of, page_of, reached, rendered_of
 from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past
@@ -267,7 +269,7 @@ class MemoryAccount:
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         box = self._box(mailbox)
-        keywords = change.keywords
+        keywords = change.keywords if change.may.keywords else ()
         if change.op is FlagOp.REMOVE:
             keywords = tuple(name for name in keywords if place_of(box.keywords, name) is not None)
         known = learned(box.keywords, keywords)
@@ -290,24 +292,31 @@ class MemoryAccount:
         return StoreFlagsResult(self._snapshot(box), tuple(changed), tuple(modified), tuple(missing))
 
     async def copy(
-        self, source: int, uids: Sequence[int], target: int, *, quota: int = 0, quota_messages: int = 0
+        self,
+        source: int,
+        uids: Sequence[int],
+        target: int,
+        *,
+        quota: int = 0,
+        quota_messages: int = 0,
+        may: Settable = EVERY_FLAG,
     ) -> CopyResult:
         from_box, to_box = self._box(source), self._box(target)
         wanted = set(uids)
         taken = [item for item in from_box.items if item.uid in wanted]
         if taken:
             self._check_quota((quota, quota_messages), [item.size for item in taken])
-        placed = self._put(to_box, taken)
+        placed = self._put(to_box, reached(taken, may))
         return self._copied(from_box, to_box, taken, placed)
 
-    async def move(self, source: int, uids: Sequence[int], target: int) -> CopyResult:
+    async def move(self, source: int, uids: Sequence[int], target: int, *, may: Settable = EVERY_FLAG) -> CopyResult:
         from_box, to_box = self._box(source), self._box(target)
         wanted = set(uids)
         taken = [item for item in from_box.items if item.uid in wanted]
         if taken:
-            learned(to_box.keywords, [name for item in taken for name in item.keywords])
+            learned(to_box.keywords, [name for item in reached(taken, may) for name in item.keywords])
             self._take(from_box, taken, moved=True)
-        placed = self._put(to_box, taken)
+        placed = self._put(to_box, reached(taken, may))
         return self._copied(from_box, to_box, taken, placed)
 
     def _leave(self, box: Box, gone: list[Item], modseq: int, *, moved: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postroom.store.api import (
     FlagChange,
@@ -13,6 +13,7 @@ from postroom.store.api import (
     NewMessage,
     Page,
     Rendered,
+    Settable,
     Snapshot,
     StoreUnavailable,
 )
@@ -114,16 +115,26 @@ def octets_of(message: NewMessage) -> bytes:
         raise StoreUnavailable(str(fault)) from fault
 
 
+def reached(items: list[Item], may: Settable) -> list[Item]:
+    """The messages with the flags that may be set."""
+    within = may.flags | ~VISIBLE
+    return [
+        replace(item, flags=item.flags & within, keywords=item.keywords if may.keywords else frozenset())
+        for item in items
+    ]
+
+
 def applied(item: Item, change: FlagChange, keywords: frozenset[str]) -> bool:
     """Change flags; is anything different now?"""
     before = (item.flags, item.keywords)
+    bits = change.bits & (change.may.flags | ~VISIBLE)
     if change.op is FlagOp.ADD:
-        item.flags |= change.bits
+        item.flags |= bits
         item.keywords |= keywords
     elif change.op is FlagOp.REMOVE:
-        item.flags &= ~change.bits
+        item.flags &= ~bits
         item.keywords -= keywords
     else:
-        item.flags = item.flags & ~VISIBLE | change.bits
-        item.keywords = keywords
+        item.flags = item.flags & ~(VISIBLE & change.may.flags) | bits
+        item.keywords = keywords if change.may.keywords else item.keywords
     return (item.flags, item.keywords) != before

@@ -13,6 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from postroom.values import rights
+
 
 class Extension(Struct, frozen=True, kw_only=True):
     """One capability. early: also told before login; enable: ENABLE turns it on (RFC 5161)."""
@@ -42,6 +44,8 @@ EXTENSIONS: Final = (
     _row("UNAUTHENTICATE", 8437, "3", "Another login on the same connection"),
     _row("NOTIFY", 5465, "3", "News of any mailbox at any time"),
     _row("NAMESPACE", 2342, "5", "Where mailboxes are"),
+    _row("ACL", 4314, "2", "Rights on mailboxes"),
+    _row("RIGHTS=", 4314, "2.2", "Which rights there are"),
     _row("UIDPLUS", 4315, "2", "UIDs of appended and copied messages, UID EXPUNGE"),
     _row("MOVE", 6851, "3", "Moving messages"),
     _row("UNSELECT", 3691, "2", "Closing without expunging"),
@@ -50,6 +54,7 @@ EXTENSIONS: Final = (
     _row("CREATE-SPECIAL-USE", 6154, "3", "Creating such mailboxes"),
     _row("LIST-EXTENDED", 5258, "3", "Options of LIST"),
     _row("LIST-STATUS", 5819, "2", "STATUS within LIST"),
+    _row("LIST-MYRIGHTS", 8440, "3", "Rights within LIST"),
     _row("STATUS=SIZE", 8438, "3", "Size of a mailbox"),
     _row("ESEARCH", 4731, "3", "Search results as sets and counts"),
     _row("SEARCHRES", 5182, "2", "Using the last search result"),
@@ -74,11 +79,14 @@ EXTENSIONS: Final = (
 ENABLED: Final = {row.name.upper(): row.name for row in EXTENSIONS if row.enable}
 #: names that may be switched off, in upper case, as they are printed; IMAP4rev1 is what is left when all else is gone
 OPTIONAL: Final = {row.name.upper(): row.name for row in EXTENSIONS if row.name != "IMAP4rev1"}
+#: RFC 4314 2.2: those that RFC 2086 did not have
+_NEW_RIGHTS: Final = "".join(sorted(set(rights.LETTERS).difference("lrswipacd")))
 #: what makes no sense without another one
 _BUILT_ON: Final = {
+    "ACL": ("RIGHTS=", "LIST-MYRIGHTS"),
     "CONDSTORE": ("QRESYNC",),  # RFC 7162 3.2.3
     "ESEARCH": ("SEARCHRES",),  # RFC 5182 2.1: it is asked for by RETURN
-    "LIST-EXTENDED": ("LIST-STATUS",),  # RFC 5819 2: by RETURN, too
+    "LIST-EXTENDED": ("LIST-STATUS", "LIST-MYRIGHTS"),  # RFC 5819 2: by RETURN, too
     "METADATA": ("LIST-METADATA", "FILTERS"),
     "QUOTA": ("QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE"),
     "SPECIAL-USE": ("CREATE-SPECIAL-USE",),
@@ -133,6 +141,8 @@ def _printed(name: str, offer: Offer) -> str:
         return "LITERAL-"
     if name == "APPENDLIMIT":
         return f"APPENDLIMIT={offer.append_limit}"
+    if name == "RIGHTS=":
+        return f"RIGHTS={_NEW_RIGHTS}"
     return name
 
 

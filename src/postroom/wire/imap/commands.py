@@ -73,9 +73,25 @@ class Select(Struct, frozen=True):
 
 
 class Mailbox(Struct, frozen=True):
-    """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT."""
+    """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT, GETACL, MYRIGHTS."""
 
     mailbox: str
+
+
+class SetAcl(Struct, frozen=True):
+    """op: "" replaces, "+" adds, "-" removes; rights: bits of values.rights (RFC 4314 3.1)."""
+
+    mailbox: str
+    identifier: str
+    op: str
+    rights: int
+
+
+class Identified(Struct, frozen=True):
+    """DELETEACL, LISTRIGHTS."""
+
+    mailbox: str
+    identifier: str
 
 
 class Create(Struct, frozen=True):
@@ -117,7 +133,7 @@ class List(Struct, frozen=True):
     reference: str
     patterns: tuple[str, ...]
     select: tuple[str, ...] = ()  # SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE
-    returns: tuple[str, ...] = ()  # SUBSCRIBED CHILDREN SPECIAL-USE
+    returns: tuple[str, ...] = ()  # SUBSCRIBED CHILDREN SPECIAL-USE MYRIGHTS
     status: tuple[str, ...] = ()  # items of RETURN (STATUS (…))
     extended: bool = False
     metadata: tuple[str, ...] = ()  # entries of RETURN (METADATA (…)), RFC 9590

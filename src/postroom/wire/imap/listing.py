@@ -1,6 +1,7 @@
 """LIST and LSUB, plain and extended.
 
-Standards: RFC 9051 6.3.9, RFC 3501 6.3.9 (LSUB), RFC 5258, RFC 5819 (STATUS), RFC 6154 (SPECIAL-USE), RFC 9590.
+Standards: RFC 9051 6.3.9, RFC 3501 6.3.9 (LSUB), RFC 5258, RFC 5819 (STATUS), RFC 6154 (SPECIAL-USE), RFC 8440,
+RFC 9590.
 On failure: BadSyntax (RFC 5258 3: unknown options are answered with BAD), BadName.
 """
 
@@ -15,7 +16,7 @@ from postroom.wire.imap.mailbox import status_items
 from postroom.wire.imap.scanner import Scanner
 
 _SELECTION: Final = frozenset(("SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"))
-_RETURN: Final = frozenset(("SUBSCRIBED", "CHILDREN", "SPECIAL-USE"))
+_RETURN: Final = frozenset(("SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "MYRIGHTS"))
 _MAX_PATTERNS: Final = 100
 
 

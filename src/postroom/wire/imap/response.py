@@ -140,9 +140,33 @@ def vanished(uids: Iterable[tuple[int, int]], earlier: bool = False) -> bytes:
     return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", ranges)
 
 
-def namespace(prefix: str = "", delimiter: str = "/", utf8: bool = False) -> bytes:
-    """RFC 9051 7.3.2 with one personal namespace."""
-    return b"* NAMESPACE ((%b %b)) NIL NIL\r\n" % (names.printed(prefix, utf8), string(delimiter.encode("ascii")))
+def namespace(kinds: Sequence[Sequence[str]] = (("",), (), ()), delimiter: str = "/", utf8: bool = False) -> bytes:
+    """RFC 9051 7.3.2. kinds: prefixes of the personal, the other users' and the shared namespaces."""
+    parted = string(delimiter.encode("ascii"))
+    told = []
+    for prefixes in kinds:
+        inside = b"".join([b"(%b %b)" % (string(names.encode(prefix, utf8)), parted) for prefix in prefixes])
+        told.append(b"(%b)" % inside if inside else b"NIL")
+    return b"* NAMESPACE %b\r\n" % b" ".join(told)
+
+
+def acl(mailbox: str, pairs: Iterable[tuple[str, str]], utf8: bool = False) -> bytes:
+    """RFC 4314 3.6: identifiers and their rights."""
+    words = [names.printed(mailbox, utf8)]
+    for identifier, rights in pairs:
+        words += [astring(identifier.encode("utf-8"), utf8), astring(rights.encode("ascii"))]
+    return b"* ACL %b\r\n" % b" ".join(words)
+
+
+def listrights(mailbox: str, identifier: str, rights: Iterable[str], utf8: bool = False) -> bytes:
+    """RFC 4314 3.7. rights: those it always has, then those that can be given, tied ones in one string."""
+    words = [names.printed(mailbox, utf8), astring(identifier.encode("utf-8"), utf8)]
+    return b"* LISTRIGHTS %b\r\n" % b" ".join([*words, *[astring(part.encode("ascii")) for part in rights]])
+
+
+def myrights(mailbox: str, rights: str, utf8: bool = False) -> bytes:
+    """RFC 4314 3.8."""
+    return b"* MYRIGHTS %b %b\r\n" % (names.printed(mailbox, utf8), astring(rights.encode("ascii")))
 
 
 def identification(fields: Mapping[str, str | None]) -> bytes:

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from postroom.wire.imap import auth, fetch, listing, mailbox, metadata, notify, quota, search, select, store
+from postroom.wire.imap import acl, auth, fetch, listing, mailbox, metadata, notify, quota, search, select, store
 from postroom.wire.imap.commands import Command
 from postroom.wire.imap.errors import (
     BadCharset,
@@ -95,6 +95,11 @@ _ROWS: Final = (
     Row(name="GETJMAPACCESS", states=_AUTH, parse=nothing, rfc="RFC 9698 3"),
     Row(name="GETMETADATA", states=_AUTH, parse=metadata.get_metadata, rfc="RFC 5464 4.2"),
     Row(name="SETMETADATA", states=_AUTH, parse=metadata.set_metadata, rfc="RFC 5464 4.3"),
+    Row(name="SETACL", states=_AUTH, parse=acl.set_acl, rfc="RFC 4314 3.1"),
+    Row(name="DELETEACL", states=_AUTH, parse=acl.identified, rfc="RFC 4314 3.2"),
+    Row(name="GETACL", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 4314 3.3"),
+    Row(name="LISTRIGHTS", states=_AUTH, parse=acl.identified, rfc="RFC 4314 3.4"),
+    Row(name="MYRIGHTS", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 4314 3.5"),
     Row(name="CHECK", states=_SELECTED, parse=nothing, rfc="RFC 3501 6.4.1"),
     Row(name="CLOSE", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.1"),
     Row(name="UNSELECT", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.2"),
