@@ -47,6 +47,18 @@ def terms(text: str) -> set[bytes]:
     return plain.union(_apart(words - plain))
 
 
+def terms_of(text: str) -> set[bytes]:
+    """The terms of text as people write it: folding is dear, so each word is folded once."""
+    if text.isascii():
+        return ascii_terms(text.encode())
+    return terms(fold(" ".join(set(text.split()))))
+
+
+def ascii_terms(octets: bytes) -> set[bytes]:
+    """The terms of US-ASCII text."""
+    return set(octets.lower().translate(_SPACED).split())
+
+
 def _apart(words: set[bytes]) -> set[bytes]:
     """The terms of runs that are not ASCII, in which separators and scripts without spaces may stand."""
     found: set[str] = set()

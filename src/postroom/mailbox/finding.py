@@ -10,7 +10,7 @@ On failure: StoreUnavailable. A message or mailbox that goes meanwhile is not fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from itertools import compress
@@ -33,11 +33,22 @@ from postroom.index.query import (
     Size,
     Text,
 )
+from postroom.index.segment import ANY_FIELDS, BODY_FIELDS, TEXT_FIELDS
+from postroom.index.terms import Wanted
 from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, ones
-from postroom.mailbox.query_texts import body_test, envelope_test, header_test, kind_test, names_test
+from postroom.mailbox.indexed import Indexed, Look
+from postroom.mailbox.query_texts import (
+    PLACES,
+    ContentTest,
+    body_test,
+    envelope_test,
+    header_test,
+    kind_test,
+    names_test,
+    wanted,
+)
 from postroom.mailbox.search import Pace
 from postroom.store.api import AccountStore, MailboxInfo, NotFound, Page
-from postroom.values.content import Content
 from postroom.wire.imap.commands import Key, SearchKey
 
 #: octets above which a message is searched in a thread
@@ -112,7 +123,9 @@ class _Texts:
     def __init__(self, store: AccountStore, pace: Pace) -> None:
         self._store = store
         self._pace = pace
+        self._indexed = Indexed(store)
         self._known: dict[Node, dict[int, bool]] = {}
+        self._tests: dict[Node, Look] = {}
 
     async def which(self, node: Text | Header | Has, messages: Sequence[int]) -> Sequence[bool]:
         """For each message whether it matches."""
@@ -125,41 +138,35 @@ class _Texts:
     async def _look(self, node: Text | Header | Has, messages: Sequence[int]) -> Sequence[bool]:
         if isinstance(node, Has):
             return kind_test(node)(await self._store.columns(messages, "bodystructure"))
-        if isinstance(node, Header) or node.scope is Scope.LIST:
-            return await self._read(messages, header_test(node), header_only=True)
-        if node.scope is Scope.BODY:
-            return await self._read(messages, body_test(node))
-        if node.scope is Scope.FILENAME:
+        if isinstance(node, Text) and node.scope is Scope.FILENAME:
             return names_test(node)(await self._store.columns(messages, "bodystructure"))
-        found = envelope_test(node)(await self._store.columns(messages, "envelope"))
-        if node.scope is not Scope.ANY:
-            return found
-        return await self._anywhere(node, messages, list(found))
+        if isinstance(node, Text) and node.scope in PLACES:
+            return envelope_test(node)(await self._store.columns(messages, "envelope"))
+        look = self._tests.get(node)
+        if look is None:
+            look = self._tests[node] = self._content_test(node)
+        return await look(messages)
 
-    async def _anywhere(self, node: Text, messages: Sequence[int], found: list[bool]) -> Sequence[bool]:
-        """Those whose ENVELOPE does not have it may have it in a file's name or in their text."""
-        tests: tuple[Callable[[Sequence[int]], Awaitable[Sequence[bool]]], ...] = (
-            lambda left: self._look(Text(Scope.FILENAME, node.text, node.phrase), left),
-            lambda left: self._look(Text(Scope.BODY, node.text, node.phrase), left),
-        )
-        for test in tests:
-            left = [place for place, hit in enumerate(found) if not hit]
-            for place, hit in zip(left, await test([messages[place] for place in left]), strict=True):
-                found[place] = hit
-        return found
+    def _content_test(self, node: Text | Header) -> Look:
+        """A test that must read messages, unless the index is sure."""
+        if isinstance(node, Header) or node.scope is Scope.LIST:
+            look = self._reader(header_test(node), header_only=True)
+            return self._indexed.test(Wanted.of(node.text), TEXT_FIELDS, look, narrows=True)
+        fields = BODY_FIELDS if node.scope is Scope.BODY else ANY_FIELDS
+        return self._indexed.test(wanted(node), fields, self._reader(body_test(node)))
 
-    async def _read(
-        self, messages: Sequence[int], matches: Callable[[Content, bytes], bool], *, header_only: bool = False
-    ) -> Sequence[bool]:
+    def _reader(self, matches: ContentTest, *, header_only: bool = False) -> Look:
+        """A test that reads the messages it is asked about."""
+        return lambda messages: self._read(messages, matches, header_only=header_only)
+
+    async def _read(self, messages: Sequence[int], matches: ContentTest, *, header_only: bool) -> Sequence[bool]:
         found: list[bool] = []
         for message, parts in zip(messages, await self._store.columns(messages, "parts"), strict=True):
             found.append(bool(parts) and await self._one(message, parts, matches, header_only))
             await self._pace.breathe()
         return found
 
-    async def _one(
-        self, message: int, parts: bytes, matches: Callable[[Content, bytes], bool], header_only: bool
-    ) -> bool:
+    async def _one(self, message: int, parts: bytes, matches: ContentTest, header_only: bool) -> bool:
         try:
             content = await self._store.content(message)
             if content.size > _IN_THREAD and not header_only:
@@ -249,7 +256,7 @@ def _cost(node: Node) -> int:
     if isinstance(node, Has):
         return 2
     if isinstance(node, Text):
-        return {Scope.ANY: 5, Scope.BODY: 4, Scope.LIST: 3, Scope.FILENAME: 2}.get(node.scope, 1)
+        return {Scope.ANY: 4, Scope.BODY: 4, Scope.LIST: 3, Scope.FILENAME: 2}.get(node.scope, 1)
     return 3 if isinstance(node, Header) else 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from postroom.index.documents import shown_texts
 from postroom.index.query import Has, Header, Scope, Text
 from postroom.index.query_words import KINDS
 from postroom.index.terms import Wanted
@@ -34,7 +35,6 @@ PLACES: Final[dict[Scope, tuple[int, ...]]] = {
     Scope.BCC: (envelope.BCC,),
     Scope.WITH: _ADDRESSES,
     Scope.MESSAGE_ID: (envelope.MESSAGE_ID,),
-    Scope.ANY: (envelope.SUBJECT, envelope.REPLY_TO, envelope.SENDER, *_ADDRESSES),
 }
 #: characters a piece of a long text repeats of the one before
 _OVERLAP: Final = 200
@@ -77,11 +77,15 @@ def kind_test(has: Has) -> ColumnTest:
 
 
 def body_test(text: Text) -> ContentTest:
-    """Does the text of the message hold it?"""
+    """Does the text of the message hold it, or for Scope.ANY what else people see of it?"""
     looked_for = wanted(text)
+    anywhere = text.scope is Scope.ANY
 
     def matches(content: Content, parts: bytes) -> bool:
-        return any(looked_for.within(piece) for piece in body_text(content.read, Parts.unpack(parts), _OVERLAP))
+        unpacked = Parts.unpack(parts)
+        if anywhere and any(looked_for.within(fold(each)) for each in shown_texts(content.read, unpacked)):
+            return True
+        return any(looked_for.within(piece) for piece in body_text(content.read, unpacked, _OVERLAP))
 
     return matches
 

@@ -1,7 +1,8 @@
-"""SEARCH without an index: a search program evaluated against one snapshot (RFC 9051 6.4.4).
+"""SEARCH: a search program evaluated against one snapshot (RFC 9051 6.4.4).
 
 Keys that columns answer are tested a page at a time in C (criteria); the others only for messages that can still
-match, cheapest first: those the stored ENVELOPE answers, then headers, then bodies. Between slices of a few
+match, cheapest first: those the stored ENVELOPE answers, then headers, then bodies, as far as the full-text index
+cannot tell. Between slices of a few
 milliseconds the event loop gets its turn; large bodies are read in a thread.
 The snapshot is the client's (View.snapshot), so sequence numbers are the client's and messages whose expunge it has
 not heard of are found too (RFC 2180 4.3 leaves that open).
@@ -17,9 +18,12 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Final, Protocol
 
+from postroom.index.segment import BODY_FIELDS, TEXT_FIELDS
+from postroom.index.terms import Wanted
 from postroom.mailbox import envelope
 from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, ones
 from postroom.mailbox.errors import SearchTooDeep
+from postroom.mailbox.indexed import Indexed
 from postroom.mailbox.objectids import message_of
 from postroom.mailbox.texts import EnvelopeTest, body_matcher, envelope_matcher, header_matcher, sent_matcher
 from postroom.store.api import AccountStore, NotFound, Page
@@ -262,11 +266,12 @@ def _complement(test: Test) -> Test:
 class _Reading:
     """Makes the criteria that must read messages."""
 
-    __slots__ = ("_pace", "_store")
+    __slots__ = ("_indexed", "_pace", "_store")
 
     def __init__(self, store: AccountStore, pace: Pace) -> None:
         self._store = store
         self._pace = pace
+        self._indexed = Indexed(store)
 
     def criterion(self, key: SearchKey) -> _Criterion:
         """The criterion for a HEADER, EMAILID, SENT… , BODY or TEXT key."""
@@ -274,12 +279,15 @@ class _Reading:
             place = envelope.SEARCHED.get(key.name.upper())
             if place is not None and (key.text or place not in envelope.ADDRESSES):
                 return _Rows(self._by_envelope(envelope_matcher(place, key.text)), 1)
-            return _Rows(self._by_content(header_matcher(key.name, key.text), header_only=True), 3)
+            look = self._by_content(header_matcher(key.name, key.text), header_only=True)
+            return _Rows(self._indexed.test(Wanted.of(key.text), TEXT_FIELDS, look, narrows=True), 3)
         if key.key is Key.EMAILID:
             return _Messages(self._emails(key.text))
         if key.key in (Key.SENTBEFORE, Key.SENTON, Key.SENTSINCE):
             return _Rows(self._by_envelope(sent_matcher(key.key, key.number)), 2)
-        return _Rows(self._by_content(body_matcher(key.text, headers=key.key is Key.TEXT)), 4)
+        look = self._by_content(body_matcher(key.text, headers=key.key is Key.TEXT))
+        fields = TEXT_FIELDS if key.key is Key.TEXT else BODY_FIELDS
+        return _Rows(self._indexed.test(Wanted.of(key.text), fields, look), 4)
 
     def _emails(self, emailid: str) -> Callable[[], Awaitable[Set[int]]]:
         async def find() -> Set[int]:

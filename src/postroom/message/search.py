@@ -34,6 +34,7 @@ __all__ = [
     "header_contains",
     "header_lines",
     "header_matches",
+    "line_texts",
     "text_contains",
 ]
 
@@ -82,17 +83,27 @@ def header_contains(header: bytes, needle: Needle, guess: Guess | None = None) -
 
 
 def header_lines(header: bytes, guess: Guess | None = None) -> Iterator[str]:
-    """Every text that header_contains looks at: each line decoded, then its parameters if it has any."""
+    """Every text that header_contains looks at."""
     guess = guess or Guess()
     for line in unfold(header, -1):
-        yield decode_words(line, guess)
-        if b"*" in line or b"=?" in line:
-            yield from _parameters(line, line, guess)
+        yield from line_texts(line, guess)
+
+
+def line_texts(line: bytes, guess: Guess) -> list[str]:
+    """A logical line of a header decoded, then its parameters if it has any that need decoding."""
+    texts = [decode_words(line, guess)]
+    if b"*" in line or b"=?" in line:
+        texts += _parameters(line, line, guess)
+    return texts
 
 
 def _line_contains(line: bytes, value: bytes, needle: Needle, guess: Guess) -> bool:
     """Is the text in `value`, which belongs to the field that `line` begins with."""
-    if needle.text in fold(decode_words(value, guess)):
+    if value is line or value.isascii():
+        shown = decode_words(value, guess)
+    else:  # octets without a label are guessed by all of the line, as header_lines does
+        shown = decode_words(b"%b %b" % (line, value), guess).partition(":")[2]
+    if needle.text in fold(shown):
         return True
     if b"*" not in value and b"=?" not in value:
         return False

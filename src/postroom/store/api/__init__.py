@@ -50,6 +50,7 @@ from postroom.store.api.errors import (
 from postroom.store.api.events import EventQuery, EventStore, Life
 from postroom.store.api.feed import Feed, Hint
 from postroom.store.api.hooks import Call, HookChange, HookState, HookStore
+from postroom.store.api.index import IndexChange, IndexDamaged, IndexFile, IndexReading, IndexState, SegmentRow
 from postroom.store.api.limits import (
     Ban,
     Charge,
@@ -127,6 +128,11 @@ __all__ = [
     "HookChange",
     "HookState",
     "HookStore",
+    "IndexChange",
+    "IndexDamaged",
+    "IndexFile",
+    "IndexReading",
+    "IndexState",
     "KeptReport",
     "KeyState",
     "Life",
@@ -160,6 +166,7 @@ __all__ = [
     "Restored",
     "RightsChange",
     "Rules",
+    "SegmentRow",
     "SentReport",
     "Settable",
     "SigningKeyRow",

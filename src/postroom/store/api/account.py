@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from postroom.store.api.index import IndexFile
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.values.content import Content
@@ -210,6 +211,11 @@ class AccountStore(Protocol):
     @property
     def id(self) -> str: ...
 
+    @property
+    def index(self) -> IndexFile:
+        """The account's full-text index."""
+        ...
+
     async def mailboxes(self) -> list[MailboxInfo]:
         """All mailboxes, by name."""
         ...
@@ -364,6 +370,10 @@ class AccountStore(Protocol):
 
     async def originals(self, emailid: str) -> list[int]:
         """Message ids of what came from another account with this EMAILID."""
+        ...
+
+    async def messages(self, after: int, limit: int) -> Sequence[int]:
+        """Ids above `after` of messages whose octets are kept, expunged ones too, ascending; `limit` at most."""
         ...
 
     async def content(self, message: int) -> Content:

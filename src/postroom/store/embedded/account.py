@@ -45,6 +45,7 @@ from postroom.store.embedded.account_restart import left_unsettled
 from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, StoreFlags
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import open_database, unavailable
+from postroom.store.embedded.index_file import EmbeddedIndex
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.recent import RecentMarks
 from postroom.store.embedded.working import Image
@@ -82,7 +83,7 @@ class Pool:
 class EmbeddedAccount:
     """One account. See postroom.store.api.AccountStore."""
 
-    __slots__ = ("__weakref__", "_committer", "_file", "_pool", "_pop3", "_reader", "_recent")
+    __slots__ = ("__weakref__", "_committer", "_file", "_index", "_pool", "_pop3", "_reader", "_recent")
 
     def __init__(self, file: AccountFile, committer: Committer, pool: Pool) -> None:
         self._file = file
@@ -91,10 +92,18 @@ class EmbeddedAccount:
         self._reader: apsw.Connection | None = None
         self._pop3 = FileLock(file.layout.pop3_lock)
         self._recent = RecentMarks(file.layout.recent)
+        self._index: EmbeddedIndex | None = None
 
     @property
     def id(self) -> str:
         return self._file.id
+
+    @property
+    def index(self) -> EmbeddedIndex:
+        if self._index is None:
+            self._index = EmbeddedIndex(self._file.layout.index, self._file.around.options)
+        self._pool.used(self)
+        return self._index
 
     # reading
 
@@ -155,6 +164,9 @@ class EmbeddedAccount:
 
     async def originals(self, emailid: str) -> list[int]:
         return self._read(read.read_originals, emailid)
+
+    async def messages(self, after: int, limit: int) -> Sequence[int]:
+        return self._read(read.read_messages, after, limit)
 
     async def content(self, message: int) -> Content:
         return self._read(read.read_content, self._file.layout, message)
@@ -314,7 +326,9 @@ class EmbeddedAccount:
         self._pop3.release()
 
     def close_reader(self) -> None:
-        """Give the reader's memory back."""
+        """Give the readers' memory back."""
+        if self._index is not None:
+            self._index.close()
         if self._reader is not None:
             reader, self._reader = self._reader, None
             with contextlib.suppress(apsw.Error):

@@ -207,6 +207,13 @@ def read_originals(reader: apsw.Connection, emailid: str) -> list[int]:
     return [message for (message,) in _rows(reader, "SELECT message FROM origin WHERE emailid = ?", (emailid,))]
 
 
+def read_messages(reader: apsw.Connection, after: int, limit: int) -> Sequence[int]:
+    """Ids of messages above `after`, ascending, `limit` at most."""
+    return [
+        number for (number,) in _rows(reader, "SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    ]
+
+
 def read_content(reader: apsw.Connection, layout: AccountLayout, message: int) -> Content:
     """The octets of a message. Raises NotFound; StoreUnavailable when the body is missing."""
     row = reader.execute(

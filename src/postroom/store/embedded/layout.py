@@ -179,6 +179,11 @@ class AccountLayout:
         return f"{self.folder}/mail.db-wal"
 
     @property
+    def index(self) -> str:
+        """The full-text index; made anew when it is not there."""
+        return f"{self.folder}/index.db"
+
+    @property
     def bodies(self) -> str:
         return f"{self.folder}/bodies"
 

@@ -232,3 +232,12 @@ CREATE TABLE call(
 CREATE INDEX call_next ON call(hook, dead, next);
 CREATE TABLE context(id TEXT PRIMARY KEY, at REAL NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
 """
+
+#: state: which segments there are (store.api.index), one row; piece: segment << 24 | number, 64 KiB of a segment; text:
+#: what was taken out of a message's attachments. crc: of data, because SQLite does not notice octets that changed
+INDEX_VERSION: Final = 1
+INDEX: Final = """
+CREATE TABLE state(one INTEGER PRIMARY KEY CHECK (one = 1), crc INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE piece(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE text(message INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
+"""

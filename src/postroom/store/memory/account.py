@@ -46,6 +46,7 @@ from postroom.store.api import (
     Usage,
 )
 from postroom.store.memory.boxes import Box, Item, applied, info_of, life_of, octets_of, page_of, reached, rendered_of
+from postroom.store.memory.index import MemoryIndex
 from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past
@@ -77,6 +78,7 @@ class MemoryAccount:
         self._subscriptions: set[str] = set()
         self._acls = MemoryAcls()
         self._annotations = Annotations()
+        self.index = MemoryIndex()
 
     @property
     def id(self) -> str:
@@ -450,6 +452,9 @@ class MemoryAccount:
 
     async def originals(self, emailid: str) -> list[int]:
         return [key for key, (new, _) in self._messages.items() if new.origin and new.origin.emailid == emailid]
+
+    async def messages(self, after: int, limit: int) -> Sequence[int]:
+        return sorted(number for number in self._messages if number > after)[:limit]
 
     async def content(self, message: int) -> Content:
         if message not in self._messages:

@@ -1,0 +1,124 @@
+"""What the index knows of a message: its terms by field, of the very texts that a search without the index reads.
+
+Work is bounded: of endless text only the beginning is taken apart, and the message is marked as known in part, so that
+it is always looked at itself.
+Pure; messages are hostile octets. On failure: never, but OSError of `read` passes through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from postroom.index.segment import Field
+from postroom.index.terms import ascii_terms, terms_of
+from postroom.message.charsets import Guess
+from postroom.message.decode import decode_parameters
+from postroom.message.fields import field_values, unfold
+from postroom.message.parts import Parts
+from postroom.message.search import Read, all_headers, body_texts, line_texts
+
+#: characters of text that are taken apart, and octets of different terms
+MAX_TEXT: Final = 4 * 1024 * 1024
+MAX_TERMS: Final = 512 * 1024
+#: octets of terms that are kept of a message with more
+_SHORT: Final = 40
+
+#: fields of a message's own header that people see
+SHOWN: Final = frozenset(
+    (b"from", b"to", b"cc", b"bcc", b"reply-to", b"sender", b"subject", b"comments", b"keywords", b"organization")
+)
+_NAMING: Final = (b"content-type", b"content-disposition")
+
+
+@dataclass(slots=True)
+class Document:
+    """Terms by field (segment.Field). whole: they tell everything."""
+
+    terms: dict[int, set[bytes]] = field(default_factory=dict)
+    whole: bool = True
+
+    def add(self, place: int, found: set[bytes]) -> None:
+        """More terms of a field."""
+        if sum(map(len, found)) > MAX_TERMS:
+            found = {term for term in found if len(term) <= _SHORT}
+            self.whole = False
+        if found:
+            known = self.terms.get(place)
+            self.terms[place] = known | found if known else found
+
+
+def document(read: Read, parts: Parts) -> Document:
+    """The terms of a message."""
+    made = Document()
+    _add_headers(made, read, parts)
+    _add_bodies(made, read, parts)
+    other = made.terms.get(Field.OTHER)
+    if other:  # TEXT looks at all fields: what is in one of them need not be in this one
+        for place in (Field.SHOWN, Field.BODY):
+            other -= made.terms.get(place, set())
+    return made
+
+
+def _add_headers(made: Document, read: Read, parts: Parts) -> None:
+    guess = Guess()
+    plain: dict[int, list[bytes]] = {Field.SHOWN: [], Field.OTHER: []}
+    decoded: dict[int, list[str]] = {Field.SHOWN: [], Field.OTHER: []}
+    for part, header in all_headers(read, parts):
+        for line in unfold(header, -1):
+            name, colon, value = line.partition(b":")
+            shown = part.index == 0 and bool(colon) and name.rstrip().lower() in SHOWN
+            place = Field.SHOWN if shown else Field.OTHER
+            if b"=?" not in line and b"*" not in line and line.isascii():
+                plain[place].append(value if shown else line)
+            else:
+                texts = line_texts(line, guess)
+                decoded[place] += [text.partition(":")[2] for text in texts] if shown else texts
+            if shown:
+                plain[Field.OTHER].append(name)
+        decoded[Field.SHOWN] += file_names(header)
+    for place, lines in plain.items():
+        made.add(place, ascii_terms(b"\n".join(lines)))
+        if decoded[place]:
+            made.add(place, terms_of("\n".join(decoded[place])))
+
+
+def shown_texts(read: Read, parts: Parts) -> list[str]:
+    """What people see of a message beside its text: addresses, subject, names of files."""
+    guess = Guess()
+    found: list[str] = []
+    for part, header in all_headers(read, parts):
+        if part.index == 0:
+            for line in unfold(header, -1):
+                name, colon, _ = line.partition(b":")
+                if colon and name.rstrip().lower() in SHOWN:
+                    found += [text.partition(":")[2] for text in line_texts(line, guess)]
+        found += file_names(header)
+    return found
+
+
+def file_names(header: bytes) -> list[str]:
+    """Names of the file that a part's header gives (RFC 2183 2.3, RFC 2045)."""
+    if b"name" not in header and b"NAME" not in header and b"Name" not in header:
+        return []
+    found: list[str] = []
+    for field_name in _NAMING:
+        for value in field_values(header, field_name):
+            parameters = decode_parameters(value)
+            found += [parameters[name] for name in ("filename", "name") if name in parameters]
+    return found
+
+
+def _add_bodies(made: Document, read: Read, parts: Parts) -> None:
+    left = MAX_TEXT
+    for _part, texts in body_texts(read, parts):
+        for number, text in enumerate(texts):
+            if number and text:
+                made.whole = False  # a word may lie in two pieces
+            if left <= 0:
+                made.whole = False
+                return
+            made.add(Field.BODY, terms_of(text[:left]))
+            if len(text) > left:
+                made.whole = False
+            left -= len(text)

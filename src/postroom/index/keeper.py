@@ -1,0 +1,182 @@
+"""Keeping an account's index: new messages in, messages that are gone out, small segments into larger ones.
+
+The change feed only says when to look; what is new is told by message ids, which ascend in the order of commits. A step
+takes a batch of messages and is one change of the index, so a kill at any moment leaves an index that is behind and
+goes on where it stopped. One process keeps an index.
+Trusts: nothing in messages. An index that is damaged, of another form, or of other messages (mail restored from a
+backup) is thrown away and made anew.
+On failure: StoreUnavailable; a message that cannot be read is marked as one to be looked at itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from postroom.index.documents import Document, document
+from postroom.index.lookup import FORM
+from postroom.index.segment import BLOCK_BITS, BadSegment, Draft, Segment
+from postroom.message.parts import Parts
+from postroom.store.api import (
+    AccountStore,
+    IndexChange,
+    IndexDamaged,
+    IndexState,
+    NotFound,
+    SegmentRow,
+    StoreUnavailable,
+)
+from postroom.values.clock import Clock
+
+#: messages, and octets of their terms, in one step
+BATCH: Final = 256
+_BATCH_OCTETS: Final = 4 * 1024 * 1024
+#: so many segments of about one size are merged to one, and none larger than this is touched again
+_FAN: Final = 8
+_LARGEST: Final = 16_384
+#: seconds between two looks for messages that are gone, and the share of a segment that must be
+_SWEEP_SECONDS: Final = 86_400.0
+_MANY_GONE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an index is. until: message id it knows everything up to; newest: id of the newest message."""
+
+    until: int
+    newest: int
+
+
+async def no_pause() -> None:
+    """Between two messages there is nothing else to do."""
+
+
+class Keeper:
+    """The index of one account."""
+
+    def __init__(self, account: AccountStore, clock: Clock, pause: Callable[[], Awaitable[None]] = no_pause) -> None:
+        """pause: awaited between two messages, so that whoever shares the loop gets a turn."""
+        self._account = account
+        self._index = account.index
+        self._clock = clock
+        self._pause = pause
+
+    async def state(self) -> IndexState:
+        """What the index holds; one that cannot be used is thrown away first. Raises StoreUnavailable."""
+        try:
+            with self._index.read() as reading:
+                state = reading.state
+        except IndexDamaged:
+            self._index.drop()
+            return IndexState()
+        if state.form != FORM and state != IndexState():
+            self._index.drop()
+            return IndexState()
+        if state.until and not await self._fits(state):
+            self._index.drop()
+            return IndexState()
+        return state
+
+    async def _fits(self, state: IndexState) -> bool:
+        """Is this the index of these messages? After power loss or a restore, ids may have been given again."""
+        last = await self._account.rendered([state.until])
+        if last:
+            return last[0].guid == state.witness
+        return bool(await self._account.messages(state.until, 1))  # swept, and more came after it
+
+    async def step(self) -> bool:
+        """Take in the next messages, or do what else there is to do; was there anything? Raises StoreUnavailable."""
+        state = await self.state()
+        try:
+            return await self._take(state) or self._merge(state) or await self._sweep(state)
+        except (IndexDamaged, BadSegment):
+            self._index.drop()
+            return True
+
+    async def _take(self, state: IndexState) -> bool:
+        ids = await self._account.messages(state.until, BATCH)
+        if not ids:
+            return False
+        block = ids[0] >> BLOCK_BITS
+        ids = [message for message in ids if message >> BLOCK_BITS == block]
+        draft = Draft(block)
+        octets = 0
+        last = ids[0]
+        for message, parts in zip(ids, await self._account.columns(ids, "parts"), strict=True):
+            found = await self._document(message, parts)
+            draft.add(message, found.terms, whole=found.whole)
+            octets += sum(sum(map(len, terms)) for terms in found.terms.values())
+            last = message
+            await self._pause()
+            if octets > _BATCH_OCTETS:
+                break
+        rendered = await self._account.rendered([last])
+        witness = rendered[0].guid if rendered else ""
+        packed = draft.pack()
+        self._index.change(
+            IndexChange(
+                add=[(block, len(draft.messages), packed)],
+                until=last,
+                witness=witness,
+                form=FORM,
+                swept=state.swept or self._clock.now(),
+            )
+        )
+        return True
+
+    async def _document(self, message: int, parts: bytes) -> Document:
+        try:
+            content = await self._account.content(message)
+            return document(content.read, Parts.unpack(parts))
+        except (NotFound, OSError, ValueError, StoreUnavailable):
+            return Document(whole=False)
+
+    def _merge(self, state: IndexState) -> bool:
+        """Make one of many small segments, if there are."""
+        for _, group in groupby(sorted(state.segments, key=_tier), key=_tier):
+            rows = sorted(group, key=lambda row: row.id)[:_FAN]
+            if len(rows) == _FAN and sum(row.messages for row in rows) <= _LARGEST:
+                self._replace(rows)
+                return True
+        return False
+
+    def _replace(self, rows: Sequence[SegmentRow], gone: frozenset[int] = frozenset()) -> None:
+        """One segment in place of several of one block, without messages that are gone."""
+        block = rows[0].block
+        draft = Draft(block)
+        lows = {message & (1 << BLOCK_BITS) - 1 for message in gone if message >> BLOCK_BITS == block}
+        with self._index.read() as reading:
+            for row in rows:
+                draft.merge(Segment(reading.segment(row)), lows)
+        add = [(block, len(draft.messages), draft.pack())] if draft.messages else []
+        self._index.change(IndexChange(add=add, remove=[row.id for row in rows]))
+
+    async def _sweep(self, state: IndexState) -> bool:
+        """Once a day: messages that are gone leave the segments of which they are a notable part."""
+        now = self._clock.now()
+        if not state.segments or now < state.swept + _SWEEP_SECONDS:
+            return False
+        kept = frozenset(await self._account.messages(0, 1 << 62))
+        gone_texts: list[int] = []
+        for row in state.segments:
+            with self._index.read() as reading:
+                messages = Segment(reading.segment(row)).messages
+            base = row.block << BLOCK_BITS
+            gone = frozenset(base + low for low in messages) - kept
+            gone_texts += gone
+            if len(gone) * _MANY_GONE >= len(messages):
+                self._replace([row], gone)
+            await self._pause()
+        self._index.change(IndexChange(swept=now, forget=gone_texts))
+        return True
+
+
+def _tier(row: SegmentRow) -> tuple[int, int]:
+    """Segments of one tier are merged with each other."""
+    tier = 0
+    size = _FAN
+    while row.messages >= size:
+        tier, size = tier + 1, size * _FAN
+    return row.block, tier
