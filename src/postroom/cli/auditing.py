@@ -33,7 +33,8 @@ _LONGEST_TEXT: Final = 2000
 #: what changes something, by part of the store; and everything else that can be called
 CHANGES: Final[dict[str, frozenset[str]]] = {
     "directory": frozenset({
-        "put_domain", "remove_domain", "put_account", "remove_account", "put_alias", "remove_alias",
+        "put_domain", "remove_domain", "put_account", "remove_account", "retire_account",
+        "revive_account", "forget_account", "put_alias", "remove_alias",
         "put_signing_keys", "remove_signing_key", "put_token", "remove_token", "put_group", "remove_group",
     }),
     "queue": frozenset({"change"}),
@@ -52,7 +53,8 @@ READS: Final[dict[str, frozenset[str]]] = {
         "spool", "sweep", "check", "close", "create_account", "remove_account",
     }),
     "directory": frozenset({
-        "domain", "domains", "account", "account_by_login", "accounts", "named", "alias", "aliases", "signing_keys",
+        "domain", "domains", "account", "account_by_login", "accounts", "named", "deleted_accounts",
+        "was_deleted", "alias", "aliases", "signing_keys",
         "token", "tokens", "version", "generation", "group", "groups", "groups_of",
         # an index of what the accounts' ACLs say, whose changes are recorded
         "sharers", "shares", "put_share", "remove_share",
@@ -87,6 +89,16 @@ async def _account(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     name = given[0] if isinstance(given[0], str) else given[0].id
     row = await store.directory.account(name)
     return row.login if row else getattr(given[0], "login", name), row
+
+
+async def _retired(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    row = given[0].row
+    return row.login, await store.directory.account(row.id)
+
+
+async def _forgotten(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    gone = [one.row for one in await store.directory.deleted_accounts() if one.row.id == given[0]]
+    return (gone[0].login, gone[0]) if gone else (str(given[0]), None)
 
 
 async def _alias(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
@@ -160,6 +172,9 @@ _LOOKS: Final[dict[str, Look]] = {
     "remove_domain": _domain,
     "put_account": _account,
     "remove_account": _account,
+    "retire_account": _retired,
+    "revive_account": _account,
+    "forget_account": _forgotten,
     "put_alias": _alias,
     "remove_alias": _alias,
     "put_group": _group,
@@ -297,7 +312,7 @@ def _mail(name: str, given: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _after(name: str, given: tuple[Any, ...]) -> Any:
-    if name.startswith(("remove_", "un", "forget", "close")):
+    if name.startswith(("remove_", "retire_", "un", "forget", "close")):
         return None
     if name == "change":
         names = ("state", "next_try", "nexthop")

@@ -29,6 +29,7 @@ from postroom.store.api.audit import Act, AuditStore, NewAct, Verdict
 from postroom.store.api.directory import (
     AccountRow,
     AliasRow,
+    DeletedAccount,
     DirectoryStore,
     DomainRow,
     GroupRow,
@@ -108,6 +109,7 @@ __all__ = [
     "Call",
     "Charge",
     "CopyResult",
+    "DeletedAccount",
     "DeliveredAlready",
     "Demand",
     "Departure",

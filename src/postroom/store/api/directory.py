@@ -12,6 +12,10 @@ from typing import Protocol
 class DomainRow:
     """A hosted domain. name: A-labels, lower case.
 
+    disabled: nobody of it can log in, and mail for it is refused unless it receives all the same.
+    alias_of: another hosted domain, whose addresses exist here too; "" for a domain with addresses of its own.
+    separators: characters that begin the detail of an address (RFC 5233 1), "" for none; detail_folders: does a detail
+    name the mailbox of new mail: "off", "existing" ones only, or "create".
     hourly_messages: limit on what its people send to other domains; -1: as configured, 0: no limit.
     spoof: what becomes of mail from outside that claims the domain in From and cannot prove it: "refuse", "junk" or
     "mark".
@@ -23,12 +27,18 @@ class DomainRow:
     catch_all: str = ""  # address that takes mail for unknown local parts; "" refuses it
     hourly_messages: int = -1
     spoof: str = "refuse"
+    alias_of: str = ""
+    separators: str = "+"
+    detail_folders: str = "off"
+    receives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
     """A person (or role) with mailboxes. id: opaque, never reused, names the folder; login: Address.key.
 
+    disabled: nobody can log in, and mail for it is refused unless it receives all the same; detail_folders: as
+    DomainRow has it, "" for what the domain says; past: what IMAP shows of what was: "off", "deleted" mail, or "all".
     daily_messages, daily_recipients, daily_new: limits on what it sends to other domains: messages, recipients, and
     recipients that it has never written to; -1: as configured, 0: no limit.
     """
@@ -49,6 +59,9 @@ class AccountRow:
     daily_messages: int = -1
     daily_recipients: int = -1
     daily_new: int = -1
+    receives: bool = False
+    detail_folders: str = ""
+    past: str = "off"
     shared: bool = False  # nobody logs in to it: members read its mailboxes below "Shared/"
 
 
@@ -114,6 +127,20 @@ class TokenRow:
     expires: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedAccount:
+    """An account that was deleted and whose mail is kept for a while. deleted: when, in Unix seconds.
+
+    aliases, groups: addresses it was a member of; tokens: what its programs showed.
+    """
+
+    row: AccountRow
+    deleted: float
+    aliases: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    tokens: tuple[TokenRow, ...] = ()
+
+
 class DirectoryStore(Protocol):
     """Look-ups are answered from a cache that is checked against the file at each call.
 
@@ -127,7 +154,9 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_domain(self, name: str) -> None:
-        """Its signing keys go with it. Raises NotFound; StoreError while accounts, aliases or groups of it exist."""
+        """Its signing keys go with it. Raises NotFound; StoreError while accounts, aliases or groups of it
+        exist, or accounts that can be brought back.
+        """
         ...
 
     async def account(self, account: str) -> AccountRow | None: ...
@@ -143,6 +172,26 @@ class DirectoryStore(Protocol):
 
     async def remove_account(self, account: str) -> None:
         """Its tokens, memberships and shares go with it. Raises NotFound."""
+        ...
+
+    async def retire_account(self, gone: DeletedAccount) -> None:
+        """As remove_account, but the account can be brought back. Raises NotFound."""
+        ...
+
+    async def deleted_accounts(self, domain: str = "") -> list[DeletedAccount]:
+        """Those that can be brought back, the last deleted first."""
+        ...
+
+    async def was_deleted(self, login: str) -> bool:
+        """Can an account that had this log-in be brought back?"""
+        ...
+
+    async def revive_account(self, row: AccountRow, tokens: Sequence[TokenRow]) -> None:
+        """Bring a deleted account back as this row. Raises NotFound; StoreError as put_account."""
+        ...
+
+    async def forget_account(self, account: str) -> None:
+        """A deleted account cannot be brought back any more. Raises NotFound."""
         ...
 
     async def alias(self, address: str) -> AliasRow | None: ...

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import apsw
 
+from postroom.store.api.directory import AccountRow
 from postroom.store.api.queue import Entry, Once
 from postroom.store.api.store import Finding, Progress
 from postroom.store.embedded.account_file import AccountFile, Surroundings
@@ -92,7 +93,7 @@ class Caretaker:
         An account is made folder first and removed row first, so what looks like nobody's is looked at once more.
         """
         there = set(await asyncio.to_thread(self._account_ids))
-        rows = {row.id: row.login for row in await directory.accounts()}
+        rows = {row.id: row.login for row in await _accounts(directory)}
         found = [
             Finding("directory.db", f"account {login} ({number}) has no folder", mendable=True)
             for number, login in rows.items()
@@ -102,7 +103,7 @@ class Caretaker:
         if nobodys:
             await asyncio.sleep(min(self._grace, _SECOND_LOOK))
             nobodys &= set(await asyncio.to_thread(self._account_ids))
-            nobodys -= {row.id for row in await directory.accounts()}
+            nobodys -= {row.id for row in await _accounts(directory)}
         for number in sorted(nobodys):
             folder = self._layout.account(number).folder
             found.append(Finding(f"accounts/{number}", f"the folder {folder} belongs to no account"))
@@ -154,6 +155,11 @@ class Caretaker:
         for name in (path, f"{path}-wal", f"{path}-shm", self._layout.slot_lock(slot)):
             discard(self._around.disk, name)
         self._around.disk.sync_folder(self._layout.queue)
+
+
+async def _accounts(directory: EmbeddedDirectory) -> list[AccountRow]:
+    """Those that are and those that can be brought back."""
+    return [*await directory.accounts(), *[gone.row for gone in await directory.deleted_accounts()]]
 
 
 def _checked(check: Callable[[str], list[Finding]], what: str) -> list[Finding]:

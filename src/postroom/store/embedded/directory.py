@@ -7,15 +7,24 @@ acts at once; the cache is dropped when it moved.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import apsw
 
-from postroom.store.api.directory import AccountRow, AliasRow, DomainRow, GroupRow, KeyState, SigningKeyRow, TokenRow
+from postroom.store.api.directory import (
+    AccountRow,
+    AliasRow,
+    DeletedAccount,
+    DomainRow,
+    GroupRow,
+    SigningKeyRow,
+    TokenRow,
+)
 from postroom.store.api.errors import NotFound, StoreError
+from postroom.store.embedded import directory_deleted as deleted
+from postroom.store.embedded import directory_rows as rows
 from postroom.store.embedded import directory_sharing as sharing
 from postroom.store.embedded import schema
 from postroom.store.embedded.committer import Committer
@@ -23,21 +32,13 @@ from postroom.store.embedded.database import OpenOptions, open_database, rollbac
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.stamp import Stamp
 from postroom.values.clock import Clock
-from postroom.values.likeness import name_key
 
 T = TypeVar("T")
 
 _CACHED_ROWS: Final = 10_000
 #: how long the stamp alone is believed: a process may die between its commit and the stamp
 _ASK_SECONDS: Final = 1.0
-_DOMAIN: Final = "name, created, disabled, catch_all, hourly_messages, spoof"
 _ACCESS: Final = "digest, id, account, name, scopes, created, expires"
-_ACCOUNT: Final = (
-    "id, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login,"
-    " quota_messages, imap_without, daily_messages, daily_recipients, daily_new, shared"
-)
-#: a ? for each column of the table account: those above, the domain and the name's key
-_MARKS: Final = ", ".join("?" * (_ACCOUNT.count(",") + 3))
 #: log-ins that are told for one name
 _NAMESAKES: Final = 10
 
@@ -162,20 +163,19 @@ class EmbeddedDirectory:
         return self._cached("domain", name, self._load_domain)
 
     def _load_domain(self, name: str) -> DomainRow | None:
-        rows = self._rows(f"SELECT {_DOMAIN} FROM domain WHERE name = ?", name)
-        return _domain(rows[0]) if rows else None
+        found = self._rows(f"{rows.GET_DOMAIN} WHERE name = ?", name)
+        return rows.domain(found[0]) if found else None
 
     async def domains(self) -> list[DomainRow]:
-        rows = self._rows(f"SELECT {_DOMAIN} FROM domain ORDER BY name")
-        return [_domain(row) for row in rows]
+        found = self._rows(f"{rows.GET_DOMAIN} ORDER BY name")
+        return [rows.domain(row) for row in found]
 
     async def put_domain(self, row: DomainRow) -> None:
-        values = (row.name, row.created, int(row.disabled), row.catch_all, row.hourly_messages, row.spoof)
-        await self._change(lambda db: void(db.execute("REPLACE INTO domain VALUES (?, ?, ?, ?, ?, ?)", values)))
+        await self._change(lambda db: void(db.execute(rows.PUT_DOMAIN, rows.domain_values(row))))
 
     async def remove_domain(self, name: str) -> None:
         def remove(db: apsw.Connection) -> None:
-            for table in ("account", "alias", "team"):
+            for table in ("account", "alias", "team", "deleted_account"):
                 if db.execute(f"SELECT 1 FROM {table} WHERE domain = ?", (name,)).fetchone():
                     raise StoreError(f"the domain is still used by a row of {table}")
             _delete_one(db, "domain", "name", name)
@@ -192,28 +192,24 @@ class EmbeddedDirectory:
         return self._cached("login", login, lambda key: self._load_account("login", key))
 
     def _load_account(self, column: str, key: str) -> AccountRow | None:
-        rows = self._rows(f"SELECT {_ACCOUNT} FROM account WHERE {column} = ?", key)
-        return _account(rows[0]) if rows else None
+        found = self._rows(f"{rows.GET_ACCOUNT} WHERE {column} = ?", key)
+        return rows.account(found[0]) if found else None
 
     async def accounts(self, domain: str = "") -> list[AccountRow]:
-        rows = self._rows(f"SELECT {_ACCOUNT} FROM account WHERE ?1 IN ('', domain) ORDER BY login", domain)
-        return [_account(row) for row in rows]
+        found = self._rows(f"{rows.GET_ACCOUNT} WHERE ?1 IN ('', domain) ORDER BY login", domain)
+        return [rows.account(row) for row in found]
 
     async def named(self, key: str) -> tuple[str, ...]:
         return self._cached("named", key, self._load_named) if key else ()
 
     def _load_named(self, key: str) -> tuple[str, ...]:
-        rows = self._rows("SELECT login FROM account WHERE name_key = ? ORDER BY login LIMIT ?", key, _NAMESAKES)
-        return tuple(login for (login,) in rows)
+        found = self._rows("SELECT login FROM account WHERE name_key = ? ORDER BY login LIMIT ?", key, _NAMESAKES)
+        return tuple(login for (login,) in found)
 
     async def put_account(self, row: AccountRow) -> None:
         def put(db: apsw.Connection) -> None:
-            other = db.execute("SELECT id FROM account WHERE login = ?", (row.login,)).fetchone()
-            if other is not None and other[0] != row.id:
-                raise StoreError(f"{row.login} belongs to another account")
-            if db.execute("SELECT 1 FROM alias WHERE address = ?", (row.login,)).fetchone():
-                raise StoreError(f"{row.login} is an alias")
-            db.execute(f"REPLACE INTO account VALUES ({_MARKS})", _account_values(row))
+            _free(db, row)
+            db.execute(rows.PUT_ACCOUNT, rows.account_values(row))
 
         await self._change(put)
 
@@ -225,27 +221,49 @@ class EmbeddedDirectory:
 
         await self._change(remove)
 
+    # deleted accounts
+
+    async def retire_account(self, gone: DeletedAccount) -> None:
+        await self._change(lambda db: deleted.retire(db, gone))
+
+    async def deleted_accounts(self, domain: str = "") -> list[DeletedAccount]:
+        return deleted.load(self._rows, domain)
+
+    async def was_deleted(self, login: str) -> bool:
+        return self._cached("deleted", login, partial(deleted.load_login, self._rows))
+
+    async def revive_account(self, row: AccountRow, tokens: Sequence[TokenRow]) -> None:
+        def revive(db: apsw.Connection) -> None:
+            _free(db, row)
+            deleted.forget(db, row.id)
+            db.execute(rows.PUT_ACCOUNT, rows.account_values(row))
+            db.executemany(rows.INSERT_ACCESS, [rows.token_values(token) for token in tokens])
+
+        await self._change(revive)
+
+    async def forget_account(self, account: str) -> None:
+        await self._change(lambda db: deleted.forget(db, account))
+
     # aliases
 
     async def alias(self, address: str) -> AliasRow | None:
         return self._cached("alias", address, self._load_alias)
 
     def _load_alias(self, address: str) -> AliasRow | None:
-        rows = self._rows("SELECT address, members, created, disabled FROM alias WHERE address = ?", address)
-        return _alias(rows[0]) if rows else None
+        found = self._rows("SELECT address, members, created, disabled FROM alias WHERE address = ?", address)
+        return rows.alias(found[0]) if found else None
 
     async def aliases(self, domain: str = "") -> list[AliasRow]:
-        rows = self._rows(
+        found = self._rows(
             "SELECT address, members, created, disabled FROM alias WHERE ?1 IN ('', domain) ORDER BY address", domain
         )
-        return [_alias(row) for row in rows]
+        return [rows.alias(row) for row in found]
 
     async def put_alias(self, row: AliasRow) -> None:
         def put(db: apsw.Connection) -> None:
             if db.execute("SELECT 1 FROM account WHERE login = ?", (row.address,)).fetchone():
                 raise StoreError(f"{row.address} is an account")
-            values = (row.address, _domain_of(row.address), json.dumps(row.members), row.created, int(row.disabled))
-            db.execute("REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", values)
+            db.execute("REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", rows.alias_values(row))
 
         await self._change(put)
 
@@ -287,12 +305,12 @@ class EmbeddedDirectory:
         return self._cached("keys", domain, self._load_keys)
 
     def _load_keys(self, domain: str) -> tuple[SigningKeyRow, ...]:
-        rows = self._rows(
+        found = self._rows(
             "SELECT domain, selector, algorithm, private, state, since FROM signing_key WHERE domain = ?"
             " ORDER BY since, selector",
             domain,
         )
-        return tuple(map(_signing_key, rows))
+        return tuple(map(rows.signing_key, found))
 
     async def put_signing_keys(self, rows: Sequence[SigningKeyRow]) -> None:
         def put(db: apsw.Connection) -> None:
@@ -326,20 +344,19 @@ class EmbeddedDirectory:
         return known
 
     def _load_token(self, digest: str) -> TokenRow | None:
-        rows = self._rows(f"SELECT {_ACCESS} FROM token WHERE digest = ?", bytes.fromhex(digest))
-        return _token(rows[0]) if rows else None
+        found = self._rows(f"SELECT {_ACCESS} FROM token WHERE digest = ?", bytes.fromhex(digest))
+        return rows.token(found[0]) if found else None
 
     async def tokens(self, account: str) -> tuple[TokenRow, ...]:
         return tuple(
-            map(_token, self._rows(f"SELECT {_ACCESS} FROM token WHERE account = ? ORDER BY created, id", account))
+            map(rows.token, self._rows(f"SELECT {_ACCESS} FROM token WHERE account = ? ORDER BY created, id", account))
         )
 
     async def put_token(self, row: TokenRow) -> None:
         def put(db: apsw.Connection) -> None:
             if not db.execute("SELECT 1 FROM account WHERE id = ?", (row.account,)).fetchone():
                 raise NotFound(f"no account {row.account}")
-            values = (row.digest, row.id, row.account, row.name, " ".join(row.scopes), row.created, row.expires)
-            db.execute("REPLACE INTO token VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            db.execute(rows.INSERT_ACCESS, rows.token_values(row))
 
         await self._change(put)
 
@@ -356,96 +373,16 @@ def void(_: object) -> None:
     """Drop a value where only the effect counts."""
 
 
+def _free(db: apsw.Connection, row: AccountRow) -> None:
+    """Raises StoreError when the log-in is somebody else's."""
+    other = db.execute("SELECT id FROM account WHERE login = ?", (row.login,)).fetchone()
+    if other is not None and other[0] != row.id:
+        raise StoreError(f"{row.login} belongs to another account")
+    if db.execute("SELECT 1 FROM alias WHERE address = ?", (row.login,)).fetchone():
+        raise StoreError(f"{row.login} is an alias")
+
+
 def _delete_one(db: apsw.Connection, table: str, column: str, key: str) -> None:
     db.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
     if not db.changes():
         raise NotFound(f"no {table} {key}")
-
-
-def _domain_of(address: str) -> str:
-    return address.rpartition("@")[2]
-
-
-def _domain(row: Any) -> DomainRow:
-    name, created, disabled, catch_all, hourly, spoof = row
-    return DomainRow(
-        name=name,
-        created=created,
-        disabled=bool(disabled),
-        catch_all=catch_all,
-        hourly_messages=hourly,
-        spoof=spoof,
-    )
-
-
-def _signing_key(row: Any) -> SigningKeyRow:
-    domain, selector, algorithm, private, state, since = row
-    return SigningKeyRow(
-        domain=domain, selector=selector, algorithm=algorithm, private=private, state=KeyState(state), since=since
-    )
-
-
-def _token(row: Any) -> TokenRow:
-    digest, number, account, name, scopes, created, expires = row
-    return TokenRow(
-        id=number,
-        account=account,
-        digest=digest,
-        name=name,
-        scopes=tuple(scopes.split()),
-        created=created,
-        expires=expires,
-    )
-
-
-def _account(row: Any) -> AccountRow:
-    number, login, created, name, password, scram, disabled, quota, pop3_delete, pop3_seen, pop3_last_login = row[:11]
-    quota_messages, imap_without, messages, recipients, new, shared = row[11:]
-    return AccountRow(
-        id=number,
-        login=login,
-        created=created,
-        name=name,
-        password=password,
-        scram=scram,
-        disabled=bool(disabled),
-        quota=quota,
-        pop3_delete=pop3_delete,
-        pop3_seen=bool(pop3_seen),
-        pop3_last_login=pop3_last_login,
-        quota_messages=quota_messages,
-        imap_without=tuple(imap_without.split()),
-        daily_messages=messages,
-        daily_recipients=recipients,
-        daily_new=new,
-        shared=bool(shared),
-    )
-
-
-def _account_values(row: AccountRow) -> tuple[Any, ...]:
-    return (
-        row.id,
-        row.login,
-        _domain_of(row.login),
-        row.created,
-        row.name,
-        row.password,
-        row.scram,
-        int(row.disabled),
-        row.quota,
-        row.pop3_delete,
-        int(row.pop3_seen),
-        row.pop3_last_login,
-        row.quota_messages,
-        " ".join(row.imap_without),
-        row.daily_messages,
-        row.daily_recipients,
-        row.daily_new,
-        int(row.shared),
-        name_key(row.name),
-    )
-
-
-def _alias(row: Any) -> AliasRow:
-    address, members, created, disabled = row
-    return AliasRow(address=address, members=tuple(json.loads(members)), created=created, disabled=bool(disabled))

@@ -14,7 +14,8 @@ CREATE TABLE version(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT
 INSERT INTO version VALUES (1, 1);
 CREATE TABLE domain(
     name TEXT PRIMARY KEY, created REAL NOT NULL, disabled INTEGER NOT NULL, catch_all TEXT NOT NULL,
-    hourly_messages INTEGER NOT NULL, spoof TEXT NOT NULL
+    hourly_messages INTEGER NOT NULL, spoof TEXT NOT NULL, alias_of TEXT NOT NULL, separators TEXT NOT NULL,
+    detail_folders TEXT NOT NULL, receives INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, created REAL NOT NULL, name TEXT NOT NULL,
@@ -22,8 +23,13 @@ CREATE TABLE account(
     pop3_delete TEXT NOT NULL, pop3_seen INTEGER NOT NULL, pop3_last_login REAL NOT NULL,
     quota_messages INTEGER NOT NULL, imap_without TEXT NOT NULL,
     daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
+    receives INTEGER NOT NULL, detail_folders TEXT NOT NULL, past TEXT NOT NULL,
     shared INTEGER NOT NULL, name_key TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE deleted_account(
+    id TEXT PRIMARY KEY, login TEXT NOT NULL, domain TEXT NOT NULL, deleted REAL NOT NULL, data BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX deleted_login ON deleted_account(login);
 CREATE INDEX account_domain ON account(domain);
 CREATE INDEX account_name ON account(name_key) WHERE name_key != '';
 CREATE TABLE alias(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postroom.store.api import AccountRow, AliasRow, DomainRow, GroupRow, NotFound, SigningKeyRow, StoreError, TokenRow
+from postroom.store.api import (
+    AccountRow,
+    AliasRow,
+    DeletedAccount,
+    DomainRow,
+    GroupRow,
+    NotFound,
+    SigningKeyRow,
+    StoreError,
+    TokenRow,
+)
 from postroom.store.memory.sharing import MemoryGroups
 from postroom.values.likeness import name_key
 
@@ -19,6 +29,7 @@ class MemoryDirectory:
         self._keys: dict[tuple[str, str], SigningKeyRow] = {}
         self._tokens: dict[bytes, TokenRow] = {}
         self._groups = MemoryGroups()
+        self._deleted: dict[str, DeletedAccount] = {}
         self._version = 1
 
     async def version(self) -> int:
@@ -38,7 +49,8 @@ class MemoryDirectory:
         self._version += 1
 
     async def remove_domain(self, name: str) -> None:
-        if await self.accounts(name) or await self.aliases(name) or await self.groups(name):
+        inhabited = await self.accounts(name) or await self.aliases(name) or await self.groups(name)
+        if inhabited or await self.deleted_accounts(name):
             raise StoreError("the domain still has accounts, aliases or groups")
         if self._domains.pop(name, None) is None:
             raise NotFound(f"no domain {name}")
@@ -74,6 +86,29 @@ class MemoryDirectory:
             raise NotFound(f"no account {account}")
         self._groups.forget_account(account, row.login)
         self._tokens = {digest: row for digest, row in self._tokens.items() if row.account != account}
+        self._version += 1
+
+    async def retire_account(self, gone: DeletedAccount) -> None:
+        await self.remove_account(gone.row.id)
+        self._deleted[gone.row.id] = gone
+
+    async def deleted_accounts(self, domain: str = "") -> list[DeletedAccount]:
+        found = [one for one in self._deleted.values() if domain in ("", _domain_of(one.row.login))]
+        return sorted(found, key=lambda one: (-one.deleted, one.row.id))
+
+    async def was_deleted(self, login: str) -> bool:
+        return any(one.row.login == login for one in self._deleted.values())
+
+    async def revive_account(self, row: AccountRow, tokens: Sequence[TokenRow]) -> None:
+        if row.id not in self._deleted:
+            raise NotFound(f"no deleted account {row.id}")
+        await self.put_account(row)
+        del self._deleted[row.id]
+        self._tokens.update({token.digest: token for token in tokens})
+
+    async def forget_account(self, account: str) -> None:
+        if self._deleted.pop(account, None) is None:
+            raise NotFound(f"no deleted account {account}")
         self._version += 1
 
     async def alias(self, address: str) -> AliasRow | None:

@@ -9,6 +9,7 @@ import pytest
 from postroom.store.api import (
     AccountRow,
     AliasRow,
+    DeletedAccount,
     DomainRow,
     KeyState,
     NotFound,
@@ -34,6 +35,7 @@ class DirectoryContract:
         await directory.put_domain(DOMAIN)
         assert await directory.domain("x.test") == DOMAIN
         changed = replace(DOMAIN, disabled=True, spoof="junk", catch_all="ann@x.test", hourly_messages=7)
+        changed = replace(changed, alias_of="y.test", separators="-+", detail_folders="create", receives=True)
         await directory.put_domain(changed)
         assert await directory.domain("x.test") == changed
         await directory.put_domain(DomainRow(name="a.test", created=0.0))
@@ -55,6 +57,41 @@ class DirectoryContract:
             await directory.remove_domain("x.test")
         await directory.remove_account(ACCOUNT.id)
         await directory.remove_domain("x.test")
+
+    async def test_deleted_accounts(self, store: Store) -> None:
+        directory = store.directory
+        await directory.put_domain(DOMAIN)
+        await directory.put_account(ACCOUNT)
+        token = TokenRow(id="t1", account="id1", digest=b"d" * 32, scopes=("a", "b"))
+        await directory.put_token(token)
+        gone = DeletedAccount(row=ACCOUNT, deleted=9.5, aliases=("all@x.test",), groups=("g@x.test",), tokens=(token,))
+        assert not await directory.was_deleted("ann@x.test")
+        await directory.retire_account(gone)
+        assert await directory.account("id1") is None
+        assert await directory.account_by_login("ann@x.test") is None
+        assert await directory.token(token.digest) is None
+        assert await directory.was_deleted("ann@x.test")
+        assert await directory.deleted_accounts() == await directory.deleted_accounts("x.test") == [gone]
+        assert await directory.deleted_accounts("y.test") == []
+        with pytest.raises(NotFound):
+            await directory.retire_account(gone)
+        with pytest.raises(StoreError):
+            await directory.remove_domain("x.test")
+        await directory.put_account(replace(ACCOUNT, id="id2"))
+        with pytest.raises(StoreError):
+            await directory.revive_account(ACCOUNT, ())
+        await directory.retire_account(DeletedAccount(row=replace(ACCOUNT, id="id2"), deleted=10.0))
+        assert [one.row.id for one in await directory.deleted_accounts()] == ["id2", "id1"]
+        await directory.forget_account("id2")
+        with pytest.raises(NotFound):
+            await directory.forget_account("id2")
+        await directory.revive_account(replace(ACCOUNT, login="anna@x.test"), [token])
+        assert await directory.account("id1") == replace(ACCOUNT, login="anna@x.test")
+        assert await directory.token(token.digest) == token
+        assert await directory.deleted_accounts() == []
+        assert not await directory.was_deleted("ann@x.test")
+        with pytest.raises(NotFound):
+            await directory.revive_account(ACCOUNT, ())
 
     async def test_accounts(self, store: Store) -> None:
         directory = store.directory
