@@ -10,6 +10,7 @@ import pytest
 
 from postroom.delivery import service
 from postroom.delivery.service import AT_ONCE, STRANDS, Delivery
+from postroom.identity.model import Found
 from postroom.message.index import index
 from postroom.message.parts import Parts
 from postroom.queue.outcome import Kind
@@ -101,10 +102,10 @@ class House:
         self.find_fault: Exception | None = None
         self.delivery = Delivery(self.queue, self.boxes, self.find, self.events)
 
-    async def find(self, address: str) -> AccountRow | None:
+    async def find(self, address: str) -> Found | None:
         if self.find_fault:
             raise self.find_fault
-        return self.rows.get(address)
+        return Found(self.rows[address]) if address in self.rows else None
 
     def take(
         self,

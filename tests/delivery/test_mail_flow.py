@@ -13,7 +13,7 @@ import pytest
 from postroom.config import Config
 from postroom.config import Relay as RelayConfig
 from postroom.delivery.service import Delivery
-from postroom.identity.model import Hosted, NotHosted, Target, Unknown
+from postroom.identity.model import Found, Hosted, NotHosted, Target, Unknown
 from postroom.intake.model import MailOptions, Peer, RcptOptions
 from postroom.intake.routing import Routes
 from postroom.intake.service import Intake, Rooms
@@ -47,8 +47,8 @@ class Identity:
     async def resolve(self, address: Address):
         if address.domain != "here.test":
             return NotHosted()
-        row = ROWS.get(address.local.casefold())
-        return Hosted((Target(row.login, row.id),)) if row else Unknown()
+        row = ROWS.get(address.local.casefold().partition("+")[0])
+        return Hosted((Target(str(address), row.id),)) if row else Unknown()
 
     async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
         return address is None or address.key == account.login
@@ -68,6 +68,7 @@ class House:
         guids = (f"{number:032x}" for number in itertools.count(1))
         self.mailboxes = Mailboxes(store, clock, lambda: next(guids))
         self.find_fault: Exception | None = None
+        self.folders = "off"
         self.delivery = Delivery(self.queue, self.mailboxes, self.find, self.events)
         means = Means(wheel=Wheel(), event=self.events, clock=clock, random=lambda: 0.5)
         self.relay = Relay(self.queue, Config(relay=RelayConfig(direct=False)), means)
@@ -75,10 +76,12 @@ class House:
         self.queue.subscribe("remote", self.relay.take)
         self.intake = Intake(Rooms(store=store, queue=self.queue, identity=Identity(), clock=clock), Config())
 
-    async def find(self, address: str) -> AccountRow | None:
+    async def find(self, address: str) -> Found | None:
         if self.find_fault:
             raise self.find_fault
-        return ROWS.get(Address.parse(address).local)
+        local, _, detail = Address.parse(address).local.partition("+")
+        row = ROWS.get(local)
+        return Found(row, detail, self.folders) if row else None
 
     async def send(self, *to: str, peer: Peer = STRANGER, content: bytes = MAIL, **options) -> str:
         sender = Address.parse("alice@here.test")
@@ -301,3 +304,34 @@ async def test_commands_act_on_what_waits(house: House) -> None:
     assert [each.attempts for each in await house.waiting()] == [2, 2]
     assert await admin.drop(QueueFilter(sender="alice@")) == 1
     assert await admin.list(QueueFilter()) == []
+
+
+@pytest.mark.parametrize(
+    ("folders", "detail", "mailbox"),
+    [
+        ("off", "lists", "INBOX"),
+        ("existing", "lists", "Lists"),
+        ("existing", "Work", "INBOX"),
+        ("existing", "trash", "INBOX"),
+        ("existing", "inbox", "INBOX"),
+        ("create", "Work", "Work"),
+        ("create", "lists", "Lists"),
+        ("create", "trash", "INBOX"),
+        ("create", "a/b", "INBOX"),
+        ("create", "x" * 41, "INBOX"),
+        ("create", "", "INBOX"),
+    ],
+)
+async def test_the_detail_of_an_address_names_the_mailbox(
+    house: House, folders: str, detail: str, mailbox: str
+) -> None:
+    bob = await house.store.account(ROWS["bob"].id)
+    await bob.create("Lists")
+    await bob.create("Trash", "\\Trash")
+    house.folders = folders
+    for _ in range(2):
+        await house.send(f"bob+{detail}@here.test")
+        await house.settled()
+    boxes = {info.name: info.messages for info in await bob.mailboxes()}
+    assert boxes == {"INBOX": 0, "Lists": 0, "Trash": 0} | {mailbox: 2}
+    await house.stop()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from postroom.identity import Directory, Identity
+from postroom.identity.deleted import purge_older
 from postroom.identity.errors import (
     AddressTaken,
     BadCredentials,
@@ -17,8 +18,10 @@ from postroom.identity.errors import (
     NoSuchDomain,
     StillInUse,
 )
-from postroom.store.api import NotFound
+from postroom.store.api import FlagOp, GroupRow, NotFound, RightsChange, TokenRow
 from postroom.store.memory import MemoryStore
+
+from .conftest import StandingClock
 
 
 async def test_a_new_account_has_its_mailboxes(directory: Directory, store: MemoryStore) -> None:
@@ -72,6 +75,17 @@ Step = Callable[[Directory], Awaitable[object]]
         (lambda d: d.add_alias("x@other.example", ["ben@example.com"]), NoSuchDomain, ""),
         (lambda d: d.alias("y@example.com"), NoSuchAlias, "postroom alias list"),
         (lambda d: d.remove_alias("y@example.com"), NoSuchAlias, ""),
+        (lambda d: d.add_domain("example.net", alias_of="other.example"), NoSuchDomain, "other.example"),
+        (lambda d: d.set_domain("example.com", alias_of="example.org"), StillInUse, "postroom user rm"),
+        (lambda d: d.set_domain("example.com", alias_of="example.com"), BadValue, ""),
+        (lambda d: d.set_domain("example.com", separators="+."), BadValue, "+ - _"),
+        (lambda d: d.set_domain("example.com", detail_folders="yes"), BadValue, "off, existing, create"),
+        (lambda d: d.set_domain("example.com", receives="yes"), BadValue, "true or false"),
+        (lambda d: d.set_domain("example.com", created=1), BadValue, "catch_all"),
+        (lambda d: d.set_account("ann@example.com", detail_folders="yes"), BadValue, "off, existing, create"),
+        (lambda d: d.set_account("ann@example.com", past="yes"), BadValue, "off, deleted, all"),
+        (lambda d: d.restore_account("ann@example.com"), NoSuchAccount, "postroom user deleted list"),
+        (lambda d: d.purge_account("ann@example.com"), NoSuchAccount, ""),
     ],
 )
 async def test_what_cannot_be_done_says_what_can(
@@ -112,6 +126,67 @@ async def test_removing_takes_the_account_out_of_aliases(
         await store.account(row.id)
     with pytest.raises(BadCredentials):
         await identity.authenticate("ann@example.com", "ann's good password")
+
+
+async def test_a_domain_alias_has_no_addresses_of_its_own(directory: Directory) -> None:
+    await directory.add_domain("example.net", alias_of="example.com")
+    for step in (directory.add_account("x@example.net"), directory.add_alias("x@example.net", ["ann@example.com"])):
+        with pytest.raises(BadValue, match=r"alias of example\.com"):
+            await step
+    with pytest.raises(StillInUse, match=r"example\.net stands for"):
+        await directory.set_domain("example.com", alias_of="example.org")
+    with pytest.raises(BadValue) as caught:
+        await directory.add_domain("example.info", alias_of="example.net")
+    assert "example.com too" in caught.value.advice
+    assert (await directory.set_domain("example.net", alias_of="")).alias_of == ""
+    await directory.add_account("x@example.net")
+
+
+async def test_a_deleted_account_comes_back_whole(directory: Directory, store: MemoryStore, identity: Identity) -> None:
+    ann = await directory.account("ann@example.com")
+    await directory.add_alias("all@example.com", ["ann@example.com", "ben@example.com"])
+    await store.directory.put_group(GroupRow(address="team@example.com", members=("ann@example.com",), created=0))
+    await store.directory.put_token(TokenRow(id="t", account=ann.id, digest=b"d" * 32))
+    mail = await store.account(ann.id)
+    inbox = await mail.mailbox("INBOX")
+    assert inbox is not None
+    await mail.grant([inbox.id], "ben@example.com", RightsChange(op=FlagOp.ADD, rights=1))
+    await store.directory.put_share(ann.id, "ben@example.com")
+    gone = await directory.delete_account("ann@example.com")
+    assert gone.aliases == ("all@example.com",)
+    assert await store.directory.sharers("ben@example.com") == ()
+    with pytest.raises(BadCredentials):
+        await identity.authenticate("ann@example.com", "ann's good password")
+    await directory.add_account("ann@example.com", name="another Ann")
+    with pytest.raises(AddressTaken) as taken:
+        await directory.restore_account("ann@example.com")
+    assert f"restore {ann.id} --as" in taken.value.advice
+    with pytest.raises(NoSuchDomain):
+        await directory.restore_account(ann.id, "ann@elsewhere.example")
+    row = await directory.restore_account(ann.id, "Anna@example.com")
+    assert (row.id, row.login, row.password) == (ann.id, "anna@example.com", ann.password)
+    assert await identity.authenticate("anna@example.com", "ann's good password") == row
+    assert (await directory.alias("all@example.com")).members == ("ben@example.com", "anna@example.com")
+    assert (await store.directory.groups_of("anna@example.com")) == {"team@example.com"}
+    assert [token.id for token in await store.directory.tokens(ann.id)] == ["t"]
+    assert await store.directory.sharers("ben@example.com") == (ann.id,)
+    assert await (await store.account(ann.id)).mailbox("INBOX") == inbox
+
+
+async def test_deleted_accounts_end(directory: Directory, store: MemoryStore, clock: StandingClock) -> None:
+    carla = await directory.account("carla@example.org")
+    await directory.delete_account("carla@example.org")
+    with pytest.raises(StillInUse) as caught:
+        await directory.remove_domain("example.org")
+    assert "postroom user deleted purge" in caught.value.advice
+    clock.time += 10
+    await directory.delete_account("ben@example.com")
+    assert [gone.row.login for gone in await purge_older(store, clock.now())] == ["carla@example.org"]
+    with pytest.raises(NotFound):
+        await store.account(carla.id)
+    assert [gone.row.login for gone in await store.directory.deleted_accounts()] == ["ben@example.com"]
+    assert await purge_older(store, clock.now()) == []
+    await directory.remove_domain("example.org")
 
 
 async def test_a_domain_goes_when_it_is_empty(directory: Directory) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from postroom.identity import Directory, Hosted, Identity, NotHosted, Target, Unknown
+from postroom.identity import Closed, Directory, Hosted, Identity, NotHosted, Target, Unknown
 from postroom.identity.routing import MOST_TARGETS
 from postroom.store.api import AliasRow
 from postroom.store.memory import MemoryStore
@@ -35,9 +35,9 @@ async def test_accounts_in_any_case(identity: Identity) -> None:
 
 async def test_detail_is_kept_for_delivery(identity: Identity) -> None:
     assert await targets(identity, "ann+lists+x@example.com") == (Target("ann+lists+x@example.com", "id1"),)
-    row = await identity.find("ann+lists+x@example.com")
-    assert row is not None
-    assert row.id == "id1"
+    found = await identity.find("ann+Lists+x@example.com")
+    assert found is not None
+    assert (found.row.id, found.detail, found.folders) == ("id1", "Lists+x", "off")
     assert isinstance(await identity.resolve(Address.parse("+lists@example.com")), Unknown)
 
 
@@ -89,7 +89,74 @@ async def test_disabled_aliases_and_domains_take_no_mail_but_disabled_accounts_d
     await directory.disable("ann@example.com")
     assert await targets(identity, "ann@example.com") == (ANN,)
     await directory.set_domain("example.com", disabled=True)
+    assert await identity.resolve(Address.parse("ann@example.com")) == Closed("example.com")
+    accepted_before = await identity.find("ann@example.com")
+    assert accepted_before is not None
+    assert accepted_before.row.disabled
+    await directory.set_domain("example.com", receives=True)
+    assert await targets(identity, "ann@example.com") == (ANN,)
+
+
+async def test_domain_aliases(identity: Identity, directory: Directory) -> None:
+    await directory.add_domain("example.net", alias_of="Example.com")
+    await directory.add_alias("sales@example.com", ["ann@example.com", "ben+x@example.net"])
+    assert await targets(identity, "Ann+x@example.net") == (Target("Ann+x@example.net", "id1"),)
+    assert await targets(identity, "sales@example.net") == (ANN, Target("ben+x@example.net", "id2"))
+    assert isinstance(await identity.resolve(Address.parse("zoe@example.net")), Unknown)
+    assert await targets(identity, "postmaster@example.net") == (ANN,)
+    found = await identity.find("ann+shop@example.net")
+    assert found is not None
+    assert (found.row.id, found.detail) == ("id1", "shop")
+    ann = found.row
+    for address, allowed in (("ann@example.net", True), ("sales@example.net", True), ("ben@example.net", False)):
+        assert await identity.may_send_as(ann, Address.parse(address)) is allowed
+    assert await identity.authenticate("ann@example.net", "ann's good password") == ann
+    await directory.set_domain("example.com", catch_all="ben@example.com")
+    assert await targets(identity, "whoever@example.net") == (BEN,)
+    await directory.set_domain("example.net", disabled=True)
+    assert await identity.resolve(Address.parse("ann@example.net")) == Closed("example.net")
+    assert await targets(identity, "ann@example.com") == (ANN,)
+    await directory.set_domain("example.net", disabled=False)
+    await directory.set_domain("example.com", disabled=True)
+    assert await identity.resolve(Address.parse("ann@example.net")) == Closed("example.com")
+
+
+async def test_separators_of_a_domain(identity: Identity, directory: Directory) -> None:
+    await directory.set_domain("example.com", separators="-+")
+    await directory.add_account("ann-marie@example.com")
+    for address, owner, detail in (
+        ("ann-list@example.com", "id1", "list"),
+        ("ann-marie@example.com", "id4", ""),
+        ("ann-marie-x@example.com", "id4", "x"),
+        ("ann-mariex@example.com", "id1", "mariex"),
+        ("ann+a-b@example.com", "id1", "a-b"),
+        ("ann-@example.com", "id1", ""),
+    ):
+        found = await identity.find(address)
+        assert found is not None, address
+        assert (found.row.id, found.detail) == (owner, detail), address
+    assert await identity.find("-ann@example.com") is None
+    await directory.set_domain("example.com", separators="", detail_folders="create")
+    assert await identity.find("ann+list@example.com") is None
+    found = await identity.find("ann@example.com")
+    assert found is not None
+    assert found.folders == "create"
+    await directory.set_account("ann@example.com", detail_folders="existing")
+    found = await identity.find("ann@example.com")
+    assert found is not None
+    assert found.folders == "existing"
+    assert await identity.find("carla-x@example.org") is None
+
+
+async def test_mail_for_a_deleted_account_is_refused_in_spite_of_a_catch_all(
+    identity: Identity, directory: Directory
+) -> None:
+    await directory.set_domain("example.com", catch_all="ben@example.com")
+    await directory.delete_account("ann@example.com")
     assert isinstance(await identity.resolve(Address.parse("ann@example.com")), Unknown)
+    assert await targets(identity, "whoever@example.com") == (BEN,)
+    await directory.purge_account("ann@example.com")
+    assert await targets(identity, "ann@example.com") == (BEN,)
 
 
 async def test_catch_all(identity: Identity, directory: Directory) -> None:

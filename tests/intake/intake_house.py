@@ -99,6 +99,7 @@ class _Both:
         self.quota = row.quota
         self.quota_messages = accounts.most_messages.get(row.id, 0)
         self.disabled = row.disabled
+        self.receives = row.receives
 
     async def usage(self) -> Usage:
         if self.id in self.accounts.broken:

@@ -13,6 +13,7 @@ from postroom.app.outside import mta_sts
 from postroom.app.rooms import Core
 from postroom.app.runfolder import SWEEPER_LOCK, RunFolder
 from postroom.config import Config
+from postroom.identity.deleted import purge_older
 from postroom.identity.rotation import Rotation
 from postroom.relay.protection import StrictTls
 from postroom.store.api import StoreError
@@ -77,6 +78,8 @@ class Housekeeping:
             gone = await self._store.sweep(now, retention.expunged_days * DAY)
             await self._store.events.sweep(now - retention.events_days * DAY)
             await self._store.reports.sweep(now - retention.reports_days * DAY)
+            for purged in await purge_older(self._store, now - retention.accounts_days * DAY):
+                self._events("account.purged", login=purged.row.login, deleted=purged.deleted)
         except StoreError as fault:
             self._events("sweep.failed", reason=str(fault))
         else:

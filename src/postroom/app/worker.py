@@ -233,14 +233,11 @@ class Worker:
             case "directory":
                 await self._services.recheck()
             case "hints":
-                for account, mailbox, modseq in request["hints"]:
-                    self._core.store.feed.receive(Hint(account, mailbox, modseq))
+                self._hear(request["hints"])
             case "reload":
                 os.kill(os.getppid(), signal.SIGHUP)
             case "events":
-                for name, fields in request["events"]:
-                    if name in CATALOGUE:
-                        self._events(name, **fields)
+                self._pass_on(request["events"])
             case "reports":
                 return {"ok": True, "done": self._daily.send_now(ReportDay.named(request["day"]))}
             case "flush":
@@ -248,6 +245,17 @@ class Worker:
             case other:
                 return {"error": f"unknown command {other!r}"}
         return {"ok": True}
+
+    def _hear(self, hints: Sequence[tuple[str, int, int]]) -> None:
+        """A command changed mailboxes."""
+        for account, mailbox, modseq in hints:
+            self._core.store.feed.receive(Hint(account, mailbox, modseq))
+
+    def _pass_on(self, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """A command told of something."""
+        for name, fields in events:
+            if name in CATALOGUE:
+                self._events(name, **fields)
 
     async def _status(self) -> dict[str, Any]:
         from postroom.store.api import QueueFilter

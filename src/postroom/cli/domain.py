@@ -25,7 +25,11 @@ def _plain(row: DomainRow, accounts: int, aliases: int) -> dict[str, Any]:
         "name": row.name,
         "created": row.created,
         "disabled": row.disabled,
+        "receives": row.receives or not row.disabled,
+        "alias_of": row.alias_of,
         "catch_all": row.catch_all,
+        "separators": row.separators,
+        "detail_folders": row.detail_folders,
         "hourly_messages": row.hourly_messages,
         "spoof": row.spoof,
         "accounts": accounts,
@@ -47,9 +51,10 @@ async def _all(site: Site, name: str = "") -> list[dict[str, Any]]:
 @click.option(
     "--catch-all", default="", help="Address that takes mail for unknown people of the domain. [such mail is refused]"
 )
+@click.option("--alias-of", default="", metavar="DOMAIN", help="Its addresses are those of this hosted domain.")
 @json_option
 @config_option
-def add(name: str, catch_all: str, as_json: bool, config_file: str | None) -> None:
+def add(name: str, catch_all: str, alias_of: str, as_json: bool, config_file: str | None) -> None:
     """Host a domain: take in mail for its accounts and aliases."""
     from postroom.identity.rotation import Rotation
     from postroom.values.clock import SystemClock
@@ -58,7 +63,7 @@ def add(name: str, catch_all: str, as_json: bool, config_file: str | None) -> No
 
     async def work() -> DomainRow:
         async with directory(site, changes=True) as (people, store):
-            row = await people.add_domain(name, catch_all)
+            row = await people.add_domain(name, catch_all, alias_of=alias_of)
             await Rotation(store.directory, site.config.signing, SystemClock()).begin(row.name)
             return row
 
@@ -66,7 +71,10 @@ def add(name: str, catch_all: str, as_json: bool, config_file: str | None) -> No
     if as_json:
         emit_json(**_plain(row, 0, 0))
     else:
-        say(f"{row.name} is hosted. Next: postroom user add NAME@{row.name}")
+        next_step = (
+            f"Its addresses are those of {alias_of}." if alias_of else f"Next: postroom user add NAME@{row.name}"
+        )
+        say(f"{row.name} is hosted. {next_step}")
         say(f"What to publish in the DNS: postroom dns show {row.name}")
 
 
@@ -81,10 +89,7 @@ def list_(as_json: bool, config_file: str | None) -> None:
         return
     table(
         ("DOMAIN", "ACCOUNTS", "ALIASES", "CATCH-ALL", "STATE"),
-        [
-            (row["name"], row["accounts"], row["aliases"], row["catch_all"] or "-", "off" if row["disabled"] else "on")
-            for row in rows
-        ],
+        [(row["name"], row["accounts"], row["aliases"], row["catch_all"] or "-", _state(row)) for row in rows],
     )
     if not rows:
         say("no domain is hosted yet; add one: postroom domain add example.org")
@@ -102,14 +107,25 @@ def show(name: str, as_json: bool, config_file: str | None) -> None:
     else:
         record([
             ("domain", row["name"]),
-            ("state", "off" if row["disabled"] else "on"),
+            ("state", _state(row)),
             ("catch-all", row["catch_all"] or "-"),
+            ("details after", " ".join(row["separators"]) or "nothing: addresses have no detail"),
+            ("details name mailboxes", _FOLDERS[row["detail_folders"]]),
             ("limit on sending", _sending(row["hourly_messages"])),
             ("forged mail", _SPOOF[row["spoof"]]),
             ("accounts", row["accounts"]),
             ("aliases", row["aliases"]),
             ("since", moment(row["created"])),
         ])  # fmt: skip
+
+
+_FOLDERS = {"off": "no", "existing": "that exist", "create": "which are made"}
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["disabled"]:
+        return "suspended, receives mail" if row["receives"] else "off"
+    return f"alias of {row['alias_of']}" if row["alias_of"] else "on"
 
 
 _SPOOF = {"refuse": "is refused", "junk": "goes to Junk", "mark": "is marked"}
@@ -122,7 +138,23 @@ def _sending(hourly: int) -> str:
 @command.command("set")
 @click.argument("name")
 @click.option("--catch-all", default=None, help='Address that takes mail for unknown people; "" refuses such mail.')
-@click.option("--on/--off", "enabled", default=None, help="Receive mail for the domain, or refuse it.")
+@click.option("--on/--off", "enabled", default=None, help="Off: nobody can log in, and mail for it is refused.")
+@click.option(
+    "--receive/--no-receive", "receives", default=None, help="With --off: take in mail all the same, or refuse it."
+)
+@click.option("--alias-of", default=None, metavar="DOMAIN", help='Its addresses are those of that one; "" ends it.')
+@click.option(
+    "--separators",
+    default=None,
+    metavar="CHARS",
+    help='What a detail may stand behind, as in ann+lists@: any of + - _ = # ~, or "" for no details. [+]',
+)
+@click.option(
+    "--detail-folders",
+    type=click.Choice(["off", "existing", "create"]),
+    default=None,
+    help="Whether the detail of an address names the mailbox for new mail: one that exists, or is made. [off]",
+)
 @click.option(
     "--hourly-messages",
     "hourly",
@@ -141,19 +173,18 @@ def _sending(hourly: int) -> str:
 def set_(name: str, as_json: bool, config_file: str | None, **options: Any) -> None:
     """Change a domain."""
     if all(value is None for value in options.values()):
-        raise click.UsageError("Say what to change: --catch-all, --on, --off, --hourly-messages, --spoof.")
+        raise click.UsageError("Say what to change: one of the options that --help shows.")
     site = find_site(config_file)
-    enabled, hourly = options["enabled"], options["hourly"]
+    changes = {key: value for key, value in options.items() if value is not None}
+    if "enabled" in changes:
+        changes["disabled"] = not changes.pop("enabled")
+        changes.setdefault("receives", False)
+    if "hourly" in changes:
+        changes["hourly_messages"] = parse_limit(changes.pop("hourly"))
 
     async def work() -> None:
         async with directory(site, changes=True) as (people, _):
-            await people.set_domain(
-                name,
-                catch_all=options["catch_all"],
-                disabled=None if enabled is None else not enabled,
-                hourly_messages=None if hourly is None else parse_limit(hourly),
-                spoof=options["spoof"],
-            )
+            await people.set_domain(name, **changes)
 
     run(work())
     if as_json:

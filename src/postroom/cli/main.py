@@ -27,7 +27,7 @@ COMMANDS = {
     "check": ("check", "Look for damage in the store."),
     "config": ("config", "Check, show and explain the configuration."),
     "domain": ("domain", "Hosted domains: add, list, show, set, rm."),
-    "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm, token."),
+    "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm, deleted, token."),
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
     "mailbox": ("mailbox", "What is in mailboxes, was, and was deleted: search, deleted, undo."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),

@@ -139,10 +139,10 @@ async def _place(site: Site, store: Store, address: str, fields: dict[str, Any])
     identity = Identity(
         store.directory, InlineHasher(passwords), SystemClock(), passwords, hostname=site.config.server.hostname
     )
-    row = await identity.find(address)
-    if row is None:
+    found = await identity.find(address)
+    if found is None:
         return None
-    account = await store.account(row.id)
+    account = await store.account(found.row.id)
     boxes = sorted(await account.mailboxes(), key=lambda box: box.name != fields.get("mailbox"))
     for box in boxes:
         snapshot = await account.snapshot(box.id)

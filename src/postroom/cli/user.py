@@ -22,6 +22,7 @@ from postroom.cli.output import (
 )
 from postroom.cli.people import directory, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
+from postroom.cli.user_deleted import deleted
 from postroom.cli.user_token import token
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def command() -> None:
 
 
 command.add_command(token)
+command.add_command(deleted)
 
 
 def _plain(row: AccountRow, used: int | None = None, messages: int | None = None) -> dict[str, Any]:
@@ -45,9 +47,12 @@ def _plain(row: AccountRow, used: int | None = None, messages: int | None = None
         "name": row.name,
         "created": row.created,
         "disabled": row.disabled,
+        "receives": row.receives or not row.disabled,
         "has_password": bool(row.password),
         "quota": row.quota,
         "quota_messages": row.quota_messages,
+        "detail_folders": row.detail_folders,
+        "past": row.past,
         "imap_without": list(row.imap_without),
         "pop3_delete": row.pop3_delete,
         "pop3_seen": row.pop3_seen,
@@ -110,7 +115,7 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
                 row.name or "-",
                 octets(row.quota) if row.quota else "none",
                 row.pop3_delete,
-                "disabled" if row.disabled else "on" if row.password else "no password",
+                _state(_plain(row)),
             )
             for row in rows
         ],
@@ -134,6 +139,12 @@ async def _show(site: Site, login: str) -> dict[str, Any]:
             "frozen": list(frozen.reasons) if frozen is not None else None,
             "mailboxes": boxes,
         }
+
+
+def _state(found: dict[str, Any]) -> str:
+    if found["disabled"]:
+        return "disabled, receives mail" if found["receives"] else "disabled"
+    return "on" if found["has_password"] else "no password"
 
 
 def _sending(found: dict[str, Any]) -> str:
@@ -160,7 +171,7 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
     record([
         ("address", found["login"]),
         ("name", found["name"] or "-"),
-        ("state", "disabled" if found["disabled"] else "on" if found["has_password"] else "no password"),
+        ("state", _state(found)),
         ("holds", f"{octets(found['used'])}{room} in {found['messages']}{most} messages"),
         ("limits on sending", _sending(found)),
         ("POP3 delete", found["pop3_delete"]),
@@ -198,6 +209,12 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
     help="IMAP capability its programs are not offered from the next log-in on, such as QRESYNC; may be repeated."
     " These replace those set before; none offers all.",
 )
+@click.option(
+    "--detail-folders",
+    type=click.Choice(["domain", "off", "existing", "create"]),
+    default=None,
+    help="Whether the detail of its address (ann+lists@) names the mailbox for new mail. [as its domain has it]",
+)
 @click.option("--daily-messages", default=None, metavar="LIMIT", help=f"Messages it may send outside. {_LIMIT_HELP}")
 @click.option("--daily-recipients", default=None, metavar="LIMIT", help=f"Recipients outside. {_LIMIT_HELP}")
 @click.option("--daily-new", default=None, metavar="LIMIT", help=f"Recipients outside never written to. {_LIMIT_HELP}")
@@ -213,6 +230,8 @@ def set_(login: str, as_json: bool, config_file: str | None, **options: Any) -> 
     for key in ("daily_messages", "daily_recipients", "daily_new"):
         if key in changes:
             changes[key] = parse_limit(changes[key])
+    if changes.get("detail_folders") == "domain":
+        changes["detail_folders"] = ""
     if "quota_messages" in changes:
         changes["quota_messages"] = _count(changes["quota_messages"])
     if changes.get("imap_without") == ("none",):
@@ -261,26 +280,27 @@ def _tell(row: AccountRow, as_json: bool, text: str, **more: Any) -> None:
         say(text)
 
 
-def _switch(login: str, config_file: str | None, *, disabled: bool) -> AccountRow:
+def _switch(login: str, config_file: str | None, *, disabled: bool, receives: bool = False) -> AccountRow:
     site = find_site(config_file)
 
     async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):
             row = await people.account(login)
-            if row.disabled == disabled:
+            if (row.disabled, row.receives) == (disabled, receives):
                 raise CommandFailed(Exit.NO_CHANGE, f"{row.login} is {'disabled' if disabled else 'enabled'} already")
-            return await people.disable(login, disabled)
+            return await people.disable(login, disabled, receives=receives)
 
     return run(work())
 
 
 @command.command()
 @click.argument("login", metavar="ADDRESS")
+@click.option("--receive/--no-receive", "receives", default=False, help="Take in new mail, or refuse it. [refuse]")
 @json_option
 @config_option
-def disable(login: str, as_json: bool, config_file: str | None) -> None:
+def disable(login: str, receives: bool, as_json: bool, config_file: str | None) -> None:
     """Lock an account. Nobody can log in, open IMAP sessions end, new mail for it is refused; its mail stays."""
-    row = _switch(login, config_file, disabled=True)
+    row = _switch(login, config_file, disabled=True, receives=receives)
     _tell(row, as_json, f"{row.login} is disabled. Undo: postroom user enable {row.login}")
 
 
@@ -296,17 +316,26 @@ def enable(login: str, as_json: bool, config_file: str | None) -> None:
 
 @command.command()
 @click.argument("login", metavar="ADDRESS")
+@click.option("--purge", is_flag=True, help="Remove its mail at once, for good.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @config_option
-def rm(login: str, yes: bool, as_json: bool, config_file: str | None) -> None:
-    """Remove an account with all its mail, for good."""
+def rm(login: str, purge: bool, yes: bool, as_json: bool, config_file: str | None) -> None:
+    """Remove an account. Its mail is kept for retention.accounts_days, in which it can be brought back.
+
+    Meanwhile mail for its address is refused. What it shared with others is not to be seen any more.
+    """
     site = find_site(config_file)
     found = run(_show(site, login))
-    confirm(f"Remove {found['login']} with {found['messages']} messages ({octets(found['used'])}) for good?", yes=yes)
+    days = 0.0 if purge else site.config.retention.accounts_days
+    how = f"? It can be brought back for {days:g} days." if days else " for good?"
+    confirm(f"Remove {found['login']} with {found['messages']} messages ({octets(found['used'])}){how}", yes=yes)
 
     async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):
-            return (await people.remove_account(login))[0]
+            if not days:
+                return (await people.remove_account(login))[0]
+            return (await people.delete_account(login)).row
 
-    _tell(run(work()), as_json, f"{found['login']} is gone", removed=True)
+    undo = f". Undo, within {days:g} days: postroom user deleted restore {found['login']}" if days else ""
+    _tell(run(work()), as_json, f"{found['login']} is gone{undo}", removed=True, purged=not days)

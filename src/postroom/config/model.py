@@ -374,6 +374,7 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long removed things can be brought back, and events be read."""
 
     expunged_days: Annotated[float, Meta(ge=0, description="Days that expunged messages stay recoverable.")] = 30
+    accounts_days: Annotated[float, Meta(ge=0, description="Days that deleted accounts can be brought back.")] = 30
     events_days: Annotated[
         float, Meta(ge=1, description="Days that the events of messages are kept for `postroom trace`.")
     ] = 30

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from postroom.delivery.detail import mailbox_of_detail
+from postroom.identity.model import Found
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.service import Account, Mailboxes
 from postroom.message.feedback import Feedback
@@ -26,7 +28,6 @@ from postroom.message.status_report import read_report
 from postroom.net.drive import drive
 from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import (
-    AccountRow,
     DeliveredAlready,
     Entry,
     NotFound,
@@ -65,7 +66,7 @@ _LARGEST_REPORT = 1024 * 1024
 _MOST_TOLD = 20
 
 #: the account whose mailboxes take mail for an address, None when there is none (any more). Raises StoreError.
-FindAccount = Callable[[str], Awaitable[AccountRow | None]]
+FindAccount = Callable[[str], Awaitable[Found | None]]
 
 
 class Delivery:
@@ -152,12 +153,12 @@ class Delivery:
 
     async def _deliver(self, job: _Job, recipient: Recipient) -> Outcome:
         try:
-            row = await self._find(recipient.address)
-            if row is None:
+            found = await self._find(recipient.address)
+            if found is None:
                 return _outcome(recipient, Kind.FAILED, "5.1.1", "There is no such mailbox here")
-            if row.disabled:
+            if found.row.disabled and not found.row.receives:
                 return _outcome(recipient, Kind.FAILED, "5.2.1", "The mailbox is disabled")
-            return await self._into(await self._mailboxes.open(row), job, recipient)
+            return await self._into(await self._mailboxes.open(found.row), job, recipient, found)
         except DeliveredAlready:
             return _outcome(recipient, Kind.DELIVERED, _DELIVERED, "Delivered before")
         except OverQuota:
@@ -172,7 +173,7 @@ class Delivery:
             self._event("delivery.fault", queue_id=job.entry.id, recipient=recipient.address, reason=repr(fault))
             return _outcome(recipient, Kind.DEFERRED, "4.3.0", "Delivery failed for a reason of our own")
 
-    async def _into(self, account: Account, job: _Job, recipient: Recipient) -> Outcome:
+    async def _into(self, account: Account, job: _Job, recipient: Recipient, whose: Found) -> Outcome:
         content, found = await job.rendered(recipient)
         entry = job.entry
         mailbox, keywords = INBOX, entry.keywords
@@ -180,6 +181,8 @@ class Delivery:
             keywords = tuple([one for one in keywords if one != _JUNK])
         elif entry.junk:
             mailbox = await _junk_of(account)
+        if whose.detail and mailbox == INBOX and whose.folders != "off":
+            mailbox = await mailbox_of_detail(account, whose.detail, create=whose.folders == "create")
         result = await account.deliver(
             content,
             queue_id=entry.id,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from postroom.store.api import AccountRow
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -33,4 +35,22 @@ class Hosted:
     targets: tuple[Target, ...]
 
 
-Resolution = NotHosted | Unknown | Hosted
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The domain is ours, but takes no mail while it is suspended. domain: the one that is."""
+
+    domain: str
+
+
+Resolution = NotHosted | Unknown | Closed | Hosted
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An account that mail for an address is kept in. detail: what the address says after the separator (RFC 5233 1),
+    as it was written; folders: may the detail name the mailbox: "off", "existing" or "create".
+    """
+
+    row: AccountRow
+    detail: str = ""
+    folders: str = "off"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -18,8 +19,8 @@ from postroom.config import Passwords
 from postroom.identity.cache import VerdictCache
 from postroom.identity.errors import AccountDisabled, BadCredentials, PasswordsUnavailable
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher, decoy
-from postroom.identity.model import Hosted, Resolution
-from postroom.identity.routing import Routing, find_row
+from postroom.identity.model import Closed, Found, Hosted, Resolution
+from postroom.identity.routing import Routing, detailed, find_row
 from postroom.identity.tokens import digest
 from postroom.store.api import AccountRow, DirectoryStore, StoreError, TokenRow
 from postroom.values.address import Address, BadAddress
@@ -64,7 +65,7 @@ class Identity:
         # answers of this generation of the directory, only for addresses that are ours
         self._generation = -1
         self._resolved: dict[Address, Hosted] = {}
-        self._found: dict[str, AccountRow] = {}
+        self._found: dict[str, Found] = {}
 
     def follow(self, passwords: Passwords, hostname: str, postmaster: str) -> None:
         """Work by other settings from now on."""
@@ -118,22 +119,34 @@ class Identity:
             self._resolved[address] = answer
         return answer
 
-    async def find(self, address: str) -> AccountRow | None:
+    async def find(self, address: str) -> Found | None:
         """The account whose mailboxes take mail for a local address of the queue; None when it is gone."""
         generation = self._fresh()
         known = self._found.get(address)
         if known is not None:
             return known
         try:
-            answer = await self.resolve(Address.parse(address))
+            parsed = Address.parse(address)
         except BadAddress:
             return None
+        found = await self._find(parsed)
+        if found is not None and generation == self._generation:
+            self._found[address] = found
+        return found
+
+    async def _find(self, address: Address) -> Found | None:
+        answer = await self.resolve(address)
+        closed = isinstance(answer, Closed)  # since the mail was accepted
+        if closed:
+            answer = await self._routing.resolve(address, suspended=True)
         if not isinstance(answer, Hosted) or answer.targets[0].account is None:
             return None
         row = await self._directory.account(answer.targets[0].account)
-        if row is not None and generation == self._generation:
-            self._found[address] = row
-        return row
+        if row is None:
+            return None
+        if closed:
+            return Found(replace(row, disabled=True, receives=False))
+        return await detailed(self._directory, address, row)
 
     async def is_hosted(self, domain: str) -> bool:
         """True for a domain of ours (A-labels, lower case)."""
@@ -173,9 +186,13 @@ class Identity:
                 return None
             login = f"{login}@{domains[0].name}"
         try:
-            return await self._directory.account_by_login(Address.parse(login.strip()).key)
+            address = Address.parse(login.strip())
         except BadAddress:
             return None
+        domain = await self._directory.domain(address.domain)
+        if domain is not None and domain.alias_of:
+            address = Address(address.local, domain.alias_of)
+        return await self._directory.account_by_login(address.key)
 
     async def _off(self, row: AccountRow) -> bool:
         domain = await self._directory.domain(row.login.rpartition("@")[2])

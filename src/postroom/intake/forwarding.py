@@ -46,7 +46,7 @@ async def unwrapped(
     answer = await routing.resolve(identity, found)
     if isinstance(answer, routing.Hosted):
         return routing.recipients(found, answer.targets, "", "")
-    if isinstance(answer, routing.Unknown):
+    if isinstance(answer, routing.Unknown | routing.Closed):
         raise Refusal(550, "5.1.1", "The address behind this return address is not known here any more")
     return (NewRecipient(address=str(found), route=routing.REMOTE),)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from postroom.identity.model import Hosted, NotHosted, Resolution, Target, Unknown
+from postroom.identity.model import Closed, Hosted, NotHosted, Resolution, Target, Unknown
 from postroom.store.api import AccountRow, NewRecipient, StoreError
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
@@ -19,6 +19,7 @@ __all__ = [
     "LOCAL",
     "REMOTE",
     "REPORTS",
+    "Closed",
     "Hosted",
     "Identity",
     "NotHosted",
@@ -84,6 +85,6 @@ class Routes:
         answer = await resolve(self._identity, address)
         if isinstance(answer, Hosted):
             return recipients(address, answer.targets, "", "")
-        if isinstance(answer, Unknown):
+        if isinstance(answer, Unknown | Closed):
             return ()
         return (NewRecipient(address=str(address), route=REMOTE),)

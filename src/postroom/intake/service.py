@@ -290,6 +290,8 @@ class Intake:
             if len(targets) == 1 and answer.targets[0].account is not None:
                 await self._check_room(answer.targets[0].account, address, envelope.mail.size)
             return targets
+        if isinstance(answer, routing.Closed):
+            raise Refusal(550, "5.2.1", f"{answer.domain} takes no mail now, it is suspended")
         if isinstance(answer, routing.Unknown):
             raise Refusal(550, "5.1.1", f"<{_ascii(address)}> is not known here")
         if peer.submitting and self._suppressed is not None:
@@ -311,7 +313,7 @@ class Intake:
             row = await self._store.directory.account(account)
             if row is None:
                 return
-            if row.disabled:
+            if row.disabled and not row.receives:
                 raise Refusal(550, "5.2.1", f"The mailbox of <{_ascii(address)}> is disabled")
             if not (row.quota or row.quota_messages):
                 return

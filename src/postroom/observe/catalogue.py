@@ -161,6 +161,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "webhook.dropped": Kind("error", "calls of a webhook were given up or had no room", ("hook", "count", "reason")),
     "events.omitted": Kind("info", "events of a flood that were counted but not kept", ("ip", "count"), True),
     "events.lost": Kind("error", "events could not be kept; no mail is lost for that", ("count", "reason")),
+    "account.purged": Kind("info", "a deleted account is gone for good", ("login", "deleted")),
     "sweep.done": Kind("info", "what was expunged long ago is gone", ("messages",)),
     "sweep.failed": Kind("error", "sweeping failed, it is tried again", ("reason",)),
 }  # fmt: skip

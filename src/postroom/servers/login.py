@@ -17,7 +17,7 @@ from postroom.identity.errors import AccountDisabled, BadCredentials
 from postroom.identity.tokens import digest
 from postroom.net.link import Link
 from postroom.servers.ports import Identity, Log, Throttle
-from postroom.store.api import AccountRow, StoreError, TokenRow
+from postroom.store.api import AccountRow, DirectoryStore, StoreError, TokenRow
 from postroom.wire import sasl
 
 _PLUS = "SCRAM-SHA-256-PLUS"
@@ -42,6 +42,15 @@ class LoginRefused(Exception):
         super().__init__(text)
         self.kind = kind
         self.text = text
+
+
+async def still_welcome(directory: DirectoryStore, account: str) -> bool:
+    """May who is logged in stay? Not when the account is gone or disabled, or its domain."""
+    row = await directory.account(account)
+    if row is None or row.disabled:
+        return False
+    domain = await directory.domain(row.login.rpartition("@")[2])
+    return domain is not None and not domain.disabled
 
 
 def _unnoticed(_account: AccountRow, _ip: str) -> None:

@@ -24,7 +24,7 @@ from postroom.servers.imap.compress import Awake
 from postroom.servers.imap.connection import ImapConnection
 from postroom.servers.imap.replies import SERVER_BUG, Reply
 from postroom.servers.imap.session import Session
-from postroom.servers.login import Logins
+from postroom.servers.login import Logins, still_welcome
 from postroom.servers.ports import Conduct, Gate, Log
 from postroom.store.api import AccountRow, FlagOp, RightsChange, Store
 from postroom.values.clock import Clock
@@ -188,8 +188,7 @@ class ImapService:
     async def recheck(self) -> None:
         """The directory changed: clients of accounts that are gone or disabled hear BYE (RFC 9051 7.1.5)."""
         for account in {account for account in self._connections.values() if account}:
-            row = await self._rooms.store.directory.account(account)
-            if row is None or row.disabled:
+            if not await still_welcome(self._rooms.store.directory, account):
                 for connection, owner in list(self._connections.items()):
                     if owner == account:
                         connection.leave("[CONTACTADMIN] This account is disabled")

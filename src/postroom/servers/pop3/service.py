@@ -17,7 +17,7 @@ from postroom.config import Config, Listener, TlsMode
 from postroom.mailbox.maildrop import DropPolicy, Maildrop
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
-from postroom.servers.login import Logins
+from postroom.servers.login import Logins, still_welcome
 from postroom.servers.pop3.connection import Pop3Connection
 from postroom.servers.ports import Conduct, Gate, Log
 from postroom.store.api import AccountRow, DirectoryStore
@@ -132,7 +132,6 @@ class Pop3Service:
     async def recheck(self) -> None:
         """The directory changed: clients of accounts that are gone or disabled are sent away."""
         for connection in list(self._connections):
-            if connection.account is not None:
-                row = await self.rooms.directory.account(connection.account.id)
-                if row is None or row.disabled:
-                    connection.leave("This account is disabled")
+            account = connection.account
+            if account is not None and not await still_welcome(self.rooms.directory, account.id):
+                connection.leave("This account is disabled")

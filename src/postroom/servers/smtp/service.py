@@ -14,7 +14,7 @@ from typing import Final
 from postroom.config import Config, Listener, TlsMode
 from postroom.intake.service import Intake
 from postroom.net.link import Link
-from postroom.servers.login import Logins
+from postroom.servers.login import Logins, still_welcome
 from postroom.servers.ports import Conduct, Gate, Log, Rates, Strangers
 from postroom.servers.smtp.connection import SmtpConnection
 from postroom.store.api import Store
@@ -131,7 +131,5 @@ class SmtpService:
         """The directory changed: users whose accounts are gone or disabled hear 421 after the message in progress."""
         for connection in list(self._connections):
             account = connection.account
-            if account is not None:
-                row = await self.rooms.store.directory.account(account.id)
-                if row is None or row.disabled:
-                    connection.leave(_DISABLED)
+            if account is not None and not await still_welcome(self.rooms.store.directory, account.id):
+                connection.leave(_DISABLED)
