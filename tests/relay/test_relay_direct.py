@@ -117,6 +117,69 @@ async def test_the_next_server_is_tried_when_one_is_out_of_order(start: Start, t
     assert (await house.outcome()).remote == "b.test"
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"greeting": "450 later"},
+        {"EHLO": "451 later", "HELO": "451 later"},
+        {"MAIL": "451 4.3.0 later"},
+        {"MAIL": "421 4.3.2 closing"},
+        {"MAIL": None},
+        {"RCPT": "450 4.2.0 greylisted"},
+        {"DATA": "451 4.3.0 later"},
+    ],
+)
+async def test_the_next_server_is_asked_when_the_first_says_later(start: Start, trouble: dict) -> None:
+    first = await start(replies=trouble)
+    second = await start()
+    house = House(second, zone((10, "a.test", "127.0.0.2"), (20, "b.test", "127.0.0.3")))
+    outcome = await house.outcome()
+    assert (outcome.kind, outcome.remote) == (Kind.RELAYED, "b.test")
+    assert len(second.whole) == 1
+    assert not any(each.data for each in first.messages)
+    if next(iter(trouble)) in ("MAIL", "RCPT", "DATA"):
+        told = house.events.of("relay.elsewhere")
+        assert [(one["host"], one["next"]) for one in told] == [("a.test", "b.test")]
+    await house.relay.stop()
+
+
+async def test_what_two_servers_turn_away_waits(start: Start) -> None:
+    peers = [await start(replies={"RCPT": f"45{n} 4.2.0 greylisted"}) for n in range(3)]
+    house = House(peers[0], zone((10, "a.test", "127.0.0.2"), (20, "b.test", "127.0.0.3"), (30, "c.test", "127.0.0.4")))
+    outcome = await house.outcome()
+    assert (outcome.kind, outcome.remote) == (Kind.DEFERRED, "b.test")
+    assert outcome.reply.startswith("451")
+    assert [len(peer.lines) for peer in peers] == [1, 1, 0]
+    one = House(peers[0], zone((10, "a.test", "127.0.0.2")))
+    assert (await one.outcome()).reply.startswith("450")
+    await house.relay.stop()
+    await one.relay.stop()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"MAIL": "550 5.7.1 no"}, {"RCPT": "550 5.1.1 unknown"}, {"end": "451 4.3.0 later"}, {"RCPT b@far.test": "450 x"}],
+)
+async def test_what_is_settled_by_the_first_server(start: Start, trouble: dict) -> None:
+    """A refusal, an answer to the text, and one recipient of several: no other server is asked."""
+    await start(replies=trouble)
+    second = await start()
+    house = House(second, zone((10, "a.test", "127.0.0.2"), (20, "b.test", "127.0.0.3")))
+    house.take("b@far.test", "c@far.test")
+    await house.queue.until(2)
+    assert second.lines == []
+    await house.relay.stop()
+
+
+async def test_the_first_server_is_asked_first_again(start: Start) -> None:
+    first = await start(replies={"MAIL": ["451 4.3.0 later"]})
+    second = await start()
+    house = House(second, zone((10, "a.test", "127.0.0.2"), (20, "b.test", "127.0.0.3")))
+    assert [(await house.outcome()).remote for _ in range(3)] == ["b.test", "a.test", "a.test"]
+    assert len(first.lines) == 1
+    await house.relay.stop()
+
+
 async def test_the_next_address_is_tried_when_nobody_answers(start: Start) -> None:
     peer = await start()
     where = zone((10, "a.test", "127.0.0.9"), (10, "a.test", "127.0.0.2"))

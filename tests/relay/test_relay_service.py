@@ -132,6 +132,19 @@ async def test_refusals_at_every_stage(host, features, stage: str, said: str, ki
     await house.relay.stop()
 
 
+async def test_a_host_that_goes_on_after_it_has_refused(host: ScriptedPeer) -> None:
+    """It accepts recipients of a message it refused: no text, for we go by what it said first, and it might keep it."""
+    host.lying = True
+    host.replies = {"MAIL": ["550 5.7.1 never"]}
+    house = House(host)
+    outcome = await house.outcome()
+    assert (outcome.kind, outcome.reply) == (Kind.FAILED, "550 5.7.1 never")
+    assert (await house.outcome()).kind is Kind.RELAYED
+    assert len(host.lines) == 2
+    assert [each.complete for each in host.messages] == [False, True]
+    await house.relay.stop()
+
+
 @pytest.mark.parametrize(
     ("stage", "said"),
     [

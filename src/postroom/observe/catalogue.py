@@ -103,6 +103,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "relay.unusable": Kind(
         "warning", "a server cannot be used, its mail waits", ("host", "reply", "pause")
     ),
+    "relay.elsewhere": Kind(
+        "info", "a server turned a message away for now, the next one is asked", ("queue_id", "host", "reply", "next")
+    ),
     "relay.maybe_doubled": Kind(
         "warning",
         "a server may have taken it without our hearing so; it is sent again",

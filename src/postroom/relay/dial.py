@@ -47,6 +47,7 @@ _REQUIRETLS = "REQUIRETLS"
 _NO_DEMANDS = TlsRequirement(level=TlsLevel.OPPORTUNISTIC, reason="a policy that is being tested has failed")
 #: addresses tried before the mail waits for the next time (RFC 5321 5.1: at least two)
 MOST_TRIES = 5
+_NONE: frozenset[str] = frozenset()
 
 
 class Event(Protocol):
@@ -110,12 +111,19 @@ class Dialer:
         self._security: TransportSecurity = means.security or self._fixed
         self._connector = Connector(means.wheel, means.clock)
 
-    async def open(self, hop: Nexthop, origin: Origin, need: str) -> Connection | Unopened:
-        """A session that is ready for mail. need: "required" (REQUIRETLS), "optional" (TLS-Required: No) or ""."""
+    async def open(
+        self, hop: Nexthop, origin: Origin, need: str, avoid: frozenset[str] = _NONE
+    ) -> Connection | Unopened:
+        """A session that is ready for mail. need: "required" (REQUIRETLS), "optional" (TLS-Required: No) or "".
+
+        avoid: addresses that are not tried.
+        """
         failure: Unopened | None = None
         tries = 0
         try:
             async for candidate in self._candidates(hop, need):
+                if avoid and isinstance(candidate, Candidate) and candidate.address in avoid:
+                    continue
                 result = candidate if isinstance(candidate, Unopened) else await self._try(hop, origin, need, candidate)
                 if isinstance(result, Connection):
                     return result

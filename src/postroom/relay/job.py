@@ -27,6 +27,7 @@ class Job:
     entry: Entry
     recipients: tuple[Recipient, ...]
     sender: str  # the entry's, or a return address of ours for mail that is passed on
+    tried: frozenset[str] = frozenset()  # addresses of servers that turned it away for now
 
     @property
     def lane(self) -> str:
@@ -119,6 +120,14 @@ def unopened(recipients: Sequence[Recipient], reply: Reply, server: str) -> list
         )
         for each in recipients
     ]
+
+
+def turned_away(results: Sequence[Result]) -> bool:
+    """The server takes it from nobody just now, and has not seen the text: another one may (RFC 5321 5.1)."""
+    return all(
+        each.reply.temporary and each.stage in ("MAIL", "RCPT", "DATA") and not too_many(each.reply, each.stage)
+        for each in results
+    )
 
 
 def too_many(reply: Reply, stage: str) -> bool:

@@ -39,6 +39,8 @@ MOST_RECIPIENTS = 100
 STINT = 20
 #: seconds after which a connection is closed between two messages, however busy it is
 LONGEST = 300.0
+#: servers that are asked about a message at a time, when they turn it away for now; as Postfix does
+MOST_SERVERS = 2
 _MOST_KNOWN = 10_000  # destinations remembered
 
 
@@ -244,11 +246,11 @@ class Relay:
             return None  # others wait for a connection
         return destination.lanes.take() if self._has_turn(destination) else None
 
-    def _put_away(self, destination: Destination, connection: Connection) -> None:
+    def _put_away(self, destination: Destination, connection: Connection, key: str = "") -> None:
         if self._stopping:
             connection.close()
         else:
-            self._pool.put(destination.key, connection)
+            self._pool.put(key or destination.key, connection)
 
     def _worn(self, connection: Connection) -> bool:
         """True when a connection has done its share."""
@@ -362,6 +364,8 @@ class Relay:
                 self._list(destination)
                 self._dispatch()
         flight.answered(finished)
+        if jobs.turned_away(finished.results) and await self._elsewhere(destination, job, connection, finished):
+            return finished
         if any(each.stage == "end" and each.reply.local and each.reply.code == 421 for each in finished.results):
             addresses = [each.address for each in job.recipients]
             host = connection.endpoint.host
@@ -369,6 +373,30 @@ class Relay:
             self._event("relay.maybe_doubled", queue_id=job.entry.id, recipients=addresses, host=host, reason=why)
         await self._settle(destination, job, connection, finished)
         return finished
+
+    async def _elsewhere(self, destination: Destination, job: Job, connection: Connection, finished: Finished) -> bool:
+        """RFC 5321 5.1: the next server may take what this one turned away for now. True: that has been settled."""
+        at = connection.endpoint
+        avoid = job.tried | {at.address}
+        if len(avoid) >= MOST_SERVERS or self._stopping:
+            return False
+        other = await self._dialer.open(destination.hop, destination.origin, destination.need, avoid)
+        if isinstance(other, Unopened):
+            return False
+        self._event(
+            "relay.elsewhere",
+            queue_id=job.entry.id,
+            host=at.host,
+            reply=str(finished.results[0].reply),
+            next=other.endpoint.host,
+        )
+        try:
+            sent = await self._send(destination, Job(job.entry, job.recipients, job.sender, avoid), other)
+        except BaseException:
+            other.abort()
+            raise
+        self._put_away(destination, other, f"{destination.key} after {at.host}")
+        return sent is not None
 
     async def _settle(self, destination: Destination, job: Job, connection: Connection, finished: Finished) -> None:
         pairs, again = jobs.split(job, finished.results)

@@ -35,7 +35,8 @@ class ScriptedPeer:
 
     A list is used up, one reply each time. features: what EHLO offers; secure_features: after TLS, if they differ.
     drop_in_data: hang up after this many octets; refuse_in_data: said after 1,000 octets of the text.
-    gate: the end of a message waits for it. most_open: connections that are let in at once, others get a 421.
+    lying: goes on after a MAIL that it has refused. gate: the end of a message waits for it.
+    most_open: connections that are let in at once, others get a 421.
     """
 
     features: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 1000000")
@@ -46,6 +47,7 @@ class ScriptedPeer:
     tls: ssl.SSLContext | None = None
     implicit: bool = False
     name: str = "peer.test"
+    lying: bool = False
     gate: asyncio.Event | None = None
     most_open: int = 1_000_000
     messages: list[Taken] = field(default_factory=list)
@@ -102,14 +104,16 @@ class ScriptedPeer:
     async def _dialog(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lines: list[str]) -> None:
         say = self._sayer(writer)
         say("greeting", f"220 {self.name} ESMTP\r\n".encode())
-        taken = Taken()
+        taken, mail = Taken(), True
         while line := await reader.readline():
             text = line.decode().rstrip("\r\n")
             lines.append(text)
             verb = text.split(" ")[0].upper()
             if verb == "MAIL":
                 taken = Taken(mail=text[10:])
-                say("MAIL", b"250 2.1.0 ok\r\n")
+                mail = say("MAIL", b"250 2.1.0 ok\r\n").startswith(b"2") or self.lying
+            elif verb in ("RCPT", "DATA") and not mail:
+                say("", b"503 5.5.1 MAIL first\r\n")
             elif verb == "RCPT":
                 said = say(f"RCPT {text[9:].split('>')[0]}", None) or say("RCPT", b"250 2.1.5 ok\r\n")
                 if said.startswith(b"2"):

@@ -378,6 +378,11 @@ class ClientSession:
         if reply.code != 354:
             return self._finish(reply)
         if self._accepted():
+            if any(stage == "MAIL" and not one.ok for stage, one in self._replies):
+                self.closed = (
+                    True  # it takes recipients of a message it refused: it gets no text, not even an empty one
+                )
+                return self._finish(reply)
             self._stuffer = Stuffer()
             return SendBody()
         # RFC 2920 3.1: no recipient, but the server wants a text: give it an empty one
