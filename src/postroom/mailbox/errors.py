@@ -109,6 +109,8 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (api.TooManyKeywords, b"LIMIT"),
     (api.TooManyAnnotations, b"METADATA TOOMANY"),
     (api.NotFound, b"NONEXISTENT"),
+    (api.StoreBusy, b"INUSE"),
+    (api.StoreDamaged, b"CORRUPTION"),
     (api.StoreUnavailable, b"UNAVAILABLE"),
 )
 

@@ -17,6 +17,7 @@ _WARNINGS: Final = frozenset({"blocklist.ignored"})
 _SUBJECTS: Final = {
     "process.died": "name",
     "session.fault": "service",
+    "store.damaged": "login",
     "blocklist.ignored": "zone",
     "blocklist.restored": "zone",
     "account.frozen": "login",

@@ -39,6 +39,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "session.opened": Kind("debug", "a client connected", ("service", "ip")),
     "session.closed": Kind("debug", "a session ended", ("service", "ip", "login", "reason")),
     "session.fault": Kind("error", "a fault of ours in a session", ("service", "ip", "login", "reason")),
+    "store.damaged": Kind(
+        "error", "something that was kept for an account cannot be read", ("service", "ip", "login", "reason"), True
+    ),
     "connection.refused": Kind("info", "too many connections from one address", ("service", "ip", "reason"), True),
     "login.succeeded": Kind("info", "a client logged in", ("service", "ip", "login", "mechanism")),
     "login.failed": Kind(

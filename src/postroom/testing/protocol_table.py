@@ -132,6 +132,7 @@ _PLAN: Final = (
     ("pop3_rules", "POP3: rules", "", None),
     ("imap_commands", "IMAP: commands", "From the command table of `wire.imap`.", imap_commands),
     ("imap_capabilities", "IMAP: capabilities", "What `CAPABILITY` announces.", imap_capabilities),
+    ("imap_codes", "IMAP: response codes", "What a reply says besides OK, NO, BAD or BYE, and when.", None),
     ("imap_rules", "IMAP: rules", "", None),
     ("sasl", "Logging in", "The same mechanisms in SMTP submission, POP3 and IMAP.", None),
     ("tls", "TLS and connections", "", None),

@@ -35,7 +35,7 @@ from postroom.servers.imap import (
     store,
     updates,
 )
-from postroom.servers.imap.replies import Reply, reply_for
+from postroom.servers.imap.replies import Reply, is_damage, reply_for
 from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
 from postroom.store.api import StoreError
@@ -161,6 +161,8 @@ async def _guarded(
     except ConnectionError:
         raise  # the peer is gone: nobody is left to answer
     except Exception as fault:
+        if is_damage(fault):
+            session.service.damaged(session, name, fault)
         return reply_for(fault) or session.service.bug(session, name, fault)
 
 

@@ -17,6 +17,8 @@ from postroom.store.api import (
     MailboxHasChildren,
     NotFound,
     OverQuota,
+    StoreBusy,
+    StoreDamaged,
     StoreUnavailable,
     TooManyAnnotations,
     TooManyKeywords,
@@ -64,6 +66,8 @@ SERVER_BUG: Final = no("The server failed to do this; the fault was logged", b"S
 READ_ONLY: Final = no("The mailbox is open read-only", b"READ-ONLY")
 NO_PERMISSION: Final = no("You do not have the right to do this", b"NOPERM")  # RFC 4314 4
 
+_DAMAGED: Final = "Some of what is kept here is damaged; the administrator was told"
+
 #: what a store error is called in words; its own text may name internals
 _STORE_TEXTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (NotFound, "There is no such mailbox"),
@@ -72,8 +76,15 @@ _STORE_TEXTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (OverQuota, "There is not enough room left for this (quota)"),
     (TooManyKeywords, "The mailbox has as many keywords as it can hold"),
     (TooManyAnnotations, "There are as many annotations as there can be; remove some first"),
+    (StoreBusy, "Somebody else works on this mail just now; try again in a moment"),
+    (StoreDamaged, _DAMAGED),
     (StoreUnavailable, "The mail store cannot do this at the moment; try again later"),
 )
+
+
+def is_damage(fault: Exception) -> bool:
+    """Something that was kept is not there any more: the administrator must know."""
+    return isinstance(fault, StoreDamaged | FileNotFoundError)
 
 
 def reply_for(fault: Exception) -> Reply | None:
@@ -87,6 +98,8 @@ def reply_for(fault: Exception) -> Reply | None:
     for kind, text in _STORE_TEXTS:
         if isinstance(fault, kind):
             return no(text, response_code(fault))
+    if isinstance(fault, FileNotFoundError):  # of a message's octets
+        return no(_DAMAGED, b"CORRUPTION")
     if isinstance(fault, OSError):
         return no("The mail store cannot do this at the moment; try again later", b"UNAVAILABLE")
     return None

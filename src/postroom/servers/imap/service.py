@@ -214,6 +214,10 @@ class ImapService:
         login = _login(session)
         self._tell("acl.changed", session.link, login=login, mailbox=mailbox, identifier=identifier, rights=rights)
 
+    def damaged(self, session: Session, what: str, fault: Exception) -> None:
+        """Something that was kept cannot be read."""
+        self._tell("store.damaged", session.link, login=_login(session), reason=f"{what}: {fault}")
+
     def bug(self, session: Session, what: str, fault: BaseException) -> Reply:
         """Something nobody foresaw: log it with its trace; the reply for the client."""
         trace = "".join(traceback.format_exception(fault))

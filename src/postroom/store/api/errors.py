@@ -9,6 +9,14 @@ class StoreUnavailable(StoreError):
     """Disk full, IO error, lock not to be had in time: the same call may succeed later (4yz, [UNAVAILABLE])."""
 
 
+class StoreBusy(StoreUnavailable):
+    """Somebody else has held the file for too long ([INUSE])."""
+
+
+class StoreDamaged(StoreUnavailable):
+    """What is kept cannot be read, and will not be by itself ([CORRUPTION]); `postroom check` says what it is."""
+
+
 class NotFound(StoreError):
     """No such account, mailbox, message or queue entry."""
 

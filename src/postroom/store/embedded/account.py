@@ -33,7 +33,7 @@ from postroom.store.api.account import (
     StoreFlagsResult,
     Usage,
 )
-from postroom.store.api.errors import NotFound
+from postroom.store.api.errors import NotFound, StoreDamaged
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.store.embedded import account_read as read
@@ -147,7 +147,10 @@ class EmbeddedAccount:
         modseq = read.read_modseq(reader, mailbox)
         if known is not None and known.snapshot.modseq >= modseq:
             return known  # newer only for an instant, while the committer has not told us yet
-        image = read.read_image(reader, mailbox, known)
+        try:
+            image = read.read_image(reader, mailbox, known)
+        except ValueError as fault:
+            raise StoreDamaged(f"mailbox {mailbox} of {self.id}: {fault}") from fault
         newest = images.get(mailbox)
         if newest is None or newest.snapshot.modseq < image.snapshot.modseq:
             images[mailbox] = image

@@ -14,7 +14,7 @@ from typing import Any, Final
 import apsw
 
 from postroom.store.api.account import MailboxInfo, Origin, Rendered, Usage
-from postroom.store.api.errors import NotFound, StoreUnavailable
+from postroom.store.api.errors import NotFound, StoreDamaged
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.embedded.codec import pack_tail, unpack_flags, unpack_page, unpack_tail, unpack_uids
 from postroom.store.embedded.layout import AccountLayout
@@ -215,7 +215,7 @@ def read_messages(reader: apsw.Connection, after: int, limit: int) -> Sequence[i
 
 
 def read_content(reader: apsw.Connection, layout: AccountLayout, message: int) -> Content:
-    """The octets of a message. Raises NotFound; StoreUnavailable when the body is missing."""
+    """The octets of a message. Raises NotFound; StoreDamaged when the body is missing."""
     row = reader.execute(
         "SELECT size, lower(hex(guid)), prefix, (SELECT data FROM body WHERE body.id = message.id), digest"
         " FROM message WHERE id = ?",
@@ -226,7 +226,7 @@ def read_content(reader: apsw.Connection, layout: AccountLayout, message: int) -
     size, guid, prefix, data, digest = row
     if prefix is None:
         if data is None:
-            raise StoreUnavailable(f"the octets of message {message} are missing")
+            raise StoreDamaged(f"the octets of message {message} are missing")
         return Content.of(data)
     return Content(size=size, path=layout.body(guid), prefix=prefix, digest=digest)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import apsw
 
-from postroom.store.api.errors import StoreError, StoreUnavailable
+from postroom.store.api.errors import StoreBusy, StoreDamaged, StoreError, StoreUnavailable
 
 #: a shared file: p99 of a commit 5 ms at 4,000 pages, 28 ms at 1,000, and the WAL stays bounded (16 MiB)
 CHECKPOINT_PAGES: Final = 4000
@@ -87,6 +87,10 @@ def unavailable(fault: Exception) -> Exception:
     """What a caller is told: disk and lock trouble as StoreUnavailable, everything else as it is."""
     if isinstance(fault, StoreError):
         return fault
+    if isinstance(fault, (apsw.CorruptError, apsw.NotADBError)):
+        return StoreDamaged(f"{type(fault).__name__}: {fault}")
+    if isinstance(fault, (apsw.BusyError, apsw.LockedError)):
+        return StoreBusy(f"{type(fault).__name__}: {fault}")
     if isinstance(fault, (apsw.Error, OSError)):
         return StoreUnavailable(f"{type(fault).__name__}: {fault}")
     return fault
