@@ -16,7 +16,7 @@ from postroom.net.link import TlsInfo
 from postroom.policy import Offence, Tally
 from postroom.servers.imap.service import ImapService, Rooms
 from postroom.servers.login import Logins
-from postroom.store.api import AccountRow
+from postroom.store.api import AccountRow, DomainRow
 from postroom.store.memory import MemoryStore
 from postroom.values.content import Content
 from postroom.wire.sasl import ScramKeys, derive_scram_keys
@@ -293,6 +293,9 @@ class House:
         self.events.append((name, fields))
 
     async def add_account(self, login: str, password: str = "secret", **fields: Any) -> Account:
+        domain = login.partition("@")[2]
+        if await self.store.directory.domain(domain) is None:
+            await self.store.directory.put_domain(DomainRow(name=domain, created=NOW))
         row = AccountRow(id=login.replace("@", "-"), login=login, created=NOW, **fields)
         await self.store.directory.put_account(row)
         await self.store.create_account(row.id, STANDARD)
