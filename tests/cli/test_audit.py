@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from postroom.cli.auditing import CHANGES, READS
-from postroom.store.api import AccountStore, AlarmStore, DirectoryStore, HookStore, LimitsStore, QueueStore, Store
+from postroom.store.api import (
+    AccountStore,
+    AlarmStore,
+    DirectoryStore,
+    FilterStore,
+    HookStore,
+    LimitsStore,
+    QueueStore,
+    Store,
+)
 
 
 def acts(postroom: Any, *arguments: str) -> list[dict[str, Any]]:
@@ -33,6 +42,7 @@ def test_every_method_of_the_store_is_a_change_or_is_none() -> None:
         "alarms": AlarmStore,
         "hooks": HookStore,
         "account": AccountStore,
+        "filters": FilterStore,
     }
     for name, part in parts.items():
         methods = {one for one, _ in inspect.getmembers(part) if not one.startswith("_")}

@@ -10,6 +10,7 @@ from postroom.testing.store_contract import (
     AuditContract,
     DirectoryContract,
     EventContract,
+    FilterContract,
     FlagContract,
     FolderContract,
     GroupContract,
@@ -48,6 +49,10 @@ class TestAudit(AuditContract):
 
 
 class TestEvents(EventContract):
+    pass
+
+
+class TestFilters(FilterContract):
     pass
 
 

@@ -45,6 +45,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
         "create", "rename", "delete", "subscribe", "append", "store_flags", "copy", "move", "expunge", "restore",
         "undo_restore", "grant", "annotate", "copy_annotations", "specialize",
     }),
+    "filters": frozenset({"put_script", "rename_script", "remove_script", "activate_script"}),
 }  # fmt: skip
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
@@ -71,8 +72,9 @@ READS: Final[dict[str, frozenset[str]]] = {
     "account": frozenset({
         "id", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns", "content", "vanished",
         "lives", "departures", "restores", "recent", "usage", "pop3_lock", "pop3_unlock",
-        "acl", "acls", "annotations", "annotated", "annotation_octets", "origins", "originals",
+        "acl", "acls", "annotations", "annotated", "annotation_octets", "origins", "originals", "filters",
     }),
+    "filters": frozenset({"filter", "scripts", "script", "remembered", "remember", "claim", "file"}),
     "alarms": frozenset({"note", "end", "flush", "open"}),
 }  # fmt: skip
 
@@ -301,6 +303,8 @@ class _Part:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name)
+        if name == "filters":
+            return _Part(self._whole, found, name, self._account)
         return self._whole.recorded(name, found, self._account) if name in self._changes else found
 
 

@@ -43,15 +43,27 @@ from postroom.store.api.errors import (
     MailboxHasChildren,
     NotFound,
     OverQuota,
+    ScriptActive,
+    ScriptExists,
     StoreBusy,
     StoreDamaged,
     StoreError,
     StoreUnavailable,
     TooManyAnnotations,
     TooManyKeywords,
+    TooManyScripts,
 )
 from postroom.store.api.events import EventQuery, EventStore, Life
 from postroom.store.api.feed import Feed, Hint
+from postroom.store.api.filters import (
+    MOST_REMEMBERED,
+    Filing,
+    Filter,
+    FilterStore,
+    Remembered,
+    ScriptInfo,
+    ScriptLimits,
+)
 from postroom.store.api.hooks import Call, HookChange, HookState, HookStore
 from postroom.store.api.index import IndexChange, IndexDamaged, IndexFile, IndexReading, IndexState, SegmentRow
 from postroom.store.api.limits import (
@@ -96,6 +108,7 @@ from postroom.store.api.transport import StsPolicy, TlsCount, TransportStore
 
 __all__ = [
     "EVERY_FLAG",
+    "MOST_REMEMBERED",
     "AccountRow",
     "AccountStore",
     "Act",
@@ -123,6 +136,9 @@ __all__ = [
     "EventStore",
     "ExpungeResult",
     "Feed",
+    "Filing",
+    "Filter",
+    "FilterStore",
     "Finding",
     "FlagChange",
     "FlagOp",
@@ -164,12 +180,17 @@ __all__ = [
     "QueueStore",
     "Recipient",
     "RecipientState",
+    "Remembered",
     "Rendered",
     "ReportQuery",
     "ReportStore",
     "Restored",
     "RightsChange",
     "Rules",
+    "ScriptActive",
+    "ScriptExists",
+    "ScriptInfo",
+    "ScriptLimits",
     "SegmentRow",
     "SentReport",
     "Settable",
@@ -192,6 +213,7 @@ __all__ = [
     "TooMany",
     "TooManyAnnotations",
     "TooManyKeywords",
+    "TooManyScripts",
     "TransportStore",
     "Undone",
     "Usage",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -21,6 +21,9 @@ from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.values.content import Content
 from postroom.values.flags import VISIBLE
+
+if TYPE_CHECKING:
+    from postroom.store.api.filters import FilterStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +213,11 @@ class AccountStore(Protocol):
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def filters(self) -> FilterStore:
+        """Scripts, and what belongs to them."""
+        ...
 
     @property
     def index(self) -> IndexFile:

@@ -62,6 +62,7 @@ class AccountRow:
     receives: bool = False
     detail_folders: str = ""
     past: str = "off"
+    filtered: bool = False  # it may have an active script; without, nobody looks for one
     shared: bool = False  # nobody logs in to it: members read its mailboxes below "Shared/"
 
 

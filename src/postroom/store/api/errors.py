@@ -41,5 +41,17 @@ class TooManyAnnotations(StoreError):
     """A mailbox, or the account itself, holds as many annotations as it may ([METADATA TOOMANY])."""
 
 
+class TooManyScripts(StoreError):
+    """An account holds as many scripts as it may ([QUOTA/MAXSCRIPTS])."""
+
+
+class ScriptExists(StoreError):
+    """A script of that name is there already ([ALREADYEXISTS])."""
+
+
+class ScriptActive(StoreError):
+    """The active script cannot be removed ([ACTIVE])."""
+
+
 class DeliveredAlready(StoreError):
     """This (queue id, recipient) was committed before; delivering again changes nothing."""

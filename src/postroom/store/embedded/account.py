@@ -45,6 +45,7 @@ from postroom.store.embedded.account_restart import left_unsettled
 from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, StoreFlags
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import open_database, unavailable
+from postroom.store.embedded.filters import EmbeddedFilters
 from postroom.store.embedded.index_file import EmbeddedIndex
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.recent import RecentMarks
@@ -97,6 +98,10 @@ class EmbeddedAccount:
     @property
     def id(self) -> str:
         return self._file.id
+
+    @property
+    def filters(self) -> EmbeddedFilters:
+        return EmbeddedFilters(self._read, self._write)
 
     @property
     def index(self) -> EmbeddedIndex:

@@ -82,11 +82,11 @@ class Append(Struct, frozen=True):
         uids: Sequence[int]
         if count == 1 and not keywords:
             (new,) = messages
-            _insert_message(unit, first, new)
+            insert_message(unit, first, new)
             uids = (box.add_one(first, octets, new.internaldate, new.flags, modseq),)
         else:
             for number, new in enumerate(messages, first):
-                _insert_message(unit, number, new)
+                insert_message(unit, number, new)
             uids = box.add(_page(messages, first, keywords or repeat("Q", 0, count)), modseq)
         uidvalidity = box.row.uidvalidity
         return lambda: AppendResult(uidvalidity, tuple(uids), unit.snapshot(self.mailbox))
@@ -126,7 +126,8 @@ def _page(messages: Sequence[NewMessage], first: int, keywords: array[int]) -> P
     )
 
 
-def _insert_message(unit: AccountUnit, number: int, new: NewMessage) -> None:
+def insert_message(unit: AccountUnit, number: int, new: NewMessage) -> None:
+    """A new message's row and octets, under this number."""
     content, prefix, execute = new.content, None, unit.connection.execute
     if content.path or len(content.data) > IN_ROW:
         prefix, digest = _place_body(unit, new)

@@ -24,7 +24,7 @@ CREATE TABLE account(
     quota_messages INTEGER NOT NULL, imap_without TEXT NOT NULL,
     daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
     receives INTEGER NOT NULL, detail_folders TEXT NOT NULL, past TEXT NOT NULL,
-    shared INTEGER NOT NULL, name_key TEXT NOT NULL
+    shared INTEGER NOT NULL, filtered INTEGER NOT NULL, name_key TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE deleted_account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL, domain TEXT NOT NULL, deleted REAL NOT NULL, data BLOB NOT NULL
@@ -114,6 +114,8 @@ CREATE TABLE block(
 #: acl: rights (values.rights) on a mailbox, 0 for the top level; narrow and beside the mailboxes, so that who shares
 #:   nothing pays nothing.
 #: No index on MODSEQ anywhere but there: it would make a bulk STORE five times dearer.
+#: script, filter: what the account's mail is sorted by (filters.py); serial grows with every change. remembered: what a
+#:   script has seen or answered (digests), each until its end.
 #: life: what outlives a mailbox: when it was made; once it is deleted, what it was. former: until when it had a name.
 #: restored: what was brought back, so that it can be undone (past.py).
 ACCOUNT_VERSION: Final = 1
@@ -163,6 +165,13 @@ CREATE TABLE restored(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, 
 CREATE TABLE acl(
     mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, rights INTEGER NOT NULL, PRIMARY KEY (mailbox, identifier)
 ) WITHOUT ROWID;
+CREATE TABLE script(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, changed REAL NOT NULL, data BLOB NOT NULL
+);
+CREATE TABLE filter(one INTEGER PRIMARY KEY CHECK (one = 1), serial INTEGER NOT NULL, active TEXT NOT NULL);
+INSERT INTO filter VALUES (1, 0, '');
+CREATE TABLE remembered(key BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX remembered_until ON remembered(until);
 CREATE TABLE delivered(
     queue TEXT NOT NULL, recipient TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (queue, recipient)
 ) WITHOUT ROWID;

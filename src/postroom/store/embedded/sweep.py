@@ -109,6 +109,7 @@ class Tidy:
     def __call__(self, unit: AccountUnit) -> Callable[[], None]:
         connection = unit.connection
         unit.forget_deliveries(self.now - DELIVERED_DAYS * 86_400)
+        unit.connection.execute("DELETE FROM remembered WHERE until < ?", (self.now,))
         self._forget_lives(unit)
         counts: list[Any] = connection.execute(
             "SELECT e.mailbox, count(*), m.id FROM expunged AS e LEFT JOIN mailbox AS m ON m.id = e.mailbox"

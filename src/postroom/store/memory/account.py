@@ -46,6 +46,7 @@ from postroom.store.api import (
     Usage,
 )
 from postroom.store.memory.boxes import Box, Item, applied, info_of, life_of, octets_of, page_of, reached, rendered_of
+from postroom.store.memory.filters import MemoryFilters
 from postroom.store.memory.index import MemoryIndex
 from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
@@ -78,6 +79,7 @@ class MemoryAccount:
         self._subscriptions: set[str] = set()
         self._acls = MemoryAcls()
         self._annotations = Annotations()
+        self.filters = MemoryFilters(clock, self)
         self.index = MemoryIndex()
 
     @property

@@ -10,6 +10,7 @@ from postroom.testing.store_contract.audit import AuditContract
 from postroom.testing.store_contract.build import SettableClock, message, received
 from postroom.testing.store_contract.directory import DirectoryContract
 from postroom.testing.store_contract.events import EventContract
+from postroom.testing.store_contract.filters import FilterContract
 from postroom.testing.store_contract.flags import FlagContract
 from postroom.testing.store_contract.folders import FolderContract
 from postroom.testing.store_contract.hooks import HookContract
@@ -30,6 +31,7 @@ __all__ = [
     "AuditContract",
     "DirectoryContract",
     "EventContract",
+    "FilterContract",
     "FlagContract",
     "FolderContract",
     "GroupContract",

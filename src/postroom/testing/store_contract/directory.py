@@ -111,6 +111,7 @@ class DirectoryContract:
             daily_recipients=0,
             daily_new=3,
             shared=True,
+            filtered=True,
         )
         await directory.put_account(ACCOUNT)
         assert await directory.account("id1") == await directory.account_by_login("ann@x.test") == ACCOUNT
