@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import apsw
 import pytest
 
 from postroom.mailbox.service import Account, Incoming, Mailboxes
 from postroom.store.api import AccountStore, FlagChange, FlagOp
 from postroom.store.embedded import EmbeddedStore
-from postroom.values.clock import SystemClock
+from postroom.testing.store_contract import SettableClock
+from postroom.values.clock import Clock, SystemClock
 from postroom.values.content import Content
 from postroom.values.flags import DELETED, FLAGGED, SEEN
 
@@ -25,11 +29,11 @@ def letter(subject: str, sender: str = "Bob <bob@far.test>") -> Incoming:
     return Incoming(content=Content.of(text.encode()), internaldate=1_700_000_000, flags=SEEN)
 
 
-def work(site: Path, what: Callable[[Account], Awaitable[Any]]) -> Any:
+def work(site: Path, what: Callable[[Account], Awaitable[Any]], clock: Clock | None = None) -> Any:
     """Do something in Ann's mailboxes."""
 
     async def run() -> Any:
-        store = EmbeddedStore(site / "data")
+        store = EmbeddedStore(site / "data", clock=clock)
         try:
             row = await store.directory.account_by_login(LOGIN)
             assert row is not None
@@ -160,3 +164,89 @@ def test_a_copy_that_is_still_somewhere_is_named(postroom: Any, ann: str, site: 
     work(site, to_trash)
     [one] = postroom("mailbox", "deleted", "list", ann, "--json").json["messages"]
     assert one["still_in"] == ["Trash"]
+
+
+@pytest.fixture
+def yesterday(ann: str, site: Path) -> float:
+    """A moment two hours ago, at which INBOX had three letters and Work/Old one; since then much was lost."""
+    now = time.time()
+    [database] = (site / "data" / "accounts").glob("*/*/mail.db")
+    with apsw.Connection(str(database)) as connection:
+        connection.execute("UPDATE life SET created = ?", (now - 86_400,))
+
+    def at(hours: float, what: Callable[[Account], Awaitable[Any]]) -> None:
+        work(site, what, SettableClock(now - hours * 3600))
+
+    async def begin(account: Account) -> None:
+        await account.append((await account.find("INBOX")).id, [letter("one"), letter("two"), letter("three")])
+        await account.append((await account.create("Work/Old")).id, [letter("offer")])
+
+    async def lose(account: Account) -> None:
+        inbox, trash = await account.find("INBOX"), await account.find("Trash")
+        await account.store.expunge(inbox.id, [1], only_deleted=False)
+        await account.move(inbox.id, [2], trash.id)
+        await account.rename("Work", "Job")
+        await account.delete("Job/Old")
+        await account.append(inbox.id, [letter("later")])
+
+    at(3, begin)
+    at(1, lose)
+    return now - 2 * 3600
+
+
+def test_mailboxes_as_they_were(postroom: Any, ann: str, yesterday: float) -> None:
+    when = datetime.fromtimestamp(yesterday).isoformat()
+    now = {box["name"]: box["messages"] for box in postroom("mailbox", "list", ann, "--json").json["mailboxes"]}
+    assert (now["INBOX"], now["Trash"], now["Job"]) == (2, 1, 0)
+    assert "Work" not in now
+    told = postroom("mailbox", "list", ann, "--at", when, "--json").json
+    assert told["at"] == pytest.approx(yesterday, abs=1)
+    then = {box["name"]: box for box in told["mailboxes"]}
+    assert (then["INBOX"]["messages"], then["INBOX"]["gone_since"], then["Trash"]["messages"]) == (3, 2, 0)
+    assert (then["Work"]["name_now"], then["Work/Old"]["name_now"]) == ("Job", None)
+    assert then["Work/Old"]["deleted"] > yesterday
+    assert postroom("mailbox", "list", ann, "--at", "2h").code == 0
+    shown = postroom("mailbox", "show", ann, "inbox", "--at", when, "--json").json
+    assert [(one["subject"], one["left"] is not None, one["moved"]) for one in shown["messages"]] == [
+        ("three", False, False),
+        ("two", True, True),
+        ("one", True, False),
+    ]
+    assert "1 are shown" in postroom("mailbox", "show", ann, "INBOX", "--at", when, "--limit", "1").err
+    assert "moved" in postroom("mailbox", "show", ann, "INBOX", "--at", when).out
+    assert [one["subject"] for one in postroom("mailbox", "show", ann, "INBOX", "--json").json["messages"]] == [
+        "later",
+        "three",
+    ]
+    assert postroom("mailbox", "show", ann, "Work/Old").code == 3
+    too_long = postroom("mailbox", "list", ann, "--at", "31d")
+    assert too_long.code == 2
+    assert "30 days" in too_long.err
+
+
+def test_a_mailbox_comes_back_as_it_was(postroom: Any, ann: str, site: Path, yesterday: float) -> None:
+    when = datetime.fromtimestamp(yesterday).isoformat()
+    folder = datetime.fromtimestamp(yesterday).strftime("Restored %Y-%m-%d %H.%M")
+    planned = postroom("mailbox", "restore", ann, "INBOX", "Work", "--below", "--at", when, "--dry-run", "--json").json
+    assert planned["dry_run"]
+    assert planned["mailboxes"] == [
+        {"name": f"{folder}/INBOX", "messages": 3},
+        {"name": f"{folder}/Work", "messages": 0},
+        {"name": f"{folder}/Work/Old", "messages": 1},
+    ]
+    done = postroom("mailbox", "restore", ann, "INBOX", "--at", when)
+    assert done.code == 0
+    assert f"{folder}/INBOX: 3 messages brought back" in done.err
+    shown = postroom("mailbox", "show", ann, f"{folder}/INBOX", "--json").json["messages"]
+    assert [one["subject"] for one in shown] == ["three", "two", "one"]
+    assert {one["received"] for one in shown} == {1_700_000_000}
+    assert len(work(site, lambda account: listed(account.store, "INBOX"))) == 2
+    again = postroom("mailbox", "restore", ann, "--all", "--at", when, "--json").json
+    assert again["mailboxes"][0]["name"] == f"{folder} (2)/INBOX"
+    assert postroom("mailbox", "undo", ann).code == 0
+    assert postroom("mailbox", "undo", ann, "--json").json["mailboxes"] == [f"{folder}/INBOX", folder]
+    assert postroom("mailbox", "restore", ann, "INBOX", "--at", when, "--to", "Found").code == 0
+    assert len(work(site, lambda account: listed(account.store, "Found/INBOX"))) == 3
+    assert postroom("mailbox", "restore", ann, "Nowhere", "--at", when).code == 3
+    assert postroom("mailbox", "restore", ann, "--at", when).code == 2
+    assert postroom("check").code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from postroom.cli.mailbox_deleted import deleted, undo
+from postroom.cli.mailbox_past import list_, restore, show
 from postroom.cli.mailbox_search import search
 
 
@@ -13,6 +14,5 @@ def command() -> None:
     """What is in people's mailboxes, what was, and what was deleted."""
 
 
-command.add_command(search)
-command.add_command(deleted)
-command.add_command(undo)
+for one in (list_, show, search, restore, undo, deleted):
+    command.add_command(one)

@@ -29,7 +29,7 @@ COMMANDS = {
     "domain": ("domain", "Hosted domains: add, list, show, set, rm."),
     "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm, deleted, token."),
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
-    "mailbox": ("mailbox", "What is in mailboxes, was, and was deleted: search, deleted, undo."),
+    "mailbox": ("mailbox", "What is in mailboxes, and was: list, show, search, restore, undo, deleted."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "ban": ("ban", "Addresses that may not connect: list, add, rm."),
     "trace": ("trace", "Say what became of a message."),
