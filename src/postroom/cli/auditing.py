@@ -251,7 +251,10 @@ class Audited:
 
         async def run(*given: Any, **named: Any) -> Any:
             if account:
-                about: Any = await _login(self._store, account), None, _mail(name, (*given, *named.values()))
+                login, done = await _login(self._store, account), _mail(name, (*given, *named.values()))
+                if name == "grant":
+                    done = await _rights(self._store, account, given)
+                about: Any = login, None, done
             else:
                 about = await self._about(name, (*given, *named.values()))
             if about is None:
@@ -306,6 +309,16 @@ class _Part:
         if name == "filters":
             return _Part(self._whole, found, name, self._account)
         return self._whole.recorded(name, found, self._account) if name in self._changes else found
+
+
+async def _rights(store: Store, account: str, given: tuple[Any, ...]) -> dict[str, Any]:
+    """What an identifier may do from now on, with names of mailboxes; "" is the top level."""
+    from postroom.values.rights import letters
+
+    mailboxes, identifier, change = given
+    names = {info.id: info.name for info in await (await store.account(account)).mailboxes()}
+    word = {"ADD": "+", "REMOVE": "-"}.get(change.op.name, "") + letters(change.rights)
+    return {"identifier": identifier, "rights": word, "mailboxes": [names.get(box, "") for box in mailboxes][:_MOST]}
 
 
 def _mail(name: str, given: tuple[Any, ...]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from postroom.cli.site import Site, open_store, poke
 
 if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed
     from postroom.identity.directory import Directory
-    from postroom.store.api import AccountRow, AccountStore, Store
+    from postroom.store.api import AccountRow, AccountStore, DirectoryStore, Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +25,7 @@ _CODES = {
     "NoSuchDomain": Exit.NOT_FOUND,
     "NoSuchAccount": Exit.NOT_FOUND,
     "NoSuchAlias": Exit.NOT_FOUND,
+    "NoSuchGroup": Exit.NOT_FOUND,
     "AddressTaken": Exit.NO_CHANGE,
     "BadValue": Exit.USAGE,
 }
@@ -50,18 +51,29 @@ async def directory(site: Site, *, changes: bool = False) -> AsyncIterator[tuple
 @asynccontextmanager
 async def mail_of(site: Site, login: str) -> AsyncIterator[tuple[AccountRow, AccountStore]]:
     """An account and its mailboxes; running workers hear of what is changed there."""
-    from postroom.mailbox.errors import BadName, MailboxError, NoSuchMailbox
+    async with shared_mail(site, login, changes=False) as (_, row, account):
+        yield row, account
+
+
+@asynccontextmanager
+async def shared_mail(
+    site: Site, login: str, *, changes: bool
+) -> AsyncIterator[tuple[DirectoryStore, AccountRow, AccountStore]]:
+    """The same with the directory, for rights on its mailboxes; after a change sessions look at theirs again."""
+    from postroom.mailbox.errors import BadIdentifier, BadName, MailboxError, NoSuchMailbox, UnknownIdentifier
     from postroom.store.api import OverQuota
 
-    async with directory(site) as (people, store):
+    async with directory(site, changes=changes) as (people, store):
         row = await people.account(login)
         try:
-            yield row, await store.account(row.id)
+            yield store.directory, row, await store.account(row.id)
         except NoSuchMailbox as fault:
             advice = f"See: postroom mailbox list {row.login}"
             raise CommandFailed(Exit.NOT_FOUND, _sentence(fault), advice) from fault
+        except UnknownIdentifier as fault:
+            raise CommandFailed(Exit.NOT_FOUND, _sentence(fault)) from fault
         except MailboxError as fault:
-            code = Exit.USAGE if isinstance(fault, BadName) else Exit.FAILED
+            code = Exit.USAGE if isinstance(fault, BadName | BadIdentifier) else Exit.FAILED
             raise CommandFailed(code, _sentence(fault)) from fault
         except OverQuota as fault:
             advice = f"To give it more room: postroom user set {row.login} --quota SIZE"

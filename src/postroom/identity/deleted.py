@@ -1,6 +1,7 @@
 """Accounts that were deleted: their mail is kept for a while, and they can be brought back.
 
-Owns: what a deleted account loses (log-in, tokens, places in aliases and groups, what it shares) and gets back.
+Owns: what a deleted account loses (log-in, tokens, places in aliases and groups, what it shares) and gets back. Rights that
+others gave it are gone for good.
 Meanwhile its address is nobody's: mail for it is refused, also where a catch-all takes all other unknown addresses.
 On failure: DirectoryError with what to do about it, or StoreError.
 """
@@ -12,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from postroom.identity.errors import AddressTaken, NoSuchAccount, StillInUse
+from postroom.identity.groups import forget
 from postroom.store.api import AccountRow, AliasRow, DeletedAccount, NotFound, Store
 from postroom.values.address import Address, BadAddress
 
@@ -44,6 +46,7 @@ async def delete_account(store: Store, row: AccountRow, now: float) -> DeletedAc
         groups=tuple(groups),
         tokens=await directory.tokens(row.id),
     )
+    await forget(store, row.login)  # whoever gets the address meanwhile must not get these rights
     await directory.retire_account(gone)
     return gone
 

@@ -18,6 +18,7 @@ import msgspec
 from postroom.config import Passwords
 from postroom.identity.deleted import delete_account, find_deleted, leave_aliases, purge_account, restore_account
 from postroom.identity.errors import AddressTaken, BadValue, NoSuchAccount, NoSuchAlias, NoSuchDomain, StillInUse
+from postroom.identity.groups import forget
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher
 from postroom.identity.routing import find_row
 from postroom.identity.settings import (
@@ -120,7 +121,7 @@ class Directory:
         if left:
             raise StillInUse(
                 f"the domain {name} still has {len(left)} accounts, aliases and groups: {_some(left)}; {why}",
-                "Remove those first (postroom user rm, postroom alias rm), or switch the domain off instead.",
+                "Remove those first (postroom user rm, alias rm, group rm), or switch the domain off instead.",
             )
         gone = [one.row.login for one in await directory.deleted_accounts(name)]
         if gone:
@@ -138,7 +139,7 @@ class Directory:
             )
 
     async def remove_domain(self, name: str) -> None:
-        """Host it no more. Raises NoSuchDomain, StillInUse while it has accounts or aliases."""
+        """Host it no more. Raises NoSuchDomain, StillInUse while it has accounts, aliases or groups."""
         row = await self.domain(name)
         await self._empty(row.name, "nobody would get their mail")
         others = [domain.name for domain in await self._directory.domains() if domain.alias_of == row.name]
@@ -156,6 +157,16 @@ class Directory:
         quota: octets, 0 for no limit; iterations of SCRAM, 0 takes the configured. Raises BadValue, AddressTaken,
         NoSuchDomain.
         """
+        row = await self._new(login, name, quota)
+        if password:
+            row = await self._with_password(row, password, iterations)
+        return await self._make(row)
+
+    async def add_shared(self, login: str, *, name: str = "", quota: int = 0) -> AccountRow:
+        """A new account that nobody ever logs in to: it is for members. Raises as add_account."""
+        return await self._make(replace(await self._new(login, name, quota), shared=True))
+
+    async def _new(self, login: str, name: str, quota: int) -> AccountRow:
         address = address_of(login)
         await self._inhabitable(address.domain)
         if await self._directory.account_by_login(address.key) is not None:
@@ -163,11 +174,13 @@ class Directory:
         if await self._directory.alias(address.key) is not None:
             raise AddressTaken(f"{address.key} is an alias", f"To make it an account: postroom alias rm {address.key}")
         row = AccountRow(id=self._new_id(), login=address.key, created=self._clock.now(), name=name_of(name))
-        row = replace(row, quota=quota_of(quota))
-        if password:
-            row = await self._with_password(row, password, iterations)
-        # The folder first: an account that exists can be delivered to. Without the row the folder is nobody's, and
-        # `postroom check` names it.
+        return replace(row, quota=quota_of(quota))
+
+    async def _make(self, row: AccountRow) -> AccountRow:
+        """The folder first: an account that exists can be delivered to.
+
+        Without the row the folder is nobody's, and `postroom check` names it.
+        """
         await self._store.create_account(row.id, MAILBOXES)
         await self._directory.put_account(row)
         return row
@@ -193,7 +206,10 @@ class Directory:
 
     async def set_password(self, login: str, password: str, *, iterations: int = 0) -> AccountRow:
         """Store a new password: argon2id and SCRAM keys. Logins verified before count no more. Raises BadValue."""
-        row = await self._with_password(await self.account(login), password, iterations)
+        row = await self.account(login)
+        if row.shared:
+            raise BadValue(f"{row.login} is shared: nobody logs in to it", f"See: postroom share show {row.login}")
+        row = await self._with_password(row, password, iterations)
         await self._directory.put_account(row)
         return row
 
@@ -213,6 +229,7 @@ class Directory:
         """
         row = await self.account(login)
         affected = await leave_aliases(self._store, row)
+        await forget(self._store, row.login)
         # The row first: from here on nobody is let in or delivered to; a folder left over is found by `check`.
         await self._directory.remove_account(row.id)
         with suppress(NotFound):

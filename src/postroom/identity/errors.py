@@ -38,6 +38,10 @@ class NoSuchAlias(DirectoryError):
     """There is no alias with this address."""
 
 
+class NoSuchGroup(DirectoryError):
+    """There is no group with this address."""
+
+
 class AddressTaken(DirectoryError):
     """The address is an account, an alias or a domain that exists already."""
 

@@ -1,0 +1,325 @@
+"""`postroom share`: mailboxes for several people, without a log-in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from postroom.cli.acl import parse_change
+from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.output import confirm, emit_json, json_option, moment, octets, parse_size, record, say, table
+from postroom.cli.people import directory, shared_mail
+from postroom.cli.site import Site, config_option, find_site, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from postroom.store.api import AccountRow, Store
+
+
+@click.group(short_help="Mailboxes for several people, without a log-in.")
+def command() -> None:
+    """Mailboxes that take mail for an address, and that members read together. Nobody logs in to them.
+
+    Members find them as Shared/support@example.org in their mail programs, at once. The same members can be given
+    rights on a person's account: it appears as Users/ann@example.org.
+    """
+
+
+def _members(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--member, --group."""
+    for option in (
+        click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group; may be repeated."),
+        click.option("--member", "people", multiple=True, metavar="ADDRESS", help="An account; may be repeated."),
+    ):
+        function = option(function)
+    return function
+
+
+_rights = click.option(
+    "--rights",
+    default="write",
+    show_default=True,
+    help="What they may do: read, write, manage, or letters (postroom acl --help).",
+)
+
+
+def _identifiers(people: tuple[str, ...], groups: tuple[str, ...]) -> list[str]:
+    return [*people, *[f"group:{group.removeprefix('group:')}" for group in groups]]
+
+
+async def _describe(site: Site, address: str) -> dict[str, Any]:
+    from postroom.mailbox.members import members
+    from postroom.values import rights
+
+    async with shared_mail(site, address, changes=False) as (_, row, account):
+        usage = await account.usage()
+        return {
+            **_plain(row),
+            "used": usage.octets,
+            "messages": usage.messages,
+            "members": [
+                {"identifier": one.identifier, "rights": rights.letters(one.rights), "differs": one.differs}
+                for one in await members(account)
+            ],
+            "mailboxes": [
+                {"name": box.name, "messages": box.messages, "unseen": box.unseen, "size": box.size}
+                for box in await account.mailboxes()
+            ],
+        }
+
+
+def _plain(row: AccountRow) -> dict[str, Any]:
+    return {
+        "address": row.login,
+        "id": row.id,
+        "name": row.name,
+        "shared": row.shared,
+        "disabled": row.disabled,
+        "quota": row.quota,
+        "created": row.created,
+    }
+
+
+@command.command()
+@click.argument("address")
+@_members
+@_rights
+@click.option("--name", default="", help="What it is called for people.")
+@click.option("--quota", default="none", metavar="SIZE", show_default=True, help="Most it may hold: 5G, none.")
+@json_option
+@config_option
+def add(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+    """Make a shared mailbox, with members."""
+    change, quota = parse_change(options["rights"]), parse_size(options["quota"])
+    who = _identifiers(options["people"], options["groups"])
+    site = find_site(config_file)
+
+    async def work() -> dict[str, Any]:
+        async with directory(site, changes=True) as (people, store):
+            await _must_exist(store, address, who)  # before anything is made
+            await people.add_shared(address, name=options["name"], quota=quota)
+        await _join(site, address, who, change.rights)
+        return await _describe(site, address)
+
+    found = run(work())
+    if as_json:
+        emit_json(**found)
+        return
+    say(f"{found['address']} takes mail now, for {len(who)} members. Undo: postroom share rm {found['address']}")
+    if not who:
+        say(f"Give it members: postroom share join {found['address']} --member ann@example.org")
+
+
+async def _must_exist(store: Store, address: str, who: list[str]) -> None:
+    """Raises CommandFailed for members nobody knows."""
+    from postroom.mailbox import acl
+    from postroom.mailbox.errors import MailboxError
+    from postroom.store.api import AccountRow
+
+    nobody = AccountRow(id="", login=address, created=0.0, shared=True)
+    for one in who:
+        try:
+            await acl.known(store.directory, one, nobody)
+        except MailboxError as fault:
+            raise CommandFailed(Exit.NOT_FOUND, str(fault), "See: postroom user list, postroom group list") from fault
+
+
+async def _join(site: Site, address: str, who: list[str], rights: int) -> list[str]:
+    from postroom.mailbox.members import join as give
+
+    async with shared_mail(site, address, changes=True) as (known, row, account):
+        return [await give(known, account, row, one, rights) for one in who]
+
+
+@command.command("list")
+@click.option("--domain", default="", help="Only those of this domain.")
+@json_option
+@config_option
+def list_(domain: str, as_json: bool, config_file: str | None) -> None:
+    """List shared mailboxes."""
+    site = find_site(config_file)
+
+    async def work() -> list[dict[str, Any]]:
+        async with directory(site) as (people, store):
+            if domain:
+                await people.domain(domain)
+            rows = [row for row in await store.directory.accounts(domain.lower()) if row.shared]
+        return [await _describe(site, row.login) for row in rows]
+
+    rows = run(work())
+    if as_json:
+        emit_json(shares=rows)
+        return
+    table(
+        ("ADDRESS", "NAME", "HOLDS", "MEMBERS"),
+        [
+            (
+                row["address"],
+                row["name"] or "-",
+                octets(row["used"]),
+                ", ".join(one["identifier"] for one in row["members"]) or "-",
+            )
+            for row in rows
+        ],
+    )
+    if not rows:
+        say("no shared mailboxes yet; make one: postroom share add support@example.org --member ann@example.org")
+
+
+@command.command()
+@click.argument("address")
+@json_option
+@config_option
+def show(address: str, as_json: bool, config_file: str | None) -> None:
+    """Show an account's members and their rights; also of a person's."""
+    found = run(_describe(find_site(config_file), address))
+    if as_json:
+        emit_json(**found)
+        return
+    room = f" of {octets(found['quota'])}" if found["quota"] else ""
+    record([
+        ("address", found["address"]),
+        ("name", found["name"] or "-"),
+        ("kind", "shared, nobody logs in" if found["shared"] else "a person's, who has all rights"),
+        ("state", "disabled" if found["disabled"] else "on"),
+        ("holds", f"{octets(found['used'])}{room} in {found['messages']} messages"),
+        ("since", moment(found["created"])),
+    ])  # fmt: skip
+    click.echo()
+    table(
+        ("MEMBER", "RIGHTS", ""),
+        [
+            (one["identifier"], _role(one["rights"]), "others on some mailboxes" if one["differs"] else "")
+            for one in found["members"]
+        ],
+    )
+
+
+def _role(letters: str) -> str:
+    from postroom.mailbox.members import role
+    from postroom.values import rights
+
+    word = role(rights.parse(letters))
+    return f"{word} ({letters})" if word != letters else letters or "none on new mailboxes"
+
+
+@command.command("set")
+@click.argument("address")
+@click.option("--name", default=None, help="What it is called for people.")
+@click.option("--quota", default=None, metavar="SIZE", help="Most it may hold: 5G, none.")
+@json_option
+@config_option
+def set_(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+    """Change a shared mailbox."""
+    changes = {key: value for key, value in options.items() if value is not None}
+    if not changes:
+        raise click.UsageError("Say what to change: one of the options that --help shows.")
+    if "quota" in changes:
+        changes["quota"] = parse_size(changes["quota"])
+    site = find_site(config_file)
+
+    async def work() -> dict[str, Any]:
+        async with directory(site, changes=True) as (people, _):
+            await people.set_account((await people.account(address)).login, **changes)
+        return await _describe(site, address)
+
+    found = run(work())
+    if as_json:
+        emit_json(**found)
+    else:
+        say(f"{found['address']} is changed")
+
+
+@command.command()
+@click.argument("address")
+@_members
+@_rights
+@json_option
+@config_option
+def join(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+    """Give members rights on all mailboxes of an account.
+
+    Those that will be made are included. It may be a person's account, too.
+    """
+    who, change = _asked(options), parse_change(options["rights"])
+    site = find_site(config_file)
+
+    async def work() -> dict[str, Any]:
+        await _join(site, address, who, change.rights)
+        return await _describe(site, address)
+
+    found = run(work())
+    if as_json:
+        emit_json(**found)
+    else:
+        say(f"{', '.join(who)}: {_role(_letters(change.rights))} on all mailboxes of {found['address']} now")
+
+
+def _letters(bits: int) -> str:
+    from postroom.values import rights
+
+    return rights.letters(bits)
+
+
+def _asked(options: dict[str, Any]) -> list[str]:
+    who = _identifiers(options["people"], options["groups"])
+    if not who:
+        raise click.UsageError("Say who: --member ADDRESS, --group GROUP.")
+    return who
+
+
+@command.command()
+@click.argument("address")
+@_members
+@json_option
+@config_option
+def leave(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+    """Take all rights on an account's mailboxes from members. They see it no more, at once."""
+    who = _asked(options)
+    site = find_site(config_file)
+
+    async def work() -> dict[str, Any]:
+        from postroom.mailbox.members import leave as take
+
+        async with shared_mail(site, address, changes=True) as (known, row, account):
+            for one in who:
+                await take(known, account, row, one)
+        return await _describe(site, address)
+
+    found = run(work())
+    if as_json:
+        emit_json(**found)
+    else:
+        say(f"{', '.join(who)} can see nothing of {found['address']} any more")
+
+
+@command.command()
+@click.argument("address")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@config_option
+def rm(address: str, yes: bool, as_json: bool, config_file: str | None) -> None:
+    """Remove a shared mailbox with all its mail."""
+    site = find_site(config_file)
+
+    async def work() -> AccountRow:
+        async with directory(site, changes=True) as (people, store):
+            row = await people.account(address)
+            if not row.shared:
+                raise CommandFailed(
+                    Exit.FAILED, f"{row.login} is a person's account", f"To remove it: postroom user rm {row.login}"
+                )
+            usage = await (await store.account(row.id)).usage()
+            confirm(
+                f"Remove {row.login} with {usage.messages} messages ({octets(usage.octets)}) for good?",
+                yes=yes,
+            )
+            return (await people.remove_account(row.login))[0]
+
+    row = run(work())
+    if as_json:
+        emit_json(**_plain(row), removed=True)
+    else:
+        say(f"{row.login} is gone with its mail; mail for it is refused from now on")
