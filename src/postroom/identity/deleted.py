@@ -1,7 +1,7 @@
 """Accounts that were deleted: their mail is kept for a while, and they can be brought back.
 
-Owns: what a deleted account loses (log-in, tokens, places in aliases and groups, what it shares) and gets back. Rights that
-others gave it are gone for good.
+Owns: what a deleted account loses (log-in, tokens, places in aliases and groups, what it shares) and gets back. Rights
+that others gave it are gone for good.
 Meanwhile its address is nobody's: mail for it is refused, also where a catch-all takes all other unknown addresses.
 On failure: DirectoryError with what to do about it, or StoreError.
 """
