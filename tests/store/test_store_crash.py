@@ -128,6 +128,16 @@ async def move(store: EmbeddedStore, promises: Promises) -> None:
     promises.exact |= {"INBOX": [3, 4], "Trash": [1, 2, 3]}
 
 
+async def replace_message(store: EmbeddedStore, promises: Promises) -> None:
+    """Both or neither (RFC 8508)."""
+    account = await store.account("acc1")
+    inbox, trash = await named(account, "INBOX"), await named(account, "Trash")
+    await account.append(inbox.id, [message(await content_of(store, b"another"))], replaces=(inbox.id, 2))
+    promises.exact["INBOX"] = [1, 3, 4, 5]
+    await account.append(trash.id, [message(await content_of(store, LARGE))], replaces=(inbox.id, 1))
+    promises.exact |= {"INBOX": [3, 4, 5], "Trash": [1]}
+
+
 async def flags(store: EmbeddedStore, promises: Promises) -> None:
     account = await store.account("acc1")
     inbox = await named(account, "INBOX")
@@ -181,7 +191,20 @@ async def restore(store: EmbeddedStore, promises: Promises) -> None:
     promises.messages["last"] = [b"one", LARGE]
 
 
-SCENARIOS = [accept, finish, append, deliver, deliver_and_read, move, flags, expunge, sweep, folders, restore]
+SCENARIOS = [
+    accept,
+    finish,
+    append,
+    deliver,
+    deliver_and_read,
+    move,
+    replace_message,
+    flags,
+    expunge,
+    sweep,
+    folders,
+    restore,
+]
 Scenario = Callable[[EmbeddedStore, Promises], Awaitable[None]]
 
 

@@ -61,6 +61,7 @@ operation = st.one_of(
     st.tuples(st.just("append"), st.just("INBOX"), st.lists(st.tuples(st.integers(0, 31), keywords), min_size=1)),
     st.tuples(st.just("store"), box, some_uids, change),
     st.tuples(st.just("store"), st.just("INBOX"), st.just(list(range(1, 41))), change),
+    st.tuples(st.just("append"), box, st.just([(1, ())]), st.integers(1, 40), box),
     st.tuples(st.just("copy"), box, some_uids, box, settable),
     st.tuples(st.just("move"), box, some_uids, box, settable),
     st.tuples(st.just("expunge"), box, st.none() | some_uids),
@@ -165,7 +166,8 @@ async def act(account: AccountStore, step: tuple, new: list) -> object:
     kind, name = step[0], step[1]
     number = found.get(name, 999)
     if kind == "append":
-        done = await account.append(number, new)
+        replaces = (found.get(step[4], 999), step[3]) if len(step) > 3 else None
+        done = await account.append(number, new, replaces=replaces)
         return done.uids, rows(done.snapshot)
     if kind == "store":
         result = await account.store_flags(number, step[2], step[3])

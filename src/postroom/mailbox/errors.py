@@ -108,6 +108,7 @@ _CODES: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (api.OverQuota, b"OVERQUOTA"),
     (api.TooManyKeywords, b"LIMIT"),
     (api.TooManyAnnotations, b"METADATA TOOMANY"),
+    (api.MessageGone, b"EXPUNGEISSUED"),
     (api.NotFound, b"NONEXISTENT"),
     (api.StoreBusy, b"INUSE"),
     (api.StoreDamaged, b"CORRUPTION"),

@@ -318,14 +318,21 @@ class Account:
         """Octets of the largest message that can be added (RFC 7889)."""
         return self.limits.message_size
 
-    async def append(self, mailbox: int, messages: Sequence[Incoming]) -> AppendResult:
-        """Add messages, all or none (RFC 3502). Raises MessageTooBig, OverQuota, TooManyKeywords, NotFound."""
-        return await self.add(mailbox, [await self._indexed(message) for message in messages])
+    async def append(
+        self, mailbox: int, messages: Sequence[Incoming], *, replaces: tuple[int, int] | None = None
+    ) -> AppendResult:
+        """Add messages, all or none (RFC 3502). Raises MessageTooBig, OverQuota, TooManyKeywords, NotFound.
 
-    async def add(self, mailbox: int, new: Sequence[NewMessage]) -> AppendResult:
+        replaces: (mailbox, UID) of a message that goes at the same moment (RFC 8508). Raises MessageGone.
+        """
+        return await self.add(mailbox, [await self._indexed(message) for message in messages], replaces=replaces)
+
+    async def add(
+        self, mailbox: int, new: Sequence[NewMessage], *, replaces: tuple[int, int] | None = None
+    ) -> AppendResult:
         """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
         octets, count = await self._limit()
-        return await self.store.append(mailbox, new, quota=octets, quota_messages=count)
+        return await self.store.append(mailbox, new, quota=octets, quota_messages=count, replaces=replaces)
 
     async def deliver(  # noqa: PLR0913 - everything about a message that arrives
         self,

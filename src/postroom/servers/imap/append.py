@@ -1,9 +1,10 @@
-"""APPEND with one message or more: octets go to a spool as they come, and into the mailbox all at once.
+"""APPEND with one message or more, and REPLACE: octets go to a spool as they come, and into the mailbox all at once.
 
 Owns: the spools of the messages that have arrived, until the store takes them over or the command fails.
 Trusts: nothing in the messages. 8-bit headers are accepted from every client (RFC 9051 4.3.1; RFC 6855 4 would refuse
 them from clients that did not ENABLE UTF8=ACCEPT, but such mail exists and its owner wants to keep it).
-Standards: RFC 9051 6.3.12, RFC 3502, RFC 4315 3 (APPENDUID), RFC 7889 4 (TOOBIG), RFC 9208 4.3.1 (OVERQUOTA).
+Standards: RFC 9051 6.3.12, RFC 3502, RFC 4469, RFC 8508, RFC 4315 3 (APPENDUID), RFC 7889 4 (TOOBIG),
+RFC 9208 4.3.1 (OVERQUOTA).
 On failure: the literal is refused before it comes where the reason is known; else its octets are thrown away and the
 command ends with NO.
 """
@@ -13,29 +14,40 @@ from __future__ import annotations
 from typing import Final, cast
 
 from postroom.mailbox.places import Place, may_set
-from postroom.mailbox.service import Account, Incoming
+from postroom.mailbox.service import Incoming
+from postroom.servers.imap import updates
+from postroom.servers.imap.catenate import add_part
 from postroom.servers.imap.copy import destination
 from postroom.servers.imap.replies import Refused, Reply, no, ok, reply_for
 from postroom.servers.imap.session import Session
-from postroom.store.api import NotFound, Spool
+from postroom.store.api import AppendResult, NotFound, Spool
+from postroom.values import rights as right
+from postroom.values.content import Content
 from postroom.wire.imap import response
-from postroom.wire.imap.commands import Append, AppendMessage, Command
+from postroom.wire.imap.commands import STAR, Append, AppendMessage, Command
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart
 from postroom.wire.imap.sequence import ranges_of
 
+#: what REPLACE needs in the mailbox that the old message is in (RFC 8508 4.1)
+_REMOVING: Final = right.DELETE_MESSAGE | right.EXPUNGE
+
 
 class Appending:
-    """The messages of one APPEND so far. fault: why the command will fail though its octets still come."""
+    """The messages of one command so far. fault: why it will fail though its octets still come.
 
-    __slots__ = ("announced", "fault", "may", "messages", "place", "spools", "total")
+    uid, freed: of the message in the selected mailbox that goes (REPLACE), and its octets.
+    """
+
+    __slots__ = ("contents", "fault", "freed", "may", "place", "spools", "total", "uid")
 
     def __init__(self, place: Place) -> None:
         self.place: Final = place
         self.may: Final = may_set(place.rights)
-        self.announced: list[AppendMessage] = []
-        self.messages: list[Incoming] = []
         self.spools: list[Spool] = []
+        self.contents: list[Content | None] = []
         self.total = 0
+        self.uid: int | None = None
+        self.freed = 0
         self.fault: Reply | None = None
 
     def close(self) -> None:
@@ -46,18 +58,17 @@ class Appending:
 
 
 async def start(session: Session, event: AppendStart) -> None:
-    """A message is announced: take it, or say why not."""
+    """Octets are announced: take them, or say why not."""
     try:
-        if event.index == 0:
-            session.appending = Appending(await destination(session, event.mailbox))
         appending = session.appending
-        assert appending is not None
+        if appending is None:
+            appending = await _begin(session, event.name, event.mailbox, event.replaces)
+        await _add_parts(session, appending, event.urls)
         appending.total += event.message.size
-        await _check(appending.place.account, event.message, appending.total, event.index + 1)
-        appending.announced.append(event.message)
-        appending.spools.append(session.service.store.spool())
+        _open(session, appending, event.index)
+        await _check(appending, event.message, event.index)
     except Exception as fault:
-        reply = reply_for(fault) or session.service.bug(session, "APPEND", fault)
+        reply = reply_for(fault) or session.service.bug(session, event.name, fault)
         abandon(session)
         session.wire.refuse()
         session.send(reply.line(event.tag))
@@ -65,20 +76,50 @@ async def start(session: Session, event: AppendStart) -> None:
     session.send(session.wire.accept())
 
 
-async def _check(account: Account, message: AppendMessage, total: int, count: int) -> None:
-    """What is known before the octets come. total, count: octets and messages of this APPEND so far."""
-    if not message.size:
-        raise Refused(no("An empty message cannot be appended"))  # RFC 3502 6.3.11: and ends a MULTIAPPEND
+async def _begin(session: Session, name: str, mailbox: str, replaces: int | None) -> Appending:
+    """The command may be carried out, as far as one can know. Raises what becomes the reply."""
+    session.appending = appending = Appending(await destination(session, mailbox))
+    if replaces is not None:
+        box = session.box
+        selection = box.view.resolve(((replaces or STAR, replaces or STAR),), uid=name == "UID REPLACE")
+        box.demand(_REMOVING)
+        for _, page, begin, _ in selection.runs():
+            appending.uid, appending.freed = page.uids[begin], page.sizes[begin]
+        if appending.uid is None:
+            raise Refused(no("There is no such message"))
+    return appending
+
+
+def _open(session: Session, appending: Appending, index: int) -> Spool:
+    """The spool of the message at this place."""
+    while len(appending.spools) <= index:
+        appending.spools.append(session.service.store.spool())
+        appending.contents.append(None)
+    return appending.spools[index]
+
+
+async def _add_parts(session: Session, appending: Appending, parts: tuple[tuple[int, str], ...]) -> None:
+    """What URLs name goes where they stand (RFC 4469 3)."""
+    for index, text in parts:
+        spool = _open(session, appending, index)
+        before = spool.size
+        await add_part(session, text, spool, appending.place.account.append_limit)
+        appending.total += spool.size - before
+
+
+async def _check(appending: Appending, message: AppendMessage, index: int) -> None:
+    """What is known before the octets come."""
+    account = appending.place.account
     limit = account.append_limit
-    if message.size > limit:
+    if appending.spools[index].size + message.size > limit:
         raise Refused(no(f"Messages may have at most {limit} octets", b"TOOBIG"))
     quota = await account.quota()
-    if not quota.has_room(total, count):
+    if not quota.has_room(appending.total - appending.freed, index + 1 - (appending.uid is not None)):
         raise Refused(no("There is not enough room left for this (quota)", b"OVERQUOTA"))
 
 
 def data(session: Session, event: AppendData) -> None:
-    """The next octets of the message."""
+    """The next octets."""
     appending = session.appending
     if appending is None or appending.fault is not None:
         return
@@ -90,47 +131,85 @@ def data(session: Session, event: AppendData) -> None:
 
 
 async def end(session: Session, event: AppendEnd) -> None:
-    """The message is complete: its octets are durable before the command goes on."""
+    """The octets have come; those of a complete message are durable before the command goes on."""
     appending = session.appending
-    if appending is None or appending.fault is not None:
+    if appending is None or appending.fault is not None or not event.complete:
         return
     try:
-        content = await appending.spools[event.index].seal()
+        appending.contents[event.index] = await appending.spools[event.index].seal()
     except Exception as fault:
         appending.fault = reply_for(fault) or session.service.bug(session, "APPEND", fault)
         appending.close()
-        return
-    message = appending.announced[event.index]
-    appending.messages.append(
-        Incoming(
-            content=content,
-            internaldate=message.internaldate,
-            flags=message.flags.bits & appending.may.flags,
-            keywords=message.flags.keywords if appending.may.keywords else (),
-        )
-    )
 
 
 async def append(session: Session, command: Command) -> Reply:
-    """The command is complete: add the messages, all or none."""
-    appending = session.appending
-    assert appending is not None
+    """The command is complete: add the messages, all or none. For REPLACE, take the old one out."""
+    args = cast(Append, command.args)
     try:
+        appending = session.appending
+        if appending is None:  # nothing but URLs
+            appending = await _begin(session, command.name, args.mailbox, args.replaces)
         if appending.fault is not None:
             return appending.fault
-        result = await appending.place.account.append(appending.place.id, appending.messages)
+        await _add_parts(session, appending, args.urls)
+        messages = [await _incoming(appending, index, message) for index, message in enumerate(args.messages)]
+        if appending.uid is not None:
+            return await _replace(session, appending, messages[0])
+        result = await appending.place.account.append(appending.place.id, messages)
     except NotFound:
         return no("The mailbox was deleted meanwhile", b"TRYCREATE")
     finally:
         abandon(session)
     session.added(appending.place, result.uids)
-    count = len(cast(Append, command.args).messages)
-    code = response.appenduid(result.uidvalidity, ranges_of(result.uids))
-    return ok("Append completed" if count == 1 else f"Append of {count} messages completed", code)
+    count = len(args.messages)
+    return ok("Append completed" if count == 1 else f"Append of {count} messages completed", _appenduid(result))
+
+
+async def _incoming(appending: Appending, index: int, message: AppendMessage) -> Incoming:
+    """A message with all its octets, and what of its flags the client may set."""
+    content = appending.contents[index]
+    if content is None:
+        if not appending.spools[index].size:
+            raise Refused(no("An empty message cannot be appended"))
+        content = await appending.spools[index].seal()
+    return Incoming(
+        content=content,
+        internaldate=message.internaldate,
+        flags=message.flags.bits & appending.may.flags,
+        keywords=message.flags.keywords if appending.may.keywords else (),
+    )
+
+
+async def _replace(session: Session, appending: Appending, message: Incoming) -> Reply:
+    """RFC 8508 3.4 and 4.3: both at once, APPENDUID untagged, then what became of the mailbox.
+
+    Between two accounts there is no commit for both: the old message goes once the new one is safe.
+    """
+    box, place, uid = session.box, appending.place, appending.uid
+    assert uid is not None
+    if place.account.id == box.account.id:
+        result = await place.account.append(place.id, [message], replaces=(box.id, uid))
+    else:
+        result = await place.account.append(place.id, [message])
+        await box.account.store.expunge(box.id, [uid], only_deleted=False)
+    session.added(place, result.uids)
+    session.send(response.ok(b"*", "Replacement message added", _appenduid(result)))
+    known = box.view.snapshot.uidnext
+    changes = box.view.changes(await box.account.snapshot(box.id), expunge_ok=True)
+    if changes.exists is not None:
+        await box.claim_recent(known)
+    await updates.send_changes(session, changes)
+    if session.wire.qresync and changes.vanished:
+        return ok("Replace completed", response.number_code(b"HIGHESTMODSEQ", box.view.modseq))
+    return ok("Replace completed")
+
+
+def _appenduid(result: AppendResult) -> bytes:
+    return response.appenduid(result.uidvalidity, ranges_of(result.uids))
 
 
 def abandon(session: Session) -> None:
-    """Forget an APPEND that will not be completed."""
+    """Forget a command that will not be completed."""
     if session.appending is not None:
         session.appending.close()
         session.appending = None

@@ -73,6 +73,8 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "LSUB": list.list_subscribed,
     "STATUS": status.status,
     "APPEND": append.append,
+    "REPLACE": append.append,
+    "UID REPLACE": append.append,
     "IDLE": idle.idle,
     "NOTIFY": notify.notify,
     "EXPUNGE": expunge.expunge,

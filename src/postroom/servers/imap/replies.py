@@ -15,6 +15,7 @@ from postroom.mailbox.errors import BadIdentifier, BadSequence, MailboxError, re
 from postroom.store.api import (
     MailboxExists,
     MailboxHasChildren,
+    MessageGone,
     NotFound,
     OverQuota,
     StoreBusy,
@@ -71,6 +72,7 @@ _DAMAGED: Final = "Some of what is kept here is damaged; the administrator was t
 #: what a store error is called in words; its own text may name internals
 _STORE_TEXTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (NotFound, "There is no such mailbox"),
+    (MessageGone, "The message is not there any more; nothing was changed"),
     (MailboxExists, "A mailbox of that name exists already"),
     (MailboxHasChildren, "The mailbox has mailboxes below it; delete those first"),
     (OverQuota, "There is not enough room left for this (quota)"),

@@ -324,10 +324,13 @@ class AccountStore(Protocol):
         quota: int = 0,
         quota_messages: int = 0,
         delivery: tuple[str, str] | None = None,
+        replaces: tuple[int, int] | None = None,
     ) -> AppendResult:
         """Add messages, all or none (RFC 3502). quota, quota_messages: octets and messages the account may hold,
         0 = any; else OverQuota.
 
+        replaces: (mailbox, UID) of a message that goes in the same commit, and whose room counts for the new ones
+        (RFC 8508 3.4). Raises MessageGone.
         delivery: (queue id, recipient) makes it idempotent: the second time raises DeliveredAlready.
         Files of large contents are linked or moved in, never read. Raises TooManyKeywords.
         """

@@ -21,6 +21,10 @@ class NotFound(StoreError):
     """No such account, mailbox, message or queue entry."""
 
 
+class MessageGone(StoreError):
+    """The message to be replaced is not there any more ([EXPUNGEISSUED])."""
+
+
 class MailboxExists(StoreError):
     """A mailbox of that name is there already ([ALREADYEXISTS])."""
 

@@ -42,7 +42,7 @@ from postroom.store.embedded import metadata, past
 from postroom.store.embedded.account_file import AccountFile, AccountUnit
 from postroom.store.embedded.account_folders import Create, Delete, Provision, Rename, Specialize, Subscribe
 from postroom.store.embedded.account_restart import left_unsettled
-from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, StoreFlags
+from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, Replace, StoreFlags
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import open_database, unavailable
 from postroom.store.embedded.filters import EmbeddedFilters
@@ -244,11 +244,13 @@ class EmbeddedAccount:
         quota: int = 0,
         quota_messages: int = 0,
         delivery: tuple[str, str] | None = None,
+        replaces: tuple[int, int] | None = None,
     ) -> AppendResult:
         octets = sum(len(message.content.data) for message in messages)
-        return await self._write(
-            Append(mailbox, messages, (quota, quota_messages), delivery), octets, relaxed=delivery is not None
-        )
+        append = Append(mailbox, messages, (quota, quota_messages), delivery)
+        if replaces is not None:
+            return await self._write(Replace(append, *replaces), octets)
+        return await self._write(append, octets, relaxed=delivery is not None)
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         return await self._write(StoreFlags(mailbox, uids, change))

@@ -15,7 +15,7 @@ from operator import or_
 from typing import Final
 
 import apsw
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from postroom.store.api.account import (
     EVERY_FLAG,
@@ -28,7 +28,7 @@ from postroom.store.api.account import (
     Settable,
     StoreFlagsResult,
 )
-from postroom.store.api.errors import DeliveredAlready, OverQuota
+from postroom.store.api.errors import DeliveredAlready, MessageGone, OverQuota
 from postroom.store.api.pages import Page
 from postroom.store.embedded.account_file import AccountUnit, Totals
 from postroom.store.embedded.account_read import signed
@@ -341,6 +341,29 @@ class Expunge:
             return lambda: ExpungeResult((), unit.snapshot(self.mailbox))
         gone = expunge_chosen(unit, box, chosen)
         return lambda: ExpungeResult(tuple(gone.uids), unit.snapshot(self.mailbox))
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Add a message and take another one out at once (RFC 8508 3.4)."""
+
+    append: Append
+    source: int
+    uid: int
+
+    def __call__(self, unit: AccountUnit) -> Callable[[], AppendResult]:
+        unit.open(self.append.mailbox)
+        box = unit.open(self.source)
+        wanted = as_uids((self.uid,))
+        sizes = [size for page in _chosen(box, wanted) for size in page.sizes]
+        if not sizes:
+            raise MessageGone(f"UID {self.uid}")
+        octets, messages = self.append.quota
+        room = (octets + sizes[0] if octets else 0, messages + 1 if messages else 0)
+        added = structs.replace(self.append, quota=room)(unit)
+        chosen = [(place, mask) for place in box.places() if (mask := mask_of(box.pages[place], wanted))]
+        expunge_chosen(unit, box, chosen)
+        return added
 
 
 def expunge_chosen(unit: AccountUnit, box: Working, chosen: list[tuple[int, bytes]]) -> Page:

@@ -33,7 +33,6 @@ from postroom.store.api import (
     NewMessage,
     NotFound,
     Origin,
-    OverQuota,
     Placed,
     Placing,
     Rendered,
@@ -51,6 +50,7 @@ from postroom.store.memory.index import MemoryIndex
 from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past
+from postroom.store.memory.quota import check_quota
 from postroom.store.memory.sharing import MemoryAcls
 from postroom.values.clock import Clock
 from postroom.values.content import Content
@@ -243,11 +243,13 @@ class MemoryAccount:
         quota: int = 0,
         quota_messages: int = 0,
         delivery: tuple[str, str] | None = None,
+        replaces: tuple[int, int] | None = None,
     ) -> AppendResult:
         box = self._box(mailbox)
         if delivery is not None and delivery in self._delivered:
             raise DeliveredAlready(delivery[0])
-        self._check_quota((quota, quota_messages), [message.content.size for message in messages])
+        source, old = (self._box(replaces[0]), self._box(replaces[0]).holding(replaces[1])) if replaces else (box, [])
+        self._check_quota((quota, quota_messages), [message.content.size for message in messages], old)
         bodies = [octets_of(message) for message in messages]
         box.keywords = learned(box.keywords, [name for message in messages for name in message.keywords])
         if delivery is not None:
@@ -263,13 +265,12 @@ class MemoryAccount:
             self._next_message += 1
         box.modseq = modseq
         self._tell(box.id, modseq)
+        if old:
+            self._take(source, old)
         return AppendResult(box.uidvalidity, tuple(uids), self._snapshot(box))
 
-    def _check_quota(self, quota: tuple[int, int], sizes: list[int]) -> None:
-        held = [item.size for box in self._boxes.values() for item in box.items]
-        for most, there, more in zip(quota, (sum(held), len(held)), (sum(sizes), len(sizes)), strict=True):
-            if most and there + more > most:
-                raise OverQuota(f"the account holds {there} of {most} octets or messages")
+    def _check_quota(self, quota: tuple[int, int], sizes: list[int], freed: Sequence[Item] = ()) -> None:
+        check_quota(self._boxes.values(), quota, sizes, freed)
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         box = self._box(mailbox)

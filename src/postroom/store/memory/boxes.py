@@ -10,6 +10,7 @@ from postroom.store.api import (
     FlagOp,
     MailboxInfo,
     MailboxLife,
+    MessageGone,
     NewMessage,
     Page,
     Rendered,
@@ -48,6 +49,13 @@ class Box:
     items: list[Item] = field(default_factory=list)
     gone: list[tuple[int, list[int]]] = field(default_factory=list)  # (modseq, UIDs)
     seen: Snapshot | None = None
+
+    def holding(self, uid: int) -> list[Item]:
+        """The message with this UID. Raises MessageGone."""
+        found = [item for item in self.items if item.uid == uid]
+        if not found:
+            raise MessageGone(f"UID {uid}")
+        return found
 
 
 def info_of(box: Box) -> MailboxInfo:

@@ -11,12 +11,14 @@ from postroom.store.api import (
     FlagChange,
     FlagOp,
     Hint,
+    MessageGone,
     NewMessage,
     NotFound,
     Origin,
     OverQuota,
     Store,
     StoreError,
+    Usage,
 )
 from postroom.testing.store_contract.build import SettableClock, message, named, open_account, rows, uids
 from postroom.values.content import Content
@@ -155,6 +157,29 @@ class AccountContract:
         await account.copy(inbox.id, [9], inbox.id, quota_messages=4)  # nothing to copy
         assert (await account.copy(inbox.id, [1], inbox.id, quota_messages=5)).target == (5,)
         assert (await account.usage()).messages == 5
+
+    async def test_replace(self, store: Store) -> None:
+        """RFC 8508 3.4: one commit, and only the net of it counts."""
+        account, inbox = await open_account(store)
+        drafts = await account.create("Drafts")
+        await account.append(inbox.id, [message(b"x" * 60), message(b"y" * 30)])
+        before = (await account.snapshot(inbox.id)).modseq
+        result = await account.append(
+            inbox.id, [message(b"z" * 70)], quota=100, quota_messages=2, replaces=(inbox.id, 1)
+        )
+        assert result.uids == (3,)
+        now = await account.snapshot(inbox.id)
+        assert [uid for page in now.pages for uid in page.uids] == [2, 3]
+        assert result.snapshot.modseq == now.modseq
+        assert list(await account.vanished(inbox.id, before) or ()) == [1]
+        assert await account.usage() == Usage(100, 2)
+        with pytest.raises(OverQuota):
+            await account.append(inbox.id, [message(b"z" * 71)], quota=100, replaces=(inbox.id, 3))
+        with pytest.raises(MessageGone):
+            await account.append(inbox.id, [message(b"z")], replaces=(inbox.id, 1))
+        assert await account.usage() == Usage(100, 2)
+        await account.append(drafts.id, [message(b"w")], replaces=(inbox.id, 2))
+        assert len(await account.snapshot(inbox.id)) == len(await account.snapshot(drafts.id)) == 1
 
     async def test_columns_come_in_the_order_asked(self, store: Store) -> None:
         account, inbox = await open_account(store)

@@ -1,11 +1,15 @@
-r"""APPEND and MULTIAPPEND up to each literal (RFC 9051 6.3.12, RFC 3502, RFC 3516 4.4, RFC 6855 4).
+r"""APPEND, MULTIAPPEND, CATENATE and REPLACE: what stands around the octets of the messages.
 
-Purpose: read what stands before a message's literal, so that the server can refuse before the octets come.
-Grammar (RFC 3502 6.3.11 with RFC 4466 and RFC 6855):
+Purpose: read what comes before each literal, so that the server can refuse before the octets come.
+Grammar (RFC 3502 6.3.11 with RFC 4466, RFC 6855, RFC 4469 5 and RFC 8508 5):
     append         = "APPEND" SP mailbox 1*append-message
-    append-message = [SP flag-list] [SP date-time] SP (literal / literal8 / "UTF8" SP "(" literal8 ")")
+    replace        = ["UID" SP] "REPLACE" SP seq-number SP mailbox append-message
+    append-message = [SP flag-list] [SP date-time] SP append-data
+    append-data    = literal / literal8 / "UTF8" SP "(" literal8 ")" / "CATENATE" SP "(" cat-part *(SP cat-part) ")"
+    cat-part       = "TEXT" SP literal / "URL" SP astring
+Mailbox names and URLs may be literals, too: those are part of the command, not of a message.
 Ownership: the framer holds one Appending while the command lasts.
-On failure: BadSyntax.
+On failure: BadSyntax; Unfinished where a literal that is announced is a string of the command.
 """
 
 from __future__ import annotations
@@ -15,13 +19,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from postroom.wire.imap.commands import AppendMessage, Flags
+from postroom.wire.imap.commands import STAR, Append, AppendMessage, Flags
 from postroom.wire.imap.dates import parse_date_time
+from postroom.wire.imap.errors import BadSyntax, Unfinished
 from postroom.wire.imap.scanner import Scanner
 
-#: what stands before the mailbox name; a literal right behind it is that name, a later one is a message
-APPEND: Final = re.compile(rb"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+ APPEND ", re.IGNORECASE)
+#: how the commands begin that carry messages: tag and name
+BEGIN: Final = re.compile(
+    rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+) (APPEND|(?:UID )?REPLACE)(?= )",
+    re.IGNORECASE,
+)
 _DATE_TIME: Final = re.compile(rb'"([ \d]?\d-[A-Za-z]{3}-\d{4} \d\d:\d\d:\d\d [+-]\d{4})"')
+_MOST_NUMBER: Final = 2**32 - 1
 
 
 class Announced(Struct, frozen=True):
@@ -33,28 +42,84 @@ class Announced(Struct, frozen=True):
 
 
 class Appending(Struct):
-    """An APPEND that is being received."""
+    """A command that is being received. urls: those not told yet, with the place of their message."""
 
     tag: bytes
+    name: str  # APPEND, REPLACE or UID REPLACE
     mailbox: str
-    messages: list[AppendMessage]
+    replaces: int | None = None  # the number of the message that goes; STAR for the last one
+    messages: list[AppendMessage] = []
+    urls: list[tuple[int, str]] = []
+    inside: bool = False  # the parentheses of CATENATE
+    parts: int = 0  # of this CATENATE
+    closing: bytes = b""  # what must stand behind the literal
 
     @property
     def message(self) -> AppendMessage:
         """The message announced last."""
         return self.messages[-1]
 
+    def taken(self) -> tuple[tuple[int, str], ...]:
+        """The URLs that were not told yet; they count as told."""
+        urls = tuple(self.urls)
+        self.urls.clear()
+        return urls
 
-def start(scanner: Scanner, announced: Announced) -> Appending:
-    """The first message. scanner stands at the tag; its text ends where the announcement begins."""
-    tag, _, _ = scanner.text.partition(b" ")
-    scanner.pos = len(tag) + len(b" APPEND ")
-    mailbox = scanner.mailbox()
-    return Appending(tag, mailbox, [read_message(scanner, announced)])
+    def command(self) -> Append:
+        """All of it, once it is complete."""
+        return Append(self.mailbox, tuple(self.messages), self.replaces, self.taken())
 
 
-def read_message(scanner: Scanner, announced: Announced) -> AppendMessage:
-    """[SP flag-list] [SP date-time] SP, then the literal that is announced."""
+def start(scanner: Scanner, tag: bytes, name: str) -> Appending:
+    """What stands before the messages; the scanner stands behind the name. Raises Unfinished, BadName."""
+    scanner.space()
+    replaces = None
+    if name != "APPEND":
+        replaces = STAR if scanner.accept(b"*") else scanner.nz_number(_MOST_NUMBER)
+        scanner.space()
+    return Appending(tag, name, scanner.mailbox(), replaces)
+
+
+def whole(scanner: Scanner, name: str) -> Append:
+    """A command without octets of its own: messages made of URLs alone (RFC 4469)."""
+    current = start(scanner, b"", name)
+    go_on(current, scanner, None)
+    if not current.messages:
+        raise scanner.fail("message literal")
+    return current.command()
+
+
+def go_on(current: Appending, scanner: Scanner, announced: Announced | None) -> None:
+    """Read to the literal that is announced, which is octets of the last message, or to the end of the command.
+
+    Raises Unfinished, and changes nothing, when the literal is a URL.
+    """
+    before = len(current.messages), len(current.urls), current.inside, current.parts, current.closing
+    try:
+        _read(current, scanner, announced)
+    except Unfinished:
+        messages, urls, current.inside, current.parts, current.closing = before
+        del current.messages[messages:], current.urls[urls:]
+        if announced is None:
+            raise BadSyntax("string expected at the end") from None
+        raise
+
+
+def _read(current: Appending, scanner: Scanner, announced: Announced | None) -> None:
+    scanner.expect(current.closing)
+    current.closing = b""
+    while True:
+        if current.inside:
+            if _part(current, scanner, announced):
+                return
+        elif (announced is None and scanner.at_end()) or _begin(current, scanner, announced):
+            return
+
+
+def _begin(current: Appending, scanner: Scanner, announced: Announced | None) -> bool:
+    """[SP flag-list] [SP date-time] SP, and how the message comes; True at its literal."""
+    if current.replaces is not None and current.messages:
+        raise scanner.fail("end of the command: one message replaces another")  # RFC 8508 4.7
     scanner.space()
     flags = Flags()
     if scanner.peek(b"("):
@@ -68,12 +133,49 @@ def read_message(scanner: Scanner, announced: Announced) -> AppendMessage:
         internaldate = parse_date_time(found[1])
         scanner.pos = found.end()
         scanner.space()
-    utf8 = False
-    if not scanner.at_end():
-        utf8 = scanner.keyword() == "UTF8"
-        if not utf8 or not announced.binary:
+    size, binary = (announced.size, announced.binary) if announced is not None else (0, False)
+    if scanner.at_end():
+        if announced is None:
             raise scanner.fail("message literal")
-        scanner.space()
-        scanner.expect(b"(")
+        current.messages.append(AppendMessage(flags, internaldate, size, binary))
+        return True
+    word = scanner.keyword()
+    scanner.space()
+    scanner.expect(b"(")
+    if word == "CATENATE":
+        current.messages.append(AppendMessage(flags, internaldate, 0, catenate=True))
+        current.inside, current.parts = True, 0
+        return False
+    if word != "UTF8" or announced is None or not binary:
+        raise scanner.fail("message literal")
     scanner.end()
-    return AppendMessage(flags, internaldate, announced.size, announced.binary, utf8)
+    current.closing = b")"
+    current.messages.append(AppendMessage(flags, internaldate, size, binary, utf8=True))
+    return True
+
+
+def _part(current: Appending, scanner: Scanner, announced: Announced | None) -> bool:
+    """One cat-part, or the end of CATENATE; True at a literal of the message."""
+    if current.parts:
+        if scanner.accept(b")"):
+            current.inside = False
+            return False
+        scanner.space()
+    current.parts += 1
+    word = scanner.keyword()
+    if word == "URL":
+        scanner.space()
+        url = scanner.astring()
+        if not url.isascii():
+            raise scanner.fail("ASCII in a URL")
+        current.urls.append((len(current.messages) - 1, url.decode("ascii")))
+        return False
+    if word != "TEXT":
+        raise scanner.fail("TEXT or URL")
+    scanner.space()
+    scanner.end()
+    if announced is None:
+        raise scanner.fail("literal")
+    last = current.message
+    current.messages[-1] = AppendMessage(last.flags, last.internaldate, announced.size, announced.binary, catenate=True)
+    return True

@@ -61,6 +61,8 @@ EXTENSIONS: Final = (
     Extension(name="CONDSTORE", rfc=7162, section="3.1", title="Changes since a point, safe STORE", enable=True),
     Extension(name="QRESYNC", rfc=7162, section="3.2", title="Quick resynchronisation", enable=True),
     _row("MULTIAPPEND", 3502, "6.3.11", "Several messages in one APPEND"),
+    _row("CATENATE", 4469, "3", "Messages put together of parts that are here"),
+    _row("REPLACE", 8508, "3", "A new message in place of an old one"),
     _row("APPENDLIMIT", 7889, "2", "Largest message that APPEND takes"),
     Extension(name="UTF8=ACCEPT", rfc=9755, section="3", title="UTF-8 names and headers", enable=True),
     _row("BINARY", 3516, "4", "Parts without transfer encoding"),

@@ -148,7 +148,7 @@ class Status(Struct, frozen=True):
 
 
 class AppendMessage(Struct, frozen=True):
-    """One message of an APPEND; number: its literal's place. internaldate: Unix seconds or None for now.
+    """One message of an APPEND or REPLACE. internaldate: Unix seconds or None for now; size: of its last literal.
 
     The octets themselves go to the sink the server opened for the literal (see wire.imap.session).
     """
@@ -158,13 +158,20 @@ class AppendMessage(Struct, frozen=True):
     size: int
     binary: bool = False  # ~{n} literal8
     utf8: bool = False  # UTF8 (…), RFC 6855 4
+    catenate: bool = False  # put together of literals and URLs (RFC 4469)
 
 
 class Append(Struct, frozen=True):
-    """APPEND with one message or more (RFC 3502)."""
+    """APPEND with one message or more (RFC 3502), REPLACE and UID REPLACE with one.
+
+    replaces: the number or UID of the message that goes (RFC 8508); urls: parts of messages behind the last literal,
+    with the place of their message (RFC 4469).
+    """
 
     mailbox: str
     messages: tuple[AppendMessage, ...]
+    replaces: int | None = None
+    urls: tuple[tuple[int, str], ...] = ()
 
 
 class Expunge(Struct, frozen=True):

@@ -11,6 +11,10 @@ class BadSyntax(ValueError):
     """Text that does not follow the grammar, found below the level that knows the tag."""
 
 
+class Unfinished(BadSyntax):
+    """The text ends where a string must be: it may come as a literal."""
+
+
 class BadName(BadSyntax):
     """A string that is no mailbox name (wrong modified UTF-7, wrong UTF-8, control characters)."""
 

@@ -51,9 +51,11 @@ class Refused(Struct, frozen=True):
 
 
 class AppendStart(Struct, frozen=True):
-    """One message of an APPEND is announced. The driver must answer with accept() or refuse() before the next event.
+    """Octets of a message are announced. The driver must answer with accept() or refuse() before the next event.
 
-    index: 0 for the first message of the command; sync: the client waits for accept()'s `+`.
+    index: the message's place in the command; sync: the client waits for accept()'s `+`. With CATENATE a message may
+    be announced several times, a piece each time; urls: the parts since the last piece, with their messages' places.
+    name, replaces: as in Command and Append.
     """
 
     tag: bytes
@@ -61,18 +63,25 @@ class AppendStart(Struct, frozen=True):
     index: int
     message: AppendMessage
     sync: bool
+    urls: tuple[tuple[int, str], ...] = ()
+    name: str = "APPEND"
+    replaces: int | None = None
 
 
 class AppendData(Struct, frozen=True):
-    """The next octets of the message announced last; never empty."""
+    """The next of the octets announced last; never empty."""
 
     data: bytes
 
 
 class AppendEnd(Struct, frozen=True):
-    """The message announced last is complete; the command is not (its end comes as Command with name APPEND)."""
+    """All octets announced last have come; the command is not complete (its end comes as Command).
+
+    complete: the message is, too; what CATENATE puts together may go on.
+    """
 
     index: int
+    complete: bool = True
 
 
 #: what Framer.next_event gives

@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from postroom.wire.imap import append
 from postroom.wire.imap.append import Announced, Appending
-from postroom.wire.imap.commands import Append, Command
-from postroom.wire.imap.errors import BadName, BadSyntax
+from postroom.wire.imap.commands import Command
+from postroom.wire.imap.errors import BadName, BadSyntax, Unfinished
 from postroom.wire.imap.events import (
     AppendData,
     AppendEnd,
@@ -51,7 +51,7 @@ class FramerLimits(Struct, frozen=True, kw_only=True):
     literals: int = 200  # how many literals
     annotation: int = 32768  # a literal of SETMETADATA: a value (RFC 5464 4.3)
     nonsync: int | None = None  # RFC 7888 5: 4096 where LITERAL- is announced instead of LITERAL+
-    messages: int = 10_000  # messages of one APPEND (RFC 3502)
+    messages: int = 10_000  # messages of one APPEND (RFC 3502), and their pieces (RFC 4469)
 
 
 _DEFAULT: Final = FramerLimits()
@@ -84,6 +84,7 @@ class Framer:
         "_literals",
         "_need",
         "_partial",
+        "_pieces",
         "_pos",
         "_reader",
         "_step",
@@ -104,6 +105,7 @@ class Framer:
         self._need = 0  # octets of a literal still to come
         self._binary = False  # it is a literal8: NUL may be in it
         self._append: Appending | None = None
+        self._pieces = 0  # of its messages
         self._announced: Announced | None = None  # the literal that accept() or refuse() is about
         self._reader: _Step = Framer._read_command  # what a new line is: a command or a raw line
         self._step: _Step = self._reader  # plain functions, so that a connection is no reference cycle
@@ -129,7 +131,7 @@ class Framer:
         Raises RuntimeError when no message waits.
         """
         announced = self._answered()
-        self._step = Framer._read_message
+        self._step = Framer._read_message if announced.size else Framer._end_message
         return announced.sync
 
     def refuse(self) -> None:
@@ -190,7 +192,7 @@ class Framer:
         self._partial.clear()
         self._text = b""
         self._literals = []
-        self._collected = self._need = 0
+        self._collected = self._need = self._pieces = 0
         self._append = self._announced = None
         self._step = self._reader
 
@@ -256,9 +258,12 @@ class Framer:
     def _at_literal(self, text: bytes, found: re.Match[bytes]) -> FrameEvent | _Go:
         """A line ends with an announcement; text: the command so far without it."""
         announced = _announced(found)
-        prefix = append.APPEND.match(text)
-        if prefix and prefix.end() < len(text):
+        if self._append is not None or append.BEGIN.match(text):
             return self._announce(text, announced)
+        return self._take_string(text, announced)
+
+    def _take_string(self, text: bytes, announced: Announced) -> FrameEvent | _Go:
+        """The literal is part of the command."""
         self._collected += announced.size
         if announced.size > self.limits.annotation and _SETMETADATA.match(text):
             code = b"METADATA MAXSIZE %d" % self.limits.annotation  # RFC 5464 4.3
@@ -268,7 +273,8 @@ class Framer:
             return self._refuse(self._tag(text), announced, f"literals are longer than {most} octets", b"TOOBIG")
         if len(self._literals) >= self.limits.literals:
             return self._refuse(self._tag(text), announced, "too many literals", b"TOOBIG")
-        self._text = text + found[0] + b"\r\n"
+        tilde, plus = b"~" if announced.binary else b"", b"" if announced.sync else b"+"
+        self._text = b"%b%b{%d%b}\r\n" % (text, tilde, announced.size, plus)
         self._need = announced.size
         self._binary = announced.binary
         self._step = Framer._collect
@@ -295,34 +301,51 @@ class Framer:
             self._step = Framer._skip_line
             return Refused(tag, "NUL is not allowed in this literal")
         self._literals.append(octets)
-        self._step = Framer._read_command
+        self._step = Framer._read_command if self._append is None else Framer._read_append
         return _Go.ON
 
     # -- APPEND ---------------------------------------------------------------------------------------------------
-    def _announce(self, text: bytes, announced: Announced) -> FrameEvent:
-        """A message literal is announced; text: all before it (for the first message from the tag on)."""
+    def _announce(self, text: bytes, announced: Announced) -> FrameEvent | _Go:
+        """A literal of a command with messages; text: from the tag on, or what came behind the last message literal."""
         tag = self._tag(text)
         scanner = Scanner(text, tuple(self._literals), self.utf8)
         try:
-            if self._append is None:
-                self._append = append.start(scanner, announced)
-            else:
-                self._append.messages.append(append.read_message(scanner, announced))
+            current = self._append or self._begin_append(scanner)
+            append.go_on(current, scanner, announced)
+        except Unfinished:
+            return self._take_string(text, announced)
         except BadName as fault:
             return self._refuse(tag, announced, str(fault), b"CANNOT", b"NO")
         except BadSyntax as fault:
             return self._refuse(tag, announced, str(fault))
-        current = self._append
-        if announced.size == 0:  # RFC 3502 6.3.11: this is how a client cancels
+        self._append = current
+        if announced.size == 0 and not current.message.catenate:  # RFC 3502 6.3.11: this is how a client cancels
             return self._refuse(tag, announced, "an empty message is no message", status=b"NO")
         if self._oversized(announced):
             return self._refuse(tag, announced, "send a large literal without +", b"TOOBIG")
-        if len(current.messages) > self.limits.messages:
-            return self._refuse(tag, announced, "too many messages in one APPEND", b"LIMIT", b"NO")
+        self._pieces += 1 + len(current.urls)
+        if self._pieces > self.limits.messages:
+            return self._refuse(tag, announced, "too many messages in one command", b"LIMIT", b"NO")
         self._announced = announced
         self._need = announced.size
+        self._text, self._literals = b"", []
         self._step = Framer._wait
-        return AppendStart(tag, current.mailbox, len(current.messages) - 1, current.message, announced.sync)
+        return AppendStart(
+            tag,
+            current.mailbox,
+            len(current.messages) - 1,
+            current.message,
+            announced.sync,
+            current.taken(),
+            current.name,
+            current.replaces,
+        )
+
+    def _begin_append(self, scanner: Scanner) -> Appending:
+        found = append.BEGIN.match(scanner.text)
+        assert found is not None  # or nobody would have come here
+        scanner.pos = found.end()
+        return append.start(scanner, found[1], found[2].decode("ascii").upper())
 
     def _wait(self) -> None:
         """accept() or refuse() comes next."""
@@ -350,25 +373,26 @@ class Framer:
     def _end_message(self) -> FrameEvent:
         assert self._append is not None
         self._step = Framer._read_append
-        return AppendEnd(len(self._append.messages) - 1)
+        return AppendEnd(len(self._append.messages) - 1, not self._append.message.catenate)
 
-    def _read_append(self) -> FrameEvent | None:
-        """What comes after a message: the end of the command, or the next message."""
-        line = self._take_line(self.limits.line)
+    def _read_append(self) -> FrameEvent | _Go | None:
+        """What comes after octets of a message: the end of the command, or what stands before the next ones."""
+        line = self._take_line(self.limits.line - len(self._text))
+        if not isinstance(line, bytes):
+            return line
+        if line.endswith(b"}"):
+            found = _ANNOUNCED.search(line, max(len(line) - _TAIL, 0))
+            if found:
+                return self._at_literal(self._text + line[: found.start()], found)
         current = self._append
-        if not isinstance(line, bytes) or current is None:
-            return line if not isinstance(line, bytes) else None
-        closing = b")" if current.message.utf8 else b""  # RFC 6855 4: UTF8 (~{n} octets)
-        if line == closing:
-            self._reset()
-            return Command(current.tag, "APPEND", Append(current.mailbox, tuple(current.messages)))
-        found = _ANNOUNCED.search(line, max(len(line) - _TAIL, 0))
-        if found and line.startswith(closing):
-            return self._announce(line[len(closing) : found.start()], _announced(found))
-        if found:
-            return self._refuse(current.tag, _announced(found), "')' expected after the message")
+        assert current is not None
+        scanner = Scanner(self._text + line, tuple(self._literals), self.utf8)
         self._reset()
-        return Refused(current.tag, "end of command or another message expected")
+        try:
+            append.go_on(current, scanner, None)
+        except BadSyntax as fault:
+            return Refused(current.tag, str(fault))
+        return Command(current.tag, current.name, current.command())
 
     # -- throwing away --------------------------------------------------------------------------------------------
     def _refuse(

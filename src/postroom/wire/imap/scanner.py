@@ -14,7 +14,7 @@ from typing import Final
 from postroom.values.flags import BITS
 from postroom.wire.imap import names, sequence
 from postroom.wire.imap.commands import Flags, SequenceSet
-from postroom.wire.imap.errors import BadSyntax
+from postroom.wire.imap.errors import BadSyntax, Unfinished
 
 # RFC 9051 9: ATOM-CHAR is any CHAR but ( ) { SP CTL % * " \ ]
 ATOM_CHARS: Final = rb"!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~"
@@ -134,6 +134,8 @@ class Scanner:
 
     def literal(self) -> bytes:
         """literal: its octets. The "~" of a literal8, where one is allowed, is the caller's."""
+        if self.pos >= len(self.text):
+            raise Unfinished("string expected at the end")
         found = _LITERAL.match(self.text, self.pos)
         if not found or self._next >= len(self._literals):
             raise self.fail("string")

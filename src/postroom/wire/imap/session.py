@@ -19,7 +19,7 @@ from postroom.wire.imap.commands import Attribute, Command, Fetch, Search, Selec
 from postroom.wire.imap.errors import BadCommand
 from postroom.wire.imap.events import AppendStart, Event, Line, Refused
 from postroom.wire.imap.framer import Framer, FramerLimits
-from postroom.wire.imap.table import COMMANDS, Row, State, parse
+from postroom.wire.imap.table import COMMANDS, Row, State, parse, wrong_state
 
 
 class SessionLimits(Struct, frozen=True, kw_only=True):
@@ -72,10 +72,11 @@ class Session:
         event = self.framer.next_event()
         if isinstance(event, Line):
             return self._command(event)
-        if isinstance(event, AppendStart) and not self.authenticated:
+        if isinstance(event, AppendStart) and not COMMANDS[event.name].states & self.state:
             self.framer.refuse()
             pending = 0 if event.sync else event.message.size
-            return Refused(event.tag, "APPEND: log in first", pending=pending)
+            text = wrong_state(COMMANDS[event.name], self.state)
+            return Refused(event.tag, f"{event.name}: {text}", pending=pending)
         return event
 
     def _command(self, line: Line) -> Event:

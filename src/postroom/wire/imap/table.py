@@ -14,7 +14,20 @@ from typing import Final
 
 from msgspec import Struct
 
-from postroom.wire.imap import acl, auth, fetch, listing, mailbox, metadata, notify, quota, search, select, store
+from postroom.wire.imap import (
+    acl,
+    append,
+    auth,
+    fetch,
+    listing,
+    mailbox,
+    metadata,
+    notify,
+    quota,
+    search,
+    select,
+    store,
+)
 from postroom.wire.imap.commands import Command
 from postroom.wire.imap.errors import (
     BadCharset,
@@ -85,8 +98,8 @@ _ROWS: Final = (
     Row(name="LSUB", states=_AUTH, parse=listing.lsub, rfc="RFC 3501 6.3.9"),
     Row(name="NAMESPACE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.10"),
     Row(name="STATUS", states=_AUTH, parse=mailbox.status, rfc="RFC 9051 6.3.11"),
-    # APPEND: the framer reads it; a line that comes here has no literal where one must be
-    Row(name="APPEND", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.12"),
+    # APPEND and REPLACE: the framer reads them; a line that comes here has no literal of a message
+    Row(name="APPEND", states=_AUTH, parse=lambda scanner: append.whole(scanner, "APPEND"), rfc="RFC 9051 6.3.12"),
     Row(name="IDLE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.13"),
     Row(name="NOTIFY", states=_AUTH, parse=notify.notify, rfc="RFC 5465 3.1"),
     Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.1"),
@@ -114,6 +127,13 @@ _ROWS: Final = (
     Row(name="UID STORE", states=_SELECTED, parse=store.store, rfc="RFC 9051 6.4.9"),
     Row(name="UID COPY", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.9"),
     Row(name="UID MOVE", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.9"),
+    Row(name="REPLACE", states=_SELECTED, parse=lambda scanner: append.whole(scanner, "REPLACE"), rfc="RFC 8508 3.2"),
+    Row(
+        name="UID REPLACE",
+        states=_SELECTED,
+        parse=lambda scanner: append.whole(scanner, "UID REPLACE"),
+        rfc="RFC 8508 3.3",
+    ),
     Row(name="UID EXPUNGE", states=_SELECTED, parse=store.uid_expunge, rfc="RFC 9051 6.4.9"),
 )
 
@@ -141,7 +161,7 @@ def parse(line: Line, utf8: bool = False, state: int = _ANY) -> Command:
     if row is None:
         raise BadCommand(tag, "unknown command")
     if not row.states & state:
-        raise BadCommand(tag, f"{row.name}: {_wrong_state(row, state)}")
+        raise BadCommand(tag, f"{row.name}: {wrong_state(row, state)}")
     scanner = Scanner(text, line.literals, utf8, found.end())
     try:
         args = row.parse(scanner)
@@ -155,12 +175,11 @@ def parse(line: Line, utf8: bool = False, state: int = _ANY) -> Command:
         raise BadMailbox(tag, str(fault)) from None
     except BadSyntax as fault:
         raise BadCommand(tag, f"{row.name}: {fault}") from None
-    if row.name == "APPEND":
-        raise BadCommand(tag, "APPEND: message literal expected")
     return Command(tag, row.name, args)
 
 
-def _wrong_state(row: Row, state: int) -> str:
+def wrong_state(row: Row, state: int) -> str:
+    """Why the command may not come now."""
     if state == State.NOT_AUTHENTICATED:
         return "log in first"
     return "already logged in" if row.states == _NOT else "select a mailbox first"
