@@ -17,6 +17,7 @@ from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
+from postroom.app.sieve import SorterRooms, make_sorter, sieve_limits
 from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
@@ -119,6 +120,8 @@ class Core:
         self.mailboxes.follow(mailbox_limits(config))
         self.queue.schedule = make_schedule(config)
         self.delivery.limits = index_limits(config)
+        if self.delivery.sorter is not None:
+            self.delivery.sorter.programs.limits = sieve_limits(config)
         self.reports.hostname = server.hostname
         self.signer.enabled = config.signing.enabled
         self.notices.postmaster = server.postmaster
@@ -238,6 +241,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     reports = SenderReports(config.server.hostname, routes, clock, signer.own)
     queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), make_schedule(config), clock, reports, events)
     delivery = Delivery(queue, mailboxes, identity.find, events, index_limits(config))
+    delivery.sorter = make_sorter(config, SorterRooms(store, identity, queue, routes, signer, clock, events))
     queue.subscribe("local", delivery.take)
     incoming = ReportDelivery(queue, store.reports, store.directory, events)
     queue.subscribe(REPORTS, incoming.take)

@@ -21,6 +21,17 @@ class Mailboxes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     )
 
 
+class Sieve(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Filters of people's mail (Sieve)."""
+
+    scripts: Annotated[int, Meta(ge=1, description="Scripts of one account.")] = 100
+    script_size: Annotated[int, Meta(ge=4096, description="Octets of a script.")] = 1024 * 1024
+    storage: Annotated[int, Meta(ge=4096, description="Octets of all scripts of an account.")] = 8 * 1024 * 1024
+    actions: Annotated[int, Meta(ge=1, le=1000, description="Actions that a script takes for one message.")] = 32
+    redirects: Annotated[int, Meta(ge=0, le=100, description="Addresses that a script passes one message on to.")] = 4
+    seconds: Annotated[float, Meta(gt=0, le=60, description="How long a script may work on one message.")] = 5.0
+
+
 class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """IMAP."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from postroom.config.mailboxes import Imap, Mailboxes
+from postroom.config.mailboxes import Imap, Mailboxes, Sieve
 
 
 class Protocol(StrEnum):
@@ -457,6 +457,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     blocklist: tuple[Blocklist, ...] = ()
     passwords: Passwords = field(default_factory=Passwords)
     mailboxes: Mailboxes = field(default_factory=Mailboxes)
+    sieve: Sieve = field(default_factory=Sieve)
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
     api: Api = field(default_factory=Api)

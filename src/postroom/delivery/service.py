@@ -17,6 +17,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from postroom.delivery.detail import mailbox_of_detail
+from postroom.delivery.sorting import Arrived, Placement, Sorter
 from postroom.identity.model import Found
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.service import Account, Mailboxes
@@ -80,6 +81,8 @@ class Delivery:
         self._find = find
         self._event = event
         self.limits = limits or IndexLimits()
+        #: runs the scripts of accounts that have any
+        self.sorter: Sorter | None = None
         self._pending: deque[tuple[Entry, Sequence[Recipient]]] = deque()
         self._running = 0  # deliveries under way
         self._called = False  # `_begin` comes in the next turn of the loop
@@ -183,6 +186,13 @@ class Delivery:
             mailbox = await _junk_of(account)
         if whose.detail and mailbox == INBOX and whose.folders != "off":
             mailbox = await mailbox_of_detail(account, whose.detail, create=whose.folders == "create")
+        if whose.row.filtered and self.sorter is not None:
+            arrived = Arrived(entry=entry, recipient=recipient, row=whose.row, content=content, header=found.header)
+            sorted_ = await self.sorter.sort(
+                account, arrived, Placement(mailbox=mailbox, keywords=keywords, index=found)
+            )
+            if sorted_ is not None:
+                return sorted_
         result = await account.deliver(
             content,
             queue_id=entry.id,

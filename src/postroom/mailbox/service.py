@@ -35,12 +35,14 @@ from postroom.store.api import (
     CopyResult,
     DeliveredAlready,
     ExpungeResult,
+    Filing,
     FlagChange,
     Hint,
     MailboxExists,
     MailboxInfo,
     NewMessage,
     Origin,
+    Remembered,
     Settable,
     Snapshot,
     Store,
@@ -368,6 +370,20 @@ class Account:
             )
         except DeliveredAlready:
             return None
+
+    async def file(
+        self, filings: Sequence[Filing], *, delivery: tuple[str, str], remember: Sequence[Remembered] = ()
+    ) -> Sequence[tuple[int, int]]:
+        """Put a message that came from the queue where a filter wants it (see FilterStore.file)."""
+        if not self._inbox:
+            self._inbox = (await self.find(INBOX)).id
+        return await self.store.filters.file(
+            filings, delivery=delivery, home=self._inbox, remember=remember, quota=await self._limit()
+        )
+
+    async def render(self, message: Incoming) -> NewMessage:
+        """With everything that readers will ask for; no limit on its size."""
+        return await self._indexed(message, limited=False)
 
     async def _indexed(self, message: Incoming, *, limited: bool = True) -> NewMessage:
         """The message with everything rendered that readers will ask for."""

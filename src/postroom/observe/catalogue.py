@@ -82,6 +82,10 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ("queue_id", "sender", "to", "recipients", "size", "peer", *_PEER, "message_id", "from"),
     ),
     "message.delivered": Kind("info", "it lies in the mailbox", (*_MESSAGE, "mailbox", "uid", "message")),
+    "message.sorted": Kind(
+        "info", "the recipient's filter decided", ("queue_id", "recipient", "script", "actions", "reason")
+    ),
+    "sieve.withheld": Kind("info", "a filter wanted more than it may", ("queue_id", "recipient", "reason")),
     "message.relayed": Kind("info", "another server took it", (*_MESSAGE, "via")),
     "message.deferred": Kind("info", "it is tried again later", (*_MESSAGE, "next_try", "via", "cause")),
     "message.failed": Kind("warning", "it cannot be delivered", (*_MESSAGE, "via", "cause")),

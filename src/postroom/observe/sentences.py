@@ -168,6 +168,17 @@ def _changed(fields: Fields, _: Callable[[float], str]) -> str:
     return f"{who} {text}"
 
 
+def _sorted(fields: Fields, _: Callable[[float], str]) -> str:
+    done = fields.get("actions")
+    told = "; ".join(str(one) for one in done) if isinstance(done, list) else ""
+    reason = f"; it stopped with an error: {fields['reason']}" if fields.get("reason") else ""
+    return f"the filter {fields.get('script', '')!r} of {fields.get('recipient', '')} decided: {told}{reason}"
+
+
+def _withheld(fields: Fields, _: Callable[[float], str]) -> str:
+    return f"the filter of {fields.get('recipient', '')}: {fields.get('reason', '')}"
+
+
 def _login_failed(fields: Fields, _: Callable[[float], str]) -> str:
     service = _SERVICES.get(str(fields.get("service", "")), "")
     name = fields.get("login", "")
@@ -181,6 +192,8 @@ _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = 
     "mail.abandoned": _abandoned,
     "mail.checked": _checked,
     "message.delivered": _delivered,
+    "message.sorted": _sorted,
+    "sieve.withheld": _withheld,
     "message.relayed": _relayed,
     "message.deferred": _deferred,
     "message.failed": _failed,

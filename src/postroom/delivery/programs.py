@@ -1,0 +1,85 @@
+"""The compiled script of each account, kept while its scripts stay as they are.
+
+Owns: programs in memory. Trusts: nothing of scripts; a script that does not compile (any more) counts as an error at
+each run.
+On failure: BadScript, StoreError.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from postroom.sieve.compiler import Program, compile_script
+from postroom.sieve.faults import BadScript
+from postroom.sieve.run import Limits
+from postroom.store.api import AccountStore, FilterStore, NotFound
+
+#: programs that are kept, and octets of script above which they are not
+_MOST: Final = 500
+_LARGEST: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The active script. serial: of the account's scripts; fault: why it cannot be run, "" when it can."""
+
+    name: str
+    serial: int
+    program: Program | None
+    fault: str = ""
+
+
+class Scripts:
+    """The scripts of an account, read before one of them is compiled."""
+
+    def __init__(self, texts: dict[str, bytes]) -> None:
+        self._texts = texts
+
+    def script(self, name: str, personal: bool) -> str | None:
+        """See sieve.world.Library. There are no scripts of the site."""
+        text = self._texts.get(name) if personal else None
+        return None if text is None else text.decode("utf-8", "replace")
+
+
+async def library_of(filters: FilterStore, text: bytes) -> Scripts:
+    """What a script may include; nothing is read when it does not speak of it. Raises StoreError."""
+    if b"include" not in text.lower():
+        return Scripts({})
+    return Scripts({each.name: await filters.script(each.name) for each in await filters.scripts()})
+
+
+class Programs:
+    """Of all accounts."""
+
+    __slots__ = ("_kept", "limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._kept: OrderedDict[str, Compiled] = OrderedDict()
+
+    async def of(self, account: AccountStore) -> Compiled | None:
+        """The account's program; None when no script is active. Raises StoreError."""
+        state = await account.filters.filter()
+        if not state.active:
+            self._kept.pop(account.id, None)
+            return None
+        known = self._kept.get(account.id)
+        if known is not None and known.serial == state.serial:
+            self._kept.move_to_end(account.id)
+            return known
+        try:
+            text = await account.filters.script(state.active)
+        except NotFound:
+            return None  # renamed just now
+        try:
+            program = compile_script(text, await library_of(account.filters, text), self.limits)
+            found = Compiled(state.active, state.serial, program)
+        except BadScript as bad:
+            found = Compiled(state.active, state.serial, None, str(bad.faults[0]))
+        if len(text) <= _LARGEST:
+            self._kept[account.id] = found
+            if len(self._kept) > _MOST:
+                self._kept.popitem(last=False)
+        return found

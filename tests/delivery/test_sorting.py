@@ -1,0 +1,399 @@
+"""Mail sorted by scripts at delivery: filed, passed on, answered, refused; once, whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from postroom.delivery.outgoing import Means
+from postroom.delivery.service import Delivery
+from postroom.delivery.sorting import Sorter
+from postroom.identity.model import Found
+from postroom.mailbox.service import Account, Mailboxes
+from postroom.queue.ids import Ids
+from postroom.queue.reports import SenderReports, unsigned
+from postroom.queue.schedule import Schedule
+from postroom.queue.service import Queue
+from postroom.sieve.run import Limits
+from postroom.store.api import (
+    AccountRow,
+    Entry,
+    NewEntry,
+    NewRecipient,
+    QueueFilter,
+    Recipient,
+    Store,
+    StoreUnavailable,
+)
+from postroom.store.embedded.store import EmbeddedStore
+from postroom.store.memory.store import MemoryStore
+from postroom.testing.mailflow import Events, StandingClock
+from postroom.testing.store_contract.build import rows
+from postroom.values.address import Address
+from postroom.values.content import Content
+from postroom.values.flags import FLAGGED, SEEN
+
+BOB = AccountRow(id="b" * 32, login="bob@here.test", created=0, name="Bob", filtered=True)
+EVE = AccountRow(id="e" * 32, login="eve@here.test", created=0)
+MAIL = (
+    b"Received: from x\r\nFrom: Ann <ann@far.test>\r\nTo: bob@here.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
+    b"Message-ID: <1@far.test>\r\nReferences: <0@far.test>\r\n\r\nhello\r\n"
+)
+
+
+class House:
+    """Queue and delivery on a real store. Mail to other domains stays in `left`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.clock, self.events = store, StandingClock(), Events()
+        reports = SenderReports("mx.here.test", self.routes, self.clock)
+        self.queue = Queue(
+            store.queue, Ids(self.clock, random.Random(1).getrandbits), Schedule(jitter=lambda: 0.0), self.clock,
+            reports, self.events,
+        )  # fmt: skip
+        guids = (f"{number:032x}" for number in itertools.count(1))
+        self.mailboxes = Mailboxes(store, self.clock, lambda: next(guids))
+        self.delivery = Delivery(self.queue, self.mailboxes, self.find, self.events)
+        means = Means(
+            queue=self.queue, answered=store.queue.answered, routes=self.routes, hosted=self.hosted,
+            may_send_as=self.may_send_as, sign=unsigned, clock=self.clock, event=self.events, hostname="mx.here.test",
+        )  # fmt: skip
+        self.delivery.sorter = Sorter(means, Limits(), lambda now: 0, {"name": "Postroom"})
+        self.left: list[Entry] = []
+        self.numbers = itertools.count(1)
+        self.queue.subscribe("local", self.delivery.take)
+        self.queue.subscribe("remote", self.relay)
+
+    def relay(self, entry: Entry, recipients: list[Recipient]) -> None:
+        self.left.append(entry)
+        self.queue.give_back(entry, recipients)
+
+    async def find(self, address: str) -> Found | None:
+        rows = {BOB.login: BOB, EVE.login: EVE}
+        local, _, domain = address.partition("@")
+        row = rows.get(f"{local.partition('+')[0]}@{domain}")
+        return Found(row) if row else None
+
+    async def routes(self, address: Address) -> tuple[NewRecipient, ...]:
+        if address.domain != "here.test":
+            return (NewRecipient(address=str(address), route="remote"),)
+        return (NewRecipient(address=str(address), route="local"),) if await self.find(str(address)) else ()
+
+    async def hosted(self, domain: str) -> bool:
+        return domain == "here.test"
+
+    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
+        if address is None:
+            return True
+        return f"{address.local.partition('+')[0]}@{address.domain}" in (account.login, "info@here.test")
+
+    async def script(self, text: str) -> None:
+        account = await self.store.account(BOB.id)
+        await account.filters.put_script("main", text.encode())
+        await account.filters.activate_script("main")
+
+    async def arrive(
+        self, content: bytes = MAIL, sender: str = "ann@far.test", to: str = "bob@here.test", **more
+    ) -> str:
+        number = f"q{next(self.numbers)}"
+        recipients = (NewRecipient(address=to, route="local"),)
+        await self.queue.accept(
+            NewEntry(
+                id=number,
+                sender=sender,
+                recipients=recipients,
+                content=Content.of(content),
+                received=self.clock.now(),
+                **more,
+            )
+        )
+        await self.delivery.settled()
+        return number
+
+    async def boxes(self) -> dict[str, list[tuple[int, frozenset[str], bytes]]]:
+        account = await self.store.account(BOB.id)
+        found = {}
+        for info in await account.mailboxes():
+            snapshot = await account.snapshot(info.id)
+            found[info.name] = [
+                (row.flags & 31, frozenset(row.keywords), (await account.content(row.message)).read())
+                for row in rows(snapshot)
+            ]
+        return {name: items for name, items in found.items() if items}
+
+    async def where(self) -> dict[str, int]:
+        return {name: len(items) for name, items in (await self.boxes()).items()}
+
+    def sent(self) -> list[bytes]:
+        """What left, whole."""
+        return [entry.content.read() for entry in self.left]
+
+
+@pytest.fixture(params=["memory", "embedded"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    store: Store = MemoryStore() if request.param == "memory" else EmbeddedStore(tmp_path / "data")
+    for row in (BOB, EVE):
+        await store.create_account(row.id, [("INBOX", ""), ("Junk", "\\Junk"), ("Lists", ""), ("Sent", "\\Sent")])
+        await store.directory.put_account(row)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def house(store: Store) -> House:
+    return House(store)
+
+
+async def test_without_a_script_nothing_changes(house: House) -> None:
+    await house.arrive()
+    assert await house.where() == {"INBOX": 1}
+    assert "message.sorted" not in house.events.names()
+
+
+async def test_filed_with_flags_into_several_mailboxes(house: House) -> None:
+    await house.script(
+        'require ["fileinto", "imap4flags", "mailbox", "special-use", "copy"];'
+        'fileinto :flags ["\\\\Seen", "$Work"] "Lists"; fileinto :create "A/B"; setflag "\\\\Flagged";'
+        'fileinto :specialuse "\\\\Junk" "nowhere"; keep;'
+    )
+    number = await house.arrive(keywords=("$hasnoattachment",))
+    boxes = await house.boxes()
+    assert set(boxes) == {"Lists", "A/B", "Junk", "INBOX"}
+    assert boxes["Lists"][0][:2] == (SEEN, {"$Work", "$hasnoattachment"})
+    assert boxes["A/B"][0][:2] == (0, {"$hasnoattachment"})
+    assert boxes["INBOX"][0][0] == boxes["Junk"][0][0] == FLAGGED
+    assert boxes["INBOX"][0][2] == b"Return-Path: <ann@far.test>\r\nDelivered-To: bob@here.test\r\n" + MAIL
+    (told,) = house.events.of("message.delivered")
+    assert (told["mailbox"], told["queue_id"]) == ("Lists", number)
+    (told,) = house.events.of("message.sorted")
+    assert told["actions"][0] == 'fileinto "Lists" flags \\Seen $Work'
+
+
+async def test_the_implicit_keep_leaves_junk_where_junk_goes(house: House) -> None:
+    await house.script('require "fileinto"; if header :contains "subject" "nothing" { fileinto "Lists"; }')
+    await house.arrive(junk=True, keywords=("$Junk",))
+    assert await house.where() == {"Junk": 1}
+
+
+async def test_discarded_mail_is_delivered_nowhere(house: House) -> None:
+    await house.script("discard;")
+    await house.arrive()
+    assert await house.where() == {}
+    assert house.events.of("message.delivered")[0]["reply"] == "Discarded by the filter"
+
+
+async def test_mail_that_is_passed_on(house: House) -> None:
+    await house.script('require "copy"; redirect "x@away.test"; redirect :copy "eve@here.test";')
+    await house.arrive()
+    assert await house.where() == {}
+    (entry,) = house.left
+    assert (entry.sender, entry.recipients[0].forwarder) == ("ann@far.test", "bob@here.test")
+    assert entry.content.read() == b"Delivered-To: bob@here.test\r\n" + MAIL
+    account = await house.store.account(EVE.id)
+    assert (await account.mailbox("INBOX")).messages == 1
+
+
+async def test_the_empty_sender_and_senders_of_ours_stay(house: House) -> None:
+    await house.script('redirect "x@away.test";')
+    await house.arrive(sender="")
+    await house.arrive(sender="eve@here.test")
+    assert [(entry.sender, entry.recipients[0].forwarder) for entry in house.left] == [("", ""), ("eve@here.test", "")]
+
+
+async def test_what_has_been_here_is_not_passed_on_again(house: House) -> None:
+    await house.script('redirect "x@away.test";')
+    await house.arrive(b"Delivered-To: bob@here.test\r\n" + MAIL)
+    assert house.left == [] and await house.where() == {"INBOX": 1}
+    await house.arrive(b"Delivered-To: eve@here.test\r\n" + MAIL)
+    assert len(house.left) == 1
+
+
+async def test_an_unknown_address_of_ours_keeps_the_mail(house: House) -> None:
+    await house.script('redirect "nobody@here.test";')
+    await house.arrive()
+    assert await house.where() == {"INBOX": 1}
+
+
+async def test_changes_of_the_header_belong_to_later_actions(house: House) -> None:
+    await house.script(
+        'require ["editheader", "fileinto", "copy"]; fileinto "Lists"; addheader "X-Sorted" "yes"; keep;'
+        'redirect "x@away.test";'
+    )
+    await house.arrive()
+    boxes = await house.boxes()
+    assert b"X-Sorted" not in boxes["Lists"][0][2]
+    assert boxes["INBOX"][0][2].startswith(b"X-Sorted: yes\r\nReturn-Path:")
+    (sent,) = house.sent()
+    assert sent.startswith(b"Delivered-To: bob@here.test\r\nX-Sorted: yes\r\n")
+
+
+async def test_vacation_answers_once_in_its_time(house: House) -> None:
+    await house.script('require "vacation"; vacation :days 2 :subject "Weg" "Bin im Urlaub. Grüße";')
+    await house.arrive()
+    await house.arrive()
+    await house.arrive(sender="ben@far.test")
+    assert [entry.recipients[0].address for entry in house.left] == ["ann@far.test", "ben@far.test"]
+    assert {entry.sender for entry in house.left} == {""}
+    assert house.left[0].recipients[0].notify == "NEVER"
+    first = house.sent()[0].decode()
+    for line in (
+        "From: Bob <bob@here.test>",
+        "To: ann@far.test",
+        "Subject: Weg",
+        "Auto-Submitted: auto-replied (vacation)",
+        "In-Reply-To: <1@far.test>",
+        "References: <0@far.test> <1@far.test>",
+    ):
+        assert f"{line}\r\n" in first
+    assert await house.where() == {"INBOX": 3}
+    house.clock.time += 2 * 86400 + 1
+    await house.arrive()
+    assert len(house.left) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "sender"),
+    [
+        (b"List-Id: <x.far.test>\r\n", "ann@far.test"),
+        (b"Auto-Submitted: auto-replied\r\n", "ann@far.test"),
+        (b"Precedence: bulk\r\n", "ann@far.test"),
+        (b"", ""),
+        (b"", "owner-list@far.test"),
+        (b"", "MAILER-DAEMON@far.test"),
+        (b"", "bob@here.test"),
+    ],
+)
+async def test_whom_vacation_does_not_answer(house: House, field: bytes, sender: str) -> None:
+    await house.script('require "vacation"; vacation "away";')
+    await house.arrive(field + MAIL, sender=sender)
+    assert house.left == [] and await house.where() == {"INBOX": 1}
+    assert "sieve.withheld" in house.events.names()
+
+
+async def test_vacation_answers_what_is_addressed_to_the_user_only(house: House) -> None:
+    await house.script('require "vacation"; vacation :addresses "robert@old.test" "away";')
+    for number, (to, answered) in enumerate(
+        [("other@far.test", False), ("bob+x@here.test", True), ("robert@old.test", True), ("info@here.test", True)]
+    ):
+        before = len(house.left)
+        await house.arrive(MAIL.replace(b"To: bob@here.test", f"To: {to}".encode()), sender=f"s{number}@far.test")
+        assert (len(house.left) > before) == answered, to
+
+
+async def test_a_copy_of_the_answer(house: House) -> None:
+    await house.script('require ["vacation", "fcc"]; vacation :fcc "Sent" "away";')
+    await house.arrive()
+    boxes = await house.boxes()
+    assert b"Auto-Submitted: auto-replied" in boxes["Sent"][0][2] and boxes["Sent"][0][0] == SEEN
+
+
+async def test_notify(house: House) -> None:
+    await house.script('require "enotify"; notify :importance "1" :message "New: x" "mailto:sms@far.test?body=look";')
+    await house.arrive()
+    (sent,) = house.sent()
+    for line in (
+        b"To: sms@far.test",
+        b"Subject: New: x",
+        b'Auto-Submitted: auto-notified; owner-email="bob@here.test"',
+    ):
+        assert line + b"\r\n" in sent
+    assert sent.endswith(b"\r\n\r\nlook\r\n") and await house.where() == {"INBOX": 1}
+    await house.arrive(b"Auto-Submitted: auto-notified\r\n" + MAIL)
+    assert len(house.left) == 1
+
+
+async def test_reject_gives_the_mail_back(house: House) -> None:
+    await house.script('require "reject"; reject "Kein Platz für Grüße";')
+    await house.arrive()
+    (sent,) = house.sent()
+    assert b"report-type=disposition-notification" in sent
+    assert b"Disposition: automatic-action/MDN-sent-automatically; deleted\r\n" in sent
+    assert b"Original-Message-ID: <1@far.test>\r\n" in sent and b"From: Ann <ann@far.test>" in sent
+    assert house.left[0].sender == "" and await house.where() == {}
+    await house.arrive(sender="")
+    assert len(house.left) == 1
+
+
+async def test_ereject_is_a_failure_with_the_reason(house: House) -> None:
+    await house.script('require "ereject"; ereject "No room";')
+    await house.arrive()
+    (sent,) = house.sent()
+    assert b"report-type=delivery-status" in sent and b"No room" in sent and b"5.7.1" in sent
+    assert await house.where() == {}
+
+
+async def test_an_error_keeps_the_mail_and_tells_the_user_once(house: House) -> None:
+    await house.script('require "fileinto";\nfileinto "Nowhere";')
+    await house.arrive()
+    await house.arrive()
+    boxes = await house.boxes()
+    assert set(boxes) == {"INBOX"} and len(boxes["INBOX"]) == 3
+    notices = [octets for _, _, octets in boxes["INBOX"] if b"Your mail filter has an error" in octets]
+    assert len(notices) == 1 and b"Nowhere" in notices[0]
+    await house.script("fileinto")
+    await house.arrive()
+    assert len((await house.boxes())["INBOX"]) == 5
+
+
+async def test_duplicates(house: House) -> None:
+    await house.script('require "duplicate"; if duplicate { discard; }')
+    await house.arrive()
+    await house.arrive()
+    await house.arrive(MAIL.replace(b"<1@", b"<2@"))
+    assert await house.where() == {"INBOX": 2}
+
+
+async def test_what_a_script_asks_of_the_account(house: House) -> None:
+    await house.script(
+        'require ["mailbox", "special-use", "environment", "fileinto", "variables", "date", "include"];'
+        'if allof (mailboxexists "Lists", not mailboxexists "Nowhere", specialuse_exists "\\\\Junk",'
+        '  environment "name" "postroom", currentdate "year" "2027") { include "other"; }'
+    )
+    account = await house.store.account(BOB.id)
+    await account.filters.put_script("other", b'require "fileinto"; fileinto "Lists";')
+    await house.arrive()
+    assert await house.where() == {"Lists": 1}
+    await account.filters.put_script("other", b"discard;")  # the one that is active was compiled with it
+    await house.arrive()
+    assert await house.where() == {"Lists": 1}
+
+
+async def test_long_scripts_run_in_a_thread(house: House) -> None:
+    await house.script('require ["body", "fileinto"];' + 'if body :contains "nothing" { discard; }' * 3000 + "keep;")
+    await house.arrive(MAIL + b"x" * 3000)
+    assert await house.where() == {"INBOX": 1}
+    assert house.events.of("message.sorted")[0]["reason"] == ""
+
+
+async def test_delivered_again_nothing_happens_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account's commit fails after everything has left; the delivery is tried again."""
+    await house.script('require ["vacation", "copy"]; redirect :copy "x@away.test"; vacation "away"; keep;')
+    broken, kept = [True], Account.file
+
+    async def failing(account: Account, *given, **named):
+        if broken:
+            raise StoreUnavailable("disk full")
+        return await kept(account, *given, **named)
+
+    monkeypatch.setattr(Account, "file", failing)
+    await house.arrive()
+    assert await house.where() == {} and len(house.left) == 2
+    broken.clear()
+    house.clock.time += 3600
+    await house.queue._take_due()
+    await house.delivery.settled()
+    assert await house.where() == {"INBOX": 1}
+    waiting = await house.store.queue.entries(QueueFilter())
+    assert sorted(each.recipients[0].address for each in waiting) == ["ann@far.test", "x@away.test"]
+
+
+async def test_a_full_account_waits(house: House) -> None:
+    await house.store.directory.put_account(replace(BOB, quota=10))
+    await house.script("keep;")
+    await house.arrive()
+    assert house.events.of("message.deferred")[0]["status"] == "4.2.2"
