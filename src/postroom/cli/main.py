@@ -33,6 +33,7 @@ COMMANDS = {
     "share": ("share", "Mailboxes for several people, without a log-in: add, list, show, set, join, leave, rm."),
     "acl": ("acl", "Who may do what with an account's mailboxes: list, set, rm."),
     "mailbox": ("mailbox", "What is in mailboxes, and was: list, show, search, restore, undo, deleted."),
+    "sieve": ("sieve", "Filters of people's mail: check, put, list, show, activate, rename, rm, test."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "ban": ("ban", "Addresses that may not connect: list, add, rm."),
     "trace": ("trace", "Say what became of a message."),

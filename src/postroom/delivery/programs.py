@@ -11,10 +11,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from postroom.mailbox.scripts import library_of
 from postroom.sieve.compiler import Program, compile_script
 from postroom.sieve.faults import BadScript
 from postroom.sieve.run import Limits
-from postroom.store.api import AccountStore, FilterStore, NotFound
+from postroom.store.api import AccountStore, NotFound
 
 #: programs that are kept, and octets of script above which they are not
 _MOST: Final = 500
@@ -29,25 +30,6 @@ class Compiled:
     serial: int
     program: Program | None
     fault: str = ""
-
-
-class Scripts:
-    """The scripts of an account, read before one of them is compiled."""
-
-    def __init__(self, texts: dict[str, bytes]) -> None:
-        self._texts = texts
-
-    def script(self, name: str, personal: bool) -> str | None:
-        """See sieve.world.Library. There are no scripts of the site."""
-        text = self._texts.get(name) if personal else None
-        return None if text is None else text.decode("utf-8", "replace")
-
-
-async def library_of(filters: FilterStore, text: bytes) -> Scripts:
-    """What a script may include; nothing is read when it does not speak of it. Raises StoreError."""
-    if b"include" not in text.lower():
-        return Scripts({})
-    return Scripts({each.name: await filters.script(each.name) for each in await filters.scripts()})
 
 
 class Programs:

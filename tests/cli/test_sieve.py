@@ -1,0 +1,86 @@
+"""postroom sieve: scripts are checked, kept, chosen, and tried out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GOOD = 'require "fileinto";\nif header :contains "subject" "lists" { fileinto "Lists"; }\n'
+MAIL = "Return-Path: <bob@far.test>\r\nFrom: bob@far.test\r\nTo: ann@example.org\r\nSubject: the lists\r\n\r\nhello\r\n"
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    path = tmp_path / "good.sieve"
+    path.write_text(GOOD)
+    return str(path)
+
+
+def test_check_a_file(postroom: Any, script: str, tmp_path: Path) -> None:
+    done = postroom("sieve", "check", script)
+    assert (done.code, done.out) == (0, "") and "nothing is wrong" in done.err
+    bad = tmp_path / "bad.sieve"
+    bad.write_text('keep\nfileinto "x";')
+    done = postroom("sieve", "check", str(bad))
+    assert done.code == 1
+    assert done.out == f"{bad}:2:1: keep ends without a ;  (put a ; before fileinto)\n"
+    done = postroom("sieve", "check", str(bad), "--json")
+    assert done.code == 1 and done.json["ok"] is False
+    assert done.json["faults"] == [
+        {"line": 2, "column": 1, "text": "keep ends without a ;", "advice": "put a ; before fileinto"}
+    ]
+
+
+def test_the_life_of_a_script(postroom: Any, ann: str, script: str) -> None:
+    assert postroom("sieve", "list", ann).out == ""
+    assert postroom("sieve", "put", ann, "main", script).code == 0
+    assert postroom("sieve", "put", ann, "other", script, "--activate").code == 0
+    listed = postroom("sieve", "list", ann, "--json").json["scripts"]
+    assert [(one["name"], one["active"], one["size"]) for one in listed] == [
+        ("main", False, len(GOOD)),
+        ("other", True, len(GOOD)),
+    ]
+    assert postroom("sieve", "show", ann).out == GOOD
+    assert postroom("sieve", "check", ann).code == 0
+    assert postroom("sieve", "activate", ann, "main").code == 0
+    assert postroom("sieve", "rename", ann, "main", "renamed").code == 0
+    assert postroom("sieve", "show", ann, "--json").json["name"] == "renamed"
+    assert postroom("sieve", "rm", ann, "renamed").code == 1
+    assert postroom("sieve", "activate", ann, "--none").code == 0
+    assert postroom("sieve", "rm", ann, "renamed").code == 0
+    assert postroom("sieve", "show", ann).code == 3
+    assert postroom("sieve", "rm", ann, "renamed").code == 3
+    assert postroom("sieve", "rename", ann, "other", "other").code == 4
+    assert postroom("sieve", "activate", ann).code == 2
+    assert postroom("sieve", "list", "nobody@example.org").code == 3
+    acts = [act["act"] for act in postroom("audit", "list", "--limit", "100", "--json").json["acts"]]
+    assert {"sieve put", "sieve activate", "sieve rename", "sieve rm"} <= set(acts)
+
+
+def test_what_is_not_taken(postroom: Any, ann: str, script: str, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.sieve"
+    bad.write_text("fly;")
+    done = postroom("sieve", "put", ann, "main", str(bad), "--json")
+    assert done.code == 1 and done.json["faults"][0]["text"] == "there is no command fly"
+    assert postroom("sieve", "put", ann, "a\nb", script).code == 2
+    assert postroom("sieve", "list", ann, "--json").json["scripts"] == []
+
+
+def test_trying_out(postroom: Any, ann: str, script: str, tmp_path: Path) -> None:
+    mail = tmp_path / "mail.eml"
+    mail.write_text(MAIL, newline="")
+    assert postroom("sieve", "test", ann, str(mail)).code == 3
+    found = postroom("sieve", "test", ann, str(mail), "--script", script, "--json").json["messages"]
+    assert [(one["subject"], one["actions"], one["error"]) for one in found] == [
+        ("the lists", ['fileinto "Lists"'], "")
+    ]
+    away = tmp_path / "away.sieve"
+    away.write_text('require "vacation"; vacation "away";')
+    (one,) = postroom("sieve", "test", ann, str(mail), "--script", str(away), "--json").json["messages"]
+    assert one["actions"][0].startswith('vacation "away"') and "not sent" not in one["actions"][0]
+    (one,) = postroom("sieve", "test", ann, str(mail), "--script", str(away), "--from", "", "--json").json["messages"]
+    assert "not sent" in one["actions"][0]
+    done = postroom("sieve", "test", ann, "--script", script)
+    assert done.code == 0 and "0 messages; nothing was changed" in done.err
