@@ -52,6 +52,8 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
 class Plan:
     """rows: in the order of config.listener; hashing[slot]: (worker's end, hashing process's end).
 
+    indexing[slot]: the same for the process that keeps the full-text indexes, empty without it.
+
     path: the configuration file; tables: the counts per address that all workers share; orders: (supervisor's end,
     process's end) for each worker, and last for the hashing process; meters: what each process tells of itself, the
     supervisor in the last place; number: grows with each reload.
@@ -65,6 +67,7 @@ class Plan:
     tables: Tables
     orders: Sequence[tuple[socket.socket, socket.socket]]
     meters: Meters
+    indexing: Sequence[tuple[socket.socket, socket.socket]] = ()
     number: int = 0
     next_row: int = 0
 
@@ -83,6 +86,7 @@ class Plan:
             Tables(workers, secrets.token_bytes(32)),
             [socket_pair() for _ in range(workers + 1)],
             Meters(workers + 1),
+            [socket_pair() for _ in range(workers)] if config.index.enabled else [],
             next_row=len(rows),
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 SUPERVISOR_LOCK = "server.lock"
 SWEEPER_LOCK = "sweeper.lock"
+INDEX_LOCK = "index.lock"
 
 
 class AlreadyRunning(Exception):

@@ -45,6 +45,7 @@ class Served:
 def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _served: None) -> int:
     """Run until SIGTERM or SIGINT; gives the exit status. path: where the configuration came from, for SIGHUP."""
     # everything is loaded here, once, for all processes
+    from postroom.app.indexing import keep_indexes
     from postroom.app.publish import publish_roles
     from postroom.app.web import load_http
     from postroom.app.worker import hash_passwords, run_worker
@@ -65,6 +66,7 @@ def serve(config: Config, path: Path, ready: Callable[[Served], None] = lambda _
         events.keep_with(lambda at, name, fields: watch(at, name, fields, alarms.keep, alarms.end_now))
         audit_config(config, "serve", uid, events)
         roles = [Role("hashing", lambda said: hash_passwords(current.plan, said))] if plan.hashing else []
+        roles += [Role("index", lambda said: keep_indexes(current.plan, said))] if plan.indexing else []
         roles += [
             Role(f"worker {slot}", lambda said, slot=slot: run_worker(current.plan, slot, said), plan.forget(slot))  # type: ignore[misc]
             for slot in range(plan.workers)

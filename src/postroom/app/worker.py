@@ -21,6 +21,7 @@ from typing import Any
 
 from postroom.app.daily import DailyReports
 from postroom.app.housekeeping import Housekeeping
+from postroom.app.index_hints import IndexHints
 from postroom.app.listening import Listening
 from postroom.app.mesh import Mesh
 from postroom.app.outside import settle_flights
@@ -109,6 +110,7 @@ class Worker:
         self._mesh: Mesh
         self._daily: DailyReports
         self._hooks: WebhookWriter | None = None
+        self._hints: IndexHints | None = None
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM; gives the exit status."""
@@ -126,6 +128,8 @@ class Worker:
         folder = RunFolder(self._config.server.data)
         self._mesh = Mesh(folder, self._slot, self._plan.workers, self._core.store.feed, self._command)
         await self._mesh.start()
+        if self._plan.indexing:
+            self._hints = IndexHints(self._plan.indexing[self._slot][0], self._core.store.feed)
         housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._core.resolver)
         queue = loop.create_task(self._core.queue.run())
         self._daily = daily_reports(self._core, lambda: self._config, folder)
@@ -240,6 +244,8 @@ class Worker:
                 self._pass_on(request["events"])
             case "reports":
                 return {"ok": True, "done": self._daily.send_now(ReportDay.named(request["day"]))}
+            case "index":
+                return {"ok": self._hints is not None and self._hints.rebuild(request["account"])}
             case "flush":
                 await self._core.store.events.flush()
             case other:

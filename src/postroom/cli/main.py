@@ -28,6 +28,7 @@ COMMANDS = {
     "config": ("config", "Check, show and explain the configuration."),
     "domain": ("domain", "Hosted domains: add, list, show, set, rm."),
     "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm, deleted, token."),
+    "index": ("index", "Full-text indexes of accounts: show, rebuild."),
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
     "group": ("group", "People who are given rights together: add, list, show, join, leave, rm."),
     "share": ("share", "Mailboxes for several people, without a log-in: add, list, show, set, join, leave, rm."),

@@ -1,4 +1,4 @@
-"""What can be configured about people's mailboxes: how much they may hold, and IMAP."""
+"""What can be configured about people's mailboxes: how much they may hold, how they are searched, and IMAP."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ class Sieve(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     actions: Annotated[int, Meta(ge=1, le=1000, description="Actions that a script takes for one message.")] = 32
     redirects: Annotated[int, Meta(ge=0, le=100, description="Addresses that a script passes one message on to.")] = 4
     seconds: Annotated[float, Meta(gt=0, le=60, description="How long a script may work on one message.")] = 5.0
+
+
+class Index(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The full-text index of each account. Searches find the same without it, only slower."""
+
+    enabled: Annotated[bool, Meta(description="Keep an index of headers and texts, in a process of its own.")] = True
+    attachments: Annotated[
+        bool, Meta(description="Take text out of attachments (PDF, Office, OpenDocument, RTF), so that it is found.")
+    ] = True
 
 
 class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from postroom.config.mailboxes import Imap, Mailboxes, Sieve
+from postroom.config.mailboxes import Imap, Index, Mailboxes, Sieve
 
 
 class Protocol(StrEnum):
@@ -458,6 +458,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     passwords: Passwords = field(default_factory=Passwords)
     mailboxes: Mailboxes = field(default_factory=Mailboxes)
     sieve: Sieve = field(default_factory=Sieve)
+    index: Index = field(default_factory=Index)
     imap: Imap = field(default_factory=Imap)
     pop3: Pop3 = field(default_factory=Pop3)
     api: Api = field(default_factory=Api)

@@ -33,6 +33,8 @@ from postroom.values.clock import Clock
 #: messages, and octets of their terms, in one step
 BATCH: Final = 256
 _BATCH_OCTETS: Final = 4 * 1024 * 1024
+#: messages between two pauses
+_BREATH: Final = 16
 #: so many segments of about one size are merged to one, and none larger than this is touched again
 _FAN: Final = 8
 _LARGEST: Final = 16_384
@@ -53,31 +55,49 @@ async def no_pause() -> None:
     """Between two messages there is nothing else to do."""
 
 
+def untold(_why: str) -> None:
+    """Nobody asks why an index was thrown away."""
+
+
 class Keeper:
     """The index of one account."""
 
-    def __init__(self, account: AccountStore, clock: Clock, pause: Callable[[], Awaitable[None]] = no_pause) -> None:
-        """pause: awaited between two messages, so that whoever shares the loop gets a turn."""
+    def __init__(
+        self,
+        account: AccountStore,
+        clock: Clock,
+        pause: Callable[[], Awaitable[None]] = no_pause,
+        dropped: Callable[[str], None] = untold,
+    ) -> None:
+        """pause: awaited every few messages, so that whoever shares the loop gets a turn.
+
+        dropped: told why an index was thrown away, to be made anew.
+        """
         self._account = account
         self._index = account.index
         self._clock = clock
         self._pause = pause
+        self._dropped = dropped
 
     async def state(self) -> IndexState:
         """What the index holds; one that cannot be used is thrown away first. Raises StoreUnavailable."""
         try:
             with self._index.read() as reading:
                 state = reading.state
-        except IndexDamaged:
-            self._index.drop()
-            return IndexState()
-        if state.form != FORM and state != IndexState():
-            self._index.drop()
-            return IndexState()
+        except IndexDamaged as fault:
+            return self._drop(str(fault))
+        if state == IndexState():
+            return state
+        if state.form != FORM:
+            return self._drop("it is of another version")
         if state.until and not await self._fits(state):
-            self._index.drop()
-            return IndexState()
+            return self._drop("it is of other messages")
         return state
+
+    def _drop(self, why: str) -> IndexState:
+        self._index.drop()
+        self._dropped(why)
+        return IndexState()
 
     async def _fits(self, state: IndexState) -> bool:
         """Is this the index of these messages? After power loss or a restore, ids may have been given again."""
@@ -91,8 +111,8 @@ class Keeper:
         state = await self.state()
         try:
             return await self._take(state) or self._merge(state) or await self._sweep(state)
-        except (IndexDamaged, BadSegment):
-            self._index.drop()
+        except (IndexDamaged, BadSegment) as fault:
+            self._drop(str(fault))
             return True
 
     async def _take(self, state: IndexState) -> bool:
@@ -104,12 +124,13 @@ class Keeper:
         draft = Draft(block)
         octets = 0
         last = ids[0]
-        for message, parts in zip(ids, await self._account.columns(ids, "parts"), strict=True):
+        for number, (message, parts) in enumerate(zip(ids, await self._account.columns(ids, "parts"), strict=True), 1):
             found = await self._document(message, parts)
             draft.add(message, found.terms, whole=found.whole)
             octets += sum(sum(map(len, terms)) for terms in found.terms.values())
             last = message
-            await self._pause()
+            if not number % _BREATH:
+                await self._pause()
             if octets > _BATCH_OCTETS:
                 break
         rendered = await self._account.rendered([last])

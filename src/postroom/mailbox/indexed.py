@@ -58,7 +58,10 @@ class Indexed:
         try:
             found = await look_up(self._store.index, wanted, fields)
             last = await self._store.rendered([found.until]) if found.until else ()
-        except (IndexDamaged, StoreUnavailable):
+        except IndexDamaged:
+            self._store.index.report()
+            return NOTHING_KNOWN
+        except StoreUnavailable:
             return NOTHING_KNOWN
         return NOTHING_KNOWN if last and last[0].guid != found.witness else found
 

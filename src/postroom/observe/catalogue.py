@@ -172,6 +172,8 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "events.omitted": Kind("info", "events of a flood that were counted but not kept", ("ip", "count"), True),
     "events.lost": Kind("error", "events could not be kept; no mail is lost for that", ("count", "reason")),
     "account.purged": Kind("info", "a deleted account is gone for good", ("login", "deleted")),
+    "index.dropped": Kind("warning", "an index is no good and is made anew; no mail is lost", ("account", "reason")),
+    "index.failed": Kind("error", "an index could not be kept now; it is tried again", ("account", "reason")),
     "sweep.done": Kind("info", "what was expunged long ago is gone", ("messages",)),
     "sweep.failed": Kind("error", "sweeping failed, it is tried again", ("reason",)),
 }  # fmt: skip

@@ -92,6 +92,10 @@ class IndexFile(Protocol):
         """Throw it away, damaged or not. Only the process that changes it may; readers notice."""
         ...
 
+    def report(self) -> None:
+        """It was found damaged: whoever keeps it looks at it soon. On the event loop; never raises."""
+        ...
+
     def close(self) -> None:
         """Give files and memory back; at the next use it is opened again."""
         ...

@@ -3,7 +3,8 @@
 SQLite does not notice octets that changed on the disk, so every piece carries its CRC, and the state names sizes: what
 is missing or wrong becomes IndexDamaged, never a wrong answer. Commits are not synced; SQLite syncs when it moves the
 WAL into the file, so a power cut takes the last changes only.
-An index that was dropped is another file: whoever holds the old one open sees by its inode that it is gone.
+An index that was dropped is another file: whoever holds the old one open sees by its inode that it is gone. Who finds
+it damaged leaves a mark beside it (index.bad), so that the one process that may drop it hears of it.
 On failure: IndexDamaged, StoreUnavailable.
 """
 
@@ -26,6 +27,8 @@ from postroom.store.embedded.database import OpenOptions, open_database, rollbac
 
 #: octets of a segment in one row
 PIECE: Final = 64 * 1024
+#: of the names of the files that belong to the database
+_ENDS: Final = ("", "-wal", "-shm")
 _DAMAGED = (apsw.NotADBError, apsw.CorruptError, apsw.FormatError)
 _CHECKPOINT_PAGES: Final = 250
 #: pages of the file; larger ones make long rows quicker to read
@@ -38,10 +41,12 @@ _decoder = msgspec.msgpack.Decoder(IndexState)
 class EmbeddedIndex:
     """See postroom.store.api.IndexFile."""
 
-    __slots__ = ("_connection", "_inode", "_lock", "_options", "_path")
+    __slots__ = ("_connection", "_inode", "_lock", "_options", "_path", "_told")
 
-    def __init__(self, path: str, options: OpenOptions) -> None:
+    def __init__(self, path: str, options: OpenOptions, told: Callable[[], None] = lambda: None) -> None:
+        """told: called, on the event loop, when somebody should look at it."""
         self._path = path
+        self._told = told
         self._options = options
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
@@ -49,7 +54,7 @@ class EmbeddedIndex:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Reading]:
-        with self._lock, _told():
+        with self._lock, self._marking(), _told():
             connection = self._open(create=False)
             if connection is None:
                 yield Reading(None)
@@ -61,7 +66,7 @@ class EmbeddedIndex:
                 rollback(connection)
 
     def change(self, change: IndexChange) -> IndexState:
-        with self._lock, _told():
+        with self._lock, self._marking(), _told():
             connection = self._open(create=True)
             assert connection is not None
             connection.execute("BEGIN IMMEDIATE")
@@ -77,11 +82,29 @@ class EmbeddedIndex:
         with self._lock:
             self._close()
             try:
-                for end in ("", "-wal", "-shm"):
+                for path in (*(self._path + end for end in _ENDS), self._bad):
                     with contextlib.suppress(FileNotFoundError):
-                        os.unlink(self._path + end)
+                        os.unlink(path)
             except OSError as fault:
                 raise unavailable(fault) from fault
+
+    @property
+    def _bad(self) -> str:
+        return f"{self._path.removesuffix('.db')}.bad"
+
+    @contextlib.contextmanager
+    def _marking(self) -> Iterator[None]:
+        """Damage that is found is marked."""
+        try:
+            yield
+        except IndexDamaged:
+            self._close()
+            with contextlib.suppress(OSError):
+                os.close(os.open(self._bad, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            raise
+
+    def report(self) -> None:
+        self._told()
 
     def close(self) -> None:
         if self._lock.acquire(blocking=False):  # in use: it stays open until the next time
@@ -98,6 +121,8 @@ class EmbeddedIndex:
 
     def _open(self, *, create: bool) -> apsw.Connection | None:
         """The connection to the file that is there now; None when there is none."""
+        if os.path.exists(self._bad):
+            raise IndexDamaged("it was found damaged")
         inode = self._number()
         if self._connection is not None and inode != self._inode:
             self._close()
@@ -119,7 +144,7 @@ class EmbeddedIndex:
     def _make(self) -> None:
         """The file, empty, under its name in one step."""
         new = f"{self._path}.new"
-        for end in ("", "-wal", "-shm"):
+        for end in _ENDS:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(new + end)
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -132,7 +157,7 @@ class EmbeddedIndex:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         finally:
             connection.close()
-        for end in ("-wal", "-shm"):  # a WAL of a file that was dropped must not be taken for the new one's
+        for end in _ENDS[1:]:  # a WAL of a file that was dropped must not be taken for the new one's
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path + end)
         os.rename(new, self._path)

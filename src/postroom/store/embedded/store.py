@@ -178,6 +178,10 @@ class EmbeddedStore:
             found = self._accounts.setdefault(account, found)
         return found
 
+    def account_ids(self) -> list[str]:
+        """Every account that has a folder. Reads folders: call it in a thread."""
+        return list(self._layout.account_ids())
+
     def _make(self, account: str) -> EmbeddedAccount:
         file = AccountFile(account, self._account_layout(account), self._around)
         committer = self._mail_committers[crc32(account.encode()) % len(self._mail_committers)]

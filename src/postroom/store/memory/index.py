@@ -53,5 +53,8 @@ class MemoryIndex:
         self._octets.clear()
         self._texts.clear()
 
+    def report(self) -> None:
+        """Memory is never damaged."""
+
     def close(self) -> None:
         """Nothing is open."""

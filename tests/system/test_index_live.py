@@ -1,0 +1,90 @@
+"""The process that keeps the indexes: it hears of new mail, survives kills, and does what commands ask."""
+
+from __future__ import annotations
+
+import imaplib
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import Running, named, start_demo, stop_demo, until
+
+
+def show(server: Running, login: str) -> dict[str, Any]:
+    told = json.loads(server.postroom("index", "show", login, "--json").stdout)
+    return dict(told["accounts"][0])
+
+
+def append(server: Running, mailbox: dict[str, str], *messages: bytes) -> None:
+    with imaplib.IMAP4_SSL(server.host, server.ports["imaps"], ssl_context=server.tls()) as client:
+        client.login(mailbox["login"], mailbox["password"])
+        for message in messages:
+            assert client.append("INBOX", "", "", message)[0] == "OK"
+
+
+def search(server: Running, mailbox: dict[str, str], word: str) -> bytes:
+    with imaplib.IMAP4_SSL(server.host, server.ports["imaps"], ssl_context=server.tls()) as client:
+        client.login(mailbox["login"], mailbox["password"])
+        client.select("INBOX")
+        found: bytes = client.search(None, "BODY", word)[1][0]
+        return found
+
+
+def mail(number: int) -> bytes:
+    return f"Subject: n{number}\r\n\r\nThe word is token{number}x.\r\n".encode()
+
+
+def test_new_mail_is_in_the_index_soon(server: Running, mailbox: dict[str, str]) -> None:
+    append(server, mailbox, *[mail(number) for number in range(30)])
+    until(lambda: show(server, mailbox["login"])["behind"] == 0, 10)
+    told = show(server, mailbox["login"])
+    assert told["indexed"] == told["messages"] == 30
+    assert told["segments"] >= 1
+    assert search(server, mailbox, "token29") == b"30"
+    assert search(server, mailbox, "ken2") == b"3 21 22 23 24 25 26 27 28 29 30"
+    append(server, mailbox, mail(99))
+    assert search(server, mailbox, "token99") == b"31"
+
+
+def test_rebuilding_while_serving(server: Running, mailbox: dict[str, str]) -> None:
+    append(server, mailbox, *[mail(number) for number in range(5)])
+    done = server.postroom("index", "rebuild", mailbox["login"], "--json")
+    assert json.loads(done.stdout)["accounts"][0]["indexed"] == 5
+    assert server.postroom("index", "rebuild", ok=False).returncode == 2
+    done = server.postroom("index", "rebuild", "--all")
+    assert "made anew" in done.stderr
+
+
+def test_a_damaged_index_is_made_anew_by_itself(server: Running, mailbox: dict[str, str]) -> None:
+    append(server, mailbox, *[mail(number) for number in range(3)])
+    until(lambda: show(server, mailbox["login"])["behind"] == 0, 10)
+    before = {path: path.stat().st_mtime for path in Path(server.data).rglob("index.db-wal")}
+    newest = max(before, key=lambda path: before[path])
+    newest.write_bytes(os.urandom(newest.stat().st_size))
+    newest.with_name("index.db").write_bytes(os.urandom(65536))
+    assert search(server, mailbox, "token2x") == b"3"
+    append(server, mailbox, mail(4))
+    until(lambda: show(server, mailbox["login"])["indexed"] == 4, 10)
+    assert search(server, mailbox, "token4x") == b"4"
+
+
+@pytest.mark.parametrize("rounds", [3])
+def test_kills_while_indexing_cost_nothing(rounds: int, folder: Path) -> None:
+    server = start_demo(folder)
+    mailbox = server.users[0]
+    try:
+        for number in range(rounds):
+            append(server, mailbox, *[mail(number * 40 + place) for place in range(40)])
+            old = named(server, "index")
+            assert old
+            os.kill(old, signal.SIGKILL)
+            until(lambda old=old: named(server, "index") not in (0, old), 20)  # type: ignore[misc]
+            assert search(server, mailbox, f"token{number * 40 + 39}x")
+        until(lambda: show(server, mailbox["login"])["behind"] == 0, 30)
+        for number in range(rounds * 40):
+            assert len(search(server, mailbox, f"token{number}x").split()) == 1
+    finally:
+        assert stop_demo(server) == 0
