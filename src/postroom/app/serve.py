@@ -157,7 +157,8 @@ def _usable(before: Plan) -> tuple[Config, list[str]]:
     relay_passwords(fresh)
     kept = {name: getattr(before.config.server, name) for name in FIXED}
     changed = [f"server.{name}" for name, value in kept.items() if getattr(fresh.server, name) != value]
-    return structs.replace(fresh, server=structs.replace(fresh.server, **kept)), changed
+    changed += ["index"] * (fresh.index != before.config.index)
+    return structs.replace(fresh, server=structs.replace(fresh.server, **kept), index=before.config.index), changed
 
 
 def _said(fault: Exception) -> str:
