@@ -20,6 +20,7 @@ from postroom.store.api import (
     LimitsStore,
     QueueStore,
     Store,
+    TrainingStore,
 )
 
 
@@ -41,6 +42,7 @@ def test_every_method_of_the_store_is_a_change_or_is_none() -> None:
         "limits": LimitsStore,
         "alarms": AlarmStore,
         "hooks": HookStore,
+        "training": TrainingStore,
         "account": AccountStore,
         "filters": FilterStore,
     }

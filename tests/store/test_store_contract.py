@@ -20,6 +20,7 @@ from postroom.testing.store_contract import (
     QueueContract,
     ReportContract,
     SpoolContract,
+    TrainingContract,
     TransportContract,
 )
 
@@ -81,6 +82,10 @@ class TestQueue(QueueContract):
 
 
 class TestHooks(HookContract):
+    pass
+
+
+class TestTraining(TrainingContract):
     pass
 
 

@@ -80,6 +80,7 @@ class Housekeeping:
             await self._store.reports.sweep(now - retention.reports_days * DAY)
             for purged in await purge_older(self._store, now - retention.accounts_days * DAY):
                 self._events("account.purged", login=purged.row.login, deleted=purged.deleted)
+            await self._store.training.sweep(now)
         except StoreError as fault:
             self._events("sweep.failed", reason=str(fault))
         else:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from postroom.app.filtering import make_judge
 from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
 from postroom.app.plan import Plan
@@ -23,8 +24,10 @@ from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
 from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.service import Delivery
+from postroom.filter.training import Trainer
 from postroom.identity.client import HashingClient
 from postroom.identity.service import Identity
+from postroom.intake.filtering import Filtering
 from postroom.intake.lists import Lists
 from postroom.intake.notices import Notices
 from postroom.intake.outside import Means, Outside
@@ -33,6 +36,7 @@ from postroom.intake.service import Intake
 from postroom.intake.service import Rooms as IntakeRooms
 from postroom.intake.signing import Signer
 from postroom.mailbox.service import Mailboxes, MailboxLimits
+from postroom.mailbox.teaching import Teaching
 from postroom.message.index import IndexLimits
 from postroom.net.link import Driver, Link
 from postroom.net.resolver import Resolver
@@ -112,6 +116,7 @@ class Core:
     resolver: Resolver
     secret: bytes
     flights: FlightRecorder
+    trainer: Trainer
 
     def follow(self, config: Config) -> None:
         """Work by another configuration from now on: what has none of its own connections to keep."""
@@ -129,6 +134,7 @@ class Core:
 
     async def stop(self) -> None:
         """Finish what is being delivered."""
+        await self.trainer.settled()
         await self.notices.settled()
         await self.tls_results.flush()
         await self.delivery.stop()
@@ -236,6 +242,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         postmaster=config.server.postmaster,
     )
     mailboxes = Mailboxes(store, clock, Guids(), mailbox_limits(config))
+    trainer = Trainer(store, clock, events, config.server.hostname)
+    mailboxes.teaching = Teaching(trainer.teach) if config.filter.enabled else None
     routes = Routes(identity)
     signer = Signer(store.directory, events, enabled=config.signing.enabled)
     reports = SenderReports(config.server.hostname, routes, clock, signer.own)
@@ -265,6 +273,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         resolver=Resolver(config.server.dns, clock),
         secret=RunFolder(config.server.data).secret(),
         flights=FlightRecorder(flight_file(config.server.data, slot)),
+        trainer=trainer,
     )
 
 
@@ -391,6 +400,13 @@ def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
     )
 
 
+def _filtering(core: Core, config: Config) -> Filtering | None:
+    if not config.filter.enabled:
+        return None
+    judge = make_judge(config, core.store, core.resolver, core.clock, core.events)
+    return Filtering(judge, core.store.directory)
+
+
 def _intake(core: Core, config: Config, doors: Doors) -> Intake:
     """What decides on mail, with the limits on what leaves."""
     stores = (core.store.limits, core.store.directory)
@@ -404,6 +420,7 @@ def _intake(core: Core, config: Config, doors: Doors) -> Intake:
             events=core.events,
             signer=core.signer,
             lists=Lists(core.store.limits, core.identity, core.resolver),
+            filtering=_filtering(core, config),
         )
         outside = Outside(means, config.authentication)
     rooms = IntakeRooms(

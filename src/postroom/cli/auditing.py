@@ -36,11 +36,13 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
         "put_domain", "remove_domain", "put_account", "remove_account", "retire_account",
         "revive_account", "forget_account", "put_alias", "remove_alias",
         "put_signing_keys", "remove_signing_key", "put_token", "remove_token", "put_group", "remove_group",
+        "put_wishes",
     }),
     "queue": frozenset({"change"}),
     "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
     "alarms": frozenset({"close"}),
     "hooks": frozenset({"retry"}),
+    "training": frozenset({"unlearn"}),
     "account": frozenset({
         "create", "rename", "delete", "subscribe", "append", "store_flags", "copy", "move", "expunge", "restore",
         "undo_restore", "grant", "annotate", "copy_annotations", "specialize",
@@ -51,12 +53,14 @@ READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
         "directory", "queue", "limits", "hooks", "feed", "events", "audit", "alarms", "reports", "transport", "account",
+        "training",
         "spool", "sweep", "check", "close", "create_account", "remove_account",
     }),
     "directory": frozenset({
         "domain", "domains", "account", "account_by_login", "accounts", "named", "deleted_accounts",
         "was_deleted", "alias", "aliases", "signing_keys",
         "token", "tokens", "version", "generation", "group", "groups", "groups_of",
+        "wishes", "all_wishes",
         # an index of what the accounts' ACLs say, whose changes are recorded
         "sharers", "shares", "put_share", "remove_share",
     }),
@@ -68,6 +72,8 @@ READS: Final[dict[str, frozenset[str]]] = {
         "take", "give_back", "used", "fresh", "written", "correspondents", "note", "tally", "sums", "place", "places",
         "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",
     }),
+    # counts of mail, which can be made again from it
+    "training": frozenset({"learned", "lesson", "learn", "standings", "rate", "sweep"}),
     "hooks": frozenset({"add", "contexts", "due", "settle", "states", "sweep"}),
     "account": frozenset({
         "id", "index", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns",
@@ -236,6 +242,7 @@ class Audited:
         self.limits = _Part(self, store.limits, "limits")
         self.alarms = _Part(self, store.alarms, "alarms")
         self.hooks = _Part(self, store.hooks, "hooks")
+        self.training = _Part(self, store.training, "training")
 
     async def account(self, account: str) -> _Part:
         """The mailboxes of an account."""

@@ -259,6 +259,31 @@ def dmarc(message: str | None, **options: Any) -> None:
 
 
 @command.command()
+@click.argument("message", type=_MESSAGE)
+@click.option("--for", "login", default="", metavar="LOGIN", help="As this person's filter would judge it.")
+@_asked_of
+def spam(message: str, login: str, **options: Any) -> None:
+    """Is it spam, and why?
+
+    Judged with the rules, training and lists of this site, as mail from outside would be. What the session showed (the
+    peer's names, SPF) is not part of it; give the message as it was delivered, and its sender's standing counts.
+    """
+    from postroom.cli.explain_message import read_message
+    from postroom.cli.explain_spam import explain_spam, plain
+
+    site = find_site(options["config_file"])
+    octets = b"".join(read_message(message))
+    found = _ask(options, lambda dns: explain_spam(site, octets, login, dns))
+    if options["as_json"]:
+        emit_json(**plain(found))
+        return
+    score = found.told()
+    _tell(
+        "Is it spam?", [str(one) for one in score.reasons], [("score", f"{score.points:g}"), ("junk from", found.spam)]
+    )
+
+
+@command.command()
 @click.argument("domain")
 @_asked_of
 def tls(domain: str, **options: Any) -> None:

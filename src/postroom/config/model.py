@@ -282,6 +282,7 @@ class BlocklistKind(StrEnum):
 
     IP = "ip"
     DOMAIN = "domain"
+    URL = "url"
 
 
 class Peers(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -307,7 +308,10 @@ class Blocklist(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     zone: Annotated[str, Meta(description="The list's domain, such as bl.example.net.")]
     kind: Annotated[
         BlocklistKind,
-        Meta(description="ip: the peer's address is looked up; domain: the domains of the sender and of HELO."),
+        Meta(
+            description="ip: the peer's address is looked up; domain: the domains of the sender and of HELO; url: the "
+            "domains that links in a message lead to (see filter)."
+        ),
     ] = BlocklistKind.IP
     weight: Annotated[float, Meta(description="Added to the peer's score; below zero for a list of good ones.")] = 1.0
     codes: Annotated[
@@ -397,6 +401,18 @@ class Authentication(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = ("google.com", "microsoft.com", "messagingengine.com")
 
 
+class Filter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The spam filter for mail from outside; needs authentication.verify."""
+
+    enabled: Annotated[bool, Meta(description="Judge mail from outside.")] = True
+    junk: Annotated[float, Meta(ge=0, description="Score from which on mail is filed as junk; 0 is never.")] = 5.0
+    refuse: Annotated[float, Meta(ge=0, description="Score from which on mail is refused; 0 is never.")] = 15.0
+    rules: Annotated[
+        str,
+        Meta(description="A file of rules of your own, over the built-in ones (postroom filter rules prints them)."),
+    ] = ""
+
+
 class Signing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """DKIM: mail of our own users is signed with the key of its From domain."""
 
@@ -465,6 +481,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     webhook: tuple[Webhook, ...] = ()
     retention: Retention = field(default_factory=Retention)
     authentication: Authentication = field(default_factory=Authentication)
+    filter: Filter = field(default_factory=Filter)
     signing: Signing = field(default_factory=Signing)
     mta_sts: MtaSts = field(default_factory=MtaSts)
     reports: Reports = field(default_factory=Reports)

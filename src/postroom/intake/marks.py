@@ -30,7 +30,10 @@ from postroom.mailauth.authres import (
 from postroom.mailauth.dmarc import DmarcResult
 from postroom.policy.peer_names import Iprev
 
-_OURS: Final = re.compile(rb"^x-postroom-[!-9;-~]*[ \t]*:.*\n(?:[ \t].*\n)*", re.IGNORECASE | re.MULTILINE)
+_OURS: Final = re.compile(
+    rb"^x-(?:postroom-[!-9;-~]*|spam-(?:flag|score|status|report|level|bar))[ \t]*:.*\n(?:[ \t].*\n)*",
+    re.IGNORECASE | re.MULTILINE,
+)
 _LINE: Final = 76
 
 
@@ -76,7 +79,8 @@ def warning_field(warning: str) -> bytes:
 def clean_header(head: bytes, hostname: str) -> bytes:
     """The header without fields that claim to be ours; the same object when there are none."""
     cleaned = remove_forged(head, [hostname])
-    if b"x-postroom-" in cleaned.lower():
+    lower = cleaned.lower()
+    if b"x-postroom-" in lower or b"x-spam-" in lower:
         cleaned = _OURS.sub(b"", cleaned)
     return cleaned
 

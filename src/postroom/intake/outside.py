@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from postroom.config import Authentication
 from postroom.intake.authors import Author, authors
 from postroom.intake.collected import collected
+from postroom.intake.filtering import Filtering, placed
 from postroom.intake.imitation import Imitations
 from postroom.intake.lists import Lists, is_list
 from postroom.intake.marks import clean_header, results_field, vouches, warning_field
@@ -33,7 +34,7 @@ from postroom.values.refusal import Refusal
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What examining works with. events: told what was found; signer: seals what is passed on outside, None seals
-    nothing; lists: knows the lists our people write to, None knows none.
+    nothing; lists: knows the lists our people write to, None knows none; filtering: asks the spam filter, None: off.
     """
 
     directory: DirectoryStore
@@ -42,6 +43,7 @@ class Means:
     events: Events
     signer: Signer | None = None
     lists: Lists | None = None
+    filtering: Filtering | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Outside:
         self._imitations = Imitations(means.directory)
         self._signer = means.signer if config.seal else None
         self._lists = means.lists
+        self._filtering = means.filtering
 
     async def examine(
         self, peer: Peer, envelope: Envelope, head: bytes, content: Content, stamp: tuple[str, float]
@@ -87,8 +90,9 @@ class Outside:
         verdict = judge(evidence, shape)
         if verdict.warning or verdict.act != ACCEPT:
             verdict = await self._by_known_list(fields, (people, envelope.given), (evidence, shape), verdict, now)
-        self._tell(entry, evidence, verdict, _collected(sender, envelope, evidence, verdict))
+        found = _collected(sender, envelope, evidence, verdict)
         if verdict.act == REFUSE:
+            self._tell(entry, evidence, verdict, found)
             own = "" if shape.below else shape.own
             raise Refusal(550, "5.7.1", refusal_text(verdict, own), reason=verdict.reason)
         warning = verdict.warning
@@ -96,15 +100,23 @@ class Outside:
             warning = await self._imitations.warning(
                 people[0].name, (people[0].local, people[0].domain), is_list=shape.is_list
             )
+        judged = None
+        if self._filtering is not None:
+            judged, refusal = await self._filtering.look(content, (peer, envelope), people, (evidence, warning), now)
+            found |= judged.told
+            if refusal is not None:
+                self._tell(entry, evidence, replace(verdict, act=REFUSE, reason=refusal.reason), found)
+                raise refusal
+        self._tell(entry, evidence, verdict, found)
         peer_name = envelope.standing.iprev if envelope.standing is not None else None
         results = results_field(self._hostname, sender, evidence, verdict, peer_name)
         cleaned = clean_header(head, self._hostname)
         told = results.partition(b":")[2].strip()
         sealed = await self._seal(envelope, cleaned, body, Arrived(evidence.arc, told), now)
-        added = sealed + results + warning_field(warning)
-        junk = verdict.act == JUNK
+        added = sealed + results + warning_field(warning) + (judged.added if judged is not None else b"")
+        junk, inbox = placed(verdict.act == JUNK, verdict.inbox, judged)
         keywords = ("$Junk",) * junk + ("$Suspicious",) * bool(warning)
-        return Examined(added, cleaned, junk, keywords, _proven(evidence), verdict.inbox)
+        return Examined(added, cleaned, junk, keywords, _proven(evidence), inbox)
 
     async def _by_known_list(
         self,

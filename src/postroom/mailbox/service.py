@@ -26,6 +26,7 @@ from postroom.mailbox.errors import (
     TooManyMailboxes,
 )
 from postroom.mailbox.names import INBOX
+from postroom.mailbox.teaching import Teaching
 from postroom.message.index import DEFAULT, IndexLimits, MessageIndex, index
 from postroom.store.api import (
     EVERY_FLAG,
@@ -113,7 +114,7 @@ class Quota:
 class Mailboxes:
     """All accounts of this process, each opened once while somebody uses it."""
 
-    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store")
+    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store", "teaching")
 
     def __init__(
         self,
@@ -127,6 +128,7 @@ class Mailboxes:
         self._clock = clock
         self._new_guid = new_guid
         self._limits = limits or MailboxLimits()
+        self.teaching: Teaching | None = None  # who learns from what readers do
         self._open: WeakValueDictionary[str, Account] = WeakValueDictionary()
         self._recent: dict[str, Account] = {}  # those that get mail all the time are not made anew for each message
 
@@ -154,6 +156,7 @@ class Mailboxes:
                 if len(self._recent) > _RECENT:
                     del self._recent[next(iter(self._recent))]
         found.row = account
+        found.teaching = self.teaching
         return found
 
 
@@ -172,6 +175,7 @@ class Account:
         "row",
         "store",
         "surrogate_sizes",
+        "teaching",
     )
 
     def __init__(
@@ -191,6 +195,7 @@ class Account:
         self.limits = limits
         self._generation = -1  # of the directory that `_quota` was read from
         self._quota = (0, 0)
+        self.teaching: Teaching | None = None
         self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
         self.surrogate_sizes: dict[int, int] = {}  # by message id, for POP3; a message never changes
 
@@ -411,16 +416,25 @@ class Account:
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3). Raises TooManyKeywords, NotFound."""
-        return await self.store.store_flags(mailbox, uids, change)
+        result = await self.store.store_flags(mailbox, uids, change)
+        if self.teaching is not None and change.keywords:
+            self.teaching.marked(self.store, mailbox, change, result.changed)
+        return result
 
     async def copy(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
         """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
         octets, count = await self._limit()
-        return await self.store.copy(source, uids, target, quota=octets, quota_messages=count, may=may)
+        result = await self.store.copy(source, uids, target, quota=octets, quota_messages=count, may=may)
+        if self.teaching is not None:
+            await self.teaching.put(self.store, source, target, result.target)
+        return result
 
     async def move(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
         """Move messages in one transaction (RFC 6851). Raises TooManyKeywords, NotFound."""
-        return await self.store.move(source, uids, target, may=may)
+        result = await self.store.move(source, uids, target, may=may)
+        if self.teaching is not None:
+            await self.teaching.put(self.store, source, target, result.target)
+        return result
 
     async def expunge(self, mailbox: int, uids: Sequence[int] | None = None) -> ExpungeResult:
         """Remove messages with \\Deleted: all of them, or those among `uids` (RFC 9051 6.4.3, 6.4.9)."""

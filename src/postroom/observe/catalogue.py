@@ -71,10 +71,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "mail.abandoned": Kind(
         "info", "a peer gave up a message between its recipients and its end", (*_PEER, "queue_id", "sender", "to")
     ),
+    "filter.fault": Kind("warning", "the spam filter could not learn", ("account", "reason")),
     "mail.checked": Kind(
         "info",
         "what was found out about who sent it",
-        ("queue_id", "spf", "dkim", "dmarc", "arc", "verdict", "reason", "report"),
+        ("queue_id", "spf", "dkim", "dmarc", "arc", "verdict", "reason", "report", "spam", "because"),
     ),
     "message.accepted": Kind(
         "info",

@@ -99,7 +99,8 @@ def _checked(fields: Fields, _: Callable[[float], str]) -> str:
     text = f"who sent it was checked: {', '.join(found) or 'nothing to check'}"
     verdict = f"; verdict: {fields['verdict']}" if fields.get("verdict") else ""
     reason = f" ({fields['reason']})" if fields.get("reason") else ""
-    return f"{text}{verdict}{reason}"
+    spam = f"; spam score {fields['spam']}: {fields.get('because', '')}" if "spam" in fields else ""
+    return f"{text}{verdict}{reason}{spam}"
 
 
 def _stranger(fields: Fields, _: Callable[[float], str]) -> str:

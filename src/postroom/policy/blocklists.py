@@ -230,7 +230,7 @@ async def _within(seconds: float, tasks: Iterable[asyncio.Task[_T]]) -> set[asyn
 
 def _test_entries(one: _List) -> tuple[list[tuple[str, str]], tuple[str, str]]:
     """What must be listed (one of them), and what must not: each in words, and as labels before the zone."""
-    if one.kind is BlocklistKind.DOMAIN:
+    if one.kind is not BlocklistKind.IP:
         test = one.test or "TEST"
         return [(test, test.lower())], ("INVALID", "invalid")
     if one.test:

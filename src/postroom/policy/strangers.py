@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from postroom.config import Check, Config
+from postroom.config import BlocklistKind, Check, Config
 from postroom.policy.blocklists import NOT_LISTED, Blocklists, Event, Listed
 from postroom.policy.networks import Networks
 from postroom.policy.peer_names import HeloName, Iprev, check_helo, iprev
@@ -62,7 +62,9 @@ class Strangers:
     def __init__(self, dns: Dns, config: Config, clock: Clock, event: Event) -> None:
         peers, limits = config.peers, config.limits
         self._dns = dns
-        self._blocklists = Blocklists(dns, config.blocklist, clock, event)
+        self._blocklists = Blocklists(
+            dns, [one for one in config.blocklist if one.kind is not BlocklistKind.URL], clock, event
+        )
         self._exempt = Networks((*_THIS_MACHINE, *limits.trusted_networks, *limits.relay_networks))
         self._hostname = config.server.hostname
         self._reverse = peers.reverse_name

@@ -32,6 +32,7 @@ from postroom.store.api.directory import (
     DeletedAccount,
     DirectoryStore,
     DomainRow,
+    FilterRow,
     GroupRow,
     KeyState,
     SigningKeyRow,
@@ -105,9 +106,11 @@ from postroom.store.api.reports import (
     TooMany,
 )
 from postroom.store.api.store import Finding, Spool, Store
+from postroom.store.api.training import EVERYBODY, Learned, Lesson, Standing, TrainingStore
 from postroom.store.api.transport import StsPolicy, TlsCount, TransportStore
 
 __all__ = [
+    "EVERYBODY",
     "EVERY_FLAG",
     "MOST_REMEMBERED",
     "AccountRow",
@@ -139,6 +142,7 @@ __all__ = [
     "Feed",
     "Filing",
     "Filter",
+    "FilterRow",
     "FilterStore",
     "Finding",
     "FlagChange",
@@ -156,6 +160,8 @@ __all__ = [
     "IndexState",
     "KeptReport",
     "KeyState",
+    "Learned",
+    "Lesson",
     "Life",
     "Lift",
     "LimitsStore",
@@ -200,6 +206,7 @@ __all__ = [
     "Snapshot",
     "Source",
     "Spool",
+    "Standing",
     "Store",
     "StoreBusy",
     "StoreDamaged",
@@ -216,6 +223,7 @@ __all__ = [
     "TooManyAnnotations",
     "TooManyKeywords",
     "TooManyScripts",
+    "TrainingStore",
     "TransportStore",
     "Undone",
     "Usage",

@@ -80,6 +80,22 @@ class GroupRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilterRow:
+    """What a domain or a person wants of the spam filter. owner: domain (A-labels), or Address.key of a log-in.
+
+    junk, refuse: scores from which on, 0 never, -1 as configured; allow, block: patterns (filter.wishes), lower case;
+    off: mail is not judged.
+    """
+
+    owner: str
+    junk: float = -1.0
+    refuse: float = -1.0
+    allow: tuple[str, ...] = ()
+    block: tuple[str, ...] = ()
+    off: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AliasRow:
     """An address that stands for others. address: Address.key; members: addresses, inside or outside."""
 
@@ -202,6 +218,12 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_alias(self, address: str) -> None: ...
+
+    async def wishes(self, owner: str) -> FilterRow | None: ...
+    async def all_wishes(self) -> list[FilterRow]: ...
+    async def put_wishes(self, row: FilterRow) -> None:
+        """Insert or replace; a row that says nothing is removed."""
+        ...
 
     async def group(self, address: str) -> GroupRow | None: ...
     async def groups(self, domain: str = "") -> list[GroupRow]: ...

@@ -16,6 +16,7 @@ from postroom.store.api.hooks import HookStore
 from postroom.store.api.limits import LimitsStore
 from postroom.store.api.queue import QueueStore
 from postroom.store.api.reports import ReportStore
+from postroom.store.api.training import TrainingStore
 from postroom.store.api.transport import TransportStore
 from postroom.values.content import Content
 
@@ -89,6 +90,9 @@ class Store(Protocol):
 
     @property
     def hooks(self) -> HookStore: ...
+
+    @property
+    def training(self) -> TrainingStore: ...
 
     @property
     def reports(self) -> ReportStore: ...

@@ -18,12 +18,14 @@ from postroom.store.api.directory import (
     AliasRow,
     DeletedAccount,
     DomainRow,
+    FilterRow,
     GroupRow,
     SigningKeyRow,
     TokenRow,
 )
 from postroom.store.api.errors import NotFound, StoreError
 from postroom.store.embedded import directory_deleted as deleted
+from postroom.store.embedded import directory_filters as wishes
 from postroom.store.embedded import directory_rows as rows
 from postroom.store.embedded import directory_sharing as sharing
 from postroom.store.embedded import schema
@@ -269,6 +271,17 @@ class EmbeddedDirectory:
 
     async def remove_alias(self, address: str) -> None:
         await self._change(lambda db: _delete_one(db, "alias", "address", address))
+
+    # wishes about the filter
+
+    async def wishes(self, owner: str) -> FilterRow | None:
+        return self._cached("filter", owner, partial(wishes.load_filter, self._rows))
+
+    async def all_wishes(self) -> list[FilterRow]:
+        return wishes.load_filters(self._rows)
+
+    async def put_wishes(self, row: FilterRow) -> None:
+        await self._change(lambda db: wishes.put_filter(db, row))
 
     # groups and shares
 

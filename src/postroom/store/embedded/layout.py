@@ -70,6 +70,11 @@ class Layout:
         return f"{self.data}/webhooks.db"
 
     @property
+    def training(self) -> str:
+        """What the spam filter learned for everybody."""
+        return f"{self.data}/training.db"
+
+    @property
     def run(self) -> str:
         return f"{self.data}/run"
 
@@ -186,6 +191,11 @@ class AccountLayout:
     @property
     def bodies(self) -> str:
         return f"{self.folder}/bodies"
+
+    @property
+    def training(self) -> str:
+        """What the spam filter learned for this account."""
+        return f"{self.folder}/training.db"
 
     @property
     def pop3_lock(self) -> str:

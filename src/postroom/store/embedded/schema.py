@@ -58,6 +58,7 @@ CREATE TABLE share(
     identifier TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (identifier, account)
 ) WITHOUT ROWID;
 CREATE INDEX share_account ON share(account);
+CREATE TABLE filter(owner TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
 """
 
 #: answer: what requests with a key of their own were told, for a day (store.api.queue.Once)
@@ -255,4 +256,16 @@ INDEX: Final = """
 CREATE TABLE state(one INTEGER PRIMARY KEY CHECK (one = 1), crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE piece(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE text(message INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
+"""
+
+#: token: in how many messages of each kind it stood (store.api.training); lesson: what a message was learned as
+TRAINING_VERSION: Final = 1
+TRAINING: Final = """
+CREATE TABLE total(one INTEGER PRIMARY KEY CHECK (one = 1), spam INTEGER NOT NULL, ham INTEGER NOT NULL);
+INSERT INTO total VALUES (1, 0, 0);
+CREATE TABLE token(
+    id INTEGER PRIMARY KEY, spam INTEGER NOT NULL DEFAULT 0, ham INTEGER NOT NULL DEFAULT 0, at REAL NOT NULL
+);
+CREATE TABLE lesson(id TEXT PRIMARY KEY, spam INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE standing(name TEXT PRIMARY KEY, good REAL NOT NULL, bad REAL NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 """

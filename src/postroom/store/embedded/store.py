@@ -39,6 +39,7 @@ from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.reports import EmbeddedReports
 from postroom.store.embedded.spool import FileSpool, sweep_spools
+from postroom.store.embedded.training import EmbeddedTraining
 from postroom.store.embedded.transport import EmbeddedTransport
 from postroom.store.embedded.unsettled import Unsettled, this_boot
 from postroom.values.clock import Clock, SystemClock
@@ -100,6 +101,7 @@ class EmbeddedStore:
             self._alarms = EmbeddedAlarms(self._layout, database)
             self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
             self._hooks = EmbeddedHooks(self._layout, database)
+            self._training = EmbeddedTraining(self._layout, database)
             self._reports = EmbeddedReports(self._layout, database)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
@@ -153,6 +155,10 @@ class EmbeddedStore:
     @property
     def hooks(self) -> EmbeddedHooks:
         return self._hooks
+
+    @property
+    def training(self) -> EmbeddedTraining:
+        return self._training
 
     @property
     def reports(self) -> EmbeddedReports:
@@ -261,4 +267,5 @@ class EmbeddedStore:
         self._directory.close()
         self._queue.close()
         self._limits.close()
+        self._training.close()
         self._give_up_slot()

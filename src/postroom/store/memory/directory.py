@@ -9,6 +9,7 @@ from postroom.store.api import (
     AliasRow,
     DeletedAccount,
     DomainRow,
+    FilterRow,
     GroupRow,
     NotFound,
     SigningKeyRow,
@@ -30,6 +31,7 @@ class MemoryDirectory:
         self._tokens: dict[bytes, TokenRow] = {}
         self._groups = MemoryGroups()
         self._deleted: dict[str, DeletedAccount] = {}
+        self._filters: dict[str, FilterRow] = {}
         self._version = 1
 
     async def version(self) -> int:
@@ -127,6 +129,18 @@ class MemoryDirectory:
     async def remove_alias(self, address: str) -> None:
         if self._aliases.pop(address, None) is None:
             raise NotFound(f"no alias {address}")
+        self._version += 1
+
+    async def wishes(self, owner: str) -> FilterRow | None:
+        return self._filters.get(owner)
+
+    async def all_wishes(self) -> list[FilterRow]:
+        return [self._filters[owner] for owner in sorted(self._filters)]
+
+    async def put_wishes(self, row: FilterRow) -> None:
+        self._filters.pop(row.owner, None)
+        if row != FilterRow(owner=row.owner):
+            self._filters[row.owner] = row
         self._version += 1
 
     async def group(self, address: str) -> GroupRow | None:

@@ -15,6 +15,7 @@ from postroom.store.memory.hooks import MemoryHooks
 from postroom.store.memory.limits import MemoryLimits
 from postroom.store.memory.queue import MemoryQueue
 from postroom.store.memory.reports import MemoryReports
+from postroom.store.memory.training import MemoryTraining
 from postroom.store.memory.transport import MemoryTransport
 from postroom.values.clock import Clock, SystemClock
 from postroom.values.content import Content
@@ -56,6 +57,7 @@ class MemoryStore:
         self._reports = MemoryReports()
         self._alarms = MemoryAlarms()
         self._accounts: dict[str, MemoryAccount] = {}
+        self._training = MemoryTraining(self._accounts.__contains__)
 
     @property
     def directory(self) -> MemoryDirectory:
@@ -88,6 +90,10 @@ class MemoryStore:
     @property
     def hooks(self) -> MemoryHooks:
         return self._hooks
+
+    @property
+    def training(self) -> MemoryTraining:
+        return self._training
 
     @property
     def reports(self) -> MemoryReports:

@@ -21,6 +21,7 @@ from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.reports import ReportContract
 from postroom.testing.store_contract.sharing import AclContract, GroupContract
 from postroom.testing.store_contract.spool import SpoolContract
+from postroom.testing.store_contract.training import TrainingContract
 from postroom.testing.store_contract.transport import TransportContract
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ReportContract",
     "SettableClock",
     "SpoolContract",
+    "TrainingContract",
     "TransportContract",
     "message",
     "received",

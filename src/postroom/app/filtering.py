@@ -1,0 +1,46 @@
+"""The spam filter of a worker, as the configuration wants it.
+
+On failure: ConfigError when the file of rules cannot be used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from postroom.config import BlocklistKind, Config, ConfigError
+from postroom.filter.judge import Judge, Sources
+from postroom.filter.rules import BadRules, Rules, built_in, load
+from postroom.filter.scoring import Thresholds
+from postroom.policy.blocklists import Blocklists, Event
+from postroom.store.api import Store
+
+if TYPE_CHECKING:
+    from postroom.values.clock import Clock
+    from postroom.values.dns import Dns
+
+
+def read_rules(config: Config) -> Rules:
+    """The built-in rules with the administrator's over them. Raises ConfigError."""
+    texts = [built_in()]
+    try:
+        if config.filter.rules:
+            texts.append(Path(config.filter.rules).read_text(encoding="utf-8"))
+        return load(texts)
+    except (OSError, UnicodeDecodeError, BadRules) as fault:
+        raise ConfigError(f"filter.rules: {fault}") from None
+
+
+def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Event) -> Judge:
+    """Raises ConfigError."""
+    lists = [one for one in config.blocklist if one.kind is BlocklistKind.URL]
+    return Judge(
+        Sources(
+            training=store.training,
+            limits=store.limits,
+            directory=store.directory,
+            blocklists=Blocklists(dns, lists, clock, event),
+            rules=read_rules(config),
+            thresholds=Thresholds(junk=config.filter.junk, refuse=config.filter.refuse),
+        )
+    )

@@ -1,0 +1,206 @@
+"""The verdict on a message from outside, for each of its recipients, with the reasons.
+
+What speaks against and for a message is the same for all; what a reader has learned, written to, allowed or blocked is
+his own. The strictest verdict that all recipients share may refuse the message; where they differ, the strict ones get
+it as junk.
+Owns: the rules, loaded once. Trusts: nothing in the message; `Known` is what intake has proven.
+On failure: StoreUnavailable of the store is left out of the score: mail never waits for its filter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+
+from postroom.filter import bayes, links
+from postroom.filter.attachments import dangers
+from postroom.filter.rules import Rules
+from postroom.filter.scoring import DEFAULT, Act, Reason, Score, Thresholds
+from postroom.filter.seen import Seen, see
+from postroom.filter.tokens import tokens
+from postroom.filter.traits import traits
+from postroom.filter.wishes import Wishes, wishes_of
+from postroom.message.dates import parse_date
+from postroom.policy.blocklists import Blocklists
+from postroom.store.api import EVERYBODY, DirectoryStore, LimitsStore, StoreError, TrainingStore
+from postroom.values.content import Content
+
+#: octets above which a message is read in a thread instead of on the loop
+_IN_THREAD: Final = 256 * 1024
+#: recipients whose own training is asked for
+_PERSONAL: Final = 50
+_SECONDS: Final = 3.0  # to wait for lists of domains
+_HOSTS: Final = 20  # hosts of links that lists are asked about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What intake knows. ip: of the peer; findings: of the checks that were made before; author: the address in From,
+    "" when nothing proves its domain; now: Unix seconds.
+    """
+
+    ip: str
+    now: float
+    author: str = ""
+    findings: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A recipient of ours. account: its id."""
+
+    address: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """score: of what holds for all; acts and scores: for each reader, in order."""
+
+    score: Score
+    acts: tuple[Act, ...] = ()
+    scores: tuple[Score, ...] = ()
+    spam: float = field(default=DEFAULT.junk)
+
+    @property
+    def refused(self) -> bool:
+        """Nobody wants it."""
+        return bool(self.acts) and all(act is Act.REFUSE for act in self.acts)
+
+    def told(self) -> Score:
+        """What the message's header and the trace tell: the reader's own score when there is one reader."""
+        return self.scores[0] if len(self.scores) == 1 else self.score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What judging works with."""
+
+    training: TrainingStore
+    limits: LimitsStore
+    directory: DirectoryStore
+    blocklists: Blocklists
+    rules: Rules
+    thresholds: Thresholds = DEFAULT
+
+
+class Judge:
+    """Judges messages for one worker."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def judge(self, content: Content, known: Known, readers: Sequence[Reader]) -> Judgement:
+        """The verdict. Raises OSError when the content's file is gone."""
+        if content.size > _IN_THREAD:
+            seen, words = await asyncio.to_thread(_read, content)
+        else:
+            seen, words = _read(content)
+        reasons = [*known.findings, *self._of_message(seen, known.now), *await self._listed(seen)]
+        reasons += self._standing(known)
+        everybody = self._learned(EVERYBODY, words)
+        common = [*reasons, *_weighed(bayes.opinion(everybody))]
+        score = Score.of(common)
+        scores: list[Score] = []
+        acts: list[Act] = []
+        for place, reader in enumerate(readers):
+            wishes = await wishes_of(self._sources.directory, reader.address)
+            own = self._learned(reader.account, words) if place < _PERSONAL else None
+            personal = [*reasons, *_weighed(bayes.opinion(everybody, own)), *self._acquainted(reader, known)]
+            personal += wishes.reasons(known.author, [one.address for one in seen.authors])
+            found = Score.of(personal)
+            scores.append(found)
+            acts.append(_act(wishes, found, self._sources.thresholds))
+        return Judgement(score, tuple(acts), tuple(scores), self._sources.thresholds.junk)
+
+    def _of_message(self, seen: Seen, now: float) -> list[Reason]:
+        dates = seen.values("date")
+        parsed = parse_date(dates[0].encode("ascii", "replace")) if dates else None
+        age = None if parsed is None else now - parsed[0]
+        found = [*self._sources.rules.apply(seen), *links.deceptions(seen), *dangers(seen), *traits(seen, age)]
+        return [*found, *links.phishing(found)]
+
+    async def _listed(self, seen: Seen) -> list[Reason]:
+        """What lists of domains in the DNS say of the hosts of its links."""
+        if not self._sources.blocklists.active:
+            return []
+        hosts = dict.fromkeys(links.organisation(link.host) for link in seen.links if "." in link.host)
+        found = await self._sources.blocklists.judge("", list(hosts)[:_HOSTS], _SECONDS) if hosts else None
+        if found is None or not found.hits:
+            return []
+        return [Reason("LINK_LISTED", round(3.0 * found.score, 2), f"a link leads to where {found.reason}")]
+
+    def _learned(self, account: str, words: Sequence[int]) -> bayes.Base:
+        try:
+            found = self._sources.training.learned(account, words)
+        except StoreError:
+            return bayes.Base(0, 0, ((0, 0),) * len(words))
+        return bayes.Base(found.spam, found.ham, found.counts)
+
+    def _standing(self, known: Known) -> list[Reason]:
+        """How those stand who sent it."""
+        keys = sender_keys(known.ip, known.author)
+        try:
+            found = self._sources.training.standings(keys, known.now)
+        except StoreError:
+            return []
+        reasons = []
+        for key, standing in zip(keys, found, strict=True):
+            total = standing.good + standing.bad
+            if total >= 3:
+                share = standing.bad / total
+                points = round(3.0 * (share - 0.5) * min(total / 10, 1.0), 1)
+                kind, _, name = key.partition(":")
+                if abs(points) >= 0.3:
+                    says = f"{share:.0%} of what came from {name} lately was unwanted"
+                    reasons.append(Reason(f"STANDING_{kind.upper()}", points, says))
+        return reasons
+
+    def _acquainted(self, reader: Reader, known: Known) -> list[Reason]:
+        """Somebody the reader has written to; only believed of a proven author."""
+        if not known.author or self._sources.limits.written(reader.account, known.author) is None:
+            return []
+        return [Reason("CORRESPONDENT", -4.0, f"{reader.address} has written to {known.author} before")]
+
+
+def _act(wishes: Wishes, score: Score, thresholds: Thresholds) -> Act:
+    if wishes.off:
+        return Act.ACCEPT
+    return wishes.thresholds(thresholds).act(score.points)
+
+
+def _read(content: Content) -> tuple[Seen, list[int]]:
+    seen = see(content)
+    return seen, tokens(seen)
+
+
+def _weighed(found: bayes.Opinion | None) -> list[Reason]:
+    if found is None:
+        return []
+    points = bayes.points(found)
+    return [Reason("WORDS", points, f"its words are {found.probability:.1%} those of unwanted mail")] if points else []
+
+
+def sender_keys(ip: str, author: str) -> list[str]:
+    """What a sender is known by: network, and the domain and address when they are proven."""
+    keys = []
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        pass
+    else:
+        if not address.is_loopback:
+            width = 24 if address.version == 4 else 64
+            keys.append(f"network:{_network(ip, width)}")
+    if author:
+        keys += [f"domain:{author.rpartition('@')[2]}", f"sender:{author}"]
+    return keys
+
+
+def _network(ip: str, width: int) -> str:
+    from ipaddress import ip_network
+
+    return str(ip_network(f"{ip}/{width}", strict=False))

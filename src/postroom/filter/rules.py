@@ -1,0 +1,125 @@
+"""Rules with scores, from a file that can be read and changed.
+
+One TOML table [[rule]] each: name, where it looks (subject, from, reply-to, text, html, link, attachment, or
+header:NAME), what it looks for (`words`: any of these, folded; or `pattern`: a regular expression), its points and
+what people are told. A rule of the administrator's file replaces ours of the same name; points = 0 switches it off.
+Bounded: at most LONGEST characters are looked at.
+Pure. On failure: BadRules, naming the rule.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+import msgspec
+
+from postroom.filter.scoring import Reason
+from postroom.filter.seen import Seen
+from postroom.message.search import fold
+
+LONGEST: Final = 40_000
+_PLACES: Final = ("subject", "from", "reply-to", "text", "html", "link", "attachment")
+
+
+class BadRules(ValueError):
+    """The file cannot be used; says why."""
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One rule of the file."""
+
+    name: str
+    where: str = "text"
+    words: tuple[str, ...] = ()
+    pattern: str = ""
+    points: float = 1.0
+    text: str
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    rule: list[Rule] = []
+
+
+_Test = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules ready to run, by the place they look at."""
+
+    places: tuple[tuple[str, tuple[tuple[_Test, Rule], ...]], ...]
+
+    @property
+    def rules(self) -> list[Rule]:
+        """Every rule that is on."""
+        return [rule for _, rows in self.places for _, rule in rows]
+
+    def apply(self, seen: Seen) -> Iterator[Reason]:
+        """What they find."""
+        for place, rows in self.places:
+            text = _text_at(seen, place)
+            if not text:
+                continue
+            for test, rule in rows:
+                if test(text):
+                    yield Reason(rule.name, rule.points, rule.text)
+
+
+def built_in() -> str:
+    """The text of our own rules."""
+    return resources.files("postroom.filter").joinpath("rules.toml").read_text(encoding="utf-8")
+
+
+def load(texts: Sequence[str]) -> Rules:
+    """From TOML texts, later ones over earlier ones. Raises BadRules."""
+    found: dict[str, Rule] = {}
+    for text in texts:
+        try:
+            file = msgspec.convert(tomllib.loads(text), _File)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
+            raise BadRules(f"the rules cannot be read: {fault}") from None
+        for rule in file.rule:
+            found[rule.name] = rule
+    places: dict[str, list[tuple[_Test, Rule]]] = {}
+    for rule in found.values():
+        test = _test(rule)
+        if rule.points:
+            places.setdefault(rule.where, []).append((test, rule))
+    return Rules(tuple((place, tuple(rows)) for place, rows in places.items()))
+
+
+def _test(rule: Rule) -> _Test:
+    if rule.where not in _PLACES and not re.fullmatch(r"header:[!-9;-~]+", rule.where):
+        raise BadRules(
+            f"rule {rule.name}: there is no place {rule.where!r}; known are {', '.join(_PLACES)}, header:NAME"
+        )
+    if bool(rule.words) == bool(rule.pattern):
+        raise BadRules(f"rule {rule.name}: it needs either words or a pattern")
+    if rule.words:
+        words = tuple(fold(word) for word in rule.words)
+        return lambda text: any(word in text for word in words)
+    try:
+        search = re.compile(rule.pattern).search
+    except re.error as fault:
+        raise BadRules(f"rule {rule.name}: {rule.pattern!r} is no regular expression: {fault}") from None
+    return lambda text: search(text) is not None
+
+
+def _text_at(seen: Seen, place: str) -> str:
+    if place == "subject":
+        return fold(seen.subject[:1000])
+    if place == "text":
+        return fold(seen.text[:LONGEST])
+    if place == "html":
+        return seen.html[:LONGEST]
+    if place == "link":
+        return "\n".join(link.target for link in seen.links)[:LONGEST]
+    if place == "attachment":
+        return "\n".join(one.name for one in seen.attachments).lower()[:LONGEST]
+    name = place.removeprefix("header:").lower()
+    return "\n".join(seen.values(name))[:LONGEST]

@@ -1,0 +1,127 @@
+"""Learning from what readers do with their mail.
+
+What a reader moved into Junk, or out of it, is learned for him and for everybody, soon after: requests wait in memory
+and are worked off one message after the other, so that a thousand messages moved at once hold up nobody. How the
+sender stands changes with it: his network, and his domain and address when our own Authentication-Results proved them.
+Owns: the requests that wait; what a crash takes is learned no more, which costs one opinion.
+Trusts: only the topmost trace fields, which we wrote.
+On failure: an event; the next request is worked off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+from postroom.filter.judge import sender_keys
+from postroom.filter.seen import Seen, see
+from postroom.filter.tokens import tokens
+from postroom.store.api import EVERYBODY, Lesson, NotFound, Snapshot, Store, StoreError
+from postroom.values.clock import Clock
+from postroom.values.content import Content
+
+#: requests that wait; what comes on top is forgotten
+MOST_WAITING: Final = 10_000
+_PEER: Final = re.compile(r"\[(?:IPv6:)?([0-9a-fA-F.:]{3,45})\]")
+
+
+class Event(Protocol):
+    """Where the log is told."""
+
+    def __call__(self, name: str, /, **fields: object) -> None: ...
+
+
+class Trainer:
+    """Learns for one worker. hostname: of our own Authentication-Results."""
+
+    def __init__(self, store: Store, clock: Clock, event: Event, hostname: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._event = event
+        self._hostname = hostname.lower()
+        self._waiting: deque[tuple[str, int, Sequence[int], bool]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def teach(self, account: str, mailbox: int, uids: Sequence[int], spam: bool) -> None:
+        """Learn these messages soon."""
+        if len(self._waiting) >= MOST_WAITING:
+            return
+        self._waiting.append((account, mailbox, uids, spam))
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._work())
+
+    async def settled(self) -> None:
+        """Wait until nothing waits."""
+        while self._task is not None and not self._task.done():
+            await asyncio.shield(self._task)
+
+    async def _work(self) -> None:
+        while self._waiting:
+            account, mailbox, uids, spam = self._waiting.popleft()
+            try:
+                await self.learn(account, mailbox, uids, spam)
+            except NotFound:
+                continue  # moved on, or the account is gone
+            except (StoreError, OSError) as fault:
+                self._event("filter.fault", account=account, reason=str(fault))
+
+    async def learn(self, account: str, mailbox: int, uids: Sequence[int], spam: bool | None) -> int:
+        """Learn messages of an account now; how many were new. Raises StoreError, OSError."""
+        kept = await self._store.account(account)
+        known = 0
+        for message in _messages(await kept.snapshot(mailbox), uids):
+            rendered = await kept.rendered([message])
+            if rendered:
+                content = await kept.content(message)
+                known += await self._learn(account, rendered[0].guid, content, spam)
+        return known
+
+    async def _learn(self, account: str, guid: str, content: Content, spam: bool | None) -> bool:
+        seen, words = await asyncio.to_thread(_read, content)
+        lesson = Lesson(id=guid, tokens=tuple(words), spam=spam)
+        now = self._clock.now()
+        before = self._store.training.lesson(account, guid)
+        if not await self._store.training.learn(account, [lesson], now):
+            return False
+        await self._store.training.learn(EVERYBODY, [lesson], now)
+        await self._rate(seen, before, spam, now)
+        return True
+
+    async def _rate(self, seen: Seen, before: bool | None, spam: bool | None, now: float) -> None:
+        """Count it for those who sent it, and take back what was counted before."""
+        keys = sender_keys(*origin(seen, self._hostname))
+        if not keys:
+            return
+        good = (spam is False) - (before is False)
+        bad = (spam is True) - (before is True)
+        await self._store.training.rate(keys, float(good), float(bad), now)
+
+
+def origin(seen: Seen, hostname: str) -> tuple[str, str]:
+    """The peer's address, and the author's address when we found it proven; "" for what is not known."""
+    ip = ""
+    for name, value in seen.fields:
+        if name == "received":
+            found = _PEER.search(value.partition(" by ")[0])
+            ip = found[1] if found else ""
+            break
+    results = next(iter(seen.values("authentication-results")), "").lower()
+    proven = results.partition(";")[0].strip() == hostname and "dmarc=pass" in results
+    author = seen.authors[0].address.lower() if proven and seen.authors else ""
+    return ip, author
+
+
+def _messages(snapshot: Snapshot, uids: Sequence[int]) -> Iterator[int]:
+    for uid in uids:
+        seq = snapshot.seq(uid)
+        if seq is not None:
+            page, place = snapshot.locate(seq)
+            yield page.messages[place]
+
+
+def _read(content: Content) -> tuple[Seen, list[int]]:
+    seen = see(content)
+    return seen, tokens(seen)

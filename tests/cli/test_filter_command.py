@@ -1,0 +1,81 @@
+"""`postroom filter` and `postroom explain spam`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postroom.cli.codes import Exit
+
+
+def test_wishes_are_kept_shown_and_taken_back(postroom: Any, ann: str) -> None:
+    assert postroom("filter", "show", "--json").json["wishes"] == []
+    done = postroom("filter", "set", "example.org", "--junk", "4", "--refuse", "0", "--json").json
+    assert (done["junk"], done["refuse"], done["off"]) == (4, 0, False)
+    postroom("filter", "set", ann, "--off")
+    postroom("filter", "allow", ann, "Ben@B.test", "@c.test", "d.test")
+    done = postroom("filter", "block", ann, "d.test", "--json").json
+    assert (done["allow"], done["block"]) == (["ben@b.test", "@c.test"], ["d.test"])
+    shown = postroom("filter", "show", ann).out
+    assert "always  ben@b.test" in shown
+    assert "never   d.test" in shown
+    assert [one["owner"] for one in postroom("filter", "show", "--json").json["wishes"]] == [ann, "example.org"]
+    assert postroom("filter", "unlist", ann, "ben@b.test", "@c.test", "d.test").code == 0
+    assert postroom("filter", "unlist", ann, "d.test").code == Exit.NOT_FOUND
+    postroom("filter", "set", ann, "--on")
+    postroom("filter", "set", "example.org", "--junk", "default", "--refuse", "default")
+    assert postroom("filter", "show", "--json").json["wishes"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("set", "example.org"), "--junk"),
+        (("set", "example.org", "--junk", "many"), "no score"),
+        (("block", "example.org", "not a domain"), "no address, domain"),
+        (("train", "ann@example.org"), "--spam Junk"),
+    ],
+)
+def test_what_is_wrong_is_named(postroom: Any, ann: str, arguments: tuple[str, ...], says: str) -> None:
+    done = postroom("filter", *arguments)
+    assert done.code == Exit.USAGE
+    assert says in done.err
+
+
+def test_owners_must_exist(postroom: Any, site: Path) -> None:
+    assert postroom("filter", "set", "other.test", "--off").code == Exit.NOT_FOUND
+    assert postroom("filter", "show", "ben@example.org").code == Exit.NOT_FOUND
+
+
+def test_rules_are_listed_and_own_ones_stand_over_them(postroom: Any, site: Path) -> None:
+    names = {one["name"]: one for one in postroom("filter", "rules", "--json").json["rules"]}
+    assert names["EXTORTION"]["points"] == 3.0
+    assert "[[rule]]" in postroom("filter", "rules", "--built-in").out
+    own = site / "rules.toml"
+    own.write_text('[[rule]]\nname = "EXTORTION"\nwords = ["x"]\npoints = 0\ntext = "off"\n')
+    config = site / "postroom.toml"
+    config.write_text(config.read_text().replace('#rules = ""', f'rules = "{own}"'))
+    assert "EXTORTION" not in postroom("filter", "rules").out
+    own.write_text("[[rule")
+    done = postroom("filter", "rules")
+    assert done.code == Exit.FAILED
+    assert "filter.rules" in done.err
+
+
+def test_training_mailboxes(postroom: Any, ann: str) -> None:
+    assert postroom("filter", "train", ann, "--spam", "Junk", "--json").json["learned"] == 0
+    assert postroom("filter", "train", ann, "--ham", "None").code == Exit.NOT_FOUND
+    assert postroom("filter", "status", "--json").json["spam"] == 0
+    assert postroom("filter", "forget", "--yes").code == 0
+    assert postroom("filter", "forget", ann).code == Exit.USAGE  # nobody to ask
+
+
+def test_a_file_is_judged(postroom: Any, ann: str, tmp_path: Path) -> None:
+    path = tmp_path / "mail.eml"
+    path.write_text("From: a@b.test\nSubject: URGENT\n\nI recorded you by your webcam. Send bitcoin now!\n")
+    found = postroom("explain", "spam", str(path), "--for", ann, "--json").json
+    assert found["check"] == "spam"
+    assert {"EXTORTION", "NO_DATE"} <= {one["name"] for one in found["reasons"]}
+    assert "it blackmails the reader" in postroom("explain", "spam", str(path)).out

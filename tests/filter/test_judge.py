@@ -1,0 +1,221 @@
+"""Bayes, scores, wishes and the verdict for each reader."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from postroom.config import Blocklist, BlocklistKind
+from postroom.filter import bayes, rules
+from postroom.filter.bayes import Base, opinion
+from postroom.filter.judge import Judge, Judgement, Known, Reader, Sources
+from postroom.filter.scoring import Act, Reason, Score, Thresholds
+from postroom.filter.seen import see
+from postroom.filter.tokens import tokens
+from postroom.filter.wishes import matches
+from postroom.mailauth.zone import ZoneData
+from postroom.policy.blocklists import Blocklists
+from postroom.store.api import (
+    EVERYBODY,
+    AccountRow,
+    Charge,
+    Demand,
+    DomainRow,
+    FilterRow,
+    Lesson,
+    Per,
+)
+from postroom.store.memory import MemoryStore
+from postroom.testing.store_contract import SettableClock
+from postroom.values.content import Content
+
+SPAM_WORDS = "pills casino winner bonus cheap click lottery prize miracle offer credit debt free".split()  # noqa: SIM905
+HAM_WORDS = "meeting invoice project lunch report agenda contract review minutes budget team draft plan".split()  # noqa: SIM905
+NOW = 1_700_000_000.0
+ANN, BEN = Reader("ann@example.org", "acc1"), Reader("ben@example.org", "acc2")
+
+
+def mail(words: list[str], sender: str = "x@far.test") -> Content:
+    text = f"From: {sender}\r\nTo: ann@example.org\r\nSubject: hi there\r\nMessage-ID: <1@far.test>\r\n"
+    return Content.of(f"{text}Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\n{' '.join(words)}\r\n".encode())
+
+
+def lesson(number: int, words: list[str], spam: bool) -> Lesson:
+    return Lesson(id=f"{spam}{number}", tokens=tuple(tokens(see(mail(words)))), spam=spam)
+
+
+async def trained(account: str = EVERYBODY, store: MemoryStore | None = None, *, turned: bool = False) -> MemoryStore:
+    """turned: what others take for spam is wanted."""
+    store = store or MemoryStore(clock=SettableClock(NOW))
+    chance = random.Random(5)
+    lessons = []
+    for number in range(60):
+        lessons.append(lesson(number, chance.sample(SPAM_WORDS, 8), not turned))
+        lessons.append(lesson(number, chance.sample(HAM_WORDS, 8), turned))
+    await store.training.learn(account, lessons, NOW)
+    return store
+
+
+def judge(store: MemoryStore, zone: dict[str, object] | None = None, **thresholds: float) -> Judge:
+    lists = [Blocklist(zone="bl.test", kind=BlocklistKind.URL)] if zone is not None else []
+    blocklists = Blocklists(ZoneData(zone or {}), lists, SettableClock(), lambda name, /, **fields: None)
+    return Judge(
+        Sources(
+            training=store.training,
+            limits=store.limits,
+            directory=store.directory,
+            blocklists=blocklists,
+            rules=rules.load([rules.built_in()]),
+            thresholds=Thresholds(**thresholds) if thresholds else Thresholds(),
+        )
+    )
+
+
+def reasons(found: Judgement) -> set[str]:
+    return {reason.name for score in (found.score, *found.scores) for reason in score.reasons}
+
+
+def test_words_of_both_kinds_say_nothing() -> None:
+    base = Base(100, 100, [(50, 50), (0, 0), (10, 10)])
+    found = opinion(base)
+    assert found is not None
+    assert found.probability == 0.5
+    assert found.words == 0
+
+
+def test_without_training_there_is_no_opinion() -> None:
+    assert opinion(Base(bayes.LEAST - 1, 500, [(10, 0)])) is None
+    assert opinion(Base(500, bayes.LEAST - 1, [(10, 0)])) is None
+
+
+def test_telling_words_add_up_and_contradictions_do_not() -> None:
+    sure = opinion(Base(100, 100, [(90, 0)] * 10))
+    torn = opinion(Base(100, 100, [(90, 0)] * 10 + [(0, 90)] * 10))
+    assert sure is not None
+    assert torn is not None
+    assert sure.probability > 0.999
+    assert 0.4 < torn.probability < 0.6
+    many = opinion(Base(10_000, 10_000, [(9000, 0)] * 400))
+    assert many is not None
+    assert many.probability > 0.999
+
+
+def test_points_grow_with_the_probability() -> None:
+    worth = [bayes.points(bayes.Opinion(share / 1000, 9)) for share in range(1001)]
+    assert worth == sorted(worth)
+    assert worth[0] < 0 < worth[-1]
+
+
+async def test_learned_words_decide() -> None:
+    store = await trained()
+    chance = random.Random(9)
+    spam = await judge(store).judge(mail(chance.sample(SPAM_WORDS, 9)), Known(ip="192.0.2.1", now=NOW), [ANN])
+    ham = await judge(store).judge(mail(chance.sample(HAM_WORDS, 9)), Known(ip="192.0.2.1", now=NOW), [ANN])
+    assert ham.scores[0].points < 0
+    assert spam.scores[0].points > 3
+    assert "WORDS" in reasons(spam)
+
+
+async def test_own_training_weighs_more_than_that_of_all() -> None:
+    store = await trained()
+    await store.create_account("acc1", [("INBOX", "")])
+    await store.create_account("acc2", [("INBOX", "")])
+    await trained("acc1", store, turned=True)
+    found = await judge(store).judge(mail(SPAM_WORDS[:9]), Known(ip="192.0.2.1", now=NOW), [ANN, BEN])
+    assert found.scores[0].points < 0 < found.scores[1].points
+
+
+async def wishes(*rows: FilterRow) -> MemoryStore:
+    store = MemoryStore(clock=SettableClock(NOW))
+    await store.directory.put_domain(DomainRow(name="example.org", created=0))
+    for row in rows:
+        await store.directory.put_wishes(row)
+    return store
+
+
+async def test_allowing_believes_proof_only_and_blocking_believes_claims() -> None:
+    store = await wishes(
+        FilterRow(owner="ann@example.org", allow=("far.test",)), FilterRow(owner="example.org", block=("far.test",))
+    )
+    content = mail(["hello"])
+    proven = await judge(store).judge(content, Known(ip="", now=NOW, author="x@far.test"), [ANN, BEN])
+    assert proven.acts == (Act.ACCEPT, Act.REFUSE)
+    claimed = await judge(store).judge(content, Known(ip="", now=NOW), [ANN, BEN])
+    assert claimed.acts == (Act.REFUSE, Act.REFUSE)
+    assert claimed.refused
+    assert not proven.refused
+
+
+async def test_thresholds_of_person_domain_and_server() -> None:
+    store = await wishes(FilterRow(owner="ann@example.org", junk=0.0), FilterRow(owner="example.org", junk=1.0))
+    finding = (Reason("X", 2.0, "x"),)
+    found = await judge(store).judge(mail(["hello"] * 9), Known(ip="", now=NOW, findings=finding), [ANN, BEN])
+    assert found.acts == (Act.ACCEPT, Act.JUNK)
+    other = await judge(await wishes()).judge(mail(["hello"] * 9), Known(ip="", now=NOW, findings=finding), [ANN])
+    assert other.acts == (Act.ACCEPT,)
+    off = await wishes(FilterRow(owner="example.org", off=True, block=("far.test",)))
+    assert (await judge(off).judge(mail(["x"]), Known(ip="", now=NOW), [ANN])).acts == (Act.ACCEPT,)
+
+
+async def test_whom_the_reader_has_written_to_is_known() -> None:
+    store = MemoryStore(clock=SettableClock(NOW))
+    charge = Charge(name="acc1", kind="day", per=Per.NEW, limit=0, window=60)
+    await store.limits.take(Demand(account="acc1", recipients=("x@far.test",), charges=(charge,)), NOW)
+    known = Known(ip="", now=NOW, author="x@far.test")
+    found = await judge(store).judge(mail(["hello"]), known, [ANN, BEN])
+    assert found.scores[0].points <= found.scores[1].points - 4
+    unproven = await judge(store).judge(mail(["hello"]), Known(ip="", now=NOW), [ANN])
+    assert "CORRESPONDENT" not in reasons(unproven)
+
+
+async def test_standing_of_network_and_proven_domain() -> None:
+    store = MemoryStore(clock=SettableClock(NOW))
+    for _ in range(12):
+        await store.training.rate(["network:192.0.2.0/24"], 0.0, 1.0, NOW)
+        await store.training.rate(["domain:far.test"], 1.0, 0.0, NOW)
+    bad = await judge(store).judge(mail(["x"]), Known(ip="192.0.2.77", now=NOW), [ANN])
+    assert "STANDING_NETWORK" in reasons(bad)
+    good = await judge(store).judge(mail(["x"]), Known(ip="198.51.100.1", now=NOW, author="a@far.test"), [ANN])
+    assert "STANDING_DOMAIN" in reasons(good)
+    assert good.score.points < bad.score.points
+
+
+async def test_hosts_of_links_are_looked_up() -> None:
+    zone = {"test.bl.test": {"A": ["127.0.0.2"]}, "listed.example.bl.test": {"A": ["127.0.0.2"]}}
+    store = MemoryStore(clock=SettableClock(NOW))
+    found = await judge(store, zone).judge(mail(["see", "http://www.listed.example/x"]), Known(ip="", now=NOW), [ANN])
+    assert "LINK_LISTED" in reasons(found)
+    other = await judge(store, zone).judge(mail(["see", "http://fine.example/x"]), Known(ip="", now=NOW), [ANN])
+    assert "LINK_LISTED" not in reasons(other)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "address", "is_it"),
+    [
+        ("a@b.test", "a@b.test", True),
+        ("a@b.test", "c@b.test", False),
+        ("b.test", "a@b.test", True),
+        ("b.test", "a@x.b.test", True),
+        ("b.test", "a@ab.test", False),
+        ("@b.test", "a@b.test", True),
+        ("@b.test", "a@x.b.test", False),
+    ],
+)
+def test_patterns(pattern: str, address: str, is_it: bool) -> None:
+    assert matches(pattern, address) is is_it
+
+
+async def test_an_account_of_the_directory_is_not_needed() -> None:
+    store = MemoryStore(clock=SettableClock(NOW))
+    await store.directory.put_domain(DomainRow(name="example.org", created=0))
+    await store.directory.put_account(AccountRow(id="acc1", login="ann@example.org", created=0))
+    found = await judge(store).judge(mail(["x"]), Known(ip="not an address", now=NOW), [ANN, BEN])
+    assert len(found.acts) == 2
+
+
+def test_scores_tell_the_heaviest_first() -> None:
+    found = Score.of([Reason("A", 1.0, "one"), Reason("B", -3.0, "two"), Reason("C", 0.0, "three")])
+    assert found.points == -2.0
+    assert found.words() == "two (-3.0); one (+1.0)"
+    assert Score.of([]).words() == "nothing was found"
