@@ -39,15 +39,19 @@ _SLICE: Final = 0.005
 
 
 class Pace:
-    """Gives the event loop its turn when a slice of time is used up."""
+    """Gives the event loop its turn when a slice of time is used up.
 
-    __slots__ = ("_clock", "_pause", "_until")
+    done, goal: messages looked at, and to look at, for those who wait.
+    """
+
+    __slots__ = ("_clock", "_pause", "_until", "done", "goal")
 
     def __init__(self, clock: Clock, pause: Callable[[], Awaitable[object]] | None = None) -> None:
         """pause: what to await between slices; by default one turn of the loop."""
         self._clock = clock
         self._pause = pause or _one_turn
         self._until = clock.monotonic() + _SLICE
+        self.done = self.goal = 0
 
     async def breathe(self) -> None:
         """Pause if it is time."""
@@ -106,9 +110,11 @@ async def search(key: SearchKey, scene: Scene, store: AccountStore, pace: Pace) 
             if not number & 31:
                 await pace.breathe()
         return found
+    pace.goal = len(scene.snapshot)
     for page in scene.snapshot.pages:
         found.add(start, page, await criterion.find(page, start, ones(len(page))))
         start += len(page)
+        pace.done = start - 1
         await pace.breathe()
     return found
 

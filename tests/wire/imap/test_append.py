@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire.imap.test_framer import SMALL, drain, events_of, joined, kept
 
 from postroom.wire.imap import url
 from postroom.wire.imap.commands import STAR, Append, AppendMessage, Attribute, Command, Flags
@@ -16,6 +15,7 @@ from postroom.wire.imap.errors import BadCommand, BadSyntax
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart, Continue, Line, Refused
 from postroom.wire.imap.framer import Framer, FramerLimits
 from postroom.wire.imap.table import parse
+from wire.imap.test_framer import SMALL, drain, events_of, joined, kept
 
 SEEN = Flags(1)
 MANY = FramerLimits(literal=64, messages=10)
@@ -25,7 +25,8 @@ def test_catenate_in_pieces() -> None:
     """RFC 4469, example 1: URLs and literals in turn."""
     text = (
         b'a APPEND Drafts (\\Seen) CATENATE (URL "/Drafts/;UID=20/;section=HEADER" TEXT {3+}\r\nabc'
-        b' URL "/Drafts/;UID=20/;section=1.MIME" URL /x/;UID=1 TEXT {0+}\r\n TEXT {2+}\r\nde URL "/y/;UID=3")\r\nb NOOP\r\n'
+        b' URL "/Drafts/;UID=20/;section=1.MIME" URL /x/;UID=1 TEXT {0+}\r\n TEXT {2+}\r\nde'
+        b' URL "/y/;UID=3")\r\nb NOOP\r\n'
     )
     piece = AppendMessage(SEEN, None, 3, catenate=True)
     assert events_of(text, MANY) == [

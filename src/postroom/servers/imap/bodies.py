@@ -24,6 +24,7 @@ from postroom.servers.imap.columns import (
     looked_up,
     messages_of,
     sequence_numbers,
+    uids_of,
 )
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.session import Session
@@ -72,15 +73,16 @@ class _Reader:
 
     __slots__ = (
         "_columns",
+        "_head",
         "_headers",
         "_items",
         "_messages",
         "_needs_layout",
+        "_numbers",
         "_parts",
         "_plain",
         "_rendered",
         "_selection",
-        "_seqs",
         "_session",
         "uids",
     )
@@ -93,7 +95,8 @@ class _Reader:
         self._rendered = [attribute for attribute in self._plain if attribute in RENDERED]
         self._needs_layout = any(_needs_layout(item) for item in items)
         self._columns: dict[Attribute, Sequence[object]] = {}
-        self._seqs: Sequence[int] = ()
+        self._head = b"* %d UIDFETCH (" if session.wire.uidonly else b"* %d FETCH ("
+        self._numbers: Sequence[int] = ()
         self._messages: Sequence[int] = ()
         self._headers: Sequence[int] = ()
         self._parts: Sequence[bytes] = ()
@@ -101,13 +104,17 @@ class _Reader:
 
     def seen_items(self) -> Sequence[Item]:
         r"""What a response must say that shows a new \Seen (RFC 9051 6.4.5, RFC 7162 3.2.4)."""
-        return (_UID, _FLAGS, _MODSEQ) if self._session.wire.condstore else (_FLAGS,)
+        wire = self._session.wire
+        if not wire.condstore:
+            return (_FLAGS,)
+        return (_FLAGS, _MODSEQ) if wire.uidonly else (_UID, _FLAGS, _MODSEQ)
 
     async def load(self, runs: Sequence[Run], *, with_flags: bool) -> None:
         """Read the columns that the items need, for these messages."""
         texts = self._session.box.flag_texts(self._selection.snapshot)
         store = self._session.box.account.store
-        self._seqs, self._messages = sequence_numbers(runs), messages_of(runs)
+        self._messages = messages_of(runs)
+        self._numbers = uids_of(runs) if self._session.wire.uidonly else sequence_numbers(runs)
         wanted = {Attribute.UID, *self._plain}
         if with_flags:
             wanted |= {Attribute.FLAGS, Attribute.MODSEQ}
@@ -138,7 +145,7 @@ class _Reader:
         for attribute in self._rendered:
             if columns[attribute][place] == b"":
                 raise NotFound
-        out: list[bytes | Span] = [b"* %d FETCH (" % self._seqs[place]]
+        out: list[bytes | Span] = [self._head % self._numbers[place]]
         large = False
         for item in (*self._items, *extra) if extra else self._items:
             if item.attribute in _COLUMNS:

@@ -33,6 +33,7 @@ from postroom.servers.imap import (
     select,
     status,
     store,
+    uidbatches,
     updates,
 )
 from postroom.servers.imap.replies import Reply, is_damage, reply_for
@@ -77,6 +78,7 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "UID REPLACE": append.append,
     "IDLE": idle.idle,
     "NOTIFY": notify.notify,
+    "UIDBATCHES": uidbatches.uidbatches,
     "EXPUNGE": expunge.expunge,
     "UID EXPUNGE": expunge.expunge,
     "SEARCH": filters.with_filters(search.search),
@@ -110,7 +112,9 @@ async def execute(session: Session, command: Command) -> None:
     box = session.selected
     if box is not None and not box.own and not await _may_go_on(session, box):
         return
+    session.running = command
     reply = await _guarded(session, EXECUTORS[command.name], command, command.name)
+    session.running = session.progress = None
     if reply is not None:
         await _finish(session, command, reply)
 

@@ -14,7 +14,16 @@ from typing import Final, cast
 from postroom.mailbox.selection import Selection
 from postroom.servers.imap import updates
 from postroom.servers.imap.bodies import send_bodies
-from postroom.servers.imap.columns import LOOKED_UP, RENDERED, groups, held, looked_up, messages_of, sequence_numbers
+from postroom.servers.imap.columns import (
+    LOOKED_UP,
+    RENDERED,
+    groups,
+    held,
+    looked_up,
+    messages_of,
+    sequence_numbers,
+    uids_of,
+)
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, no, ok
 from postroom.servers.imap.session import Session
@@ -24,6 +33,7 @@ from postroom.values import rights as right
 from postroom.values.flags import SEEN
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Fetch, Item
+from postroom.wire.imap.fetch import ADDED_UID
 from postroom.wire.imap.rows import RowFormat
 from postroom.wire.imap.sequence import ranges_of
 
@@ -54,7 +64,10 @@ async def fetch(session: Session, command: Command) -> Reply:
 
 async def show(session: Session, selection: Selection, items: Sequence[Item], *, mark: bool = False) -> bool:
     r"""Send the rows; False when some could not be. mark: items that set \Seen do."""
-    form = RowFormat.of(items)
+    uidonly = session.wire.uidonly
+    if uidonly and ADDED_UID in items:
+        items = [item for item in items if item != ADDED_UID]
+    form = RowFormat.of(items, uidonly=uidonly)
     if form is not None:
         return await _send_rows(session, selection, form)
     marked: frozenset[int] = frozenset()
@@ -72,7 +85,7 @@ async def _send_rows(session: Session, selection: Selection, form: RowFormat) ->
     pace = Pace(session.link)
     complete = True
     for runs in groups(selection, _RENDERED_ROWS if rendered else _PLAIN_ROWS):
-        seqs: Sequence[int] = sequence_numbers(runs)
+        seqs: Sequence[int] = uids_of(runs) if session.wire.uidonly else sequence_numbers(runs)
         columns: list[Sequence[object]] = []
         messages = messages_of(runs) if reading else ()
         for attribute in form.attributes:

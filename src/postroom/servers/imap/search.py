@@ -31,9 +31,8 @@ async def search(session: Session, command: Command) -> Reply:
     session.note_condstore(command)
     scene = Scene(snapshot=view.snapshot, saved=view.saved, now=session.service.clock.now(), recent=session.recent)
     try:
-        found = await mailbox_search.search(
-            args.key, scene, session.box.account.store, mailbox_search.Pace(session.service.clock)
-        )
+        pace = session.progress = mailbox_search.Pace(session.service.clock)
+        found = await mailbox_search.search(args.key, scene, session.box.account.store, pace)
     except Exception as fault:
         reply = reply_for(fault)
         if save and reply is not None and reply.status == b"NO":

@@ -72,7 +72,7 @@ def _send_state(session: Session, snapshot: Snapshot) -> None:
     if not session.wire.rev2:
         session.box.recent_told = session.recent.count(snapshot)
         lines.append(response.recent(session.box.recent_told))
-        unseen = first_unseen(snapshot)
+        unseen = 0 if session.wire.uidonly else first_unseen(snapshot)
         if unseen:
             lines.append(response.ok(b"*", "First unseen", b"UNSEEN %d" % unseen))
     lines.append(response.ok(b"*", "UIDs valid", b"UIDVALIDITY %d" % snapshot.uidvalidity))

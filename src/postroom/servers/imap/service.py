@@ -22,6 +22,7 @@ from postroom.mailbox.shared import enter
 from postroom.net.link import Link
 from postroom.servers.imap.compress import Awake
 from postroom.servers.imap.connection import ImapConnection
+from postroom.servers.imap.progress import Progress
 from postroom.servers.imap.replies import SERVER_BUG, Reply
 from postroom.servers.imap.session import Session
 from postroom.servers.login import Logins, still_welcome
@@ -56,6 +57,7 @@ class ImapService:
         "_connections",
         "_jmap_url",
         "_literal_minus",
+        "_progress",
         "_rooms",
         "_settled",
         "_stopping",
@@ -75,6 +77,7 @@ class ImapService:
         self._jmap_url = options.jmap_url
         self._rooms = rooms
         self._connections: dict[ImapConnection, str] = {}  # and the account id of each, "" before login
+        self._progress = Progress(self._connections)
         self._settled: asyncio.Event | None = None
         self._stopping = False
         self.awake: Final = Awake()
@@ -157,6 +160,7 @@ class ImapService:
             self._tell("connection.refused", link, reason=admission.text)
             return f"[UNAVAILABLE] {admission.text}"
         self._connections[connection] = ""
+        self._progress.start()
         return ""
 
     def forget(self, connection: ImapConnection, link: Link) -> None:
@@ -176,6 +180,7 @@ class ImapService:
     def stop(self) -> None:
         """Graceful stop: everybody hears BYE, once the command in progress is answered."""
         self._stopping = True
+        self._progress.stop()
         for connection in list(self._connections):
             connection.leave(_STOPPING)
 

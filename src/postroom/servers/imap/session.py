@@ -9,7 +9,7 @@ Standards: RFC 9051 3 (states); what is enabled is known to `wire`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from postroom.mailbox.recent import Recent
 from postroom.servers.imap.replies import Refused, Reply, bad
@@ -34,6 +34,16 @@ LineTaker = Callable[["Session", bytes], "Awaitable[Reply | None] | Reply | None
 _NONE_RECENT: Final = Recent()
 
 
+class Doing(Protocol):
+    """How far a command has come: messages it is done with, and all of them, 0 when that is not known."""
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def goal(self) -> int: ...
+
+
 class Session:
     """One client."""
 
@@ -45,6 +55,9 @@ class Session:
         "link",
         "news",
         "places",
+        "progress",
+        "running",
+        "seen_running",
         "selected",
         "sent",
         "service",
@@ -71,6 +84,9 @@ class Session:
         self.sent = 0  # octets since the connection last saw to it that the client reads them
         self.news = False  # the feed said something about the selected mailbox
         self.watch: Watch | None = None  # since the client said NOTIFY
+        self.running: Command | None = None  # until its tagged reply; progress: what is done of it, and its goal
+        self.seen_running: Command | None = None  # when progress was looked at last
+        self.progress: Doing | None = None
 
     @property
     def me(self) -> Account:

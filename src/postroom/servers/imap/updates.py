@@ -28,11 +28,12 @@ SYSTEM_FLAGS: Final = (b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Seen", b"\
 _ROWS_AT_ONCE: Final = 4096
 
 _FORMATS: Final = {
-    (flags, modseq): RowFormat(
-        [Attribute.UID, *[Attribute.FLAGS] * flags, *[Attribute.MODSEQ] * modseq],
+    (flags, modseq, uidonly): RowFormat(
+        [*[Attribute.UID] * (not uidonly), *[Attribute.FLAGS] * flags, *[Attribute.MODSEQ] * modseq], uidonly=uidonly
     )
     for flags in (False, True)
     for modseq in (False, True)
+    for uidonly in (False, True)
 }
 
 
@@ -68,7 +69,7 @@ async def news(session: Session, *, expunge_ok: bool) -> Changes | None:
 async def send_changes(session: Session, changes: Changes) -> None:
     """Print changes in the order mailbox.view asks for."""
     if changes.expunged:
-        if session.wire.qresync:
+        if session.wire.qresync or session.wire.uidonly:
             session.send(response.vanished(ranges_of(changes.vanished)))
         else:
             session.send((b"* %d EXPUNGE\r\n" * len(changes.expunged)) % tuple(changes.expunged))
@@ -133,9 +134,9 @@ async def send_rows(session: Session, rows: Rows, *, flags: bool = True) -> None
 
 
 def _send_some(session: Session, rows: Rows, begin: int, end: int, *, flags: bool) -> None:
-    modseq = session.wire.condstore
-    seqs = rows.seqs[begin:end]
-    columns: list[Iterable[object]] = [rows.uids[begin:end]]
+    modseq, uidonly = session.wire.condstore, session.wire.uidonly
+    numbers = rows.uids[begin:end] if uidonly else rows.seqs[begin:end]
+    columns: list[Iterable[object]] = [] if uidonly else [rows.uids[begin:end]]
     if flags:
         texts = session.box.flag_texts(session.box.view.snapshot)
         octets = bytes(rows.flags[begin:end])
@@ -144,4 +145,4 @@ def _send_some(session: Session, rows: Rows, begin: int, end: int, *, flags: boo
         columns.append(texts.column(octets, rows.keywords[begin:end]))
     if modseq:
         columns.append(rows.modseqs[begin:end])
-    session.send(_FORMATS[flags, modseq].rows(seqs, columns, len(seqs)))
+    session.send(_FORMATS[flags, modseq, uidonly].rows(numbers, columns, len(numbers)))

@@ -63,6 +63,9 @@ EXTENSIONS: Final = (
     _row("MULTIAPPEND", 3502, "6.3.11", "Several messages in one APPEND"),
     _row("CATENATE", 4469, "3", "Messages put together of parts that are here"),
     _row("REPLACE", 8508, "3", "A new message in place of an old one"),
+    Extension(name="UIDONLY", rfc=9586, section="3", title="No message numbers", enable=True),
+    _row("UIDBATCHES", 10022, "3", "UIDs at which a mailbox can be cut into equal parts"),
+    _row("INPROGRESS", 9585, "3", "How far a long command has come"),
     _row("APPENDLIMIT", 7889, "2", "Largest message that APPEND takes"),
     Extension(name="UTF8=ACCEPT", rfc=9755, section="3", title="UTF-8 names and headers", enable=True),
     _row("BINARY", 3516, "4", "Parts without transfer encoding"),
@@ -100,6 +103,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
     starttls: TLS is possible and not yet there; login: passwords may be sent now; mechanisms: SASL names, best first;
     append_limit: octets, 0 when there is none; literal_minus: announce LITERAL- in place of LITERAL+;
+    message_limit: messages that one command may touch, 0 when there is no limit;
     jmap: URL of the JMAP session, "" when there is none; without: capabilities that are switched off, as printed.
     """
 
@@ -108,6 +112,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     mechanisms: tuple[str, ...] = ("PLAIN",)
     append_limit: int = 0
     literal_minus: bool = False
+    message_limit: int = 0
     jmap: str = ""
     without: frozenset[str] = frozenset()
 

@@ -72,6 +72,14 @@ class Select(Struct, frozen=True):
     qresync: Qresync | None = None
 
 
+class UidBatches(Struct, frozen=True):
+    """RFC 10022 3.1. size: messages in a batch; first, last: which batches, the newest is 1; None for all."""
+
+    size: int
+    first: int = 1
+    last: int | None = None
+
+
 class Mailbox(Struct, frozen=True):
     """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT, GETACL, MYRIGHTS."""
 

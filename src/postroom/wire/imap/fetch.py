@@ -19,6 +19,8 @@ from postroom.wire.imap.scanner import Scanner
 from postroom.wire.imap.strings import astring
 
 UID: Final = Item(Attribute.UID, label=b"UID")
+#: the UID that UID FETCH shows although nobody asked for it; not under UIDONLY (RFC 9586 3.3)
+ADDED_UID: Final = Item(Attribute.UID)
 MODSEQ: Final = Item(Attribute.MODSEQ, label=b"MODSEQ")
 _FLAGS: Final = Item(Attribute.FLAGS, label=b"FLAGS")
 _DATE: Final = Item(Attribute.INTERNALDATE, label=b"INTERNALDATE")
@@ -108,7 +110,7 @@ def _read(scanner: Scanner, by_uid: bool) -> _Asked:
     if since is not None and MODSEQ not in items:
         items = (*items, MODSEQ)  # RFC 7162 3.1.4.1
     if by_uid and UID not in items:
-        items = (UID, *items)  # RFC 9051 6.4.9
+        items = (ADDED_UID, *items)  # RFC 9051 6.4.9
     return items, since, vanished
 
 

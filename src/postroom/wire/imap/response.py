@@ -71,6 +71,12 @@ def copyuid(uidvalidity: int, source: Iterable[tuple[int, int]], target: Iterabl
     return b"COPYUID %d %b %b" % (uidvalidity, print_ranges(source), print_ranges(target))
 
 
+def inprogress(tag: bytes, done: int | None, goal: int | None) -> bytes:
+    """RFC 9585 3: INPROGRESS; done and goal as far as they are known."""
+    counts = [b"NIL" if number is None else b"%d" % number for number in (done, goal)]
+    return b"INPROGRESS (%b %b %b)" % (string(tag), *counts)
+
+
 def modified(ranges: Iterable[tuple[int, int]]) -> bytes:
     """RFC 7162 3.1.3: MODIFIED."""
     return b"MODIFIED " + print_ranges(ranges)
@@ -276,6 +282,12 @@ def esearch(tag: bytes, found: Found) -> bytes:
     if found.modseq is not None:
         words.append(b"MODSEQ %d" % found.modseq)
     return b" ".join(words) + b"\r\n"
+
+
+def uidbatches(tag: bytes, ranges: Iterable[tuple[int, int]]) -> bytes:
+    """RFC 10022 3.2: batches as highest and lowest UID, newest first; also when there are none."""
+    text = b",".join([b"%d:%d" % ends for ends in ranges])
+    return b"* UIDBATCHES (TAG %b)%b\r\n" % (string(tag), b" " + text if text else b"")
 
 
 def flag_names(system: bytes, keywords: Iterable[str]) -> bytes:

@@ -41,29 +41,31 @@ Columns = Sequence[Iterable[object]]
 class RowFormat:
     """How the messages of one FETCH are printed. Made once for a command, used for every run.
 
+    uidonly: UIDFETCH, whose number is the UID (RFC 9586 3.3).
+
     attributes: what the columns must hold, in this order: UID, SIZE, MODSEQ integers; FLAGS the inside of the list
     (FlagTexts); INTERNALDATE and SAVEDATE quoted (dates()); EMAILID, THREADID, ENVELOPE, BODY, BODYSTRUCTURE octets.
     """
 
     __slots__ = ("_template", "attributes")
 
-    def __init__(self, attributes: Iterable[Attribute]) -> None:
+    def __init__(self, attributes: Iterable[Attribute], *, uidonly: bool = False) -> None:
         self.attributes = tuple(attributes)
         words = b" ".join([_FORMATS[attribute] for attribute in self.attributes])
-        self._template = b"* %d FETCH (" + words + b")\r\n"
+        self._template = (b"* %d UIDFETCH (" if uidonly else b"* %d FETCH (") + words + b")\r\n"
 
     @classmethod
-    def of(cls, items: Iterable[Item]) -> RowFormat | None:
+    def of(cls, items: Iterable[Item], *, uidonly: bool = False) -> RowFormat | None:
         """The format for these items, or None when one of them needs a message's own octets."""
         attributes = [item.attribute for item in items]
-        return cls(attributes) if all(attribute in _FORMATS for attribute in attributes) else None
+        return cls(attributes, uidonly=uidonly) if all(attribute in _FORMATS for attribute in attributes) else None
 
-    def rows(self, seqs: Iterable[int], columns: Columns, count: int) -> bytes:
+    def rows(self, numbers: Iterable[int], columns: Columns, count: int) -> bytes:
         """The responses of count messages, joined: best a page at a time (a few hundred to a few thousand).
 
         Raises ValueError when the columns are not all of that length.
         """
-        values = tuple(chain.from_iterable(zip(seqs, *columns, strict=True)))
+        values = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
         width = len(self.attributes) + 1
         if len(values) != count * width:
             raise ValueError("columns are not as long as said")

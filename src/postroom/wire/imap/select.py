@@ -1,6 +1,7 @@
-"""SELECT and EXAMINE with their parameters.
+"""SELECT and EXAMINE with their parameters, and UIDBATCHES.
 
-Standards: RFC 9051 6.3.2 and 6.3.3, RFC 4466 2.1, RFC 7162 3.1.8 (CONDSTORE) and 3.2.5 (QRESYNC).
+Standards: RFC 9051 6.3.2 and 6.3.3, RFC 4466 2.1, RFC 7162 3.1.8 (CONDSTORE) and 3.2.5 (QRESYNC),
+RFC 10022 4 (UIDBATCHES).
 On failure: BadSyntax.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from postroom.wire.imap.commands import SAVED, STAR, Qresync, Select, SequenceSet
+from postroom.wire.imap.commands import SAVED, STAR, Qresync, Select, SequenceSet, UidBatches
 from postroom.wire.imap.scanner import Scanner
 
 _MAX_UID: Final = 2**32 - 1
@@ -35,6 +36,18 @@ def select(scanner: Scanner) -> Select:
         if scanner.accept(b")"):
             return Select(mailbox, condstore, qresync)
         scanner.space()
+
+
+def uidbatches(scanner: Scanner) -> UidBatches:
+    """SP nz-number [SP nz-number ":" nz-number]."""
+    scanner.space()
+    size = scanner.nz_number(_MAX_UID)
+    if scanner.at_end():
+        return UidBatches(size)
+    scanner.space()
+    first = scanner.nz_number(_MAX_UID)
+    scanner.expect(b":")
+    return UidBatches(size, first, scanner.nz_number(_MAX_UID))
 
 
 def _qresync(scanner: Scanner) -> Qresync:

@@ -15,7 +15,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postroom.wire.imap.capability import ENABLED, Offer, capabilities
-from postroom.wire.imap.commands import Attribute, Command, Fetch, Search, Select, Status, Store
+from postroom.wire.imap.commands import (
+    SAVED,
+    Attribute,
+    Command,
+    Fetch,
+    Key,
+    Search,
+    SearchKey,
+    Select,
+    Status,
+    Store,
+)
 from postroom.wire.imap.errors import BadCommand
 from postroom.wire.imap.events import AppendStart, Event, Line, Refused
 from postroom.wire.imap.framer import Framer, FramerLimits
@@ -72,11 +83,20 @@ class Session:
         event = self.framer.next_event()
         if isinstance(event, Line):
             return self._command(event)
-        if isinstance(event, AppendStart) and not COMMANDS[event.name].states & self.state:
+        if isinstance(event, AppendStart):
+            return self._append(event)
+        return event
+
+    def _append(self, event: AppendStart) -> Event:
+        """Octets of a message: only where the command may come."""
+        row = COMMANDS[event.name]
+        pending = 0 if event.sync else event.message.size
+        if not row.states & self.state:
             self.framer.refuse()
-            pending = 0 if event.sync else event.message.size
-            text = wrong_state(COMMANDS[event.name], self.state)
-            return Refused(event.tag, f"{event.name}: {text}", pending=pending)
+            return Refused(event.tag, f"{event.name}: {wrong_state(row, self.state)}", pending=pending)
+        if row.numbers and self.uidonly:
+            self.framer.refuse()
+            return needs_uids(event.tag, pending)
         return event
 
     def _command(self, line: Line) -> Event:
@@ -86,6 +106,8 @@ class Session:
             return Refused(fault.tag, fault.text, fault.status, fault.code)
         if self.state is State.NOT_AUTHENTICATED:
             return self._before_login(command)
+        if self.uidonly and _names_numbers(command):
+            return needs_uids(command.tag)
         return command
 
     def _before_login(self, command: Command) -> Event:
@@ -193,9 +215,33 @@ class Session:
         """VANISHED in place of EXPUNGE (RFC 7162 3.2.10)."""
         return "QRESYNC" in self.enabled
 
+    @property
+    def uidonly(self) -> bool:
+        """Messages are named by UIDs alone (RFC 9586 3)."""
+        return "UIDONLY" in self.enabled
+
     def capabilities(self) -> tuple[str, ...]:
         """The capabilities of this moment."""
         return capabilities(self.offer, self.authenticated)
+
+
+def needs_uids(tag: bytes, pending: int = 0) -> Refused:
+    """RFC 9586 3.2: what a client hears that enabled UIDONLY and names message numbers."""
+    return Refused(tag, "Only UIDs can be used after ENABLE UIDONLY", code=b"UIDREQUIRED", pending=pending)
+
+
+def _names_numbers(command: Command) -> bool:
+    if COMMANDS[command.name].numbers:
+        return True
+    args = command.args
+    if isinstance(args, Select):
+        return args.qresync is not None and bool(args.qresync.match_seqs)  # RFC 9586 3.5
+    return isinstance(args, Search) and names_numbers(args.key)
+
+
+def names_numbers(key: SearchKey) -> bool:
+    """The search program names message numbers; "$" are none (RFC 9586 3.4)."""
+    return (key.key is Key.SEQ and key.set != SAVED) or any(names_numbers(inner) for inner in key.keys)
 
 
 def row_of(command: Command) -> Row:

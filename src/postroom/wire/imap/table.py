@@ -62,7 +62,8 @@ class Row(Struct, frozen=True, kw_only=True):
     """One command.
 
     states: sum of the States in which it may come; parse: reads the arguments, from the space after the name to the
-    end; expunge_ok: untagged EXPUNGE or VANISHED may be sent while it runs (RFC 9051 7.5.1); rfc: where it is defined.
+    end; expunge_ok: untagged EXPUNGE or VANISHED may be sent while it runs (RFC 9051 7.5.1); numbers: it speaks of
+    message numbers (RFC 9586 3.2); rfc: where it is defined.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Row(Struct, frozen=True, kw_only=True):
     parse: Callable[[Scanner], object]
     rfc: str
     expunge_ok: bool = True
+    numbers: bool = False
 
 
 def nothing(_scanner: Scanner) -> None:
@@ -115,19 +117,26 @@ _ROWS: Final = (
     Row(name="MYRIGHTS", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 4314 3.5"),
     Row(name="CHECK", states=_SELECTED, parse=nothing, rfc="RFC 3501 6.4.1"),
     Row(name="CLOSE", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.1"),
+    Row(name="UIDBATCHES", states=_SELECTED, parse=select.uidbatches, rfc="RFC 10022 3.1"),
     Row(name="UNSELECT", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.2"),
     Row(name="EXPUNGE", states=_SELECTED, parse=store.expunge, rfc="RFC 9051 6.4.3"),
-    Row(name="SEARCH", states=_SELECTED, parse=search.search, rfc="RFC 9051 6.4.4", expunge_ok=False),
-    Row(name="FETCH", states=_SELECTED, parse=fetch.fetch, rfc="RFC 9051 6.4.5", expunge_ok=False),
-    Row(name="STORE", states=_SELECTED, parse=store.store, rfc="RFC 9051 6.4.6", expunge_ok=False),
-    Row(name="COPY", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.7"),
-    Row(name="MOVE", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.8"),
+    Row(name="SEARCH", states=_SELECTED, numbers=True, parse=search.search, rfc="RFC 9051 6.4.4", expunge_ok=False),
+    Row(name="FETCH", states=_SELECTED, numbers=True, parse=fetch.fetch, rfc="RFC 9051 6.4.5", expunge_ok=False),
+    Row(name="STORE", states=_SELECTED, numbers=True, parse=store.store, rfc="RFC 9051 6.4.6", expunge_ok=False),
+    Row(name="COPY", states=_SELECTED, numbers=True, parse=store.copy, rfc="RFC 9051 6.4.7"),
+    Row(name="MOVE", states=_SELECTED, numbers=True, parse=store.copy, rfc="RFC 9051 6.4.8"),
     Row(name="UID SEARCH", states=_SELECTED, parse=search.search, rfc="RFC 9051 6.4.9"),
     Row(name="UID FETCH", states=_SELECTED, parse=fetch.uid_fetch, rfc="RFC 9051 6.4.9"),
     Row(name="UID STORE", states=_SELECTED, parse=store.store, rfc="RFC 9051 6.4.9"),
     Row(name="UID COPY", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.9"),
     Row(name="UID MOVE", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.9"),
-    Row(name="REPLACE", states=_SELECTED, parse=lambda scanner: append.whole(scanner, "REPLACE"), rfc="RFC 8508 3.2"),
+    Row(
+        name="REPLACE",
+        states=_SELECTED,
+        numbers=True,
+        parse=lambda scanner: append.whole(scanner, "REPLACE"),
+        rfc="RFC 8508 3.2",
+    ),
     Row(
         name="UID REPLACE",
         states=_SELECTED,
