@@ -84,6 +84,12 @@ class Forgetful:
     async def account(self, account: str) -> AccountRow:
         return USERS[int(account, 16)]
 
+    async def domain(self, _name: str) -> None:
+        return None
+
+    def generation(self) -> int:
+        return 1
+
     async def accept(self, entry: NewEntry) -> Entry:
         content = entry.content.with_prefix(entry.trace)
         recipients = tuple(

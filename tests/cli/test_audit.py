@@ -69,7 +69,7 @@ def test_what_was_done_to_whom_from_what_to_what(postroom: Any, ann: str) -> Non
         ("alias rm", "info@example.org"),
     ]
     by_act = {act["act"]: act for act in told}
-    assert by_act["user set"]["before"] == {"name": "", "quota": 0}
+    assert by_act["user set"]["before"] == {"name": "", "quota": -1}
     assert by_act["user set"]["after"] == {"name": "Ann", "quota": 5 << 30}
     assert by_act["user disable"]["after"] == {"disabled": True}
     assert by_act["alias rm"]["before"]["members"] == ["bob@far.test"]
@@ -78,7 +78,7 @@ def test_what_was_done_to_whom_from_what_to_what(postroom: Any, ann: str) -> Non
     assert acts(postroom, "disable") == [by_act["user disable"]]
     assert postroom("audit", "list", "nothing-like-that").code == 3
     text = postroom("audit", "list", ann).out
-    assert "quota: 0 -> 5368709120" in text
+    assert "quota: -1 -> 5368709120" in text
 
 
 def test_no_secret_is_recorded(postroom: Any, ann: str, site: Path, records: Path) -> None:

@@ -315,50 +315,6 @@ async def test_status(house: House) -> None:
     )
 
 
-async def test_quota(house: House) -> None:
-    limited = await house.add_account("ben@example.org", quota=10 * 1024)
-    await fill(limited, "INBOX", 3)
-    await play(
-        await house.login("ben@example.org"),
-        """
-        C: a1 GETQUOTAROOT INBOX
-        S: * QUOTAROOT "INBOX" ""
-        S: * QUOTA "" (STORAGE 1 10)
-        S: a1 OK ...
-        C: a2 GETQUOTA ""
-        S: * QUOTA "" (STORAGE 1 10)
-        S: a2 OK ...
-        C: a3 GETQUOTA "other"
-        S: a3 NO [NONEXISTENT] ...
-        C: a4 SETQUOTA "" (STORAGE 100)
-        S: a4 NO [NOPERM] ...
-        C: a5 APPEND INBOX {10241}
-        S: a5 NO [OVERQUOTA] ...
-        """,
-    )
-    await play(
-        await house.login(),
-        """
-        C: a1 GETQUOTA ""
-        S: * QUOTA "" ()
-        S: a1 OK ...
-        """,
-    )
-
-
-async def test_quota_of_messages(house: House) -> None:
-    """RFC 9208 5.2 and 4.3.1."""
-    limited = await house.add_account("ben@example.org", quota=10 * 1024, quota_messages=4)
-    await fill(limited, "INBOX", 2)
-    client = await house.selected(login="ben@example.org")
-    assert await client.do('GETQUOTA ""') == ['* QUOTA "" (STORAGE 1 10 MESSAGE 2 4)']
-    assert (await client.tagged("COPY 1:2 Trash")).startswith("OK")
-    assert await client.do('GETQUOTA ""') == ['* QUOTA "" (STORAGE 1 10 MESSAGE 4 4)']
-    assert (await client.tagged("COPY 1 Trash")).startswith("NO [OVERQUOTA]")
-    assert (await client.tagged("APPEND INBOX {10}")).startswith("NO [OVERQUOTA]")
-    assert (await client.tagged("MOVE 1 Trash")).startswith("OK")
-
-
 async def test_store_unavailable_is_no_and_the_session_lives_on(house: House) -> None:
     client = await house.selected()
     account = client.driver.session.me

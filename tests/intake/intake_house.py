@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from postroom.config import Config, Limits, Server
@@ -78,6 +78,7 @@ class FakeAccounts:
     broken: set[str] = field(default_factory=set)
     spools: list[FileSpool] = field(default_factory=list)
     disk_full: bool = False
+    looks: int = 0
 
     @property
     def directory(self):
@@ -87,6 +88,14 @@ class FakeAccounts:
         """Row and mailboxes alike: intake asks either for little."""
         return _Both(self, {row.id: row for row in (ALICE, BOB, CAROL)}[account])
 
+    async def domain(self, _name: str):
+        return None
+
+    def generation(self) -> int:
+        """Nothing is as it was."""
+        self.looks += 1
+        return self.looks
+
     def spool(self):
         self.spools.append(FileSpool(self.folder / f"spool{len(self.spools)}", self.disk_full))
         return self.spools[-1]
@@ -95,11 +104,10 @@ class FakeAccounts:
 class _Both:
     def __init__(self, accounts: FakeAccounts, row: AccountRow) -> None:
         self.accounts = accounts
-        self.id = row.id
-        self.quota = row.quota
-        self.quota_messages = accounts.most_messages.get(row.id, 0)
-        self.disabled = row.disabled
-        self.receives = row.receives
+        self.row = replace(row, quota_messages=accounts.most_messages.get(row.id, 0))
+
+    def __getattr__(self, name: str):
+        return getattr(self.row, name)
 
     async def usage(self) -> Usage:
         if self.id in self.accounts.broken:

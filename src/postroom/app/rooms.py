@@ -87,6 +87,8 @@ def mailbox_limits(config: Config) -> MailboxLimits:
         message_size=config.limits.message_size,
         mailboxes=boxes.most,
         depth=boxes.depth,
+        quota=boxes.quota,
+        quota_messages=boxes.quota_messages,
         annotations=boxes.annotations,
         annotation_size=boxes.annotation_size,
         annotation_storage=boxes.annotation_storage,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli import quotas
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, limit, moment, parse_limit, record, say, table
+from postroom.cli.output import confirm, emit_json, json_option, limit, moment, octets, parse_limit, record, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -32,6 +33,11 @@ def _plain(row: DomainRow, accounts: int, aliases: int) -> dict[str, Any]:
         "detail_folders": row.detail_folders,
         "hourly_messages": row.hourly_messages,
         "spoof": row.spoof,
+        "quota": row.quota,
+        "quota_messages": row.quota_messages,
+        "account_quota": row.account_quota,
+        "account_messages": row.account_messages,
+        "most_accounts": row.most_accounts,
         "accounts": accounts,
         "aliases": aliases,
     }
@@ -113,10 +119,26 @@ def show(name: str, as_json: bool, config_file: str | None) -> None:
             ("details name mailboxes", _FOLDERS[row["detail_folders"]]),
             ("limit on sending", _sending(row["hourly_messages"])),
             ("forged mail", _SPOOF[row["spoof"]]),
-            ("accounts", row["accounts"]),
+            ("accounts", f"{row['accounts']} of {row['most_accounts'] or 'any number'}"),
             ("aliases", row["aliases"]),
+            ("may hold", _together(row)),
+            ("an account may hold", _each(row)),
             ("since", moment(row["created"])),
         ])  # fmt: skip
+
+
+def _together(row: dict[str, Any]) -> str:
+    """What all accounts may hold together."""
+    room = octets(row["quota"]) if row["quota"] else "any amount"
+    return f"{room} in {row['quota_messages'] or 'any number of'} messages"
+
+
+def _each(row: dict[str, Any]) -> str:
+    """What an account may hold that has no quota of its own."""
+    messages = row["account_messages"]
+    count = "as many messages as configured" if messages < 0 else f"{messages or 'any number of'} messages"
+    room = {-1: "as much as configured", 0: "any amount"}.get(row["account_quota"]) or octets(row["account_quota"])
+    return f"{room} in {count}"
 
 
 _FOLDERS = {"off": "no", "existing": "that exist", "create": "which are made"}
@@ -168,6 +190,7 @@ def _sending(hourly: int) -> str:
     default=None,
     help="What becomes of mail from outside that claims to be from the domain and cannot prove it.",
 )
+@quotas.domain_options
 @json_option
 @config_option
 def set_(name: str, as_json: bool, config_file: str | None, **options: Any) -> None:
@@ -181,6 +204,7 @@ def set_(name: str, as_json: bool, config_file: str | None, **options: Any) -> N
         changes.setdefault("receives", False)
     if "hourly" in changes:
         changes["hourly_messages"] = parse_limit(changes.pop("hourly"))
+    quotas.read_quotas(changes)
 
     async def work() -> None:
         async with directory(site, changes=True) as (people, _):

@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ from postroom.cli.site import Site, open_store, poke
 
 if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed
     from postroom.identity.directory import Directory
+    from postroom.policy.allowance import Allowance
     from postroom.store.api import AccountRow, AccountStore, DirectoryStore, Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,9 +50,17 @@ async def directory(site: Site, *, changes: bool = False) -> AsyncIterator[tuple
         poke(site, "directory")
 
 
+async def allowance(site: Site, store: Store, row: AccountRow) -> Allowance:
+    """What an account may hold."""
+    from postroom.policy.allowance import configured, resolve
+
+    domain = await store.directory.domain(row.login.rpartition("@")[2])
+    return resolve(row, domain, configured(site.config.mailboxes))
+
+
 @asynccontextmanager
 async def mail_of(site: Site, login: str) -> AsyncIterator[tuple[AccountRow, AccountStore]]:
-    """An account and its mailboxes; running workers hear of what is changed there."""
+    """An account, with the quotas that hold for it, and its mailboxes; workers hear of what is changed there."""
     async with shared_mail(site, login, changes=False) as (_, row, account):
         yield row, account
 
@@ -66,6 +76,8 @@ async def shared_mail(
     async with directory(site, changes=changes) as (people, store):
         row = await people.account(login)
         try:
+            may = await allowance(site, store, row)
+            row = replace(row, quota=may.octets, quota_messages=may.messages)
             yield store.directory, row, await store.account(row.id)
         except NoSuchMailbox as fault:
             advice = f"See: postroom mailbox list {row.login}"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli import quotas
 from postroom.cli.acl import parse_change
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, moment, octets, parse_size, record, say, table
+from postroom.cli.output import confirm, emit_json, json_option, moment, octets, record, say, table
 from postroom.cli.people import directory, shared_mail
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -57,6 +58,7 @@ async def _describe(site: Site, address: str) -> dict[str, Any]:
         usage = await account.usage()
         return {
             **_plain(row),
+            "holds": quotas.holds((row.quota, row.quota_messages), usage.octets, usage.messages),
             "used": usage.octets,
             "messages": usage.messages,
             "members": [
@@ -87,19 +89,23 @@ def _plain(row: AccountRow) -> dict[str, Any]:
 @_members
 @_rights
 @click.option("--name", default="", help="What it is called for people.")
-@click.option("--quota", default="none", metavar="SIZE", show_default=True, help="Most it may hold: 5G, none.")
+@quotas.account_options
 @json_option
 @config_option
 def add(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
     """Make a shared mailbox, with members."""
-    change, quota = parse_change(options["rights"]), parse_size(options["quota"])
+    change = parse_change(options["rights"])
+    limits = {key: value for key, value in options.items() if key.startswith("quota") and value is not None}
+    quotas.read_quotas(limits)
     who = _identifiers(options["people"], options["groups"])
     site = find_site(config_file)
 
     async def work() -> dict[str, Any]:
         async with directory(site, changes=True) as (people, store):
             await _must_exist(store, address, who)  # before anything is made
-            await people.add_shared(address, name=options["name"], quota=quota)
+            row = await people.add_shared(address, name=options["name"], quota=limits.pop("quota", -1))
+            if limits:
+                await people.set_account(row.login, **limits)
         await _join(site, address, who, change.rights)
         return await _describe(site, address)
 
@@ -178,13 +184,12 @@ def show(address: str, as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(**found)
         return
-    room = f" of {octets(found['quota'])}" if found["quota"] else ""
     record([
         ("address", found["address"]),
         ("name", found["name"] or "-"),
         ("kind", "shared, nobody logs in" if found["shared"] else "a person's, who has all rights"),
         ("state", "disabled" if found["disabled"] else "on"),
-        ("holds", f"{octets(found['used'])}{room} in {found['messages']} messages"),
+        ("holds", found["holds"]),
         ("since", moment(found["created"])),
     ])  # fmt: skip
     click.echo()
@@ -208,7 +213,7 @@ def _role(letters: str) -> str:
 @command.command("set")
 @click.argument("address")
 @click.option("--name", default=None, help="What it is called for people.")
-@click.option("--quota", default=None, metavar="SIZE", help="Most it may hold: 5G, none.")
+@quotas.account_options
 @json_option
 @config_option
 def set_(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
@@ -216,8 +221,7 @@ def set_(address: str, as_json: bool, config_file: str | None, **options: Any) -
     changes = {key: value for key, value in options.items() if value is not None}
     if not changes:
         raise click.UsageError("Say what to change: one of the options that --help shows.")
-    if "quota" in changes:
-        changes["quota"] = parse_size(changes["quota"])
+    quotas.read_quotas(changes)
     site = find_site(config_file)
 
     async def work() -> dict[str, Any]:

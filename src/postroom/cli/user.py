@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli import quotas
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import (
     confirm,
@@ -15,12 +16,11 @@ from postroom.cli.output import (
     moment,
     octets,
     parse_limit,
-    parse_size,
     record,
     say,
     table,
 )
-from postroom.cli.people import directory, password_options, read_password
+from postroom.cli.people import allowance, directory, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.cli.user_deleted import deleted
 from postroom.cli.user_token import token
@@ -28,6 +28,7 @@ from postroom.cli.user_token import token
 if TYPE_CHECKING:
     from postroom.store.api import AccountRow
 
+_REALMS = {"domain": "quotas of its domain", "server": "quotas of everybody"}
 _LIMIT_HELP = "A day: a number, none, or default."
 
 
@@ -51,6 +52,9 @@ def _plain(row: AccountRow, used: int | None = None, messages: int | None = None
         "has_password": bool(row.password),
         "quota": row.quota,
         "quota_messages": row.quota_messages,
+        "quota_mailboxes": row.quota_mailboxes,
+        "quota_annotations": row.quota_annotations,
+        "administers": row.administers,
         "detail_folders": row.detail_folders,
         "past": row.past,
         "imap_without": list(row.imap_without),
@@ -67,18 +71,22 @@ def _plain(row: AccountRow, used: int | None = None, messages: int | None = None
 @command.command()
 @click.argument("login", metavar="ADDRESS")
 @click.option("--name", default="", help="The person's name.")
-@click.option("--quota", default="none", metavar="SIZE", help="Most it may hold: 500M, 2G, none. [none]")
+@quotas.account_options
+@quotas.administers_option
 @password_options
 @json_option
 @config_option
-def add(login: str, name: str, quota: str, as_json: bool, config_file: str | None, **options: Any) -> None:
+def add(login: str, name: str, as_json: bool, config_file: str | None, **options: Any) -> None:
     """Make an account. Its mailboxes are Inbox, Drafts, Sent, Trash, Junk and Archive."""
     site = find_site(config_file)
     password, made = read_password(options)
+    limits = {key: value for key, value in options.items() if value is not None}
+    quotas.read_quotas(limits)
 
     async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):
-            return await people.add_account(login, password, name=name, quota=parse_size(quota))
+            row = await people.add_account(login, password, name=name, quota=limits.pop("quota", -1))
+            return await people.set_account(row.login, **limits) if limits else row
 
     row = run(work())
     if as_json:
@@ -113,7 +121,7 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
             (
                 row.login,
                 row.name or "-",
-                octets(row.quota) if row.quota else "none",
+                quotas.shown(row.quota),
                 row.pop3_delete,
                 _state(_plain(row)),
             )
@@ -129,6 +137,7 @@ async def _show(site: Site, login: str) -> dict[str, Any]:
         row = await people.account(login)
         account = await store.account(row.id)
         usage = await account.usage()
+        may = await allowance(site, store, row)
         boxes = [
             {"name": box.name, "messages": box.messages, "unseen": box.unseen, "size": box.size}
             for box in await account.mailboxes()
@@ -136,6 +145,9 @@ async def _show(site: Site, login: str) -> dict[str, Any]:
         frozen = store.limits.rules().frozen.get(row.id)
         return {
             **_plain(row, usage.octets, usage.messages),
+            "may_hold": quotas.plain(may),
+            "holds": quotas.holds((may.octets, may.messages), usage.octets, usage.messages),
+            "annotations": await account.annotation_octets(),
             "frozen": list(frozen.reasons) if frozen is not None else None,
             "mailboxes": boxes,
         }
@@ -166,13 +178,15 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(**found)
         return
-    room = f" of {octets(found['quota'])}" if found["quota"] else ""
-    most = f" of {found['quota_messages']}" if found["quota_messages"] else ""
+    may = found["may_hold"]
     record([
         ("address", found["login"]),
         ("name", found["name"] or "-"),
         ("state", _state(found)),
-        ("holds", f"{octets(found['used'])}{room} in {found['messages']}{most} messages"),
+        ("holds", found["holds"]),
+        ("mailboxes", f"{len(found['mailboxes'])} of {may['mailboxes'] or 'any number'}"),
+        ("annotations", f"{octets(found['annotations'])} of {quotas.shown(may['annotations'])}"),
+        *([("administers", _REALMS[found["administers"]])] if found["administers"] else []),
         ("limits on sending", _sending(found)),
         ("POP3 delete", found["pop3_delete"]),
         ("POP3 marks as read", "yes" if found["pop3_seen"] else "no"),
@@ -191,8 +205,8 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
 @command.command("set")
 @click.argument("login", metavar="ADDRESS")
 @click.option("--name", default=None, help="The person's name.")
-@click.option("--quota", default=None, metavar="SIZE", help="Most it may hold: 500M, 2G, none.")
-@click.option("--quota-messages", default=None, metavar="COUNT", help="Most messages it may hold: 10000, none.")
+@quotas.account_options
+@quotas.administers_option
 @click.option(
     "--pop3-delete",
     type=click.Choice(["delete", "trash", "keep"]),
@@ -225,15 +239,12 @@ def set_(login: str, as_json: bool, config_file: str | None, **options: Any) -> 
     changes = {key: value for key, value in options.items() if value not in (None, ())}
     if not changes:
         raise click.UsageError("Say what to change: one of the options that --help shows.")
-    if "quota" in changes:
-        changes["quota"] = parse_size(changes["quota"])
+    quotas.read_quotas(changes)
     for key in ("daily_messages", "daily_recipients", "daily_new"):
         if key in changes:
             changes[key] = parse_limit(changes[key])
     if changes.get("detail_folders") == "domain":
         changes["detail_folders"] = ""
-    if "quota_messages" in changes:
-        changes["quota_messages"] = _count(changes["quota_messages"])
     if changes.get("imap_without") == ("none",):
         changes["imap_without"] = ()
     site = find_site(config_file)
@@ -262,15 +273,6 @@ def passwd(login: str, as_json: bool, config_file: str | None, **options: Any) -
     _tell(run(work()), as_json, "the password is set", **({"password": password} if made else {}))
     if made and not as_json:
         click.echo(password)
-
-
-def _count(text: str) -> int:
-    """Raises click.BadParameter."""
-    if text.lower() in {"none", "unlimited"}:
-        return 0
-    if not (text.isascii() and text.isdigit()):
-        raise click.BadParameter(f"{text!r} is no number of messages; write 10000, or none")
-    return int(text)
 
 
 def _tell(row: AccountRow, as_json: bool, text: str, **more: Any) -> None:

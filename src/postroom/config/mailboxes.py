@@ -10,6 +10,10 @@ from msgspec import Meta, Struct
 class Mailboxes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What one account's mailboxes may hold."""
 
+    quota: Annotated[
+        int, Meta(ge=0, description="Octets an account may hold that has no quota of its own or its domain's; 0: any.")
+    ] = 0
+    quota_messages: Annotated[int, Meta(ge=0, description="Messages such an account may hold; 0 is any number.")] = 0
     most: Annotated[int, Meta(ge=10, description="Mailboxes of one account.")] = 10_000
     depth: Annotated[int, Meta(ge=2, le=50, description="Levels of a mailbox name.")] = 50
     annotations: Annotated[

@@ -17,7 +17,15 @@ import msgspec
 
 from postroom.config import Passwords
 from postroom.identity.deleted import delete_account, find_deleted, leave_aliases, purge_account, restore_account
-from postroom.identity.errors import AddressTaken, BadValue, NoSuchAccount, NoSuchAlias, NoSuchDomain, StillInUse
+from postroom.identity.errors import (
+    AddressTaken,
+    BadValue,
+    NoSuchAccount,
+    NoSuchAlias,
+    NoSuchDomain,
+    StillInUse,
+    TooManyAccounts,
+)
 from postroom.identity.groups import forget
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher
 from postroom.identity.routing import find_row
@@ -150,25 +158,26 @@ class Directory:
     # accounts
 
     async def add_account(
-        self, login: str, password: str = "", *, name: str = "", quota: int = 0, iterations: int = 0
+        self, login: str, password: str = "", *, name: str = "", quota: int = -1, iterations: int = 0
     ) -> AccountRow:
         """A new account with its mailboxes. password "": nobody can log in until one is set.
 
-        quota: octets, 0 for no limit; iterations of SCRAM, 0 takes the configured. Raises BadValue, AddressTaken,
-        NoSuchDomain.
+        quota: octets, 0 for no limit, -1 for the domain's; iterations of SCRAM, 0 takes the configured.
+        Raises BadValue, AddressTaken, NoSuchDomain, TooManyAccounts.
         """
         row = await self._new(login, name, quota)
         if password:
             row = await self._with_password(row, password, iterations)
         return await self._make(row)
 
-    async def add_shared(self, login: str, *, name: str = "", quota: int = 0) -> AccountRow:
+    async def add_shared(self, login: str, *, name: str = "", quota: int = -1) -> AccountRow:
         """A new account that nobody ever logs in to: it is for members. Raises as add_account."""
         return await self._make(replace(await self._new(login, name, quota), shared=True))
 
     async def _new(self, login: str, name: str, quota: int) -> AccountRow:
         address = address_of(login)
         await self._inhabitable(address.domain)
+        await self._room_for_another(address.domain)
         if await self._directory.account_by_login(address.key) is not None:
             raise AddressTaken(f"there is an account {address.key} already", "Log-in names ignore case.")
         if await self._directory.alias(address.key) is not None:
@@ -184,6 +193,14 @@ class Directory:
         await self._store.create_account(row.id, MAILBOXES)
         await self._directory.put_account(row)
         return row
+
+    async def _room_for_another(self, domain: str) -> None:
+        row = await self.domain(domain)
+        if row.most_accounts and len(await self._directory.accounts(row.name)) >= row.most_accounts:
+            raise TooManyAccounts(
+                f"the domain {row.name} has {row.most_accounts} accounts already, as many as it may",
+                f"To allow more: postroom domain set {row.name} --accounts NUMBER",
+            )
 
     async def account(self, login: str) -> AccountRow:
         """Raises NoSuchAccount, with a guess at what was meant."""

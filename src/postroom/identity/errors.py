@@ -46,6 +46,10 @@ class AddressTaken(DirectoryError):
     """The address is an account, an alias or a domain that exists already."""
 
 
+class TooManyAccounts(DirectoryError):
+    """The domain has as many accounts as it may."""
+
+
 class StillInUse(DirectoryError):
     """It cannot be removed while other things depend on it."""
 

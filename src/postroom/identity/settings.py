@@ -15,11 +15,13 @@ from postroom.wire.imap.capability import OPTIONAL
 
 #: what `Directory.set_account` and `Directory.set_domain` may change
 ACCOUNT: Final = frozenset({
-    "name", "quota", "quota_messages", "pop3_delete", "pop3_seen", "imap_without", "daily_messages",
+    "name", "quota", "quota_messages", "quota_mailboxes", "quota_annotations", "administers",
+    "pop3_delete", "pop3_seen", "imap_without", "daily_messages",
     "daily_recipients", "daily_new", "detail_folders", "past",
 })  # fmt: skip
 DOMAIN: Final = frozenset({
     "catch_all", "disabled", "receives", "hourly_messages", "spoof", "alias_of", "separators", "detail_folders",
+    "quota", "quota_messages", "account_quota", "account_messages", "most_accounts",
 })  # fmt: skip
 
 _CHOICES: Final = {
@@ -27,6 +29,7 @@ _CHOICES: Final = {
     "pop3_delete": ("delete", "trash", "keep"),
     "detail_folders": ("off", "existing", "create"),
     "past": ("off", "deleted", "all"),
+    "administers": ("", "domain", "server"),  # whose quotas an account may change
 }
 _SWITCHES: Final = frozenset({"pop3_seen", "disabled", "receives"})
 #: characters of local parts (RFC 5321 4.1.2 atext) that people put before a detail
@@ -48,6 +51,8 @@ def domain_setting(key: str, value: Any) -> Any:
     """The value as it is kept; that there is such a domain or address is not looked at."""
     if key not in DOMAIN:
         raise BadValue(f"{key} cannot be set", f"What can: {', '.join(sorted(DOMAIN))}.")
+    if key in ("quota", "quota_messages", "most_accounts"):
+        return quota_of(value, least=0)
     if key == "catch_all":
         return address_of(value).key if value else ""
     if key == "alias_of":
@@ -56,7 +61,7 @@ def domain_setting(key: str, value: Any) -> Any:
 
 
 def _setting(key: str, value: Any) -> Any:
-    if key in ("quota", "quota_messages"):
+    if key.startswith(("quota", "account_")):
         return quota_of(value)
     if key == "imap_without":
         return _capabilities(value)
@@ -78,10 +83,14 @@ def _separators(text: str) -> str:
     return "".join(dict.fromkeys(text))
 
 
-def quota_of(value: object) -> int:
-    """Octets or messages."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
-        raise BadValue(f"a quota cannot be {value!r}", "It is a number of octets or messages; 0 is no limit.")
+def quota_of(value: object, least: int = -1) -> int:
+    """A number of what an account or domain may hold."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 1 << 62:
+        raise BadValue(
+            f"a quota cannot be {value!r}",
+            "It is a number, such as of octets or messages; 0 is no limit"
+            + (", -1 what its domain or the configuration says." if least < 0 else "."),
+        )
     return value
 
 

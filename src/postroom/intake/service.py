@@ -22,14 +22,15 @@ from postroom.identity.srs import Srs, is_return_address
 from postroom.intake import demands, forwarding, header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
 from postroom.intake.outside import Examined, Outside
+from postroom.intake.room import Room
 from postroom.intake.signing import Signer
+from postroom.policy.allowance import Allowances, configured
 from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
     AccountRow,
     Entry,
     NewEntry,
     NewRecipient,
-    NotFound,
     Spool,
     Store,
     StoreError,
@@ -82,6 +83,7 @@ class Intake:
         self._queue = rooms.queue
         self._identity = rooms.identity
         self._clock = rooms.clock
+        self._room = Room(rooms.store, Allowances(rooms.store.directory, configured(config.mailboxes)))
         self._limits = config.limits
         self._hostname = config.server.hostname
         self._second = -1
@@ -288,7 +290,7 @@ class Intake:
             if not peer.submitting:
                 targets = await forwarding.marked(self._identity, address, targets, envelope.sender)
             if len(targets) == 1 and answer.targets[0].account is not None:
-                await self._check_room(answer.targets[0].account, address, envelope.mail.size)
+                await self._room.check(answer.targets[0].account, _ascii(address), envelope.mail.size)
             return targets
         if isinstance(answer, routing.Closed):
             raise Refusal(550, "5.2.1", f"{answer.domain} takes no mail now, it is suspended")
@@ -306,25 +308,6 @@ class Intake:
         except ValueError:
             return False
         return any(peer in network for network in self._relay_networks)
-
-    async def _check_room(self, account: str, address: Address, size: int) -> None:
-        """550 5.2.1 for a disabled account; 452 4.2.2 for a full one: the sender's own server keeps the mail then."""
-        try:
-            row = await self._store.directory.account(account)
-            if row is None:
-                return
-            if row.disabled and not row.receives:
-                raise Refusal(550, "5.2.1", f"The mailbox of <{_ascii(address)}> is disabled")
-            if not (row.quota or row.quota_messages):
-                return
-            usage = await (await self._store.account(account)).usage()
-        except NotFound:
-            return  # its folder is made at the first delivery
-        except StoreError as fault:
-            raise Refusal(450, "4.2.0", f"The mailbox of <{_ascii(address)}> is out of order", reason=str(fault))
-        full = row.quota_messages and usage.messages >= row.quota_messages
-        if full or (row.quota and usage.octets + size >= row.quota):
-            raise Refusal(452, "4.2.2", f"The mailbox of <{_ascii(address)}> is full")
 
     # content
 
@@ -354,7 +337,7 @@ class Intake:
         answer = await routing.resolve(self._identity, address)
         if isinstance(answer, routing.Hosted) and answer.targets[0].account is not None:
             try:
-                await self._check_room(answer.targets[0].account, address, size)
+                await self._room.check(answer.targets[0].account, _ascii(address), size)
             except Refusal as refusal:
                 return refusal
         return None

@@ -26,6 +26,7 @@ from postroom.values import rights as right
 #: an entry and its value
 Value = tuple[str, bytes | None]
 
+_NO_LIMIT: Final = 1 << 62
 _SPECIAL_USE: Final = "/private/specialuse"
 
 
@@ -41,9 +42,14 @@ class Subject:
     me: Account
 
     @property
-    def store(self) -> AccountStore:
+    def account(self) -> Account:
         """Where the entries lie."""
-        return self.place.account.store if self.place is not None else self.me.store
+        return self.place.account if self.place is not None else self.me
+
+    @property
+    def store(self) -> AccountStore:
+        """Its store."""
+        return self.account.store
 
     @property
     def mailbox(self) -> int:
@@ -125,7 +131,8 @@ async def write(subject: Subject, values: Sequence[Value]) -> int:
         changes.append(_change(subject, entry, value))
     modseq = 0
     if changes:
-        most = AnnotationLimits(count=limits.annotations, octets=limits.annotation_storage)
+        octets = (await subject.account.allowance()).annotations
+        most = AnnotationLimits(count=limits.annotations, octets=octets or _NO_LIMIT)
         modseq = await subject.store.annotate(subject.mailbox, changes, most)
     if use is not None:
         await subject.store.specialize(subject.mailbox, use)

@@ -157,6 +157,11 @@ class Places:
                 return (await self._foreign(namespace, name)).require(needed)
         return self.own_place(await self.own.find(name))
 
+    def is_foreign(self, name: str) -> bool:
+        """Is the name one of a namespace of others', whether there is such a mailbox or not?"""
+        name = names.normalize(name)
+        return any(name.startswith(namespace.prefix) for namespace in self.namespaces)
+
     async def _foreign(self, namespace: Namespace, name: str) -> Place:
         realm = await namespace.realm(name)
         if realm is None:

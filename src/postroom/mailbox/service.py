@@ -28,6 +28,7 @@ from postroom.mailbox.errors import (
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.teaching import Teaching
 from postroom.message.index import DEFAULT, IndexLimits, MessageIndex, index
+from postroom.policy.allowance import Allowance, Defaults, resolve
 from postroom.store.api import (
     EVERY_FLAG,
     AccountRow,
@@ -67,7 +68,8 @@ _RECENT: Final = 64
 class MailboxLimits:
     """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have; depth: levels of a name.
 
-    index: see message.index.
+    quota, quota_messages: octets and messages an account may hold, 0 = any; these, mailboxes and annotation_storage
+    hold for accounts and domains that say nothing else (policy.allowance). index: see message.index.
     annotations: shared entries of a mailbox, and private ones of a log-in; annotation_size: octets of a value;
     annotation_storage: octets of all an account holds.
     """
@@ -75,10 +77,22 @@ class MailboxLimits:
     message_size: int = 50 * 1024 * 1024
     mailboxes: int = 10_000
     depth: int = names.MAX_DEPTH
+    quota: int = 0
+    quota_messages: int = 0
     annotations: int = 100
     annotation_size: int = 32 * 1024
     annotation_storage: int = 1024 * 1024
     index: IndexLimits = DEFAULT
+
+    @property
+    def defaults(self) -> Defaults:
+        """What an account may hold that says nothing else."""
+        return Defaults(
+            octets=self.quota,
+            messages=self.quota_messages,
+            mailboxes=self.mailboxes,
+            annotations=self.annotation_storage,
+        )
 
 
 class Incoming(Struct, frozen=True, kw_only=True):
@@ -98,7 +112,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Octets and messages the account holds and may hold (0 = no limit; RFC 9208 5)."""
+    """Octets and messages the account holds and may hold (0 = no limit; RFC 9208 5.1 and 5.2)."""
 
     used: int
     limit: int
@@ -166,10 +180,10 @@ class Account:
     __slots__ = (
         "__weakref__",
         "_all",
+        "_allowance",
         "_clock",
         "_generation",
         "_inbox",
-        "_quota",
         "limits",
         "new_guid",
         "row",
@@ -193,8 +207,8 @@ class Account:
         self._clock = clock
         self.new_guid: Final = new_guid
         self.limits = limits
-        self._generation = -1  # of the directory that `_quota` was read from
-        self._quota = (0, 0)
+        self._generation = -1  # of the directory that `_allowance` was read from
+        self._allowance: tuple[MailboxLimits, Allowance] | None = None  # and the limits it was made with
         self.teaching: Teaching | None = None
         self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
         self.surrogate_sizes: dict[int, int] = {}  # by message id, for POP3; a message never changes
@@ -236,8 +250,9 @@ class Account:
         if name in have or name == INBOX:
             raise MailboxExists(name)
         new = 1 + sum(parent not in have for parent in names.parents(name))
-        if len(known) + new > self.limits.mailboxes:
-            raise TooManyMailboxes(f"An account has at most {self.limits.mailboxes} mailboxes")
+        most = (await self.allowance()).mailboxes
+        if most and len(known) + new > most:
+            raise TooManyMailboxes(f"This account has at most {most} mailboxes")
         return await self.store.create(name, special_use(uses, known))
 
     async def delete(self, name: str) -> MailboxInfo:
@@ -338,8 +353,8 @@ class Account:
         self, mailbox: int, new: Sequence[NewMessage], *, replaces: tuple[int, int] | None = None
     ) -> AppendResult:
         """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
-        octets, count = await self._limit()
-        return await self.store.append(mailbox, new, quota=octets, quota_messages=count, replaces=replaces)
+        most = await self.allowance()
+        return await self.store.append(mailbox, new, quota=most.octets, quota_messages=most.messages, replaces=replaces)
 
     async def deliver(  # noqa: PLR0913 - everything about a message that arrives
         self,
@@ -368,10 +383,10 @@ class Account:
             Incoming(content=content, internaldate=internaldate, flags=flags, keywords=keywords, index=index),
             limited=False,
         )
-        octets, count = await self._limit()
+        most = await self.allowance()
         try:
             return await self.store.append(
-                box, [new], quota=octets, quota_messages=count, delivery=(queue_id, recipient)
+                box, [new], quota=most.octets, quota_messages=most.messages, delivery=(queue_id, recipient)
             )
         except DeliveredAlready:
             return None
@@ -382,8 +397,9 @@ class Account:
         """Put a message that came from the queue where a filter wants it (see FilterStore.file)."""
         if not self._inbox:
             self._inbox = (await self.find(INBOX)).id
+        most = await self.allowance()
         return await self.store.filters.file(
-            filings, delivery=delivery, home=self._inbox, remember=remember, quota=await self._limit()
+            filings, delivery=delivery, home=self._inbox, remember=remember, quota=(most.octets, most.messages)
         )
 
     async def render(self, message: Incoming) -> NewMessage:
@@ -423,8 +439,9 @@ class Account:
 
     async def copy(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
         """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
-        octets, count = await self._limit()
-        result = await self.store.copy(source, uids, target, quota=octets, quota_messages=count, may=may)
+        most = await self.allowance()
+        limits = most.octets, most.messages
+        result = await self.store.copy(source, uids, target, quota=limits[0], quota_messages=limits[1], may=may)
         if self.teaching is not None:
             await self.teaching.put(self.store, source, target, result.target)
         return result
@@ -445,18 +462,20 @@ class Account:
     async def quota(self) -> Quota:
         """What the account holds and may hold; the limit as it is now, not as it was at login."""
         usage: Usage = await self.store.usage()
-        octets, count = await self._limit()
-        return Quota(used=usage.octets, limit=octets, messages=usage.messages, message_limit=count)
+        may = await self.allowance()
+        return Quota(used=usage.octets, limit=may.octets, messages=usage.messages, message_limit=may.messages)
 
-    async def _limit(self) -> tuple[int, int]:
-        """Octets and messages the account may hold."""
+    async def allowance(self) -> Allowance:
+        """What the account may hold, as it is now. Raises StoreUnavailable."""
         directory = self._all.directory
         generation = directory.generation()
-        if generation != self._generation:
+        known = self._allowance
+        if known is None or generation != self._generation or known[0] is not self.limits:
             row = await directory.account(self.id) or self.row
-            self._quota = row.quota, row.quota_messages
+            domain = await directory.domain(row.login.rpartition("@")[2])
+            known = self._allowance = self.limits, resolve(row, domain, self.limits.defaults)
             self._generation = generation
-        return self._quota
+        return known[1]
 
     def watch(self, mailbox: int, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back when the mailbox, or the list of mailboxes (hint.mailbox == 0), may have changed; returns the end.

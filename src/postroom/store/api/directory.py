@@ -17,6 +17,9 @@ class DomainRow:
     separators: characters that begin the detail of an address (RFC 5233 1), "" for none; detail_folders: does a detail
     name the mailbox of new mail: "off", "existing" ones only, or "create".
     hourly_messages: limit on what its people send to other domains; -1: as configured, 0: no limit.
+    quota, quota_messages: octets and messages that all its accounts may hold together; account_quota,
+    account_messages: what each of them may that says nothing itself (-1: as configured); most_accounts: how many there
+    may be; 0: no limit.
     spoof: what becomes of mail from outside that claims the domain in From and cannot prove it: "refuse", "junk" or
     "mark".
     """
@@ -31,6 +34,11 @@ class DomainRow:
     separators: str = "+"
     detail_folders: str = "off"
     receives: bool = False
+    quota: int = 0
+    quota_messages: int = 0
+    account_quota: int = -1
+    account_messages: int = -1
+    most_accounts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +47,9 @@ class AccountRow:
 
     disabled: nobody can log in, and mail for it is refused unless it receives all the same; detail_folders: as
     DomainRow has it, "" for what the domain says; past: what IMAP shows of what was: "off", "deleted" mail, or "all".
+    quota, quota_messages, quota_mailboxes, quota_annotations: what it may hold: octets, messages, mailboxes, octets of
+    annotations; -1: as its domain has it, else as configured; 0: no limit.
+    administers: whose quotas it may change: "" nobody's, "domain" those of its domain, "server" everybody's.
     daily_messages, daily_recipients, daily_new: limits on what it sends to other domains: messages, recipients, and
     recipients that it has never written to; -1: as configured, 0: no limit.
     """
@@ -50,8 +61,11 @@ class AccountRow:
     password: str = ""  # argon2id string, or "" when none is set
     scram: bytes = b""  # msgpack: salt, iterations, stored key, server key (SHA-256)
     disabled: bool = False
-    quota: int = 0  # octets; 0 = no limit
-    quota_messages: int = 0  # messages in all mailboxes; 0 = no limit
+    quota: int = -1
+    quota_messages: int = -1
+    quota_mailboxes: int = -1
+    quota_annotations: int = -1
+    administers: str = ""
     imap_without: tuple[str, ...] = ()  # IMAP capabilities its clients are not offered
     pop3_delete: str = "delete"  # delete | trash | keep
     pop3_seen: bool = True  # RETR sets \Seen

@@ -15,13 +15,15 @@ INSERT INTO version VALUES (1, 1);
 CREATE TABLE domain(
     name TEXT PRIMARY KEY, created REAL NOT NULL, disabled INTEGER NOT NULL, catch_all TEXT NOT NULL,
     hourly_messages INTEGER NOT NULL, spoof TEXT NOT NULL, alias_of TEXT NOT NULL, separators TEXT NOT NULL,
-    detail_folders TEXT NOT NULL, receives INTEGER NOT NULL
+    detail_folders TEXT NOT NULL, receives INTEGER NOT NULL, quota INTEGER NOT NULL, quota_messages INTEGER NOT NULL,
+    account_quota INTEGER NOT NULL, account_messages INTEGER NOT NULL, most_accounts INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, created REAL NOT NULL, name TEXT NOT NULL,
     password TEXT NOT NULL, scram BLOB NOT NULL, disabled INTEGER NOT NULL, quota INTEGER NOT NULL,
     pop3_delete TEXT NOT NULL, pop3_seen INTEGER NOT NULL, pop3_last_login REAL NOT NULL,
-    quota_messages INTEGER NOT NULL, imap_without TEXT NOT NULL,
+    quota_messages INTEGER NOT NULL, quota_mailboxes INTEGER NOT NULL, quota_annotations INTEGER NOT NULL,
+    administers TEXT NOT NULL, imap_without TEXT NOT NULL,
     daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
     receives INTEGER NOT NULL, detail_folders TEXT NOT NULL, past TEXT NOT NULL,
     shared INTEGER NOT NULL, filtered INTEGER NOT NULL, name_key TEXT NOT NULL

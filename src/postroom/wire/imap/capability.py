@@ -79,6 +79,9 @@ EXTENSIONS: Final = (
     _row("QUOTA", 9208, "3", "Limits and usage"),
     _row("QUOTA=RES-STORAGE", 9208, "5.1", "Quota of octets"),
     _row("QUOTA=RES-MESSAGE", 9208, "5.2", "Quota of messages"),
+    _row("QUOTA=RES-MAILBOX", 9208, "5.3", "Quota of mailboxes"),
+    _row("QUOTA=RES-ANNOTATION-STORAGE", 9208, "5.4", "Quota of annotations"),
+    _row("QUOTASET", 9208, "4.1.3", "Setting quotas, by those who administer the account"),
 )
 #: names that ENABLE knows, in upper case, as they are printed
 ENABLED: Final = {row.name.upper(): row.name for row in EXTENSIONS if row.enable}
@@ -93,7 +96,13 @@ _BUILT_ON: Final = {
     "ESEARCH": ("SEARCHRES",),  # RFC 5182 2.1: it is asked for by RETURN
     "LIST-EXTENDED": ("LIST-STATUS", "LIST-MYRIGHTS"),  # RFC 5819 2: by RETURN, too
     "METADATA": ("LIST-METADATA", "FILTERS"),
-    "QUOTA": ("QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE"),
+    "QUOTA": (
+        "QUOTA=RES-STORAGE",
+        "QUOTA=RES-MESSAGE",
+        "QUOTA=RES-MAILBOX",
+        "QUOTA=RES-ANNOTATION-STORAGE",
+        "QUOTASET",
+    ),
     "SPECIAL-USE": ("CREATE-SPECIAL-USE",),
 }
 
