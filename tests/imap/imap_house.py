@@ -11,7 +11,8 @@ from typing import Any
 
 from postroom.config import Imap, Limits, Listener, Protocol, TlsMode
 from postroom.identity.errors import AccountDisabled, BadCredentials
-from postroom.mailbox.service import Account, Incoming, Mailboxes, MailboxLimits
+from postroom.mailbox.limits import MailboxLimits
+from postroom.mailbox.service import Account, Incoming, Mailboxes
 from postroom.net.link import TlsInfo
 from postroom.policy import Offence, Tally
 from postroom.servers.imap.service import ImapService, Rooms

@@ -9,8 +9,9 @@ from imap_house import House, play
 
 from postroom.config import Imap
 from postroom.mailbox import names
+from postroom.mailbox.limits import MailboxLimits
 from postroom.mailbox.places import Kind, Places
-from postroom.mailbox.service import Account, MailboxLimits
+from postroom.mailbox.service import Account
 from postroom.store.api import StoreUnavailable
 from postroom.values import rights as right
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from imap_house import Client, House, fill, play
 
-from postroom.mailbox.service import MailboxLimits
+from postroom.mailbox.limits import MailboxLimits
 from postroom.store.api import DomainRow, FlagOp, RightsChange
 from postroom.values import rights as right
 

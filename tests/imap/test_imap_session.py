@@ -29,7 +29,7 @@ async def test_greeting_login_logout(house: House) -> None:
         C: a2 SELECT INBOX
         S: a2 BAD ...
         C: a3 LOGIN ann@example.org secret
-        S: a3 OK [CAPABILITY IMAP4rev2 IMAP4rev1 ... QUOTA=RES-MESSAGE] Logged in
+        S: a3 OK [CAPABILITY IMAP4rev2 IMAP4rev1 ... QUOTASET] Logged in
         C: a4 LOGIN ann@example.org secret
         S: a4 BAD ...
         C: a5 LOGOUT

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from postroom.mailbox.service import Account, Mailboxes, MailboxLimits
+from postroom.mailbox.limits import MailboxLimits
+from postroom.mailbox.service import Account, Mailboxes
 from postroom.store.api import AccountRow, Store
 from postroom.store.embedded import EmbeddedStore
 from postroom.store.memory import MemoryStore

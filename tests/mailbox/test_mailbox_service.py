@@ -17,7 +17,8 @@ from postroom.mailbox.errors import (
     TooManyMailboxes,
     response_code,
 )
-from postroom.mailbox.service import Account, Incoming, Mailboxes, MailboxLimits
+from postroom.mailbox.limits import MailboxLimits
+from postroom.mailbox.service import Account, Incoming, Mailboxes
 from postroom.message.index import index
 from postroom.store.api import (
     FlagChange,

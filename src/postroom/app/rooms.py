@@ -35,7 +35,8 @@ from postroom.intake.routing import REPORTS, Routes
 from postroom.intake.service import Intake
 from postroom.intake.service import Rooms as IntakeRooms
 from postroom.intake.signing import Signer
-from postroom.mailbox.service import Mailboxes, MailboxLimits
+from postroom.mailbox.limits import MailboxLimits
+from postroom.mailbox.service import Mailboxes
 from postroom.mailbox.teaching import Teaching
 from postroom.message.index import IndexLimits
 from postroom.net.link import Driver, Link

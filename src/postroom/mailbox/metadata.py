@@ -19,7 +19,8 @@ from typing import Final
 from postroom.mailbox.errors import AnnotationReadOnly, AnnotationTooLong, NotAllowed
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.places import Place, refusal
-from postroom.mailbox.service import Account, special_use
+from postroom.mailbox.service import Account
+from postroom.mailbox.special_use import special_use
 from postroom.store.api import AccountStore, Annotation, AnnotationLimits, NewAnnotation
 from postroom.values import rights as right
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -22,13 +21,14 @@ from postroom.mailbox.errors import (
     MessageTooBig,
     NoSuchMailbox,
     NotAllowed,
-    SpecialUseRefused,
     TooManyMailboxes,
 )
+from postroom.mailbox.limits import MailboxLimits, Quota
 from postroom.mailbox.names import INBOX
+from postroom.mailbox.special_use import special_use
 from postroom.mailbox.teaching import Teaching
-from postroom.message.index import DEFAULT, IndexLimits, MessageIndex, index
-from postroom.policy.allowance import Allowance, Defaults, resolve
+from postroom.message.index import IndexLimits, MessageIndex, index
+from postroom.policy.allowance import Allowance, resolve
 from postroom.store.api import (
     EVERY_FLAG,
     AccountRow,
@@ -55,44 +55,10 @@ from postroom.values.clock import Clock
 from postroom.values.content import Content
 from postroom.values.flags import EIGHT_BIT, VISIBLE
 
-#: RFC 6154 2 and RFC 8457 3, those that are real mailboxes here; \\All and \\Flagged would be virtual ones
-SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash")
-
 #: octets above which a message is indexed in a thread instead of on the loop
 _INDEX_IN_THREAD: Final = 512 * 1024
 #: accounts kept at hand although nobody uses them just now
 _RECENT: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailboxLimits:
-    """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have; depth: levels of a name.
-
-    quota, quota_messages: octets and messages an account may hold, 0 = any; these, mailboxes and annotation_storage
-    hold for accounts and domains that say nothing else (policy.allowance). index: see message.index.
-    annotations: shared entries of a mailbox, and private ones of a log-in; annotation_size: octets of a value;
-    annotation_storage: octets of all an account holds.
-    """
-
-    message_size: int = 50 * 1024 * 1024
-    mailboxes: int = 10_000
-    depth: int = names.MAX_DEPTH
-    quota: int = 0
-    quota_messages: int = 0
-    annotations: int = 100
-    annotation_size: int = 32 * 1024
-    annotation_storage: int = 1024 * 1024
-    index: IndexLimits = DEFAULT
-
-    @property
-    def defaults(self) -> Defaults:
-        """What an account may hold that says nothing else."""
-        return Defaults(
-            octets=self.quota,
-            messages=self.quota_messages,
-            mailboxes=self.mailboxes,
-            annotations=self.annotation_storage,
-        )
 
 
 class Incoming(Struct, frozen=True, kw_only=True):
@@ -108,21 +74,6 @@ class Incoming(Struct, frozen=True, kw_only=True):
     keywords: tuple[str, ...] = ()
     index: MessageIndex | None = None
     origin: Origin | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Octets and messages the account holds and may hold (0 = no limit; RFC 9208 5.1 and 5.2)."""
-
-    used: int
-    limit: int
-    messages: int
-    message_limit: int = 0
-
-    def has_room(self, octets: int, messages: int) -> bool:
-        """May the account hold so much more?"""
-        fits = not self.limit or self.used + octets <= self.limit
-        return fits and (not self.message_limit or self.messages + messages <= self.message_limit)
 
 
 class Mailboxes:
@@ -501,18 +452,3 @@ async def _index(content: Content, limits: IndexLimits) -> MessageIndex:
     if content.size > _INDEX_IN_THREAD:
         return await asyncio.to_thread(index, source, lead, limits=limits)
     return index(source, lead, limits=limits)
-
-
-def special_use(wanted: Sequence[str], others: Sequence[MailboxInfo]) -> str:
-    """RFC 6154 3: one attribute that no other mailbox has. Raises SpecialUseRefused."""
-    if not wanted:
-        return ""
-    if len(wanted) > 1:
-        raise SpecialUseRefused("A mailbox has one special use at most")
-    for use in SPECIAL_USES:
-        if use.lower() == wanted[0].lower():
-            holder = next((info.name for info in others if info.special_use.lower() == use.lower()), None)
-            if holder is not None:
-                raise SpecialUseRefused(f"{use} is given to {holder!r} already")
-            return use
-    raise SpecialUseRefused(f"{wanted[0][:40]} is not supported; these are: {' '.join(SPECIAL_USES)}")
