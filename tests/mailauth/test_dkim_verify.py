@@ -138,6 +138,7 @@ def test_what_is_allowed(change):
         (f"p={RSA_P}", "pass", ""),
         (f"v=DKIM1; k=rsa; h=sha1:sha256; s=email; t=y; n=hello; x=y; p={RSA_P};", "pass", ""),
         (f"v=DKIM1; s=*; p={RSA_P[:50]} {RSA_P[50:]}", "pass", ""),
+        (f"v=DKIM1;\n p={RSA_P[:50]}\r\n{RSA_P[50:]}\n", "pass", ""),
         ("v=DKIM1; p=", "permerror", "revoked"),
         ("v=DKIM1; k=rsa", "permerror", "no key"),
         (f"v=DKIM2; p={RSA_P}", "permerror", "v=DKIM1"),

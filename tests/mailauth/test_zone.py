@@ -138,3 +138,11 @@ def test_bad_data(data: Any) -> None:
 def test_finished_refuses_what_waits() -> None:
     with pytest.raises(RuntimeError):
         finished(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize("fault", ["TIMEOUT", "SERVFAIL"])
+def test_a_fault_may_stand_in_a_list(fault: str) -> None:
+    zone = {"a.example": {"TXT": [fault], "A": ["192.0.2.1"]}}
+    with pytest.raises(DnsUnavailable):
+        ask("a.example", RecordType.TXT, zone)
+    assert ask("a.example", RecordType.A, zone) == ("192.0.2.1",)

@@ -95,6 +95,8 @@ def _records(kind: str, value: object, where: str) -> tuple[Any, ...] | str:
         value = [value]
     elif kind == RecordType.MX and isinstance(value, list) and len(value) == 2 and isinstance(value[0], int):
         value = [value]
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and value[0] in _FAULTS:
+        return value[0]
     if not isinstance(value, list) or (kind == _OTHERS and value):
         raise BadZone(f'{where}: a list of records, "TIMEOUT" or "SERVFAIL" is needed')
     return tuple(_record(kind, one, where) for one in value)

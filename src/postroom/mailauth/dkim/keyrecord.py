@@ -101,6 +101,10 @@ def _names(tags: dict[str, bytes], tag: str) -> tuple[str, ...] | None:
     return tuple(part.decode("latin-1").lower() for part in list_value(tags[tag]))
 
 
+#: line ends that a domain's own tools have put into its record are white space
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+
+
 def parse_key_record(text: bytes) -> KeyRecord:
     """Read one TXT record (RFC 6376 3.6.1). Raises BadKey. Good ones are remembered: loading RSA costs 60 us."""
     return _kept(text)
@@ -110,7 +114,7 @@ def _parse(text: bytes) -> KeyRecord:
     if len(text) > _MAX_RECORD_OCTETS:
         raise BadKey("the record is too long")
     try:
-        tags = parse_tags(text)
+        tags = parse_tags(text.translate(_ONE_LINE))
     except BadTags as fault:
         raise BadKey(f"the record is malformed: {fault}") from fault
     if "v" in tags and (tags["v"] != b"DKIM1" or next(iter(tags)) != "v"):
