@@ -458,3 +458,42 @@ async def test_one_of_several_from_addresses_is_foreign(house: House) -> None:
 
 def test_the_hostname_of_the_machine_may_be_no_domain() -> None:
     assert Config().server.hostname == "localhost"
+
+
+@pytest.mark.parametrize("name", [b"Sender", b"sender", b"Resent-From", b"Resent-Sender"])
+async def test_a_foreign_sender_beside_from(house: House, name: bytes) -> None:
+    """Programs show `ben on behalf of alice`, or ben alone."""
+    own = b"From: alice@here.test\r\n"
+    with Refused(550, "5.7.1", f"{name.decode()}: <bob@here.test> does not belong to the login alice@here.test"):
+        await submit(house, own + name + b": Bob <bob@here.test>\r\n\r\n")
+    with Refused(550, "5.7.1", f"{name.decode()}: <x@far.test> does not belong to the login alice@here.test"):
+        await submit(house, own + name + b": x@far.test\r\n\r\n")
+    await submit(house, own + name + b": Alice <alice@here.test>\r\n\r\n")
+    await submit(house, b"From: team@here.test\r\n" + name + b": alice@here.test\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"From: alice@here.test <alice@here.test>\r\n",
+        b"From: <alice@here.test> alice@here.test\r\n",
+        b"From: <@here.test:alice@here.test>\r\n",
+    ],
+)
+async def test_from_that_programs_read_differently(house: House, head: bytes) -> None:
+    with Refused(550, "5.6.0", "The From field is one that programs read differently"):
+        await submit(house, head + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b" From: bob@here.test\r\nFrom: alice@here.test\r\n",
+        b"From\r\n : bob@here.test\r\nFrom: alice@here.test\r\n",
+        b"From\xa0: bob@here.test\r\nFrom: alice@here.test\r\n",
+        b"From: alice@here.test\r\nF\x00rom: bob@here.test\r\n",
+    ],
+)
+async def test_lines_that_some_take_for_from(house: House, head: bytes) -> None:
+    with Refused(550, "5.6.0", "The message has a line that some programs take for another From field"):
+        await submit(house, head + b"\r\n")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.values.likeness import name_key, shortened, shown_domain, skeleton
+from postroom.values.likeness import disguised, name_key, shortened, shown_domain, skeleton
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,26 @@ def test_any_text(text: str) -> None:
     assert isinstance(skeleton(text), str)
     assert isinstance(name_key(text), str)
     assert isinstance(shown_domain(text), str)
+
+
+@pytest.mark.parametrize(
+    ("shown", "like"),
+    [
+        ("pаypal.com", "paypal.com"),  # one Cyrillic letter
+        ("аррӏе.com", "apple.com"),  # nothing but Cyrillic
+        ("ɡoogle.com", "google.com"),
+        ("www.οmega.test", "www.omega.test"),
+        ("müller.de", ""),
+        ("bücher.example", ""),
+        ("почта.рф", ""),
+        ("осе.ru", ""),
+        ("яндекс.com", ""),  # letters that look like nothing in Latin
+        ("ελλάδα.gr", ""),
+        ("東京.jp", ""),
+        ("ıstanbul.com.tr", ""),
+        ("plain.example", ""),
+    ],
+)
+def test_letters_of_another_script(shown: str, like: str) -> None:
+    labels = [one if one.isascii() else "xn--" + one.encode("punycode").decode() for one in shown.split(".")]
+    assert disguised(".".join(labels)) == like

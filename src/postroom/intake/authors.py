@@ -10,6 +10,7 @@ On failure: Refusal 550 5.6.0, saying what is wrong.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,10 +26,12 @@ _LONGEST: Final = 16 * 1024
 _QUOTED: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _COMMENT: Final = re.compile(rb"\([^()]*\)")
 _ENCODED: Final = re.compile(rb"=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=")
-#: a name that a careless reader takes for From, and its colon
-_LIKE_FROM: Final = re.compile(rb"from[^!-~]*:", re.IGNORECASE)
-_INVISIBLE: Final = bytes([*range(0x21), *range(0x7F, 0x100)])
-_LEAD: Final = 64
+#: a line whose name a careless reader takes for From: whatever is no letter stands around and between its letters.
+#: Folded lines have often `from:` (the tag h= of signatures), but the first line continues nothing.
+_SIGNS: Final = rb"[^a-z:\r\n]{0,998}+"
+_LIKE_FROM: Final = re.compile(
+    rb"[\r\n](?![ \t])" + _SIGNS + _SIGNS.join((b"f", b"r", b"o", b"m")) + rb"(?:[\r\n][ \t]|[^a-z:\r\n]){0,998}+:"
+)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -44,7 +47,7 @@ class Author:
 def authors(fields: HeaderFields, head: bytes) -> tuple[Author, ...]:
     """The authors, at least one. fields: of the header `head`. Raises Refusal."""
     places = fields.at(b"from")
-    if len(places) == 1 and _readings(head) > 1:
+    if len(places) == 1 and readings(head) > 1:
         raise _refused("has a line that some programs take for another From field")
     if len(places) != 1:
         raise _refused("has no From field" if not places else f"has {len(places)} From fields")
@@ -54,10 +57,11 @@ def authors(fields: HeaderFields, head: bytes) -> tuple[Author, ...]:
     unfolded = value.replace(b"\r\n", b"").strip()
     if _CONTROL.search(unfolded):
         raise _refused("has a From field with control characters")
-    found = [each for each in parse(unfolded) if each.mailbox and each.host]
+    everything = parse(unfolded)
+    found = [each for each in everything if each.mailbox and each.host]
     if not found:
         raise _refused("has a From field without an address")
-    if any(each.route for each in found) or _at_signs(unfolded) != len(found):
+    if not one_reading(unfolded, everything):
         raise _refused("has a From field that programs read differently")
     people = tuple(_author(each) for each in found)
     if len({person.domain for person in people}) > MOST_DOMAINS:
@@ -65,21 +69,18 @@ def authors(fields: HeaderFields, head: bytes) -> tuple[Author, ...]:
     return people
 
 
-def _readings(head: bytes) -> int:
-    """How many lines a careless reader takes for a From field: anything invisible may stand around its name.
-
-    Not in folded lines (the tag h= of signatures often has `from:` there), but the first line continues nothing.
-    """
-    return sum(_begins_line(head, found.start()) for found in _LIKE_FROM.finditer(head))
+def readings(head: bytes) -> int:
+    """How many lines of a header a careless reader takes for a From field."""
+    return sum(1 for _ in _LIKE_FROM.finditer(b"\n" + head.lower().replace(b"\r\n", b"\n").lstrip(b" \t")))
 
 
-def _begins_line(head: bytes, place: int) -> bool:
-    before = head[max(place - _LEAD, 0) : place]
-    invisible = before[len(before.rstrip(_INVISIBLE)) :]
-    if len(invisible) == place:
-        return True  # nothing visible before it: the first line
-    end = max(invisible.rfind(b"\r"), invisible.rfind(b"\n"))
-    return end >= 0 and invisible[end + 1 : end + 2] not in (b" ", b"\t")
+def one_reading(value: bytes, everything: Sequence[Mailbox]) -> bool:
+    """False when programs may find other addresses in a field than we do. value: unfolded; everything: as parsed."""
+    found = [each for each in everything if each.mailbox and each.host]
+    if any(each.route for each in found) or _at_signs(value) != len(found):
+        return False
+    words = (each.mailbox for each in everything if each.mailbox and not each.host)
+    return not any(b"=?" in word and "@" in decode_words(word) for word in words)
 
 
 def _author(found: Mailbox) -> Author:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from postroom.intake.authors import one_reading, readings
 from postroom.message.addresses import Mailbox, parse
 from postroom.values.address import Address, BadAddress, parse_domain
 from postroom.values.content import Content
@@ -18,7 +19,9 @@ from postroom.values.refusal import Refusal
 
 _START = re.compile(rb"[!-9;-~]+[ \t]*:")
 _WANTED = re.compile(
-    rb"^(from|date|message-id|bcc|resent-bcc|return-path)[ \t]*:((?:.*\n)(?:[ \t].*\n)*)", re.IGNORECASE | re.MULTILINE
+    rb"^(from|sender|resent-from|resent-sender|date|message-id|bcc|resent-bcc|return-path)[ \t]*:"
+    rb"((?:.*\n)(?:[ \t].*\n)*)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _DELIVERED_TO = re.compile(rb"^delivered-to[ \t]*:[ \t]*<?([^\s<>]+)>?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 # `user@host` or `Words <user@host>`: what nearly every client writes, without anything that needs a parser
@@ -33,9 +36,12 @@ _REMOVED = frozenset((b"bcc", b"resent-bcc", b"return-path"))
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What a submitted header holds. from_: octets of the From field; removed: spans that must go."""
+    """What a submitted header holds. from_: octets of the From field; senders: names and octets of the other fields
+    that say who sends; removed: spans that must go.
+    """
 
     from_: bytes
+    senders: tuple[tuple[str, bytes], ...]
     has_date: bool
     has_id: bool
     removed: tuple[tuple[int, int], ...]
@@ -124,30 +130,35 @@ def _keys(texts: Iterator[str]) -> Iterator[str]:
 
 def read_submitted(header: bytes) -> Submitted:
     """Find the fields submission looks at. Raises Refusal when From is missing or repeated (RFC 5322 3.6)."""
-    senders: list[bytes] = []
+    authors: list[bytes] = []
+    senders: list[tuple[str, bytes]] = []
     has_date = has_id = False
     removed: list[tuple[int, int]] = []
     for match in _WANTED.finditer(header):
         name = match[1].lower()
         if name == b"from":
-            senders.append(match[2])
+            authors.append(match[2])
         elif name == b"date":
             has_date = True
         elif name == b"message-id":
             has_id = True
         elif name in _REMOVED:
             removed.append(match.span())
-    if not senders:
+        else:
+            senders.append((match[1].decode(), match[2]))
+    if not authors:
         raise Refusal(550, "5.6.0", "The message has no From field")
-    if len(senders) > 1:
+    if len(authors) > 1:
         raise Refusal(550, "5.6.0", "The message has more than one From field")
-    return Submitted(senders[0], has_date, has_id, tuple(removed))
+    if readings(header) > 1:
+        raise Refusal(550, "5.6.0", "The message has a line that some programs take for another From field")
+    return Submitted(authors[0], tuple(senders), has_date, has_id, tuple(removed))
 
 
-def from_addresses(value: bytes) -> list[Address]:
-    """The mailboxes of a From field. Raises Refusal when there is none or one is no address."""
+def from_addresses(value: bytes, name: str = "From") -> list[Address]:
+    """The mailboxes of a From field, or one like it. Raises Refusal when there is none or one is no address."""
     if len(value) > _LONGEST_FROM:
-        raise _unreadable()
+        raise _unreadable(name)
     plain = _PLAIN_FROM.fullmatch(value.strip())
     try:
         if plain:
@@ -156,14 +167,21 @@ def from_addresses(value: bytes) -> list[Address]:
             _address(each) for each in parse(value.replace(b"\r\n", b"")) if each.mailbox and each.host is not None
         ]
     except (BadAddress, UnicodeDecodeError):
-        raise _unreadable() from None
+        raise _unreadable(name) from None
     if not found:
-        raise _unreadable()
+        raise _unreadable(name)
     return found
 
 
-def _unreadable() -> Refusal:
-    return Refusal(550, "5.6.0", "The From field holds no mail address that can be read")
+def check_reading(value: bytes, name: str) -> None:
+    """Raises Refusal when programs may read other addresses in a From field, or one like it."""
+    value = value.replace(b"\r\n", b"").strip()
+    if not _PLAIN_FROM.fullmatch(value) and not one_reading(value, parse(value)):
+        raise Refusal(550, "5.6.0", f"The {name} field is one that programs read differently")
+
+
+def _unreadable(name: str) -> Refusal:
+    return Refusal(550, "5.6.0", f"The {name} field holds no mail address that can be read")
 
 
 def _address(found: Mailbox) -> Address:

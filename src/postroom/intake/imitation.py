@@ -14,7 +14,7 @@ from unicodedata import normalize
 
 from postroom.intake.verdict import related
 from postroom.store.api import DirectoryStore
-from postroom.values.likeness import name_key, shortened, shown_domain, skeleton
+from postroom.values.likeness import disguised, name_key, shortened, shown_domain, skeleton
 
 #: shorter names are one letter apart from too many others
 _LEAST: Final = 6
@@ -22,6 +22,11 @@ _LEAST: Final = 6
 _COMMON: Final = frozenset({"example", "office", "system", "mailer", "support", "service", "online", "server"})
 _ADDRESS: Final = re.compile(r"[^\s<>@\"']+@([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
 _LONGEST_NAME: Final = 200
+
+
+def _disguise(domain: str) -> str:
+    like = disguised(domain)
+    return f"{domain} is written in letters of another script: it looks like {like}, but it is not." if like else ""
 
 
 class Imitations:
@@ -42,7 +47,11 @@ class Imitations:
         """
         local, domain = address
         await self._refresh()
-        return self._domain(domain) or await self._name(name[:_LONGEST_NAME], f"{local}@{domain}", is_list)
+        return (
+            self._domain(domain)
+            or _disguise(domain)
+            or await self._name(name[:_LONGEST_NAME], f"{local}@{domain}", is_list)
+        )
 
     async def hosted(self, domain: str) -> str:
         """The hosted domain that this one (A-labels, lower case) is, or else the nearest that it lies below; or ""."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from postroom.config import Authentication
 from postroom.intake.authors import Author, authors
+from postroom.intake.claims import claim_warning
 from postroom.intake.collected import collected
 from postroom.intake.filtering import Filtering, placed
 from postroom.intake.imitation import Imitations
@@ -95,7 +96,13 @@ class Outside:
             self._tell(entry, evidence, verdict, found)
             own = "" if shape.below else shape.own
             raise Refusal(550, "5.7.1", refusal_text(verdict, own), reason=verdict.reason)
-        warning = verdict.warning
+        warning = verdict.warning or await claim_warning(
+            (fields, head),
+            people,
+            evidence,
+            self._imitations.hosted,
+            lambda domain: self._verifier.claim(domain, evidence),
+        )
         if not warning and (shape.below or not shape.own):
             warning = await self._imitations.warning(
                 people[0].name, (people[0].local, people[0].domain), is_list=shape.is_list

@@ -375,12 +375,16 @@ class Intake:
         return signed + (missing if spool is None else b""), content, spool
 
     async def _check_from(self, peer: Peer, found: header.Submitted) -> str:
-        """RFC 6409 6.1 and 8: on submission the From field belongs to the login. Its (first) domain."""
-        addresses = header.from_addresses(found.from_)
-        for address in addresses:
-            if peer.account is not None and not await self._may_send_as(peer, address):
-                raise self._foreign(peer.account, 550, "From: ", address)
-        return addresses[0].domain
+        """RFC 6409 6.1 and 8: on submission From, and what else says who sends, is the login's. From's first domain."""
+        domain = ""
+        for name, value in (("From", found.from_), *found.senders):
+            addresses = header.from_addresses(value, name)
+            for address in addresses:
+                if peer.account is not None and not await self._may_send_as(peer, address):
+                    raise self._foreign(peer.account, 550, f"{name}: ", address)
+            header.check_reading(value, name)
+            domain = domain or addresses[0].domain
+        return domain
 
     def _missing(self, found: header.Submitted, entry: str, date: str) -> bytes:
         """RFC 6409 8.2 and 8.3: the Date and Message-ID the client left out."""

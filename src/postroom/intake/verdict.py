@@ -64,7 +64,7 @@ def judge(evidence: Evidence, shape: Shape) -> Verdict:
         return _own(evidence, shape)
     worst = _worst(evidence.dmarc)
     if worst is None or worst.policy is Policy.NONE:
-        return _below(evidence, shape) if shape.own else Verdict(reason=_good_words(evidence))
+        return _below(evidence, shape) if shape.own else _unasked(evidence, shape)
     if shape.vouched:
         reason = f"{worst.reason}; but {evidence.arc.sealer}, which is trusted, saw it pass"
         return Verdict(reason=reason, policy="none", override="trusted_forwarder")
@@ -129,6 +129,17 @@ def _below(evidence: Evidence, shape: Shape) -> Verdict:
         return replace(_known_list(shape.known, reason, warning), policy="", override="")
     act = ACCEPT if shape.spoof == "mark" or _by_list(evidence, shape) else JUNK
     return Verdict(act=act, reason=reason, warning=warning)
+
+
+def _unasked(evidence: Evidence, shape: Shape) -> Verdict:
+    """Mail of which DMARC asks nothing. SPF that says no by itself warns: forwarding breaks it too often for more."""
+    spf = evidence.spf
+    for one in evidence.dmarc if spf.result == "fail" and not shape.vouched else ():
+        signed = any(each.result == "pass" and related(each.domain, one.domain) for each in evidence.dkims)
+        if one.record is None and one.result is Dmarc.NONE and related(spf.domain, one.domain) and not signed:
+            warning = f"This message may not come from {one.domain}: SPF of {spf.domain} does not allow its server."
+            return Verdict(reason=_good_words(evidence), warning=warning)
+    return Verdict(reason=_good_words(evidence))
 
 
 def proves(evidence: Evidence, own: str) -> str:

@@ -82,6 +82,15 @@ class Verifier:
         except TimeoutError:
             return _late_spf(domain)
 
+    async def claim(self, domain: str, evidence: Evidence) -> dmarc.DmarcResult:
+        """What DMARC would say, were this domain the author's."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._dmarc(domain, evidence.spf, evidence.dkims)
+        except TimeoutError:
+            words = f"the DNS did not answer within {self._seconds:.0f} seconds"
+            return dmarc.DmarcResult(dmarc.Result.TEMPERROR, dmarc.Policy.NONE, domain, words)
+
     async def _spf(self, sender: Sender, now: float) -> SpfResult:
         return await spf.check(self._dns, sender.ip, sender.helo, sender.mail_from, self._receiver, int(now))
 

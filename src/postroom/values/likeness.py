@@ -30,6 +30,14 @@ _LOOKS: Final = {
 }  # fmt: skip
 #: one for several, after the letters; a lower-case l and an i are the same stroke
 _PAIRS: Final = (("rn", "m"), ("vv", "w"), ("cl", "d"), ("i", "l"))
+#: scripts whose letters stand in for Latin ones
+_IMITATING: Final = frozenset({"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"})
+#: signs of phonetics that look like letters
+_PHONETIC: Final = frozenset("ȷɑɩɡʟɴʀᴏᴄᴠᴡᴢ")
+#: top-level domains where these scripts are at home
+_THEIR_OWN: Final = frozenset(
+    ("am", "ba", "bg", "by", "cy", "eu", "gr", "kg", "kz", "me", "mk", "mn", "rs", "ru", "su", "tj", "ua")
+)
 _TABLE: Final = str.maketrans(_LOOKS)
 
 
@@ -69,6 +77,34 @@ def _shown_label(label: str) -> str:
         except (UnicodeError, ValueError):
             return label
     return label
+
+
+@lru_cache(maxsize=4096)
+def disguised(domain: str) -> str:
+    """What a domain (A-labels) is made to look like by letters of another script; "" when it is not.
+
+    As browsers see it: a label that mixes Latin with Cyrillic, Greek and the like, or one of such letters alone that
+    all look Latin, below a top-level domain where nobody reads them. Accents are no disguise.
+    """
+    labels = shown_domain(domain).split(".")
+    homely = labels[-1] in _THEIR_OWN or not labels[-1].isascii()
+    if not any(_odd_label(label, homely) for label in labels):
+        return ""
+    return ".".join("".join(one if one.isascii() else _LOOKS.get(one, one) for one in label) for label in labels)
+
+
+def _odd_label(label: str, homely: bool) -> bool:
+    if label.isascii():
+        return False
+    scripts = {_script(letter) for letter in label if letter.isalpha()}
+    foreign = scripts & _IMITATING
+    if foreign and (len(scripts) > 1 or not homely):
+        return len(scripts) > 1 or all(letter in _LOOKS for letter in label if letter.isalpha())
+    return any(letter in _PHONETIC for letter in label)
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def shortened(word: str) -> Iterator[str]:
