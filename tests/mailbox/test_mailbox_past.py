@@ -13,7 +13,7 @@ import pytest
 from postroom.mailbox.errors import NoSuchMailbox
 from postroom.mailbox.past import as_it_was, mailbox_at, mailboxes_at, snapshot_at, sources
 from postroom.store.api import AccountStore, Store
-from postroom.store.embedded import EmbeddedStore
+from postroom.store.embedded import EmbeddedStore, working
 from postroom.store.memory import MemoryStore
 from postroom.testing.store_contract import SettableClock, message
 from postroom.testing.store_contract.build import named, open_account, uids
@@ -106,8 +106,10 @@ async def test_bringing_it_back(store: Store, clock: SettableClock) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_every_moment_of_a_random_past_is_right(seed: int) -> None:
+def test_every_moment_of_a_random_past_is_right(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was in each mailbox after each step is what the store tells of that moment afterwards."""
+    for name, value in (("FULL", 8), ("TAIL", 3), ("_MERGE_BELOW", 2)):  # a few messages make many pages
+        monkeypatch.setattr(working, name, value)
 
     async def play() -> None:
         chance = random.Random(seed)

@@ -93,6 +93,7 @@ def mailbox_limits(config: Config) -> MailboxLimits:
         annotations=boxes.annotations,
         annotation_size=boxes.annotation_size,
         annotation_storage=boxes.annotation_storage,
+        recover_days=config.retention.expunged_days,
     )
 
 

@@ -77,8 +77,9 @@ READS: Final[dict[str, frozenset[str]]] = {
     "hooks": frozenset({"add", "contexts", "due", "settle", "states", "sweep"}),
     "account": frozenset({
         "id", "index", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns",
-        "content", "vanished", "lives", "departures", "restores", "recent", "usage", "pop3_lock", "pop3_unlock",
-        "acl", "acls", "annotations", "annotated", "annotation_octets", "origins", "originals", "filters",
+        "content", "vanished", "lives", "departures", "next_number", "restores", "recent", "usage", "pop3_lock",
+        "pop3_unlock", "acl", "acls", "annotations", "annotated", "annotation_octets", "origins", "originals",
+        "filters",
     }),
     "filters": frozenset({"filter", "scripts", "script", "remembered", "remember", "claim", "file"}),
     "alarms": frozenset({"note", "end", "flush", "open"}),

@@ -26,9 +26,10 @@ from postroom.cli.user_deleted import deleted
 from postroom.cli.user_token import token
 
 if TYPE_CHECKING:
-    from postroom.store.api import AccountRow
+    from postroom.store.api import AccountRow, Store
 
 _REALMS = {"domain": "quotas of its domain", "server": "quotas of everybody"}
+_RECOVER = {"off": "off", "deleted": "deleted mail", "all": "deleted mail and other days"}
 _LIMIT_HELP = "A day: a number, none, or default."
 
 
@@ -191,6 +192,7 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
         ("POP3 delete", found["pop3_delete"]),
         ("POP3 marks as read", "yes" if found["pop3_seen"] else "no"),
         ("IMAP without", " ".join(found["imap_without"]) or "-"),
+        ('folder "Recover"', _RECOVER[found["past"]]),
         *([("last POP3 log-in", moment(found["pop3_last_login"]))] if found["pop3_last_login"] else []),
         ("since", moment(found["created"])),
         ("id", found["id"]),
@@ -229,6 +231,13 @@ def show(login: str, as_json: bool, config_file: str | None) -> None:
     default=None,
     help="Whether the detail of its address (ann+lists@) names the mailbox for new mail. [as its domain has it]",
 )
+@click.option(
+    "--past",
+    type=click.Choice(["off", "deleted", "all"]),
+    default=None,
+    help='What the read-only folder "Recover" of its IMAP programs shows: nothing, deleted mail, or also its mailboxes'
+    " as they were on other days. From the next log-in on. [off]",
+)
 @click.option("--daily-messages", default=None, metavar="LIMIT", help=f"Messages it may send outside. {_LIMIT_HELP}")
 @click.option("--daily-recipients", default=None, metavar="LIMIT", help=f"Recipients outside. {_LIMIT_HELP}")
 @click.option("--daily-new", default=None, metavar="LIMIT", help=f"Recipients outside never written to. {_LIMIT_HELP}")
@@ -250,7 +259,9 @@ def set_(login: str, as_json: bool, config_file: str | None, **options: Any) -> 
     site = find_site(config_file)
 
     async def work() -> AccountRow:
-        async with directory(site, changes=True) as (people, _):
+        async with directory(site, changes=True) as (people, store):
+            if changes.get("past", "off") != "off":
+                await _check_recover(store, await people.account(login))
             return await people.set_account(login, **changes)
 
     _tell(run(work()), as_json, "changed")
@@ -273,6 +284,15 @@ def passwd(login: str, as_json: bool, config_file: str | None, **options: Any) -
     _tell(run(work()), as_json, "the password is set", **({"password": password} if made else {}))
     if made and not as_json:
         click.echo(password)
+
+
+async def _check_recover(store: Store, row: AccountRow) -> None:
+    """Raises CommandFailed when a mailbox of its own has the name of the folder of what was."""
+    for box in await (await store.account(row.id)).mailboxes():
+        if box.name.partition("/")[0] == "Recover":
+            raise CommandFailed(
+                Exit.FAILED, f"{row.login} has a mailbox {box.name} already", "Let its owner rename it first."
+            )
 
 
 def _tell(row: AccountRow, as_json: bool, text: str, **more: Any) -> None:

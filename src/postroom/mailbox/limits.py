@@ -14,7 +14,8 @@ class MailboxLimits:
     """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have; depth: levels of a name.
 
     quota, quota_messages: octets and messages an account may hold, 0 = any; these, mailboxes and annotation_storage
-    hold for accounts and domains that say nothing else (policy.allowance). index: see message.index.
+    hold for accounts and domains that say nothing else (policy.allowance). index: see message.index;
+    recover_days: how long what was deleted is kept.
     annotations: shared entries of a mailbox, and private ones of a log-in; annotation_size: octets of a value;
     annotation_storage: octets of all an account holds.
     """
@@ -28,6 +29,7 @@ class MailboxLimits:
     annotation_size: int = 32 * 1024
     annotation_storage: int = 1024 * 1024
     index: IndexLimits = DEFAULT
+    recover_days: float = 30.0
 
     @property
     def defaults(self) -> Defaults:

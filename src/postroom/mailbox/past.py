@@ -9,9 +9,13 @@ Trusts: the store. Owns: nothing.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from postroom.mailbox.errors import NoSuchMailbox
@@ -19,10 +23,9 @@ from postroom.mailbox.names import normalize, place
 from postroom.store.api import AccountStore, MailboxLife, NotFound, Page, Placing, Snapshot, Source
 from postroom.values.flags import SEEN
 
-#: messages in a page of what is put together here
-_PAGE: Final = 512
-#: the list of mailboxes is the same all the time: there is no MODSEQ of the past
+#: the past does not change: there is no MODSEQ of it
 _MODSEQ: Final = 1
+_UNSEEN: Final = bytes(not octet & SEEN for octet in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ class PastMailbox:
     name: str
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """A message where it was."""
+
     uid: int
     flags: int
     keywords: int
@@ -46,16 +51,19 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PastSnapshot:
-    """What was in it. departures: of each message in order, the MODSEQ it left at since, 0 while it is there still."""
+    """What was in it. Of each message in order: departures: the MODSEQ it left at since, 0 while it is there still;
+    was: the UID it had there (the snapshot may have others).
+    """
 
     mailbox: PastMailbox
     snapshot: Snapshot
-    departures: tuple[int, ...]
+    departures: Sequence[int]
+    was: Sequence[int]
 
     @property
     def unseen(self) -> int:
-        """Messages without \\\\Seen."""
-        return sum(not octet & SEEN for page in self.snapshot.pages for octet in page.flags)
+        """Messages without \\Seen."""
+        return sum(page.flags.translate(_UNSEEN).count(1) for page in self.snapshot.pages)
 
     @property
     def size(self) -> int:
@@ -65,7 +73,7 @@ class PastSnapshot:
     @property
     def gone(self) -> int:
         """How many are not in this mailbox any more."""
-        return sum(map(bool, self.departures))
+        return len(self.departures) - self.departures.count(0)
 
 
 async def mailboxes_at(store: AccountStore, time: float) -> list[PastMailbox]:
@@ -84,37 +92,78 @@ async def mailbox_at(store: AccountStore, name: str, time: float) -> PastMailbox
 
 
 async def snapshot_at(store: AccountStore, box: PastMailbox, time: float, number: int = 0) -> PastSnapshot:
-    """What was in a mailbox. number: what the snapshot calls it, 0 for its own id."""
+    """What was in a mailbox. number: what the snapshot calls it, 0 for its own id.
+
+    Pages of the mailbox that lost nothing since are taken as they are, so this costs what changed.
+    """
     life = box.life
-    rows: list[_Row] = []
-    keywords = life.keywords
+    keywords, present = life.keywords, []
     if not life.deleted:
-        try:
-            present = await store.snapshot(life.id)
-        except NotFound:  # it is just being deleted: the next look finds its departures
-            present = Snapshot(life.id, life.uidvalidity, 1, 1)
-        keywords = present.keywords
-        for page in present.pages:
-            rows += _rows(page, 0, time)
+        with suppress(NotFound):  # it is just being deleted: the next look finds its departures
+            now = await store.snapshot(life.id)
+            keywords = now.keywords
+            present = [part for page in now.pages if (part := _came_by(page, time)) is not None]
+    gone: list[Row] = []
     for one in await store.departures(life.id):
         if one.time > time:
-            rows += _rows(one.page, one.modseq, time)
-    rows.sort()
-    pages = [_page(rows[begin : begin + _PAGE]) for begin in range(0, len(rows), _PAGE)]
-    uidnext = rows[-1].uid + 1 if rows else 1
-    snapshot = Snapshot(number or life.id, life.uidvalidity, uidnext, _MODSEQ, pages, keywords)
-    return PastSnapshot(box, snapshot, tuple(row.departure for row in rows))
+            gone += rows_of(one.page, one.modseq, range(len(one.page)), time)
+    gone.sort()
+    pages, departures = _merged(present, gone)
+    uids = array("I")
+    for page in pages:
+        uids += page.uids
+    snapshot = Snapshot(number or life.id, life.uidvalidity, uids[-1] + 1 if uids else 1, _MODSEQ, pages, keywords)
+    return PastSnapshot(box, snapshot, departures, uids)
 
 
-def _rows(page: Page, departure: int, time: float) -> Iterable[_Row]:
-    """Those that had come in by then."""
-    columns = (page.uids, page.flags, page.keywords, page.messages, page.sizes, page.dates, page.saved)
-    for row in zip(*columns, strict=True):
-        if row[-1] <= time:
-            yield _Row._make((*row, departure))
+def _came_by(page: Page, time: float) -> Page | None:
+    """The messages of a page that had come in by then."""
+    if max(page.saved) <= time:
+        return page
+    if min(page.saved) > time:
+        return None
+    return page_of(list(rows_of(page, 0, range(len(page)), time)))
 
 
-def _page(rows: Sequence[_Row]) -> Page:
+def rows_of(page: Page, departure: int, places: Iterable[int], time: float) -> Iterator[Row]:
+    """Messages of a page, those that had come in by then."""
+    for at in places:
+        if page.saved[at] <= time:
+            yield Row(
+                page.uids[at],
+                page.flags[at],
+                page.keywords[at],
+                page.messages[at],
+                page.sizes[at],
+                page.dates[at],
+                page.saved[at],
+                departure,
+            )
+
+
+def _merged(present: Sequence[Page], gone: Sequence[Row]) -> tuple[list[Page], array[int]]:
+    """All in the order of UIDs, and of each message the MODSEQ it left at."""
+    pages: list[Page] = []
+    departures = array("Q")
+    begin = 0
+    for page in present:
+        end = bisect_left(gone, page.uids[-1], begin, key=itemgetter(0))
+        if begin == end:
+            pages.append(page)
+            departures.extend(array("Q", (0,)) * len(page))
+            continue
+        rows = sorted([*rows_of(page, 0, range(len(page)), inf), *gone[begin:end]])
+        pages.append(page_of(rows))
+        departures.extend(row.departure for row in rows)
+        begin = end
+    if begin < len(gone):
+        pages.append(page_of(gone[begin:]))
+        departures.extend(row.departure for row in gone[begin:])
+    return pages, departures
+
+
+def page_of(rows: Sequence[Row]) -> Page:
+    """Rows as columns."""
     return Page(
         array("I", [row.uid for row in rows]),
         bytes([row.flags for row in rows]),
@@ -128,14 +177,13 @@ def _page(rows: Sequence[_Row]) -> Page:
 
 
 def sources(past: PastSnapshot, uids: Iterable[int] | None = None) -> list[Source]:
-    """Where its messages, or those with these UIDs, are to be had now, in the order of UIDs."""
-    wanted = None if uids is None else frozenset(uids)
-    present = [uid for page in past.snapshot.pages for uid in page.uids]
-    rows = zip(present, past.departures, strict=True)
-    chosen = [row for row in rows if wanted is None or row[0] in wanted]
+    """Where its messages, or those with these UIDs of its snapshot, are to be had now, in the order of UIDs."""
+    shown = [uid for page in past.snapshot.pages for uid in page.uids]
+    wanted = frozenset(shown if uids is None else uids)
+    rows = zip(shown, past.was, past.departures, strict=True)
     found = []
-    for departure, run in groupby(chosen, key=lambda row: row[1]):
-        these = [uid for uid, _ in run]
+    for departure, run in groupby([row for row in rows if row[0] in wanted], key=itemgetter(2)):
+        these = [was for _, was, _ in run]
         found.append(Source(these, departure) if departure else Source(these, mailbox=past.mailbox.life.id))
     return found
 

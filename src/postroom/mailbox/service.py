@@ -31,6 +31,7 @@ from postroom.message.index import IndexLimits, MessageIndex, index
 from postroom.policy.allowance import Allowance, resolve
 from postroom.store.api import (
     EVERY_FLAG,
+    VIEW,
     AccountRow,
     AccountStore,
     AppendResult,
@@ -123,6 +124,10 @@ class Mailboxes:
         found.row = account
         found.teaching = self.teaching
         return found
+
+    def view(self, store: AccountStore, account: AccountRow) -> Account:
+        """Something else to be seen as an account's mailboxes."""
+        return Account(store, self._store, account, self._clock, self._new_guid, self._limits)
 
 
 class Account:
@@ -433,6 +438,9 @@ class Account:
 
         mailbox 0 hears of the list only; the callback must be quick and must not raise.
         """
+
+        if mailbox >= VIEW:
+            return self.watch_all(callback)
 
         def tell(hint: Hint) -> None:
             if hint.mailbox in (mailbox, 0):

@@ -14,11 +14,13 @@ from weakref import WeakValueDictionary
 
 from postroom.mailbox import acl, names
 from postroom.mailbox.places import Kind, Namespace, Places, Realm
+from postroom.mailbox.recover import Recover, Surroundings
 from postroom.store.api import AccountRow, DirectoryStore, NotFound
 from postroom.values import rights as right
 
 if TYPE_CHECKING:
     from postroom.mailbox.service import Account, Mailboxes
+    from postroom.values.clock import Clock
 
 USERS: Final = "Users/"
 SHARED: Final = "Shared/"
@@ -119,7 +121,10 @@ class Others:
         return found
 
 
-async def enter(mailboxes: Mailboxes, directory: DirectoryStore, row: AccountRow) -> Places:
+async def enter(mailboxes: Mailboxes, directory: DirectoryStore, row: AccountRow, clock: Clock) -> Places:
     """Everything that an account's login can name. Raises NotFound, StoreUnavailable."""
     namespaces: list[Namespace] = [Others(mailboxes, directory, row.login, kind) for kind in (Kind.OTHER, Kind.SHARED)]
-    return Places(await mailboxes.open(row), namespaces)
+    own = await mailboxes.open(row)
+    if row.past != "off":
+        namespaces.append(Recover(Surroundings(mailboxes, directory, clock, mailboxes.limits.recover_days), own))
+    return Places(own, namespaces)

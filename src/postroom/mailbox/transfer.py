@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from postroom.mailbox.places import Place, may_set
+from postroom.mailbox.recover import PastStore
 from postroom.mailbox.selection import of_uids
 from postroom.store.api import (
     CopyResult,
@@ -39,6 +40,8 @@ _Spot = tuple[Page, int]
 async def copy(source: Place, uids: Sequence[int], target: Place) -> CopyResult:
     """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
     if source.account.id == target.account.id:
+        if isinstance(source.account.store, PastStore):
+            return await source.account.store.bring(source.id, uids, target)
         return await target.account.copy(source.id, uids, target.id, may_set(target.rights))
     return await _between(source, uids, target)
 

@@ -12,6 +12,21 @@ from postroom.servers.imap.session import Session
 from postroom.servers.imap.updates import send_permanent
 from postroom.values import rights as right
 from postroom.wire.imap import response
+from postroom.wire.imap.commands import Attribute, Command, Fetch, Store
+
+
+def names_modseqs(command: Command) -> bool:
+    """RFC 7162 3.1.2.2: what a mailbox without mod-sequences refuses."""
+    args = command.args
+    if isinstance(args, Fetch):
+        return (
+            args.vanished
+            or args.changed_since is not None
+            or any(item.attribute is Attribute.MODSEQ for item in args.items)
+        )
+    if isinstance(args, Store):
+        return args.unchanged_since is not None
+    return bool(getattr(args, "uses_modseq", False))
 
 
 async def may_go_on(session: Session, box: Selected) -> bool:

@@ -104,10 +104,9 @@ class _Reader:
 
     def seen_items(self) -> Sequence[Item]:
         r"""What a response must say that shows a new \Seen (RFC 9051 6.4.5, RFC 7162 3.2.4)."""
-        wire = self._session.wire
-        if not wire.condstore:
+        if not self._session.condstore:
             return (_FLAGS,)
-        return (_FLAGS, _MODSEQ) if wire.uidonly else (_UID, _FLAGS, _MODSEQ)
+        return (_FLAGS, _MODSEQ) if self._session.wire.uidonly else (_UID, _FLAGS, _MODSEQ)
 
     async def load(self, runs: Sequence[Run], *, with_flags: bool) -> None:
         """Read the columns that the items need, for these messages."""

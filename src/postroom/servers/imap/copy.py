@@ -65,9 +65,7 @@ async def move(session: Session, command: Command) -> Reply:
     changes = box.view.changes(result.source_snapshot, expunge_ok=True)
     await updates.send_changes(session, changes)
     # RFC 7162 3.2.7 is for EXPUNGE; the same knowledge is due after MOVE
-    modseq = (
-        response.number_code(b"HIGHESTMODSEQ", box.view.modseq) if session.wire.qresync and changes.vanished else b""
-    )
+    modseq = response.number_code(b"HIGHESTMODSEQ", box.view.modseq) if session.qresync and changes.vanished else b""
     return ok("Move completed", modseq)
 
 

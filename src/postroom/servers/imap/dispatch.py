@@ -36,7 +36,7 @@ from postroom.servers.imap import (
     uidbatches,
     updates,
 )
-from postroom.servers.imap.replies import Reply, is_damage, reply_for
+from postroom.servers.imap.replies import Reply, bad, is_damage, reply_for
 from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
 from postroom.store.api import StoreError
@@ -112,6 +112,9 @@ async def execute(session: Session, command: Command) -> None:
     box = session.selected
     if box is not None and not box.own and not await _may_go_on(session, box):
         return
+    if box is not None and not box.modseqs and access.names_modseqs(command):
+        await _finish(session, command, bad("This mailbox has no mod-sequences (RFC 7162 3.1.2.2)"))
+        return
     session.running = command
     reply = await _guarded(session, EXECUTORS[command.name], command, command.name)
     session.running = session.progress = None
@@ -149,7 +152,7 @@ async def push(session: Session) -> None:
     watch = session.watch
     if session.selected is not None and (session.news or session.selected.view.ghosts):
         changes = await updates.news(session, expunge_ok=session.idling or watch is None or not watch.patient)
-        if changes and changes.vanished and session.wire.qresync:
+        if changes and changes.vanished and session.qresync:
             code = response.number_code(b"HIGHESTMODSEQ", session.box.view.modseq)
             session.send(response.ok(b"*", "All changes up to this are told", code))
     if watch is not None and watch.pending:
@@ -208,7 +211,7 @@ async def _with_news(session: Session, reply: Reply, *, expunge_ok: bool) -> Rep
     if changes is None or session.selected is None:
         return reply
     view = session.selected.view
-    if view.ghosts or (changes.vanished and session.wire.qresync):
+    if view.ghosts or (changes.vanished and session.qresync):
         return _held_back(session, reply, view.modseq)
     return reply
 
@@ -216,11 +219,11 @@ async def _with_news(session: Session, reply: Reply, *, expunge_ok: bool) -> Rep
 def _held_back(session: Session, reply: Reply, modseq: int) -> Reply:
     """Expunges wait to be told, or have just been: what the client is told about that."""
     code = b"EXPUNGEISSUED"  # RFC 5530 3
-    if session.wire.qresync:
+    if session.qresync:
         # RFC 7162 3.2 and 6: what the client may rely on is lower than MODSEQs it has seen, or settled again
         code = response.number_code(b"HIGHESTMODSEQ", modseq)
     if not reply.code and reply.status == b"OK":
         return Reply(reply.status, reply.text, code)
-    if session.wire.qresync:
+    if session.qresync:
         session.send(response.ok(b"*", "All changes up to this are told", code))
     return reply

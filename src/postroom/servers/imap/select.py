@@ -46,8 +46,9 @@ async def select(session: Session, command: Command) -> Reply:
     session.note_condstore(command)
     place = await session.world.find(args.mailbox, right.READ)
     snapshot = await place.account.snapshot(place.id)
-    view = View(snapshot, condstore=session.wire.condstore)
+    view = View(snapshot)
     selected = Selected(place, view, examined=command.name == "EXAMINE")
+    view.condstore = session.wire.condstore and selected.modseqs
     await selected.claim_recent()
     session.select(selected)
     if session.annotated is not None:
@@ -55,7 +56,7 @@ async def select(session: Session, command: Command) -> Reply:
     _send_state(session, snapshot)
     if session.wire.rev2:
         await _send_name(session, args.mailbox, place)
-    if args.qresync and args.qresync.uidvalidity == snapshot.uidvalidity:
+    if args.qresync and args.qresync.uidvalidity == snapshot.uidvalidity and selected.modseqs:
         await _resynchronise(session, snapshot, args.qresync)
     done = "Examine completed" if selected.examined else "Select completed"
     return ok(done, b"READ-ONLY" if selected.read_only else b"READ-WRITE")
@@ -77,7 +78,10 @@ def _send_state(session: Session, snapshot: Snapshot) -> None:
             lines.append(response.ok(b"*", "First unseen", b"UNSEEN %d" % unseen))
     lines.append(response.ok(b"*", "UIDs valid", b"UIDVALIDITY %d" % snapshot.uidvalidity))
     lines.append(response.ok(b"*", "Predicted next UID", b"UIDNEXT %d" % snapshot.uidnext))
-    lines.append(response.ok(b"*", "Highest", response.number_code(b"HIGHESTMODSEQ", snapshot.modseq)))
+    if session.box.modseqs:
+        lines.append(response.ok(b"*", "Highest", response.number_code(b"HIGHESTMODSEQ", snapshot.modseq)))
+    else:
+        lines.append(response.ok(b"*", "Nothing can be resynchronised here", b"NOMODSEQ"))
     objectid = response.mailboxid(mailbox_id(session.box.account.id, snapshot.mailbox))
     lines.append(response.ok(b"*", "Known as", objectid))  # RFC 8474 4.2
     session.send(b"".join(lines))

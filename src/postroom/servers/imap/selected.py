@@ -7,6 +7,7 @@ from typing import Final
 
 from postroom.mailbox.places import Home, Place
 from postroom.mailbox.recent import Recent
+from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.view import View
 from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Refused
 from postroom.store.api import Hint, Snapshot
@@ -31,6 +32,7 @@ class Selected:
         "account",
         "examined",
         "granted",
+        "modseqs",
         "own",
         "place",
         "recent",
@@ -45,6 +47,8 @@ class Selected:
         self.own: Final = isinstance(place.realm, Home)
         self.view: Final = view
         self.examined: Final = examined
+        #: RFC 7162 3.1.2: False for a mailbox of the past, which has none
+        self.modseqs: Final = not isinstance(place.realm, PastRealm)
         self.granted = self.rights = right.NONE
         self.grant(place.rights)
         self.recent: Final = Recent()

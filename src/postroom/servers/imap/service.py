@@ -136,7 +136,7 @@ class ImapService:
 
     async def enter(self, row: AccountRow) -> Places:
         """Everything this account's login can name. Raises NotFound, StoreUnavailable."""
-        return await enter(self._rooms.mailboxes, self._rooms.store.directory, row)
+        return await enter(self._rooms.mailboxes, self._rooms.store.directory, row, self._rooms.clock)
 
     def entered(self, session: Session, row: AccountRow) -> None:
         """A client has logged in."""

@@ -115,6 +115,16 @@ class Session:
         return _NONE_RECENT if self.wire.rev2 else self.box.recent
 
     @property
+    def condstore(self) -> bool:
+        """Is the client told MODSEQs (of the selected mailbox, if it has any; RFC 7162 3.1.2.2)?"""
+        return self.wire.condstore and (self.selected is None or self.selected.modseqs)
+
+    @property
+    def qresync(self) -> bool:
+        """Does the client hear VANISHED for EXPUNGE (RFC 7162 3.2.10)?"""
+        return self.wire.qresync and (self.selected is None or self.selected.modseqs)
+
+    @property
     def idling(self) -> bool:
         """True while the client waits in IDLE and may be told anything at once."""
         return self.waiting is not None and self.waiting.name == "IDLE"
@@ -151,7 +161,7 @@ class Session:
 
     def tell_condstore(self) -> None:
         """CONDSTORE has just come on."""
-        if self.selected is not None:
+        if self.selected is not None and self.selected.modseqs:
             self.selected.view.condstore = True
             code = response.number_code(b"HIGHESTMODSEQ", self.selected.view.modseq)
             self.send(response.ok(b"*", "CONDSTORE is on", code))

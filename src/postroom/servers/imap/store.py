@@ -62,7 +62,7 @@ async def _send(session: Session, stored: Stored, *, silent: bool, conditional: 
     if not silent:
         await updates.send_rows(session, stored.rows)
         return
-    if session.wire.condstore or conditional:
+    if session.condstore or conditional:
         # RFC 7162 3.1.3: MODSEQ is told even after .SILENT; flags only where the client would be wrong
         await updates.send_rows(session, _without(stored.applied.rows(), stored.rows), flags=False)
     await updates.send_rows(session, stored.rows)

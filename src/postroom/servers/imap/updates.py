@@ -69,7 +69,7 @@ async def news(session: Session, *, expunge_ok: bool) -> Changes | None:
 async def send_changes(session: Session, changes: Changes) -> None:
     """Print changes in the order mailbox.view asks for."""
     if changes.expunged:
-        if session.wire.qresync or session.wire.uidonly:
+        if session.qresync or session.wire.uidonly:
             session.send(response.vanished(ranges_of(changes.vanished)))
         else:
             session.send((b"* %d EXPUNGE\r\n" * len(changes.expunged)) % tuple(changes.expunged))
@@ -134,7 +134,7 @@ async def send_rows(session: Session, rows: Rows, *, flags: bool = True) -> None
 
 
 def _send_some(session: Session, rows: Rows, begin: int, end: int, *, flags: bool) -> None:
-    modseq, uidonly = session.wire.condstore, session.wire.uidonly
+    modseq, uidonly = session.condstore, session.wire.uidonly
     numbers = rows.uids[begin:end] if uidonly else rows.seqs[begin:end]
     columns: list[Iterable[object]] = [] if uidonly else [rows.uids[begin:end]]
     if flags:

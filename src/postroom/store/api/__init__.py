@@ -83,7 +83,7 @@ from postroom.store.api.limits import (
     Used,
 )
 from postroom.store.api.pages import Page, Snapshot
-from postroom.store.api.past import Departure, MailboxLife, Placed, Placing, Restored, Source, Undone
+from postroom.store.api.past import VIEW, Departure, MailboxLife, Placed, Placing, Restored, Source, Undone
 from postroom.store.api.queue import (
     Attempt,
     Depth,
@@ -113,6 +113,7 @@ __all__ = [
     "EVERYBODY",
     "EVERY_FLAG",
     "MOST_REMEMBERED",
+    "VIEW",
     "AccountRow",
     "AccountStore",
     "Act",

@@ -403,6 +403,10 @@ class AccountStore(Protocol):
         """What left the account's mailboxes, or one that is or was, and can still be had; oldest first."""
         ...
 
+    async def next_number(self) -> int:
+        """The Departure.number of what is expunged next; never smaller than it was."""
+        ...
+
     async def restore(self, placings: Sequence[Placing], *, quota: int = 0, quota_messages: int = 0) -> Restored:
         """Put messages into mailboxes again, all or none: under new UIDs, with their flags but \\Deleted, with
         INTERNALDATE. Where they left, and where they still are, nothing changes but Departure.back.

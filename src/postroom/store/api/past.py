@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postroom.store.api.pages import Page
+
+#: ids of mailboxes are smaller; views of mailboxes add multiples of it, so that none is taken for a mailbox
+VIEW: Final = 1 << 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,6 +190,9 @@ class EmbeddedAccount:
     async def departures(self, mailbox: int | None = None) -> list[Departure]:
         return self._read(past.read_departures, mailbox)
 
+    async def next_number(self) -> int:
+        return self._read(past.read_next_number)
+
     async def restores(self) -> list[Restored]:
         return self._read(past.read_restores)
 

@@ -70,6 +70,12 @@ def read_departures(reader: apsw.Connection, mailbox: int | None) -> list[Depart
     return [_departure(row) for row in _rows(reader, f"{_DEPARTURE} AND mailbox = ? ORDER BY modseq", mailbox)]
 
 
+def read_next_number(reader: apsw.Connection) -> int:
+    """The number of what is expunged next; the newest record is never swept away whole."""
+    rows = _rows(reader, "SELECT number FROM expunged ORDER BY modseq DESC LIMIT 1")
+    return int(rows[0][0]) + 1 if rows else 1
+
+
 def read_restores(reader: apsw.Connection) -> list[Restored]:
     """What was brought back, oldest first."""
     found = _rows(reader, "SELECT id, time, placed FROM restored ORDER BY id")

@@ -381,6 +381,9 @@ class MemoryAccount:
     async def departures(self, mailbox: int | None = None) -> list[Departure]:
         return [one for one in self._past.departures if mailbox in (None, one.mailbox)]
 
+    async def next_number(self) -> int:
+        return self._past.next_number
+
     async def restores(self) -> list[Restored]:
         return list(self._past.restores.values())
 

@@ -24,6 +24,11 @@ class Past:
         self._expunged = 0
         self._ids = count(1)
 
+    @property
+    def next_number(self) -> int:
+        """Of what is expunged next."""
+        return self._expunged + 1
+
     def born(self, mailbox: int, now: float) -> None:
         """It was made."""
         self._created[mailbox] = now

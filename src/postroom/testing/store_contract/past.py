@@ -65,14 +65,17 @@ class PastContract:
             await account.expunge(mailbox, first[1:], only_deleted=False)
             await account.move(mailbox, first[:1], (await named(account, "Trash")).id)
             [*_, last] = await departed(account)
+            assert await account.next_number() == last.number + 2
             numbers = {last.number, last.number + 1}
             assert not numbers & seen
             assert min(numbers) > max(seen, default=0)
             seen |= numbers
             clock.time += 10 * DAY
             await account.delete((await account.create("empty")).id)
+            before = await account.next_number()
             await store.sweep(clock.time, DAY)
             assert await account.departures() == []
+            assert await account.next_number() == before
 
     async def test_moves_are_told_too_and_hold_nothing(self, store: Store, clock: SettableClock) -> None:
         account, inbox = await open_account(store)

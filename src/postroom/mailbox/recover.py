@@ -1,0 +1,355 @@
+"""The read-only namespace "Recover/" of an account: deleted mail, and its mailboxes as they were on other days.
+
+"Recover/Deleted/INBOX" holds what was expunged from INBOX and can be brought back; "Recover/2026-11-21/INBOX" is INBOX
+as it was at the end of that day, by the machine's clock. Copying a message into a mailbox of the account brings it back
+as it was (store.restore): what is brought back is no longer among the deleted mail. Nothing else can be done there.
+Each account has it switched off, or on for the deleted mail only, or for all (AccountRow.past).
+
+Of the days the last ones are listed; others within the window of sweeping are there for whoever names them (RFC 9051
+6.3.9 lets a server hide names from wildcards).
+UIDs of deleted mail are numbers that the account counts through everything that is ever expunged, so they mean one
+message for good; on other days messages have the UIDs that they had. There are no MODSEQs (RFC 7162 3.1.2.2).
+Owns: what it made of the store last, so that clients that look again cost little.
+On failure: NoPermission for whatever changes something.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, cast
+
+from postroom.mailbox import names
+from postroom.mailbox.errors import NoPermission
+from postroom.mailbox.past import (
+    PastMailbox,
+    PastSnapshot,
+    Row,
+    mailboxes_at,
+    page_of,
+    rows_of,
+    snapshot_at,
+    sources,
+)
+from postroom.mailbox.places import Kind
+from postroom.store.api import VIEW, CopyResult, MailboxInfo, MailboxLife, NotFound, Placing, Snapshot
+from postroom.values import rights as right
+from postroom.values.flags import DELETED
+
+if TYPE_CHECKING:
+    from postroom.mailbox.places import Place, Realm
+    from postroom.mailbox.service import Account, Mailboxes
+    from postroom.store.api import AccountStore, Annotation, DirectoryStore
+    from postroom.values.clock import Clock
+
+RECOVER: Final = "Recover/"
+_DELETED: Final = "Deleted"
+#: days that LIST tells of; others are there for who names them
+LISTED_DAYS: Final = 7
+_MOST_KEYWORDS: Final = 64
+#: what may be asked of an account through a view of its past; all else would change something, or is answered by it
+_READS: Final = frozenset({
+    "rendered", "columns", "content", "origins", "originals", "usage", "index", "messages", "subscriptions",
+})  # fmt: skip
+
+
+class Era(Protocol):
+    """A choice of what an account once held."""
+
+    @property
+    def base(self) -> int:
+        """Added to the ids of mailboxes, so that a mailbox and its past are told apart."""
+        ...
+
+    async def boxes(self, store: AccountStore) -> list[PastMailbox]:
+        """Those to be listed."""
+        ...
+
+    async def named(self, store: AccountStore, name: str) -> PastMailbox | None:
+        """One by its name, listed or not."""
+        ...
+
+    async def look(self, store: AccountStore, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
+        """What is in one; `before` itself when that is still so."""
+        ...
+
+
+class DeletedMail:
+    """What was expunged and not brought back, by the name its mailbox has, or had last."""
+
+    base: Final = VIEW
+
+    async def boxes(self, store: AccountStore) -> list[PastMailbox]:
+        """Those that have anything; of mailboxes with one name the newest stands for all."""
+        having = {one.mailbox for one in await store.departures() if not one.moved and 0 in one.back}
+        found = {life.name: PastMailbox(life, life.name) for life in await store.lives() if life.id in having}
+        return sorted(found.values(), key=lambda box: names.place(box.name))
+
+    async def named(self, store: AccountStore, name: str) -> PastMailbox | None:
+        """Also of a mailbox that is there and of which nothing was deleted."""
+        boxes = [box for box in await self.boxes(store) if box.name == name]
+        lives = [life for life in await store.lives() if life.name == name and not life.deleted]
+        return boxes[0] if boxes else PastMailbox(lives[0], name) if lives else None
+
+    async def look(self, store: AccountStore, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
+        """Ordered by when it was deleted."""
+        lives = {life.id: life for life in await store.lives()}
+        same = {life.id: life for life in lives.values() if life.name == box.name}
+        keywords = _all_keywords(list(same.values()))
+        rows: list[Row] = []
+        was = array("I")
+        for life in same.values():
+            moved = _translation(life.keywords, keywords)
+            for one in await store.departures(life.id):
+                if not one.moved:
+                    places = [place for place, back in enumerate(one.back) if not back]
+                    for place, row in zip(places, rows_of(one.page, one.modseq, places, 2.0**32), strict=True):
+                        flags, bits = row.flags & ~DELETED, moved(row.keywords)
+                        rows.append(row._replace(uid=one.number + place, flags=flags, keywords=bits))
+                        was.append(row.uid)
+        order = sorted(range(len(rows)), key=rows.__getitem__)
+        rows, was = [rows[place] for place in order], array("I", [was[place] for place in order])
+        return await self._shot(store, (box, keywords), (rows, was), before)
+
+    async def _shot(
+        self,
+        store: AccountStore,
+        what: tuple[PastMailbox, tuple[str, ...]],
+        content: tuple[list[Row], array[int]],
+        before: PastSnapshot | None,
+    ) -> PastSnapshot:
+        (box, keywords), (rows, was) = what, content
+        uids = [row.uid for row in rows]
+        departures = array("Q", [row.departure for row in rows])
+        if before is not None and uids == [uid for page in before.snapshot.pages for uid in page.uids]:
+            return before
+        modseq = before.snapshot.modseq + 1 if before is not None else 1
+        uidvalidity = min((life.id, life.uidvalidity) for life in await store.lives())[1]  # of INBOX, the first made
+        pages = [page_of(rows)] if rows else []
+        uidnext = await store.next_number()
+        shot = Snapshot(self.base + box.life.id, uidvalidity, uidnext, modseq, pages, keywords)
+        return PastSnapshot(box, shot, departures, was)
+
+
+def _all_keywords(lives: Sequence[MailboxLife]) -> tuple[str, ...]:
+    known = dict.fromkeys(name for life in lives for name in life.keywords)
+    return tuple(known)[:_MOST_KEYWORDS]
+
+
+def _translation(source: tuple[str, ...], target: tuple[str, ...]) -> Callable[[int], int]:
+    if source == target[: len(source)]:
+        return lambda bits: bits
+    places = [target.index(name) if name in target else -1 for name in source]
+    return lambda bits: sum(1 << to for place, to in enumerate(places) if bits >> place & 1 and to >= 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """All mailboxes as they were when a day ended."""
+
+    day: date
+
+    @property
+    def base(self) -> int:
+        """Days after the deleted mail."""
+        return VIEW * (self.day.toordinal() + 1)
+
+    @property
+    def end(self) -> float:
+        """The last moment of it, in Unix seconds."""
+        after = self.day + timedelta(days=1)
+        return datetime(after.year, after.month, after.day).astimezone().timestamp() - 0.001
+
+    async def boxes(self, store: AccountStore) -> list[PastMailbox]:
+        """Those that were there."""
+        return await mailboxes_at(store, self.end)
+
+    async def named(self, store: AccountStore, name: str) -> PastMailbox | None:
+        """Whatever was there is listed."""
+        return next((box for box in await self.boxes(store) if box.name == name), None)
+
+    async def look(self, store: AccountStore, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
+        """What a day was like does not change."""
+        return before or await snapshot_at(store, box, self.end, self.base + box.life.id)
+
+
+class PastStore:
+    """An era of an account as an AccountStore that can only be read."""
+
+    def __init__(self, real: AccountStore, era: Era) -> None:
+        self._real = real
+        self._era = era
+        self._known: dict[int, PastSnapshot] = {}
+
+    @property
+    def id(self) -> str:
+        """The account's own: its messages are called the same here."""
+        return self._real.id
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name) if name in _READS else _refuse
+
+    async def mailboxes(self) -> list[MailboxInfo]:
+        """All there were."""
+        return [self._info(await self._look(box)) for box in await self._era.boxes(self._real)]
+
+    async def mailbox(self, name: str) -> MailboxInfo | None:
+        """One of them."""
+        box = await self._era.named(self._real, name)
+        return self._info(await self._look(box)) if box is not None else None
+
+    async def snapshot(self, mailbox: int) -> Snapshot:
+        """What is in it. Raises NotFound."""
+        return (await self._found(mailbox)).snapshot
+
+    async def _found(self, mailbox: int) -> PastSnapshot:
+        known = self._known.get(mailbox)
+        if known is not None:
+            return await self._look(known.mailbox)
+        for box in await self._era.boxes(self._real):
+            if box.life.id + self._era.base == mailbox:
+                return await self._look(box)
+        raise NotFound(f"no mailbox {mailbox}")
+
+    async def _look(self, box: PastMailbox) -> PastSnapshot:
+        number = self._era.base + box.life.id
+        found = self._known[number] = await self._era.look(self._real, box, self._known.get(number))
+        return found
+
+    def _info(self, past: PastSnapshot) -> MailboxInfo:
+        shot = past.snapshot
+        return MailboxInfo(
+            id=shot.mailbox,
+            name=past.mailbox.name,
+            uidvalidity=shot.uidvalidity,
+            uidnext=shot.uidnext,
+            modseq=0,  # RFC 7162 3.1.7: what STATUS says of a mailbox without MODSEQs
+            messages=len(shot),
+            unseen=past.unseen,
+            deleted=0,
+            size=past.size,
+        )
+
+    async def vanished(self, mailbox: int, since: int) -> None:
+        """There is no history of the past."""
+
+    async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:
+        """Nothing in the past is recent."""
+        return uidnext
+
+    async def annotations(self, mailbox: int, login: str) -> list[Annotation]:
+        """None."""
+        return []
+
+    async def annotated(self, login: str, since: int) -> list[Annotation]:
+        """None."""
+        return []
+
+    async def acl(self, mailbox: int) -> dict[str, int]:
+        """Nobody else sees it."""
+        return {}
+
+    async def bring(self, mailbox: int, uids: Sequence[int], target: Place) -> CopyResult:
+        """Bring messages back into a mailbox of the account. Raises NotFound, OverQuota, TooManyKeywords."""
+        past = await self._found(mailbox)
+        wanted = frozenset(uids)
+        asked = [uid for page in past.snapshot.pages for uid in page.uids if uid in wanted]
+        quota = await target.account.quota()
+        done = await self._real.restore(
+            [Placing(target=target.info.name, sources=sources(past, wanted))],
+            quota=quota.limit,
+            quota_messages=quota.message_limit,
+        )
+        after = await target.account.snapshot(target.id)
+        if not done.placed:
+            return CopyResult(after.uidvalidity, (), (), past.snapshot, after)
+        [placed] = done.placed
+        came = tuple(asked[place] for place in placed.places)
+        return CopyResult(placed.uidvalidity, came, placed.uids, past.snapshot, after)
+
+
+async def _refuse(*_given: object, **_named: object) -> NoReturn:
+    raise NoPermission("What was cannot be changed; copy messages out of it to bring them back")
+
+
+class PastRealm:
+    """An era as its owner meets it."""
+
+    __slots__ = ("_directory", "_needs", "account", "prefix")
+
+    def __init__(self, directory: DirectoryStore, account: Account, prefix: str, needs: frozenset[str]) -> None:
+        """needs: settings of AccountRow.past with which it is shown."""
+        self._directory = directory
+        self._needs = needs
+        self.account: Final = account
+        self.prefix: Final = prefix
+
+    async def rights(self, _mailbox: int) -> int:
+        """To look, and change nothing, while it is switched on."""
+        row = await self._directory.account(self.account.id)
+        return right.READING if row is not None and row.past in self._needs else right.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What namespaces are made of. days: how long what was deleted is kept."""
+
+    mailboxes: Mailboxes
+    directory: DirectoryStore
+    clock: Clock
+    days: float
+
+
+class Recover:
+    """The namespace of one login."""
+
+    kind: Final = Kind.PERSONAL
+    prefix: Final = RECOVER
+
+    __slots__ = ("_around", "_own", "_realms")
+
+    def __init__(self, around: Surroundings, own: Account) -> None:
+        self._around = around
+        self._own = own
+        self._realms: dict[str, PastRealm] = {}
+
+    async def realm(self, name: str) -> Realm | None:
+        """Of the deleted mail, or of a day that is over and within the window."""
+        level = name[len(self.prefix) :].partition(names.DELIMITER)[0]
+        if level == _DELETED:
+            return self._made(level, DeletedMail(), frozenset({"deleted", "all"}))
+        try:
+            day = date.fromisoformat(level)
+        except ValueError:
+            return None
+        if day.isoformat() != level or not self._first() <= day < self._today():
+            return None
+        return self._made(level, Day(day), frozenset({"all"}))
+
+    async def realms(self, wanted: Callable[[str], bool]) -> AsyncIterator[Realm]:
+        """The deleted mail, then the last days, the newest first."""
+        today = self._today()
+        days = [today - timedelta(days=number) for number in range(1, LISTED_DAYS + 1)]
+        for level in (_DELETED, *(day.isoformat() for day in days)):
+            if wanted(f"{self.prefix}{level}{names.DELIMITER}"):
+                found = await self.realm(self.prefix + level)
+                if found is not None and await found.rights(0):
+                    yield found
+
+    def _made(self, level: str, era: Era, needs: frozenset[str]) -> PastRealm:
+        found = self._realms.get(level)
+        if found is None:
+            store = cast("AccountStore", PastStore(self._own.store, era))
+            account = self._around.mailboxes.view(store, self._own.row)
+            prefix = f"{self.prefix}{level}{names.DELIMITER}"
+            found = self._realms[level] = PastRealm(self._around.directory, account, prefix, needs)
+        return found
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._around.clock.now()).date()
+
+    def _first(self) -> date:
+        """The first day whose end is known whole."""
+        return datetime.fromtimestamp(self._around.clock.now() - self._around.days * 86_400).date()
