@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
+
+from postroom.store.embedded import EmbeddedStore
 
 BEN = "ben@example.org"
 
@@ -55,6 +58,24 @@ def test_a_disabled_account_may_receive(postroom: Any, ann: str) -> None:
     assert postroom("user", "disable", ann, "--receive").code == 4
     assert postroom("user", "disable", ann, "--json").json["receives"] is False
     assert postroom("user", "enable", ann, "--json").json["receives"] is True
+
+
+def test_the_folder_of_what_was(postroom: Any, ann: str, site: Path) -> None:
+    assert postroom("user", "set", ann, "--past", "all", "--json").json["past"] == "all"
+    assert "deleted mail and other days" in postroom("user", "show", ann).out
+    assert postroom("user", "set", ann, "--past", "off").code == 0
+
+    async def collide() -> None:
+        store = EmbeddedStore(site / "data")
+        row = await store.directory.account_by_login(ann)
+        assert row is not None
+        await (await store.account(row.id)).create("Recover/mine")
+        await store.close()
+
+    asyncio.run(collide())
+    done = postroom("user", "set", ann, "--past", "deleted")
+    assert done.code == 1
+    assert "has a mailbox Recover already" in done.err
 
 
 def test_a_removed_account_comes_back(postroom: Any, ann: str, site: Path) -> None:
