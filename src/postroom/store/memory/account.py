@@ -40,6 +40,7 @@ from postroom.store.api import (
     RightsChange,
     Settable,
     Snapshot,
+    Source,
     StoreFlagsResult,
     Undone,
     Usage,
@@ -49,7 +50,7 @@ from postroom.store.memory.filters import MemoryFilters
 from postroom.store.memory.index import MemoryIndex
 from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
-from postroom.store.memory.past import Past
+from postroom.store.memory.past import Past, asked
 from postroom.store.memory.quota import check_quota
 from postroom.store.memory.sharing import MemoryAcls
 from postroom.values.clock import Clock
@@ -165,7 +166,7 @@ class MemoryAccount:
         if any(other.name.startswith(box.name + "/") for other in self._boxes.values()):
             raise MailboxHasChildren(box.name)
         if box.items:  # what was in it is expunged first
-            self._leave(box, box.items, self._next_modseq(), moved=False)
+            self._past.left(box.id, self._clock.now(), self._next_modseq(), page_of(box, box.items), moved=False)
         self._past.died(life_of(box), self._clock.now())
         del self._boxes[mailbox]
         self._acls.gone(mailbox)
@@ -324,14 +325,11 @@ class MemoryAccount:
         placed = self._put(to_box, reached(taken, may))
         return self._copied(from_box, to_box, taken, placed)
 
-    def _leave(self, box: Box, gone: list[Item], modseq: int, *, moved: bool) -> None:
-        self._past.left(box.id, self._clock.now(), modseq, page_of(box, gone), moved=moved)
-
     def _take(self, box: Box, taken: list[Item], *, moved: bool = False) -> None:
         gone = {item.uid for item in taken}
         box.items = [item for item in box.items if item.uid not in gone]
         box.modseq = self._next_modseq()
-        self._leave(box, taken, box.modseq, moved=moved)
+        self._past.left(box.id, self._clock.now(), box.modseq, page_of(box, taken), moved=moved)
         box.gone.append((box.modseq, sorted(gone)))
         self._tell(box.id, box.modseq)
 
@@ -389,7 +387,7 @@ class MemoryAccount:
 
     async def restore(self, placings: Sequence[Placing], *, quota: int = 0, quota_messages: int = 0) -> Restored:
         lives = {life.id: life for life in await self.lives()}
-        found = [(placing, self._found(placing, lives)) for placing in placings]
+        found = [(placing, asked(placing.sources, lambda source: self._there(source, lives))) for placing in placings]
         found = [(placing, items) for placing, items in found if items or not placing.sources]
         self._check_quota((quota, quota_messages), [item.size for _, items in found for _, item in items])
         for placing, items in found:
@@ -401,17 +399,12 @@ class MemoryAccount:
             self._past.mark(placing.sources, [place for place, _ in items])
         return self._past.restored(self._clock.now(), tuple(placed))
 
-    def _found(self, placing: Placing, lives: dict[int, MailboxLife]) -> list[tuple[int, Item]]:
-        """Places among the UIDs asked for, and what is there."""
-        found: list[Item | None] = []
-        for source in placing.sources:
-            if source.departure:
-                rows = self._past.rows(source.departure, lives)
-                there = {row[0]: Item(*row) for row in rows if row[4] in self._messages}
-            else:
-                there = {item.uid: item for item in self._box(source.mailbox).items}
-            found += [there.get(uid) for uid in source.uids]
-        return [(place, item) for place, item in enumerate(found) if item is not None]
+    def _there(self, source: Source, lives: dict[int, MailboxLife]) -> dict[int, Item]:
+        """By UID, what can be had from a source."""
+        if not source.departure:
+            return {item.uid: item for item in self._box(source.mailbox).items}
+        rows = self._past.rows(source.departure, lives)
+        return {row[0]: Item(*row) for row in rows if row[4] in self._messages}
 
     def _bring(self, placing: Placing, items: list[tuple[int, Item]]) -> Placed:
         box, known = self._named(placing.target), set(self._boxes)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import TypeVar
 
 from postroom.store.api import Departure, MailboxLife, NotFound, Page, Placed, Restored, Source
 
+T = TypeVar("T")
+
 #: uid, flags, keywords, modseq, message, size, date
 Row = tuple[int, int, frozenset[str], int, int, int, int, int]
+
+
+def asked(sources: Sequence[Source], there: Callable[[Source], Mapping[int, T]]) -> list[tuple[int, T]]:
+    """Places among the UIDs of all sources, and what is there, for each that is."""
+    found: list[T | None] = []
+    for source in sources:
+        having = there(source)
+        found += [having.get(uid) for uid in source.uids]
+    return [(place, item) for place, item in enumerate(found) if item is not None]
 
 
 class Past:
