@@ -21,6 +21,7 @@ from postroom.testing.store_contract import (
     ReportContract,
     SpoolContract,
     TrainingContract,
+    TraitContract,
     TransportContract,
 )
 
@@ -94,6 +95,10 @@ class TestReports(ReportContract):
 
 
 class TestSpool(SpoolContract):
+    pass
+
+
+class TestTraits(TraitContract):
     pass
 
 

@@ -78,18 +78,19 @@ def text(envelope: bytes, wanted: int) -> str | None:
     if value is None:
         return None
     if isinstance(value, bytes):
-        return _decoded(value)
+        return decoded(value)
     shown = [_address(item) for item in value if isinstance(item, list) and len(item) == 4]
     return ", ".join(filter(None, shown))  # the end of a group shows nothing
 
 
 def _address(item: list[Value]) -> str:
-    name, _, mailbox, host = [_decoded(part) if isinstance(part, bytes) else None for part in item]
+    name, _, mailbox, host = [decoded(part) if isinstance(part, bytes) else None for part in item]
     address = mailbox or ""
     if host is not None:
         address = f"{address}@{host}"
     return f"{name} <{address}>" if name else address
 
 
-def _decoded(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
+    """A value as a reader would see it."""
     return raw.decode("ascii") if raw.isascii() and b"=?" not in raw else decode_words(raw)

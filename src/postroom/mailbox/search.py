@@ -89,9 +89,13 @@ class Found:
 
     def uids(self) -> list[int]:
         """UIDs."""
+        return self.column(lambda page: page.uids)
+
+    def column(self, of: Callable[[Page], Sequence[int]]) -> list[int]:
+        """A column of them."""
         found: list[int] = []
         for _, page, chosen in self._hits:
-            found.extend(compress(page.uids, chosen))
+            found.extend(compress(of(page), chosen))
         return found
 
     def modseq(self) -> int:

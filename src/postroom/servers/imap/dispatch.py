@@ -10,7 +10,7 @@ On failure: errors of the rooms below become their NO; a bug becomes NO [SERVERB
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from postroom.servers.imap import (
     access,
@@ -31,6 +31,7 @@ from postroom.servers.imap import (
     quota,
     search,
     select,
+    sort,
     status,
     store,
     uidbatches,
@@ -41,7 +42,7 @@ from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
 from postroom.store.api import StoreError
 from postroom.wire.imap import response
-from postroom.wire.imap.commands import Command, Search
+from postroom.wire.imap.commands import Command
 from postroom.wire.imap.table import COMMANDS
 
 #: None: the command goes on with the client's next line (Session.await_line)
@@ -83,6 +84,10 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "UID EXPUNGE": expunge.expunge,
     "SEARCH": filters.with_filters(search.search),
     "UID SEARCH": filters.with_filters(search.search),
+    "SORT": filters.with_filters(sort.sort),
+    "UID SORT": filters.with_filters(sort.sort),
+    "THREAD": filters.with_filters(sort.thread),
+    "UID THREAD": filters.with_filters(sort.thread),
     "FETCH": fetch.fetch,
     "UID FETCH": fetch.fetch,
     "STORE": store.store,
@@ -103,6 +108,7 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "SETMETADATA": metadata.set_metadata,
 }
 
+_SEARCHING: Final = frozenset(("UID SEARCH", "UID SORT", "UID THREAD"))
 #: commands by which a client asks for news
 _ASKING: Final = frozenset(("NOOP", "CHECK"))
 
@@ -200,9 +206,9 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
 
 
 def _expunge_ok(command: Command) -> bool:
-    """RFC 9051 7.5.1; RFC 7162 3.2.10.2: nor during a UID SEARCH that names message numbers."""
-    if command.name == "UID SEARCH":
-        return not search.names_numbers(cast(Search, command.args).key)
+    """RFC 9051 7.5.1; RFC 7162 3.2.10.2: nor during a UID SEARCH, SORT or THREAD that names message numbers."""
+    if command.name in _SEARCHING:
+        return not search.names_numbers(filters.search_of(command).key)
     return COMMANDS[command.name].expunge_ok
 
 

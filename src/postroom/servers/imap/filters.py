@@ -17,7 +17,7 @@ from postroom.mailbox import metadata
 from postroom.mailbox.metadata import Subject, Value
 from postroom.servers.imap.replies import Refused, Reply, no
 from postroom.servers.imap.session import Session
-from postroom.wire.imap.commands import Command, Key, Search, SearchKey
+from postroom.wire.imap.commands import Command, Key, Search, SearchKey, Sort, Thread
 from postroom.wire.imap.errors import BadSyntax
 from postroom.wire.imap.filters import is_filter_name, parse_filter
 
@@ -48,7 +48,7 @@ def with_filters(executor: Executor) -> Executor:
     """An executor of commands that search, given its program with every filter replaced by what it holds."""
 
     async def run(session: Session, command: Command) -> Reply:
-        args = cast(Search, command.args)
+        args = search_of(command)
         if not args.uses_filters:
             return await executor(session, command)
         expansion = _Expansion(session)
@@ -60,9 +60,19 @@ def with_filters(executor: Executor) -> Executor:
             raise
         uses_modseq = args.uses_modseq or expansion.uses_modseq
         plain = replace(args, key=key, uses_modseq=uses_modseq, uses_filters=False)
-        return await executor(session, replace(command, args=plain))
+        whole = command.args
+        return await executor(
+            session,
+            replace(command, args=replace(whole, search=plain) if isinstance(whole, Sort | Thread) else plain),
+        )
 
     return run
+
+
+def search_of(command: Command) -> Search:
+    """The search in a SEARCH, SORT or THREAD."""
+    args = command.args
+    return args.search if isinstance(args, Sort | Thread) else cast(Search, args)
 
 
 class _Expansion:

@@ -107,9 +107,11 @@ from postroom.store.api.reports import (
 )
 from postroom.store.api.store import Finding, Spool, Store
 from postroom.store.api.training import EVERYBODY, Learned, Lesson, Standing, TrainingStore
+from postroom.store.api.traits import BLOCK, TraitRow, TraitSource, TraitStore, block_of
 from postroom.store.api.transport import StsPolicy, TlsCount, TransportStore
 
 __all__ = [
+    "BLOCK",
     "EVERYBODY",
     "EVERY_FLAG",
     "MOST_REMEMBERED",
@@ -225,10 +227,14 @@ __all__ = [
     "TooManyKeywords",
     "TooManyScripts",
     "TrainingStore",
+    "TraitRow",
+    "TraitSource",
+    "TraitStore",
     "TransportStore",
     "Undone",
     "Usage",
     "Used",
     "Verdict",
+    "block_of",
     "new_entry",
 ]

@@ -19,6 +19,7 @@ from msgspec import Struct
 from postroom.store.api.index import IndexFile
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
+from postroom.store.api.traits import TraitStore
 from postroom.values.content import Content
 from postroom.values.flags import VISIBLE
 
@@ -222,6 +223,11 @@ class AccountStore(Protocol):
     @property
     def index(self) -> IndexFile:
         """The account's full-text index."""
+        ...
+
+    @property
+    def traits(self) -> TraitStore:
+        """What its messages are sorted, threaded and found by."""
         ...
 
     async def mailboxes(self) -> list[MailboxInfo]:

@@ -50,6 +50,7 @@ from postroom.store.embedded.filters import EmbeddedFilters
 from postroom.store.embedded.index_file import EmbeddedIndex
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.recent import RecentMarks
+from postroom.store.embedded.traits import EmbeddedTraits
 from postroom.store.embedded.working import Image
 from postroom.values.content import Content
 
@@ -111,6 +112,10 @@ class EmbeddedAccount:
             self._index = EmbeddedIndex(self._file.layout.index, around.options, lambda: around.feed.publish(hint))
         self._pool.used(self)
         return self._index
+
+    @property
+    def traits(self) -> EmbeddedTraits:
+        return EmbeddedTraits(self._read, self._write)
 
     # reading
 

@@ -109,6 +109,8 @@ CREATE TABLE block(
 #: message: rendered once, never changed; refs: the References field; prefix NULL: the octets are in `body`, else in the
 #:   file named by guid after these octets. extra: references to a message beyond the first (COPY), narrow so that
 #:   copying a thousand messages does not rewrite a thousand wide rows.
+#: traits: what messages are sorted, threaded and found by, of `count` ids from `first` on (store.api.traits);
+#: reference: threads of message ids that others refer to, by their hash.
 #: page: packed columns (codec.py), id = mailbox << 32 | page << 1 | kind (0 fixed columns, 1 flags), so that a
 #:   mailbox is one range and the halves of a small page share a leaf; version: MODSEQ when it was written.
 #: expunged: what left a mailbox at one MODSEQ; messages and columns NULL once that is swept. moved: to another mailbox;
@@ -151,6 +153,10 @@ CREATE TABLE message(
 );
 CREATE TABLE origin(message INTEGER PRIMARY KEY, emailid TEXT NOT NULL, thread INTEGER NOT NULL);
 CREATE INDEX origin_emailid ON origin(emailid);
+CREATE TABLE traits(
+    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, numbers BLOB NOT NULL, keys BLOB NOT NULL, texts BLOB NOT NULL
+);
+CREATE TABLE reference(id INTEGER PRIMARY KEY, thread INTEGER NOT NULL);
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE extra(message INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 CREATE TABLE expunged(

@@ -53,6 +53,7 @@ from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past, asked
 from postroom.store.memory.quota import check_quota
 from postroom.store.memory.sharing import MemoryAcls
+from postroom.store.memory.traits import MemoryTraits
 from postroom.values.clock import Clock
 from postroom.values.content import Content
 from postroom.values.flags import DELETED, POP3_HIDDEN
@@ -71,10 +72,8 @@ class MemoryAccount:
         self._messages: dict[int, tuple[NewMessage, bytes]] = {}
         self._delivered: set[tuple[str, str]] = set()
         self._past = Past()
-        self._modseq = 1
+        self._modseq = self._next_box = self._next_message = 1
         self._uidvalidity = 0
-        self._next_box = 1
-        self._next_message = 1
         self._pop3: tuple[str, float] | None = None
         self._told: dict[int, int] = {}
         self._subscriptions: set[str] = set()
@@ -82,6 +81,7 @@ class MemoryAccount:
         self._annotations = Annotations()
         self.filters = MemoryFilters(clock, self)
         self.index = MemoryIndex()
+        self.traits = MemoryTraits(self._messages, lambda: self._next_message)
 
     @property
     def id(self) -> str:
@@ -446,8 +446,8 @@ class MemoryAccount:
         return [getattr(self._messages[key][0], column) if key in self._messages else b"" for key in messages]
 
     async def origins(self, messages: Sequence[int]) -> dict[int, Origin]:
-        kept = {key: self._messages[key][0].origin for key in messages if key in self._messages}
-        return {key: origin for key, origin in kept.items() if origin is not None}
+        there = [(key, self._messages[key][0].origin) for key in messages if key in self._messages]
+        return {key: origin for key, origin in there if origin}
 
     async def originals(self, emailid: str) -> list[int]:
         return [key for key, (new, _) in self._messages.items() if new.origin and new.origin.emailid == emailid]
@@ -466,13 +466,12 @@ class MemoryAccount:
 
     async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:
         told = self._told.get(mailbox, 0)
-        if claim:
-            self._told[mailbox] = max(told, uidnext)
+        self._told[mailbox] = max(told, uidnext) if claim else told
         return min(told, uidnext)
 
     async def usage(self) -> Usage:
-        items = [item for box in self._boxes.values() for item in box.items]
-        return Usage(sum(item.size for item in items), len(items))
+        sizes = [item.size for box in self._boxes.values() for item in box.items]
+        return Usage(sum(sizes), len(sizes))
 
     async def pop3_lock(self, holder: str, now: float, lifetime: float) -> bool:
         if self._pop3 is not None and self._pop3[0] != holder and now < self._pop3[1]:
@@ -489,7 +488,7 @@ class MemoryAccount:
         self._past.sweep(before)
         kept = {item.message for box in self._boxes.values() for item in box.items}
         kept.update(self._past.messages())
-        dropped = [message for message in self._messages if message not in kept]
+        dropped = self._messages.keys() - kept
         for message in dropped:
             del self._messages[message]
         return len(dropped)

@@ -22,6 +22,7 @@ from postroom.testing.store_contract.reports import ReportContract
 from postroom.testing.store_contract.sharing import AclContract, GroupContract
 from postroom.testing.store_contract.spool import SpoolContract
 from postroom.testing.store_contract.training import TrainingContract
+from postroom.testing.store_contract.traits import TraitContract
 from postroom.testing.store_contract.transport import TransportContract
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "SettableClock",
     "SpoolContract",
     "TrainingContract",
+    "TraitContract",
     "TransportContract",
     "message",
     "received",

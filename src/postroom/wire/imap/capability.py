@@ -74,6 +74,11 @@ EXTENSIONS: Final = (
     Extension(name="METADATA-SERVER", rfc=5464, section="4", title="Annotations of the server", enable=True),
     _row("LIST-METADATA", 9590, "3", "Annotations within LIST"),
     _row("FILTERS", 5466, "3", "Searches that are kept under a name"),
+    _row("SORT", 5256, "3", "Messages in an order of choice"),
+    _row("SORT=DISPLAY", 5957, "4", "Order by the names that people see"),
+    _row("ESORT", 5267, "3", "Sorted results as sets and counts"),
+    _row("THREAD=ORDEREDSUBJECT", 5256, "3", "Conversations by subject"),
+    _row("THREAD=REFERENCES", 5256, "3", "Conversations by what answers what"),
     _row("SAVEDATE", 8514, "4", "When a message came into its mailbox"),
     _row("JMAPACCESS", 9698, "4", "Where the same mail is reached by JMAP; only with imap.jmap_url"),
     _row("QUOTA", 9208, "3", "Limits and usage"),
@@ -103,6 +108,7 @@ _BUILT_ON: Final = {
         "QUOTA=RES-ANNOTATION-STORAGE",
         "QUOTASET",
     ),
+    "SORT": ("SORT=DISPLAY", "ESORT"),
     "SPECIAL-USE": ("CREATE-SPECIAL-USE",),
 }
 

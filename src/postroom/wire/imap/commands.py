@@ -239,12 +239,58 @@ class SearchKey(Struct, frozen=True):
 
 
 class Search(Struct, frozen=True):
-    """SEARCH and UID SEARCH. returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4)."""
+    """SEARCH and UID SEARCH. returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4) PARTIAL.
+
+    partial: the range of PARTIAL (RFC 9394 3.1), as written; both ends negative count from the last result.
+    """
 
     key: SearchKey
     returns: tuple[str, ...] | None = None
     uses_modseq: bool = False
     uses_filters: bool = False
+    partial: tuple[int, int] | None = None
+
+
+class SortBy(StrEnum):
+    """What SORT compares (RFC 5256 3, RFC 5957 4)."""
+
+    ARRIVAL = "ARRIVAL"
+    CC = "CC"
+    DATE = "DATE"
+    FROM = "FROM"
+    SIZE = "SIZE"
+    SUBJECT = "SUBJECT"
+    TO = "TO"
+    DISPLAYFROM = "DISPLAYFROM"
+    DISPLAYTO = "DISPLAYTO"
+
+
+class SortCriterion(Struct, frozen=True):
+    """One criterion. reverse: descending."""
+
+    by: SortBy
+    reverse: bool = False
+
+
+class Sort(Struct, frozen=True):
+    """SORT and UID SORT. search: what is sorted, with its result options (RFC 5267 3)."""
+
+    criteria: tuple[SortCriterion, ...]
+    search: Search
+
+
+class ThreadBy(StrEnum):
+    """Threading algorithms (RFC 5256 3)."""
+
+    ORDEREDSUBJECT = "ORDEREDSUBJECT"
+    REFERENCES = "REFERENCES"
+
+
+class Thread(Struct, frozen=True):
+    """THREAD and UID THREAD."""
+
+    by: ThreadBy
+    search: Search
 
 
 class Attribute(Enum):

@@ -263,11 +263,12 @@ class Found(Struct, frozen=True, kw_only=True):
     most: int | None = None  # MAX
     count: int | None = None
     all: tuple[tuple[int, int], ...] = ()
+    partial: tuple[tuple[int, int], tuple[tuple[int, int], ...]] | None = None  # the range asked for, the results
     modseq: int | None = None
 
 
 def esearch(tag: bytes, found: Found) -> bytes:
-    """RFC 9051 7.3.4 and RFC 4731 3.1."""
+    """RFC 9051 7.3.4, RFC 4731 3.1 and RFC 9394 4."""
     words = [b"* ESEARCH (TAG %b)" % string(tag)]
     if found.uid:
         words.append(b"UID")
@@ -277,6 +278,9 @@ def esearch(tag: bytes, found: Found) -> bytes:
         words.append(b"MAX %d" % found.most)
     if found.all:
         words.append(b"ALL " + print_ranges(found.all))
+    if found.partial is not None:
+        asked, results = found.partial
+        words.append(b"PARTIAL (%d:%d %b)" % (*asked, print_ranges(results) or b"NIL"))
     if found.count is not None:
         words.append(b"COUNT %d" % found.count)
     if found.modseq is not None:

@@ -27,11 +27,14 @@ _UNESCAPE: Final = re.compile(rb"\\(.)")
 _LITERAL: Final = re.compile(rb"\{\d+\+?\}\r\n")
 _NUMBER: Final = re.compile(rb"\d{1,19}")
 _SET: Final = re.compile(rb"[0-9:,*]+|\$")
+_PARTIAL: Final = re.compile(rb"([1-9][0-9]{0,9}):([1-9][0-9]{0,9})(?![0-9])")
+_PARTIAL_LAST: Final = re.compile(rb"(-[1-9][0-9]{0,9}):(-[1-9][0-9]{0,9})(?![0-9])")
 _OBJECTID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}(?![A-Za-z0-9_-])")
 _FLAG: Final = re.compile(rb"\\?[" + ATOM_CHARS + rb"]+")
 _MAX_FLAGS: Final = 1000
 
 MAX_NUMBER64: Final = 2**63 - 1
+MAX_NUMBER32: Final = 2**32 - 1
 
 
 class Scanner:
@@ -146,6 +149,14 @@ class Scanner:
     def objectid(self) -> str:
         """objectid = 1*255(ALPHA / DIGIT / "_" / "-") (RFC 8474 7), as written: case matters."""
         return self._match(_OBJECTID, "object identifier").decode("ascii")
+
+    def partial_range(self) -> tuple[int, int]:
+        """partial-range (RFC 9394 4): two numbers above 0, or both with a minus; in any order."""
+        found = _PARTIAL.match(self.text, self.pos) or _PARTIAL_LAST.match(self.text, self.pos)
+        if not found or any(abs(int(end)) > MAX_NUMBER32 for end in found.groups()):
+            raise self.fail("range such as 1:500 or -1:-100")
+        self.pos = found.end()
+        return int(found[1]), int(found[2])
 
     def mailbox(self) -> str:
         """mailbox = "INBOX" / astring. Raises BadName."""

@@ -1,6 +1,6 @@
 """SEARCH and UID SEARCH: the search program as a tree.
 
-Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731 and RFC 5182 (RETURN, SAVE),
+Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731, RFC 5182 and RFC 9394 (RETURN),
 RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ), RFC 5466 (FILTER), RFC 8514 4.3 (SAVED…),
 RFC 8474 6 (EMAILID, THREADID).
 Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
@@ -26,7 +26,10 @@ from postroom.wire.imap.scanner import Scanner
 _UTF8: Final = frozenset(("utf_8", "ascii"))
 MAX_DEPTH: Final = 100
 MAX_KEYS: Final = 5000
-_RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
+_RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL"))
+#: result options and the range of PARTIAL, as in Search
+Options = tuple[tuple[str, ...] | None, tuple[int, int] | None]
+NO_OPTIONS: Final[Options] = (None, None)
 
 _BITS: Final = {"ANSWERED": ANSWERED, "DELETED": DELETED, "DRAFT": DRAFT, "FLAGGED": FLAGGED, "SEEN": SEEN}
 _KEYS: Final = {key.value: key for key in Key}
@@ -44,27 +47,34 @@ _CONSTANT: Final = {
 
 def search(scanner: Scanner) -> Search:
     """[SP "RETURN" SP "(" options ")"] SP ["CHARSET" SP charset SP] search-key *(SP search-key)."""
-    returns = None
     codec = "utf_8"
     scanner.space()
-    if _word(scanner) == "RETURN":
-        scanner.keyword()
-        scanner.space()
-        returns = _returns(scanner)
-        scanner.space()
+    options = return_options(scanner)
     if _word(scanner) == "CHARSET":
         scanner.keyword()
         scanner.space()
         codec = charset.codec_of(scanner.astring())
         scanner.space()
     tree, program = _criteria(scanner, codec)
-    return Search(tree, returns, program.uses_modseq, program.uses_filters)
+    return _search(tree, program, options)
+
+
+def in_charset(scanner: Scanner, codec: str, options: Options) -> Search:
+    """1*(SP search-key) in a charset, to the end of the command (RFC 5256 5)."""
+    scanner.space()
+    tree, program = _criteria(scanner, codec)
+    return _search(tree, program, options)
 
 
 def criteria(scanner: Scanner) -> Search:
     """search-key *(SP search-key) in UTF-8, to the end: what a filter holds (RFC 5466 3.2)."""
     tree, program = _criteria(scanner, "utf_8")
-    return Search(tree, None, program.uses_modseq, program.uses_filters)
+    return _search(tree, program, NO_OPTIONS)
+
+
+def _search(tree: SearchKey, program: _Program, options: Options) -> Search:
+    returns, partial = options
+    return Search(tree, returns, program.uses_modseq, program.uses_filters, partial)
 
 
 def _criteria(scanner: Scanner, codec: str) -> tuple[SearchKey, _Program]:
@@ -82,18 +92,31 @@ def _word(scanner: Scanner) -> str:
     return head.decode("ascii", "replace").upper()
 
 
-def _returns(scanner: Scanner) -> tuple[str, ...]:
-    """search-return-opts; RFC 4731 3.1: an empty list means ALL."""
+def return_options(scanner: Scanner) -> Options:
+    """["RETURN" SP "(" search-return-opts ")" SP]; RFC 4731 3.1: an empty list means ALL."""
+    if _word(scanner) != "RETURN":
+        return NO_OPTIONS
+    scanner.keyword()
+    scanner.space()
     scanner.expect(b"(")
     options: dict[str, None] = {}
+    partial = None
     while not scanner.accept(b")"):
         if options:
             scanner.space()
         option = scanner.keyword()
         if option not in _RETURN:
             raise scanner.fail("known result option")
+        if option == "PARTIAL":
+            if partial is not None:
+                raise scanner.fail("one PARTIAL")
+            scanner.space()
+            partial = scanner.partial_range()
         options[option] = None
-    return tuple(options) or ("ALL",)
+    if partial is not None and "ALL" in options:
+        raise scanner.fail("either PARTIAL or ALL")  # RFC 9394 3.1
+    scanner.space()
+    return tuple(options) or ("ALL",), partial
 
 
 class _Program:

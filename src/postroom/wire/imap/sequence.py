@@ -135,6 +135,16 @@ def ranges_of(ascending: Sequence[int]) -> Ranges:
     return tuple(zip(map(ascending.__getitem__, starts), map(ascending.__getitem__, ends), strict=True))
 
 
+def runs_of(numbers: Sequence[int]) -> Ranges:
+    """Numbers in any order as ranges that keep it: a range holds numbers that follow each other (RFC 5267 3.2)."""
+    if not numbers:
+        return ()
+    ends = list(compress(range(len(numbers)), map(ne, islice(numbers, 1, None), map((1).__add__, numbers))))
+    starts = [0, *map((1).__add__, ends)]
+    ends.append(len(numbers) - 1)
+    return tuple(zip(map(numbers.__getitem__, starts), map(numbers.__getitem__, ends), strict=True))
+
+
 def print_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
     """Ranges as text, in their order. An empty set prints as nothing: no response may contain it."""
     return b",".join([b"%d" % low if low == high else b"%d:%d" % (low, high) for low, high in ranges])

@@ -24,8 +24,10 @@ from postroom.wire.imap.commands import (
     Search,
     SearchKey,
     Select,
+    Sort,
     Status,
     Store,
+    Thread,
 )
 from postroom.wire.imap.errors import BadCommand
 from postroom.wire.imap.events import AppendStart, Event, Line, Refused
@@ -236,6 +238,8 @@ def _names_numbers(command: Command) -> bool:
     args = command.args
     if isinstance(args, Select):
         return args.qresync is not None and bool(args.qresync.match_seqs)  # RFC 9586 3.5
+    if isinstance(args, Sort | Thread):
+        args = args.search
     return isinstance(args, Search) and names_numbers(args.key)
 
 
@@ -259,6 +263,8 @@ def _enables_condstore(args: object) -> bool:
             return args.unchanged_since is not None
         case Search():
             return args.uses_modseq
+        case Sort() | Thread():
+            return args.search.uses_modseq
         case Status():
             return "HIGHESTMODSEQ" in args.items
         case _:

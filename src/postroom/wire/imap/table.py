@@ -26,6 +26,7 @@ from postroom.wire.imap import (
     quota,
     search,
     select,
+    sort,
     store,
 )
 from postroom.wire.imap.commands import Command
@@ -121,11 +122,15 @@ _ROWS: Final = (
     Row(name="UNSELECT", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.2"),
     Row(name="EXPUNGE", states=_SELECTED, parse=store.expunge, rfc="RFC 9051 6.4.3"),
     Row(name="SEARCH", states=_SELECTED, numbers=True, parse=search.search, rfc="RFC 9051 6.4.4", expunge_ok=False),
+    Row(name="SORT", states=_SELECTED, numbers=True, parse=sort.sort, rfc="RFC 5256 3", expunge_ok=False),
+    Row(name="THREAD", states=_SELECTED, numbers=True, parse=sort.thread, rfc="RFC 5256 3", expunge_ok=False),
     Row(name="FETCH", states=_SELECTED, numbers=True, parse=fetch.fetch, rfc="RFC 9051 6.4.5", expunge_ok=False),
     Row(name="STORE", states=_SELECTED, numbers=True, parse=store.store, rfc="RFC 9051 6.4.6", expunge_ok=False),
     Row(name="COPY", states=_SELECTED, numbers=True, parse=store.copy, rfc="RFC 9051 6.4.7"),
     Row(name="MOVE", states=_SELECTED, numbers=True, parse=store.copy, rfc="RFC 9051 6.4.8"),
     Row(name="UID SEARCH", states=_SELECTED, parse=search.search, rfc="RFC 9051 6.4.9"),
+    Row(name="UID SORT", states=_SELECTED, parse=sort.sort, rfc="RFC 5256 3"),
+    Row(name="UID THREAD", states=_SELECTED, parse=sort.thread, rfc="RFC 5256 3"),
     Row(name="UID FETCH", states=_SELECTED, parse=fetch.uid_fetch, rfc="RFC 9051 6.4.9"),
     Row(name="UID STORE", states=_SELECTED, parse=store.store, rfc="RFC 9051 6.4.9"),
     Row(name="UID COPY", states=_SELECTED, parse=store.copy, rfc="RFC 9051 6.4.9"),

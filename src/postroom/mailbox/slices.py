@@ -1,0 +1,52 @@
+"""Work in slices: generators that yield now and then, so that whoever drives them can let others have their turn.
+
+Owns nothing; pure. Sorting in slices gives what list.sort gives: equal values keep their order, also in reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Final, Protocol, TypeVar
+
+T = TypeVar("T")
+
+#: yields between slices of a few milliseconds
+Slices = Generator[None, None, T]
+
+#: values sorted at once
+SLICE: Final = 8192
+
+
+class Breathing(Protocol):
+    """Gives others their turn when it is time (mailbox.search.Pace)."""
+
+    async def breathe(self) -> None: ...
+
+
+async def drive(slices: Slices[T], pace: Breathing) -> T:
+    """Run to the end; gives the result."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await pace.breathe()
+
+
+def sort_places(places: list[int], key: Callable[[int], Any], *, reverse: bool = False) -> Slices[None]:
+    """Sort a list in place."""
+    count = len(places)
+    if count <= SLICE:
+        places.sort(key=key, reverse=reverse)
+        return
+    for begin in range(0, count, SLICE):
+        places[begin : begin + SLICE] = sorted(places[begin : begin + SLICE], key=key, reverse=reverse)
+        yield
+    width = SLICE
+    while width < count:
+        # two runs in order, one behind the other: sorting sees them and merges
+        for begin in range(0, count - width, 2 * width):
+            places[begin : begin + 2 * width] = sorted(places[begin : begin + 2 * width], key=key, reverse=reverse)
+            yield
+        width *= 2

@@ -1,0 +1,60 @@
+"""SORT: messages in the order of one criterion after the other (RFC 5256 3, RFC 5957 4).
+
+Columns are sorted in slices (mailbox.slices), so a large mailbox holds up nobody. Owns nothing.
+On failure: StoreUnavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from postroom.mailbox import traits
+from postroom.mailbox.slices import Breathing, drive, sort_places
+from postroom.mailbox.trait_keeper import shelf_of
+from postroom.store.api import AccountStore
+from postroom.wire.imap.commands import SortBy, SortCriterion
+
+_KEYS: Final = {
+    SortBy.SUBJECT: traits.SUBJECT,
+    SortBy.FROM: traits.FROM,
+    SortBy.TO: traits.TO,
+    SortBy.CC: traits.CC,
+    SortBy.DISPLAYFROM: traits.DISPLAY_FROM,
+    SortBy.DISPLAYTO: traits.DISPLAY_TO,
+}
+
+
+class Rows:
+    """The messages to be sorted, as columns in mailbox order. messages: ids; arrivals: INTERNALDATE; sizes: octets."""
+
+    __slots__ = ("arrivals", "messages", "sizes")
+
+    def __init__(self, messages: Sequence[int], arrivals: Sequence[int], sizes: Sequence[int]) -> None:
+        self.messages: Final = messages
+        self.arrivals: Final = arrivals
+        self.sizes: Final = sizes
+
+
+async def order(criteria: Sequence[SortCriterion], rows: Rows, store: AccountStore, pace: Breathing) -> list[int]:
+    """Places of the rows in sorted order."""
+    places = list(range(len(rows.messages)))
+    needs_keys = any(each.by in _KEYS for each in criteria)
+    needs_traits = needs_keys or any(each.by is SortBy.DATE for each in criteria)
+    shelf = await shelf_of(store, rows.messages, pace, keys=needs_keys) if needs_traits and places else None
+    # the last criterion first: sorting is stable, and what is equal stays in mailbox order
+    for criterion in reversed(criteria):
+        column: Sequence[int] | Sequence[bytes]
+        if criterion.by is SortBy.ARRIVAL:
+            column = rows.arrivals
+        elif criterion.by is SortBy.SIZE:
+            column = rows.sizes
+        elif shelf is None:
+            continue
+        elif criterion.by is SortBy.DATE:
+            column = shelf.pick(shelf.numbers().sent)
+        else:
+            column = shelf.keys(_KEYS[criterion.by])
+        await pace.breathe()
+        await drive(sort_places(places, column.__getitem__, reverse=criterion.reverse), pace)
+    return places

@@ -1,0 +1,293 @@
+"""THREAD: messages grouped by what answers what (RFC 5256 3, ORDEREDSUBJECT and REFERENCES).
+
+The algorithms are those of the RFC on numbers: a message is its place among the searched ones, in mailbox order; ids,
+references and base subjects are hashes (mailbox.traits). Messages are sorted by date once; every list of siblings is
+then made in that order, so nothing is sorted twice. The work comes in slices and grows with messages and references;
+references that were made to cost more are followed only so far.
+Pure. Trusts nothing: references form any graph, loops included.
+On failure: never.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Final
+
+from postroom.mailbox.slices import SLICE, Slices, sort_places
+
+#: messages between two yields
+_BETWEEN: Final = 2048
+#: steps up the tree for each message, on average, in looking for loops
+_MOST_STEPS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Columns of the searched messages, in mailbox order.
+
+    sent: Unix seconds; own: hash of the message id, 0 for none; subject: hash of the base subject, 0 when empty; reply:
+    1 for replies and forwards; begins, ends: where the references of each lie in `references`.
+    """
+
+    sent: Sequence[int]
+    own: Sequence[int]
+    subject: Sequence[int]
+    reply: Sequence[int]
+    begins: Sequence[int]
+    ends: Sequence[int]
+    references: Sequence[int]
+
+
+class Forest:
+    """Threads. roots: in order; first, following: of each node its first child and its next sibling, -1 for none.
+
+    Nodes from `count` on are no messages: they hold siblings together.
+    """
+
+    __slots__ = ("_last", "count", "first", "following", "roots")
+
+    def __init__(self, count: int, nodes: int) -> None:
+        self.count: Final = count
+        self.roots: Final[list[int]] = []
+        self.first: Final = [-1] * nodes
+        self.following: Final = [-1] * nodes
+        self._last = [-1] * nodes
+
+    def add(self, parent: int, child: int) -> None:
+        """Put a node behind the other children of its parent; a root that gets its first child stays where it is."""
+        last = self._last
+        if self.first[parent] < 0:
+            self.first[parent] = child
+        else:
+            self.following[last[parent]] = child
+        last[parent] = child
+
+    def children(self, node: int) -> list[int]:
+        """The children of a node, in order."""
+        found = []
+        child = self.first[node]
+        while child >= 0:
+            found.append(child)
+            child = self.following[child]
+        return found
+
+
+def ordered_subject(subject: Sequence[int], sent: Sequence[int]) -> Slices[Forest]:
+    """ORDEREDSUBJECT: messages of one base subject are one thread, the first of them its root."""
+    order = yield from _by_date(sent)
+    forest = Forest(len(sent), len(sent))
+    heads: dict[int, int] = {}
+    for done, place in enumerate(order, 1):
+        root = heads.setdefault(subject[place], place)
+        if root == place:
+            forest.roots.append(place)
+        else:
+            forest.add(root, place)
+        if not done % _BETWEEN:
+            yield
+    return forest
+
+
+def references(letters: Letters) -> Slices[Forest]:
+    """REFERENCES. The numbers in brackets are those of the RFC's steps."""
+    parents = yield from _Linking(letters).run()  # (1)
+    order = yield from _by_date(letters.sent)
+    tree = _Tree(letters, parents)
+    yield from tree.find_roots(order)  # (2) to (4)
+    yield from tree.gather_subjects()  # (5)
+    return (yield from tree.grow(order))  # (6)
+
+
+def _by_date(sent: Sequence[int]) -> Slices[list[int]]:
+    """Places by date; what has one date by place (RFC 5256 2.2)."""
+    order = list(range(len(sent)))
+    yield from sort_places(order, sent.__getitem__)
+    return order
+
+
+class _Linking:
+    """(1) The parent of each message, and of dummies for ids that no message has."""
+
+    __slots__ = ("_has_children", "_letters", "_nodes", "_parents", "_steps")
+
+    def __init__(self, letters: Letters) -> None:
+        count = len(letters.sent)
+        self._letters = letters
+        self._nodes: dict[int, int] = {}  # id to message or dummy
+        self._parents = [-1] * count
+        self._has_children = bytearray(count)
+        self._steps = _MOST_STEPS * count + 100_000
+
+    def run(self) -> Slices[list[int]]:
+        """Parents, -1 for none; of messages, then of dummies."""
+        letters, parents = self._letters, self._parents
+        own, begins, ends, flat = letters.own, letters.begins, letters.ends, letters.references
+        nodes = self._nodes
+        for end in range(len(own), 0, -SLICE):
+            begin = max(end - SLICE, 0)
+            # backwards: of messages with one id the first has it
+            nodes.update(zip(reversed(own[begin:end]), range(end - 1, begin - 1, -1), strict=True))
+            yield
+        nodes.pop(0, None)
+        for place in range(len(own)):
+            begin, end = begins[place], ends[place]
+            last = self._chain(flat[begin:end]) if end > begin else -1
+            if parents[place] != last:  # (B)
+                parents[place] = -1
+                if last >= 0:
+                    self._link(last, place)
+            if not place % _BETWEEN:
+                yield
+        return parents
+
+    def _chain(self, found: Sequence[int]) -> int:
+        """(A) Each reference is the child of the one before it, unless it has a parent; gives the last."""
+        nodes, parents = self._nodes, self._parents
+        last = -1
+        for reference in found:
+            node = nodes.get(reference)
+            if node is None:
+                node = nodes[reference] = len(parents)
+                parents.append(-1)
+                self._has_children.append(0)
+            if last >= 0 and parents[node] < 0:
+                self._link(last, node)
+            last = node
+        return last
+
+    def _link(self, parent: int, child: int) -> None:
+        """Unless that would make a loop."""
+        if parent != child and (not self._has_children[child] or not self._is_above(child, parent)):
+            self._parents[child] = parent
+            self._has_children[parent] = 1
+
+    def _is_above(self, node: int, below: int) -> bool:
+        parents, steps = self._parents, self._steps
+        while below >= 0 and below != node and steps > 0:
+            below = parents[below]
+            steps -= 1
+        self._steps = steps
+        return below >= 0
+
+
+class _Tree:
+    """(2) to (6). A root is a message without parent, or a dummy with several children and no parent."""
+
+    __slots__ = ("_alias", "_count", "_letters", "_nodes", "_parents", "_roots", "_stand_in")
+
+    def __init__(self, letters: Letters, parents: list[int]) -> None:
+        self._letters = letters
+        self._count = len(letters.sent)
+        self._parents = parents
+        self._nodes = len(parents)
+        self._roots: list[int] = []  # by date
+        self._stand_in: dict[int, int] = {}  # root dummy to its first child
+        self._alias: dict[int, int] = {}  # dummy to the one its children went to
+
+    def find_roots(self, order: Sequence[int]) -> Slices[None]:
+        """(2) to (4) Prune dummies; roots by date, a dummy's being that of its first child."""
+        parents, count, roots, first = self._parents, self._count, self._roots, self._stand_in
+        above: dict[int, int] = {}
+        children: Counter[int] = Counter()
+        for done, place in enumerate(order, 1):
+            parent = parents[place]
+            if parent < 0:
+                roots.append(place)
+            elif parent >= count:
+                parent = parents[place] = self._visible(parent, above)
+                if parent >= count:
+                    children[parent] += 1
+                    if parent not in first:
+                        first[parent] = place
+                        roots.append(parent)
+            if not done % _BETWEEN:
+                yield
+        for dummy, number in children.items():
+            if number == 1:
+                parents[first[dummy]] = -1
+        for begin in range(0, len(roots), SLICE):
+            roots[begin : begin + SLICE] = [
+                first.pop(node) if node >= count and children[node] == 1 else node
+                for node in roots[begin : begin + SLICE]
+            ]
+            yield
+
+    def _visible(self, dummy: int, above: dict[int, int]) -> int:
+        """The nearest message above a dummy, or the highest dummy."""
+        path = []
+        node = dummy
+        while node >= self._count and node not in above and self._parents[node] >= 0:
+            path.append(node)
+            node = self._parents[node]
+        found = above.get(node, node)
+        for each in path:
+            above[each] = found
+        return found
+
+    def gather_subjects(self) -> Slices[None]:
+        """(5) Threads with one base subject become one."""
+        subject, count, stand_in, roots = self._letters.subject, self._count, self._stand_in, self._roots
+        occurring: Counter[int] = Counter()
+        for begin in range(0, len(roots), SLICE):
+            occurring.update([subject[stand_in.get(node, node)] for node in roots[begin : begin + SLICE]])
+            yield
+        occurring.pop(0, None)  # (B) (ii), (C) (ii)
+        nodes: list[int] = []  # and their subjects: those that others have too
+        texts: list[int] = []
+        for begin in range(0, len(roots), SLICE):
+            some = roots[begin : begin + SLICE]
+            found = [subject[stand_in.get(node, node)] for node in some]
+            shared = [occurring[text] > 1 for text in found]
+            nodes += compress(some, shared)
+            texts += compress(found, shared)
+            yield
+        table: dict[int, int] = {}
+        for done, (node, text) in enumerate(zip(nodes, texts, strict=True), 1):  # (B)
+            old = table.setdefault(text, node)
+            if old < count and old != node and (node >= count or (self._is_reply(old) and not self._is_reply(node))):
+                table[text] = node
+            if not done % _BETWEEN:
+                yield
+        for done, (node, text) in enumerate(zip(nodes, texts, strict=True), 1):  # (C)
+            if table[text] != node:
+                self._merge(node, text, table)
+            if not done % _BETWEEN:
+                yield
+
+    def _is_reply(self, node: int) -> bool:
+        return node < self._count and bool(self._letters.reply[node])
+
+    def _merge(self, node: int, text: int, table: dict[int, int]) -> None:
+        head = table[text]
+        if head >= self._count:
+            if node >= self._count:
+                self._alias[node] = head
+            else:
+                self._parents[node] = head
+        elif self._is_reply(node) and not self._is_reply(head):
+            self._parents[node] = head
+        else:  # both are messages: a dummy would stand in the table
+            table[text] = self._parents[head] = self._parents[node] = self._nodes
+            self._nodes += 1
+
+    def grow(self, order: Sequence[int]) -> Slices[Forest]:
+        """(6) The forest, every set of siblings by date."""
+        forest = Forest(self._count, self._nodes)
+        parents, count, alias, roots = self._parents, self._count, self._alias, forest.roots
+        first, add = forest.first, forest.add
+        for done, place in enumerate(order, 1):
+            parent = parents[place]
+            if parent < 0:
+                roots.append(place)
+            else:
+                if parent >= count:
+                    parent = alias.get(parent, parent)
+                    if first[parent] < 0:
+                        roots.append(parent)
+                add(parent, place)
+            if not done % _BETWEEN:
+                yield
+        return forest

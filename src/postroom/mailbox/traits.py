@@ -1,0 +1,247 @@
+"""Traits as columns: what SORT, THREAD and searches of headers need of messages, packed and by message id.
+
+A message's traits: numbers (sent date, its day, hashes of Message-ID and base subject, thread, whether it is a reply,
+hashes of references), keys (what text criteria of SORT compare) and texts (what header searches look into, folded).
+A row holds the columns of consecutive messages. Reading asks for whole blocks of rows and picks places out of them.
+Owns: the layout inside rows. Trusts: rows of the store, which keeps what is packed here.
+On failure: DamagedTraits.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeVar
+
+from postroom.store.api import BLOCK, TraitRow, block_of
+
+T = TypeVar("T")
+
+#: columns of keys (RFC 5256 3, RFC 5957 4)
+SUBJECT, FROM, TO, CC, DISPLAY_FROM, DISPLAY_TO = range(6)
+KEYS: Final = 6
+#: columns of texts
+IN_SUBJECT, IN_FROM, IN_TO, IN_CC, IN_MESSAGE_ID = range(5)
+TEXTS: Final = 5
+#: a text that is too long to be kept: the message itself must be asked
+TOO_LONG: Final = b"\1"
+#: `day` of a message whose Date field cannot be read
+NO_DAY: Final = -(2**31)
+
+_VERSION: Final = b"\1"
+_SWAP: Final = sys.byteorder == "big"
+#: number columns by typecode, in the order in which they are packed
+_TYPES: Final = "qQQQiB"
+_SEPARATOR: Final = b"\0"
+
+
+class DamagedTraits(Exception):
+    """A row that was not packed here."""
+
+
+class Traits(NamedTuple):
+    """Traits of one message.
+
+    sent: Unix seconds; day: days since 1970-01-01 in the date's own zone; own, subject: hashes, 0 for none; thread:
+    number; reply: 1 for a reply or forward; references: hashes, oldest first; keys, texts: without NUL.
+    """
+
+    sent: int
+    day: int
+    own: int
+    subject: int
+    thread: int
+    reply: int
+    references: Sequence[int]
+    keys: Sequence[bytes]
+    texts: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Number columns of messages in the order of their ids. ends: where the references of each end."""
+
+    sent: array[int]
+    own: array[int]
+    subject: array[int]
+    thread: array[int]
+    day: array[int]
+    reply: array[int]
+    ends: array[int]
+    references: array[int]
+
+
+def _out(column: array[int]) -> bytes:
+    if _SWAP:
+        column = array(column.typecode, column)
+        column.byteswap()
+    return column.tobytes()
+
+
+def _into(typecode: str, data: bytes) -> array[int]:
+    column: array[int] = array(typecode)
+    column.frombytes(data)
+    if _SWAP:
+        column.byteswap()
+    return column
+
+
+def pack(first: int, made: Sequence[Traits]) -> TraitRow:
+    """The row of messages first, first + 1, …"""
+    columns = [
+        array("q", [each.sent for each in made]),
+        array("Q", [each.own for each in made]),
+        array("Q", [each.subject for each in made]),
+        array("Q", [each.thread for each in made]),
+        array("i", [each.day for each in made]),
+        array("B", [each.reply for each in made]),
+        array("H", [len(each.references) for each in made]),
+        array("Q", [number for each in made for number in each.references]),
+    ]
+    numbers = b"".join([_VERSION, *map(_out, columns)])
+    keys = _pack_texts([_SEPARATOR.join([each.keys[place] for each in made]) for place in range(KEYS)])
+    texts = _pack_texts([_SEPARATOR.join([each.texts[place] for each in made]) for place in range(TEXTS)])
+    return TraitRow(first, len(made), numbers, keys, texts)
+
+
+def _pack_texts(columns: Sequence[bytes]) -> bytes:
+    return b"".join([struct.pack(f"<{len(columns)}I", *map(len, columns)), *columns])
+
+
+def text_column(packed: bytes, place: int, count: int) -> bytes:
+    """One column of keys (count KEYS) or texts (TEXTS), its values separated by NUL. Raises DamagedTraits."""
+    try:
+        sizes = struct.unpack_from(f"<{count}I", packed)
+    except struct.error as fault:
+        raise DamagedTraits(str(fault)) from fault
+    begin = 4 * count + sum(sizes[:place])
+    return packed[begin : begin + sizes[place]]
+
+
+def unpack(row: TraitRow) -> Numbers:
+    """The numbers of a row. Raises DamagedTraits."""
+    data, count = row.numbers, row.count
+    if data[:1] != _VERSION:
+        raise DamagedTraits("another version")
+    at, columns = 1, []
+    try:
+        for typecode in _TYPES + "H":
+            end = at + count * array(typecode).itemsize
+            columns.append(_into(typecode, data[at:end]))
+            at = end
+        references = _into("Q", data[at:])
+    except ValueError as fault:
+        raise DamagedTraits(str(fault)) from fault
+    ends = array("I", accumulate(columns.pop()))
+    if len(ends) != count or len(references) != (ends[-1] if ends else 0):
+        raise DamagedTraits("columns are cut off")
+    sent, own, subject, thread, day, reply = columns
+    return Numbers(sent, own, subject, thread, day, reply, ends, references)
+
+
+def merged(rows: Sequence[TraitRow]) -> TraitRow:
+    """One row of rows that follow each other; keys and texts must be there. Raises DamagedTraits."""
+    if len(rows) == 1:
+        return rows[0]
+    joined = _joined([unpack(row) for row in rows])
+    counts = array("H", map(int.__sub__, joined.ends, [0, *joined.ends[:-1]]))
+    columns = (joined.sent, joined.own, joined.subject, joined.thread, joined.day, joined.reply, counts)
+    return TraitRow(
+        rows[0].first,
+        sum(row.count for row in rows),
+        b"".join([_VERSION, *map(_out, columns), _out(joined.references)]),
+        _pack_texts([_SEPARATOR.join([text_column(row.keys, at, KEYS) for row in rows]) for at in range(KEYS)]),
+        _pack_texts([_SEPARATOR.join([text_column(row.texts, at, TEXTS) for row in rows]) for at in range(TEXTS)]),
+    )
+
+
+def _joined(parts: Sequence[Numbers]) -> Numbers:
+    if len(parts) == 1:
+        return parts[0]
+    whole = Numbers(array("q"), array("Q"), array("Q"), array("Q"), array("i"), array("B"), array("I"), array("Q"))
+    for part in parts:
+        so_far = len(whole.references)
+        for name in ("sent", "own", "subject", "thread", "day", "reply", "references"):
+            getattr(whole, name).extend(getattr(part, name))
+        whole.ends.extend([so_far + end for end in part.ends] if so_far else part.ends)
+    return whole
+
+
+class Shelf:
+    """The columns of some messages, in the order asked for. Rows must cover all of them."""
+
+    __slots__ = ("_parts", "_picked", "_rows", "count")
+
+    def __init__(self, rows: Sequence[TraitRow], messages: Sequence[int]) -> None:
+        """Raises DamagedTraits when the rows lack a message."""
+        self._rows = rows
+        self.count: Final = len(messages)
+        self._picked = _picker(_places(rows, messages))
+        self._parts: Numbers | None = None
+
+    def numbers(self) -> Numbers:
+        """All numbers of the rows, not only of the messages asked for: see `pick`. Raises DamagedTraits."""
+        if self._parts is None:
+            self._parts = _joined([unpack(row) for row in self._rows])
+        return self._parts
+
+    def pick(self, column: Sequence[T]) -> Sequence[T]:
+        """Of a column of `numbers` the values of the messages asked for."""
+        return self._picked(column)
+
+    def keys(self, place: int) -> Sequence[bytes]:
+        """A column of keys, of the messages asked for. Raises DamagedTraits."""
+        return self._picked(_SEPARATOR.join([text_column(row.keys, place, KEYS) for row in self._rows]).split(b"\0"))
+
+
+def _places(rows: Sequence[TraitRow], messages: Sequence[int]) -> slice | Sequence[int]:
+    """Where the messages are in the columns of all rows put together."""
+    if not messages:
+        return slice(0, 0)
+    offsets: dict[int, int] = {}  # number of the block to what makes places of its message ids
+    total, end = 0, 0
+    for row in rows:
+        block = block_of(row.first)
+        if row.first == block:
+            offsets[block // BLOCK] = total - block
+            full = not end or block_of(end) == end
+        else:
+            full = row.first == end
+        if not full:
+            raise DamagedTraits("rows do not follow each other")
+        total += row.count
+        end = row.first + row.count
+    if max(messages) >= end:
+        raise DamagedTraits("messages have no traits")
+    try:
+        return _located(offsets, messages)
+    except KeyError as fault:
+        raise DamagedTraits("a row is missing") from fault
+
+
+def _located(offsets: Mapping[int, int], messages: Sequence[int]) -> slice | Sequence[int]:
+    """Raises KeyError."""
+    first, last = messages[0], messages[-1]
+    if len(set(offsets.values())) == 1 and len(offsets) == max(offsets) - min(offsets) + 1:
+        offset = offsets[(first - 1) // BLOCK]
+        if last - first == len(messages) - 1 and _ascending(messages):
+            return slice(first + offset, first + offset + len(messages))
+        return [message + offset for message in messages]
+    return [message + offsets[(message - 1) // BLOCK] for message in messages]
+
+
+def _ascending(messages: Sequence[int]) -> bool:
+    return array("Q", range(messages[0], messages[-1] + 1)) == array("Q", messages)
+
+
+def _picker(places: slice | Sequence[int]) -> Callable[[Sequence[T]], Sequence[T]]:
+    if isinstance(places, slice):
+        return itemgetter(places)
+    if len(places) == 1:
+        return lambda column: [column[places[0]]]
+    return itemgetter(*places)

@@ -1,0 +1,98 @@
+"""What a search found, told in the form that was asked for: SEARCH, SORT and ESEARCH responses, and "$".
+
+Owns: nothing. Results are in the order of the mailbox, or in that which SORT gave them; what "$" stands for is kept
+in the order of the mailbox in any case.
+Standards: RFC 9051 7.3.4; RFC 4731 3 (ESEARCH); RFC 5182 2.4 (SAVE); RFC 5267 3 (ESORT); RFC 7162 3.1.6, 3.1.9 and
+3.1.10 (MODSEQ); RFC 9394 3 (PARTIAL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from postroom.mailbox.search import Found
+from postroom.servers.imap.session import Session
+from postroom.wire.imap import response
+from postroom.wire.imap.commands import Command, Search
+from postroom.wire.imap.sequence import ranges_of, runs_of
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """found: the messages; order: their places among `found` as SORT ordered them, None: as in the mailbox."""
+
+    found: Found
+    by_uid: bool
+    order: Sequence[int] | None = None
+
+    def numbers(self) -> Sequence[int]:
+        """What is shown of each, in order."""
+        return self._ordered(self.found.uids() if self.by_uid else self.found.seqs())
+
+    def uids(self) -> Sequence[int]:
+        """UIDs, in order."""
+        return self._ordered(self.found.uids())
+
+    def _ordered(self, numbers: list[int]) -> Sequence[int]:
+        return numbers if self.order is None else list(map(numbers.__getitem__, self.order))
+
+
+def send_extended(session: Session, command: Command, search: Search, results: Results) -> None:
+    """The ESEARCH response, and what "$" stands for from now on."""
+    uids = results.uids()
+    numbers = uids if results.by_uid else results.numbers()
+    wanted = frozenset(search.returns or ("ALL",))
+    ranges = ranges_of if results.order is None else runs_of
+    part = slice_of(len(numbers), search.partial) if search.partial else None
+    if "SAVE" in wanted:
+        session.box.view.save(sorted(_meant(uids, wanted, part)))
+    if wanted == {"SAVE"}:
+        return  # RFC 5182 2.4: nothing else was asked for
+    result = response.Found(
+        uid=results.by_uid,
+        least=numbers[0] if numbers and "MIN" in wanted else None,
+        most=numbers[-1] if numbers and "MAX" in wanted else None,
+        count=len(numbers) if "COUNT" in wanted else None,
+        all=ranges(numbers) if "ALL" in wanted else (),
+        partial=(search.partial, ranges(numbers[part])) if search.partial and part else None,
+        modseq=_modseq(session, results, _meant(uids, wanted, part)) if search.uses_modseq and numbers else None,
+    )
+    session.send(response.esearch(command.tag, result))
+
+
+def slice_of(count: int, partial: tuple[int, int]) -> slice:
+    """The results that a range of PARTIAL means, of so many (RFC 9394 3.1)."""
+    low, high = sorted(partial)
+    if low > 0:
+        return slice(low - 1, high)
+    return slice(max(count + low, 0), max(count + high + 1, 0))
+
+
+def _meant(uids: Sequence[int], wanted: frozenset[str], part: slice | None) -> Sequence[int]:
+    """Whom the response speaks of: all, or with MIN, MAX and PARTIAL alone what they show.
+
+    RFC 5182 2.4 and RFC 9394 3.2 for "$", RFC 4731 3.2 for MODSEQ.
+    """
+    if not uids or wanted & {"ALL", "COUNT"} or not (part or wanted & {"MIN", "MAX"}):
+        return uids
+    shown = set(uids[part] if part else ())
+    if "MIN" in wanted:
+        shown.add(uids[0])
+    if "MAX" in wanted:
+        shown.add(uids[-1])
+    return list(shown)
+
+
+def _modseq(session: Session, results: Results, uids: Sequence[int]) -> int:
+    """The highest MODSEQ of some of the results."""
+    if len(uids) == len(results.found):
+        return results.found.modseq()
+    snapshot = session.box.view.snapshot
+    modseqs = []
+    for uid in uids:
+        seq = snapshot.seq(uid)
+        if seq is not None:
+            page, place = snapshot.locate(seq)
+            modseqs.append(page.modseqs[place])
+    return max(modseqs, default=results.found.modseq())

@@ -1,0 +1,82 @@
+"""SORT and THREAD, by sequence number and by UID: a search whose results are ordered or grouped.
+
+Standards: RFC 5256 3 and 4; RFC 5957; RFC 5267 3 (ESORT); RFC 7162 3.1.9 (MODSEQ); RFC 5255 4 (I18NLEVEL=1).
+On failure: as SEARCH; the store's errors.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import cast
+
+from postroom.mailbox import sorting, threads
+from postroom.mailbox.search import Pace
+from postroom.mailbox.slices import Slices, drive
+from postroom.mailbox.trait_keeper import shelf_of
+from postroom.mailbox.traits import Shelf
+from postroom.servers.imap.replies import Reply, ok
+from postroom.servers.imap.results import Results, send_extended
+from postroom.servers.imap.search import find
+from postroom.servers.imap.session import Session
+from postroom.wire.imap.commands import Command, Sort, Thread, ThreadBy
+from postroom.wire.imap.sort import ThreadPrinter, sorted_response, thread_response
+
+#: threads printed at once
+_AT_ONCE = 4096
+
+
+async def sort(session: Session, command: Command) -> Reply:
+    """SORT and UID SORT."""
+    args = cast(Sort, command.args)
+    pace = Pace(session.service.clock)
+    found = await find(session, command, args.search, pace)
+    rows = sorting.Rows(
+        found.column(lambda page: page.messages),
+        found.column(lambda page: page.dates),
+        found.column(lambda page: page.sizes),
+    )
+    order = await sorting.order(args.criteria, rows, session.box.account.store, pace)
+    results = Results(found, command.name == "UID SORT", order)
+    if args.search.returns is None:
+        modseq = found.modseq() if args.search.uses_modseq else None
+        session.send(sorted_response(results.numbers(), modseq))
+    else:
+        send_extended(session, command, args.search, results)
+    return ok("Sort completed")
+
+
+async def thread(session: Session, command: Command) -> Reply:
+    """THREAD and UID THREAD."""
+    args = cast(Thread, command.args)
+    pace = Pace(session.service.clock)
+    found = await find(session, command, args.search, pace)
+    messages = found.column(lambda page: page.messages)
+    shelf = await shelf_of(session.box.account.store, messages, pace)
+    await pace.breathe()
+    forest = await drive(_forest(args.by, shelf), pace)
+    numbers = found.uids() if command.name == "UID THREAD" else found.seqs()
+    printer = ThreadPrinter(numbers, forest.first, forest.following)
+    printed = []
+    for begin in range(0, len(forest.roots), _AT_ONCE):
+        printed.append(printer.threads(forest.roots[begin : begin + _AT_ONCE]))
+        await pace.breathe()
+    session.send(thread_response(printed))
+    return ok("Thread completed")
+
+
+def _forest(by: ThreadBy, shelf: Shelf) -> Slices[threads.Forest]:
+    numbers = shelf.numbers()
+    if by is ThreadBy.ORDEREDSUBJECT:
+        return threads.ordered_subject(shelf.pick(numbers.subject), shelf.pick(numbers.sent))
+    begins = array("I", [0])
+    begins += numbers.ends[:-1]
+    letters = threads.Letters(
+        sent=shelf.pick(numbers.sent),
+        own=shelf.pick(numbers.own),
+        subject=shelf.pick(numbers.subject),
+        reply=shelf.pick(numbers.reply),
+        begins=shelf.pick(begins),
+        ends=shelf.pick(numbers.ends),
+        references=numbers.references,
+    )
+    return threads.references(letters)

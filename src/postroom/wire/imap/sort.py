@@ -1,0 +1,125 @@
+"""SORT and THREAD, by sequence number and by UID, and their responses.
+
+Standards: RFC 5256 3, 4 and 5; RFC 5957 4 (DISPLAYFROM, DISPLAYTO); RFC 5267 3 (RETURN).
+On failure: BadSyntax, UnknownCharset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from postroom.wire.imap import charset, search
+from postroom.wire.imap.commands import Sort, SortBy, SortCriterion, Thread, ThreadBy
+from postroom.wire.imap.scanner import Scanner
+
+_BY: Final = {by.value: by for by in SortBy}
+_THREAD_BY: Final = {by.value: by for by in ThreadBy}
+#: criteria beyond which none can matter
+MAX_CRITERIA: Final = 50
+_AT_ONCE: Final = 4096
+
+
+def sort(scanner: Scanner) -> Sort:
+    """[SP "RETURN" SP options] SP sort-criteria SP charset 1*(SP search-key)."""
+    scanner.space()
+    returns = search.return_options(scanner)
+    criteria = _criteria(scanner)
+    scanner.space()
+    return Sort(criteria, search.in_charset(scanner, charset.codec_of(scanner.astring()), returns))
+
+
+def thread(scanner: Scanner) -> Thread:
+    """SP thread-alg SP charset 1*(SP search-key)."""
+    scanner.space()
+    by = _THREAD_BY.get(scanner.keyword())
+    if by is None:
+        raise scanner.fail("ORDEREDSUBJECT or REFERENCES")
+    scanner.space()
+    return Thread(by, search.in_charset(scanner, charset.codec_of(scanner.astring()), search.NO_OPTIONS))
+
+
+def _criteria(scanner: Scanner) -> tuple[SortCriterion, ...]:
+    """sort-criteria = "(" sort-criterion *(SP sort-criterion) ")"; sort-criterion = ["REVERSE" SP] sort-key."""
+    scanner.expect(b"(")
+    found: list[SortCriterion] = []
+    while not found or not scanner.accept(b")"):
+        if found:
+            scanner.space()
+        word = scanner.keyword()
+        reverse = word == "REVERSE"
+        if reverse:
+            scanner.space()
+            word = scanner.keyword()
+        by = _BY.get(word)
+        if by is None or len(found) >= MAX_CRITERIA:
+            raise scanner.fail("known sort criterion")
+        found.append(SortCriterion(by, reverse))
+    return tuple(found)
+
+
+def sorted_response(numbers: Sequence[int], modseq: int | None = None) -> bytes:
+    """RFC 5256 4: SORT; modseq: see response.search."""
+    if not numbers:
+        return b"* SORT\r\n"
+    words = (b" %d" * len(numbers)) % tuple(numbers)
+    if modseq is None:
+        return b"* SORT%b\r\n" % words
+    return b"* SORT%b (MODSEQ %d)\r\n" % (words, modseq)
+
+
+class ThreadPrinter:
+    """Prints a THREAD response thread by thread (RFC 5256 4).
+
+    numbers: what is shown of the messages 0, 1, …; first, following: first child and next sibling of nodes, -1 for
+    none; nodes that have no number hold siblings together.
+    """
+
+    __slots__ = ("_first", "_following", "_numbers")
+
+    def __init__(self, numbers: Sequence[int], first: Sequence[int], following: Sequence[int]) -> None:
+        self._numbers = numbers
+        self._first = first
+        self._following = following
+
+    def threads(self, roots: Sequence[int]) -> bytes:
+        """Some threads, in order."""
+        numbers, first, count = self._numbers, self._first, len(self._numbers)
+        return b"".join(
+            [b"(%d)" % numbers[root] if root < count and first[root] < 0 else self._thread(root) for root in roots]
+        )
+
+    def _thread(self, root: int) -> bytes:
+        numbers, first, following, count = self._numbers, self._first, self._following, len(self._numbers)
+        out: list[bytes] = []
+        waiting = [root]  # nodes that begin a list of their own; -1 ends one
+        while waiting:
+            node = waiting.pop()
+            if node < 0:
+                out.append(b")")
+                continue
+            out.append(b"(")
+            words: list[int] = []
+            if node < count:
+                words.append(numbers[node])
+            child = first[node]
+            while child >= 0 and following[child] < 0:
+                words.append(numbers[child])
+                child = first[child]
+            out.append(b" ".join([b"%d" % word for word in words]))
+            waiting.append(-1)
+            if child >= 0:
+                if words:
+                    out.append(b" ")
+                siblings = []
+                while child >= 0:
+                    siblings.append(child)
+                    child = following[child]
+                waiting += reversed(siblings)
+        return b"".join(out)
+
+
+def thread_response(printed: Sequence[bytes]) -> bytes:
+    """RFC 5256 4: THREAD; printed: pieces of ThreadPrinter."""
+    threads = b"".join(printed)
+    return b"* THREAD %b\r\n" % threads if threads else b"* THREAD\r\n"
