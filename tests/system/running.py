@@ -23,7 +23,7 @@ from typing import Any, TextIO, TypeVar
 import pytest
 
 T = TypeVar("T")
-SERVICES = (25, 587, 465, 24, 143, 993, 110, 995, 443, 9464)
+SERVICES = (25, 587, 465, 24, 143, 993, 110, 995, 4190, 443, 9464)
 
 
 @dataclass(slots=True)

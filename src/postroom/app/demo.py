@@ -59,6 +59,7 @@ SERVICES = {
     "imaps": (993, Protocol.IMAP, TlsMode.IMPLICIT),
     "pop3": (110, Protocol.POP3, TlsMode.STARTTLS),
     "pop3s": (995, Protocol.POP3, TlsMode.IMPLICIT),
+    "managesieve": (4190, Protocol.MANAGESIEVE, TlsMode.STARTTLS),
     "https": (443, Protocol.HTTP, TlsMode.IMPLICIT),
     "metrics": (9464, Protocol.METRICS, TlsMode.NONE),
 }

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from postroom import __version__
 from postroom.app.filtering import make_judge
 from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
@@ -55,6 +56,7 @@ from postroom.relay.service import Relay
 from postroom.relay.tls_results import TlsResults
 from postroom.servers.imap import service as imap
 from postroom.servers.login import Logins
+from postroom.servers.managesieve import service as managesieve
 from postroom.servers.pop3 import service as pop3
 from postroom.servers.smtp import service as smtp
 from postroom.store.embedded import EmbeddedStore
@@ -178,6 +180,7 @@ class Services:
     of: dict[Spoken, Service]
     imap: imap.ImapService
     pop3: pop3.Pop3Service
+    managesieve: managesieve.ManageSieveService
     smtp: smtp.SmtpService
     relay: Relay
     doors: Doors
@@ -190,6 +193,7 @@ class Services:
             "smtp": self.smtp.connections,
             "imap": self.imap.connections,
             "pop3": self.pop3.connections,
+            "managesieve": self.managesieve.connections,
             **{name: service.connections for name, service in self.http.items()},
         }
         for older in self.before:
@@ -202,6 +206,7 @@ class Services:
         for services in (self, *self.before):
             await services.imap.recheck()
             await services.pop3.recheck()
+            await services.managesieve.recheck()
             await services.smtp.recheck()
 
     def retire(self, newer: Services) -> None:
@@ -217,7 +222,7 @@ class Services:
         """Say goodbye to every client, wait for what they are in the middle of, and finish what is being relayed."""
         everything = (self, *self.before)
         for services in everything:
-            for service in (services.imap, services.pop3, services.smtp):
+            for service in (services.imap, services.pop3, services.managesieve, services.smtp):
                 service.stop()
             for http in services.http.values():
                 http.stop()
@@ -320,17 +325,21 @@ def build_services(core: Core, config: Config) -> Services:
     )
     drops = _pop3(core, config, doors)
     boxes = _imap(core, config, doors)
+    scripts = _managesieve(core, config, doors)
     spoken: dict[Spoken, Service] = {
         Spoken.SMTP: mail,
         Spoken.SUBMISSION: mail,
         Spoken.LMTP: mail,
         Spoken.IMAP: boxes,
         Spoken.POP3: drops,
+        Spoken.MANAGESIEVE: scripts,
     }
     ways = Ways(gate=doors.gate, intake=intake, logins=_logins(core, config, doors, "http"))
     http = http_services(core, config, ways)
     spoken.update({Spoken(name): service for name, service in http.items()})
-    return Services(of=spoken, imap=boxes, pop3=drops, smtp=mail, relay=relay, doors=doors, http=http)
+    return Services(
+        of=spoken, imap=boxes, pop3=drops, managesieve=scripts, smtp=mail, relay=relay, doors=doors, http=http
+    )
 
 
 def _logins(core: Core, config: Config, doors: Doors, service: str) -> Logins:
@@ -369,6 +378,19 @@ def _doors(core: Core, config: Config) -> Doors:
             lambda account: hold_mail(core.store.queue, account),
         ),
     )
+
+
+def _managesieve(core: Core, config: Config, doors: Doors) -> managesieve.ManageSieveService:
+    rooms = managesieve.Rooms(
+        store=core.store,
+        logins=_logins(core, config, doors, "managesieve"),
+        gate=doors.gate,
+        log=core.events,
+        version=__version__,
+        limits=sieve_limits(config),
+        conduct=doors.conduct,
+    )
+    return managesieve.ManageSieveService(rooms, config)
 
 
 def _pop3(core: Core, config: Config, doors: Doors) -> pop3.Pop3Service:

@@ -22,6 +22,7 @@ STANDARD = (
     ("imap", 993, "implicit"),
     ("pop3", 110, "starttls"),
     ("pop3", 995, "implicit"),
+    ("managesieve", 4190, "starttls"),
 )
 
 

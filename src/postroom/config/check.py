@@ -109,7 +109,12 @@ def _listeners(config: Config) -> Iterator[Problem]:
             )
         if one.protocol in {Protocol.HTTP, Protocol.METRICS}:
             yield from _http(key, one)
-        if one.tls is TlsMode.NONE and one.protocol in {Protocol.SUBMISSION, Protocol.IMAP, Protocol.POP3}:
+        if one.tls is TlsMode.NONE and one.protocol in {
+            Protocol.SUBMISSION,
+            Protocol.IMAP,
+            Protocol.POP3,
+            Protocol.MANAGESIEVE,
+        }:
             yield from _without_tls(key, one, config)
 
 

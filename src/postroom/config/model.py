@@ -18,6 +18,7 @@ class Protocol(StrEnum):
     LMTP = "lmtp"
     IMAP = "imap"
     POP3 = "pop3"
+    MANAGESIEVE = "managesieve"
     HTTP = "http"  # with tls = "implicit" it is HTTPS
     METRICS = "metrics"  # /metrics and /health over HTTP, for machines of the administrator
 
@@ -42,7 +43,7 @@ class OutgoingTls(StrEnum):
 class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One address and port."""
 
-    protocol: Annotated[Protocol, Meta(description="smtp, submission, lmtp, imap, pop3, http or metrics.")]
+    protocol: Annotated[Protocol, Meta(description="smtp, submission, lmtp, imap, pop3, managesieve, http or metrics.")]
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 lets the system choose one.")]
     address: Annotated[str, Meta(description="IP address to listen on; :: is every address.")] = "127.0.0.1"
     tls: Annotated[TlsMode, Meta(description="none, starttls or implicit.")] = TlsMode.STARTTLS

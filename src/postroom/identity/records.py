@@ -27,6 +27,7 @@ _SERVICES: Final = {
     ("imap", False): "imap",
     ("pop3", True): "pop3s",
     ("pop3", False): "pop3",
+    ("managesieve", False): "sieve",  # RFC 5804 1.8
 }
 #: lower is tried first: TLS from the first octet (RFC 8314 5.1), IMAP before POP3 is the client's business
 _PRIORITY: Final = {True: 0, False: 10}

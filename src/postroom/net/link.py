@@ -94,6 +94,7 @@ class Link(asyncio.Protocol):
         "_receiving",
         "_taken",
         "_transport",
+        "_upgraded",
         "_upgrading",
         "_waiter",
         "due",
@@ -207,11 +208,12 @@ class Link(asyncio.Protocol):
         if self._lost:
             raise ConnectionResetError("the peer is gone")
 
-    def start_tls(self) -> None:
+    def start_tls(self, upgraded: Callable[[], None] | None = None) -> None:
         """Shake hands once what was sent is on its way. `tls` is set before the driver hears from the peer again.
 
         Octets already received here are thrown away (CVE-2011-0411, RFC 3207 4.2); the driver must empty its own
         framer too. What is sent meanwhile waits. A failed handshake ends the link.
+        upgraded: called when TLS stands, for a driver that speaks first then.
         """
         if self._options.tls is None or self.tls is not None or self._upgrading:
             raise RuntimeError("STARTTLS is not possible on this link")
@@ -221,7 +223,7 @@ class Link(asyncio.Protocol):
         self._held = None
         # From here on nothing is read as plaintext: TLS owns the transport when this returns.
         self._transport.pause_reading()
-        self._upgrading = True
+        self._upgrading, self._upgraded = True, upgraded
         drive(self._handshake())  # its first step is taken at once: no octet can arrive in between
 
     def is_stuck(self) -> bool:
@@ -466,6 +468,8 @@ class Link(asyncio.Protocol):
             self._begin()
         elif name is None:
             acknowledge(transport)
+            if self._upgraded is not None:
+                self._upgraded()
         self._catch_up()  # what came with the last octets of the handshake
         self._flush()
 

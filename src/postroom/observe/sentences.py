@@ -28,6 +28,7 @@ _SERVICES: Final = {
     "http": "HTTP",
     "imap": "IMAP",
     "pop3": "POP3",
+    "managesieve": "ManageSieve",
 }
 _SHOWN_RECIPIENTS: Final = 5
 

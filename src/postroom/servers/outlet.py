@@ -7,6 +7,7 @@ Standards: RFC 3207 4, RFC 2595 4 (the handshake begins right after the answer t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from postroom.net.link import Link
@@ -25,13 +26,15 @@ class Speaker(Protocol):
 class Outlet:
     """One connection's. handshake: TLS has begun, and the session has not been told yet that it stands."""
 
-    __slots__ = ("_link", "_session", "handshake", "tls_due")
+    __slots__ = ("_link", "_session", "handshake", "tls_due", "upgraded")
 
     def __init__(self, link: Link, session: Speaker) -> None:
         self._link = link
         self._session = session
         self.tls_due = False  # the handshake begins when the answer is sent
         self.handshake = False
+        #: called when TLS stands, where the server speaks first then (RFC 5804 2.2)
+        self.upgraded: Callable[[], None] | None = None
 
     def flush(self) -> None:
         """Send what the session has said; it is the last of this turn."""
@@ -43,4 +46,4 @@ class Outlet:
         elif self.tls_due:
             self.tls_due = False
             self.handshake = True
-            self._link.start_tls()
+            self._link.start_tls(self.upgraded)

@@ -1,0 +1,1 @@
+"""ManageSieve: people's programs keep the scripts that sort their mail."""

@@ -1,0 +1,36 @@
+"""ManageSieve (RFC 5804), the server's half: octets in, events out; answers in, octets out."""
+
+from postroom.wire.managesieve.commands import (
+    Authenticate,
+    AuthResponse,
+    CheckScript,
+    DeleteScript,
+    Event,
+    GetScript,
+    HaveSpace,
+    ListScripts,
+    PutScript,
+    RenameScript,
+    SetActive,
+    StartTls,
+    Unauthenticate,
+)
+from postroom.wire.managesieve.session import ManageSieveOptions, ManageSieveSession
+
+__all__ = [
+    "AuthResponse",
+    "Authenticate",
+    "CheckScript",
+    "DeleteScript",
+    "Event",
+    "GetScript",
+    "HaveSpace",
+    "ListScripts",
+    "ManageSieveOptions",
+    "ManageSieveSession",
+    "PutScript",
+    "RenameScript",
+    "SetActive",
+    "StartTls",
+    "Unauthenticate",
+]
