@@ -16,9 +16,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from postroom.sieve.extensions import EXTENSIONS
 from postroom.testing.citations import citations
 from postroom.wire import pop3, smtp
 from postroom.wire.imap import capability, table
+from postroom.wire.managesieve.commands import COMMANDS
 from postroom.wire.smtp.options import ServerOptions
 
 _HOSTNAME: Final = "nowhere.example"
@@ -122,6 +124,16 @@ def imap_capabilities() -> list[Entry]:
     return [Entry(name=name, title=title, cites=(rfc,)) for name, rfc, title in capability.describe()]
 
 
+def sieve_extensions() -> list[Entry]:
+    """What scripts may require."""
+    return [Entry(name=name, cites=(document,)) for name, document in sorted(EXTENSIONS.items())]
+
+
+def managesieve_commands() -> list[Entry]:
+    """The ManageSieve command table."""
+    return [Entry(name=name.decode("ascii"), cites=("RFC 5804 2",)) for name in sorted(COMMANDS)]
+
+
 #: key in docs/protocols.toml, heading, what stands below it, and the table in the code the rows come from, if any
 _PLAN: Final = (
     ("smtp_commands", "SMTP, submission and LMTP: commands", "From the command table of `wire.smtp`.", smtp_commands),
@@ -134,6 +146,9 @@ _PLAN: Final = (
     ("imap_capabilities", "IMAP: capabilities", "What `CAPABILITY` announces.", imap_capabilities),
     ("imap_codes", "IMAP: response codes", "What a reply says besides OK, NO, BAD or BYE, and when.", None),
     ("imap_rules", "IMAP: rules", "", None),
+    ("sieve", "Sieve: extensions", "What `require` knows: the table of `sieve.extensions`.", sieve_extensions),
+    ("sieve_rules", "Sieve: rules", "", None),
+    ("managesieve", "ManageSieve: commands", "From the command table of `wire.managesieve`.", managesieve_commands),
     ("sasl", "Logging in", "The same mechanisms in SMTP submission, POP3 and IMAP.", None),
     ("tls", "TLS and connections", "", None),
     ("message", "Messages and MIME", "", None),
