@@ -18,6 +18,7 @@ from postroom.store.api import (
     FilterStore,
     HookStore,
     LimitsStore,
+    MarkStore,
     QueueStore,
     Store,
     TrainingStore,
@@ -44,6 +45,7 @@ def test_every_method_of_the_store_is_a_change_or_is_none() -> None:
         "hooks": HookStore,
         "training": TrainingStore,
         "account": AccountStore,
+        "marks": MarkStore,
         "filters": FilterStore,
     }
     for name, part in parts.items():

@@ -105,7 +105,11 @@ def test_a_shared_mailboxs_life(people: None, postroom: Any, site: Path) -> None
     assert {one["identifier"] for one in left["members"]} == {"eve@example.org", "group:team@example.org"}
     assert postroom("share", "leave", "support@example.org", "--member", "ann@example.org").code == 3
     assert postroom("share", "set", "support@example.org", "--name", "Support", "--quota", "5G").code == 0
+    assert postroom("share", "set", "support@example.org", "--seen", "private", "--mailbox", "Archive").code == 0
+    assert postroom("share", "set", "support@example.org", "--seen", "private", "--mailbox", "Nowhere").code == 3
+    assert postroom("share", "set", "support@example.org", "--mailbox", "Archive").code == 2
     shown = postroom("share", "show", "support@example.org", "--json").json
+    assert {box["name"] for box in shown["mailboxes"] if box["seen"] == "private"} == {"Archive"}
     assert (shown["name"], shown["quota"]) == ("Support", 5 << 30)
     assert [row["address"] for row in postroom("share", "list", "--json").json["shares"]] == ["support@example.org"]
     assert postroom("user", "rm", "eve@example.org", "--yes").code == 0  # and a namesake later begins with nothing

@@ -12,7 +12,7 @@ from imap_house import Client, House, fill, message, play, settle
 
 from postroom.mailbox import acl
 from postroom.mailbox.service import Account
-from postroom.store.api import AppendResult, FlagOp, GroupRow, NewMessage, RightsChange
+from postroom.store.api import AppendResult, FlagOp, GroupRow, NewMessage, RightsChange, SeenMode
 from postroom.store.embedded import EmbeddedStore
 from postroom.values import rights as right
 
@@ -26,6 +26,9 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     made = House(store=store)
     for login in (ANN, BEN, EVE, FAR):
         await made.add_account(login)
+    ann = await account(made)
+    for info in await ann.store.mailboxes():  # test_imap_seen.py is about the other way
+        await ann.store.marks.set_mode(info.id, SeenMode.SHARED)
     await made.add_account("support@example.org", shared=True)
     yield made
     if store is not None:

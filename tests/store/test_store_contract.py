@@ -16,6 +16,7 @@ from postroom.testing.store_contract import (
     GroupContract,
     HookContract,
     LimitsContract,
+    MarkContract,
     PastContract,
     QueueContract,
     ReportContract,
@@ -35,6 +36,10 @@ class TestAcls(AclContract):
 
 
 class TestGroups(GroupContract):
+    pass
+
+
+class TestMarks(MarkContract):
     pass
 
 

@@ -56,7 +56,7 @@ def parse_change(text: str) -> RightsChange:
         ) from None
 
 
-async def _boxes(store: AccountStore, mailbox: str, everywhere: bool) -> dict[int, str]:
+async def boxes_of(store: AccountStore, mailbox: str, everywhere: bool) -> dict[int, str]:
     """Ids and names of what a command is about. Raises CommandFailed."""
     from postroom.mailbox import names
 
@@ -84,7 +84,7 @@ def list_(address: str, mailbox: str, as_json: bool, config_file: str | None) ->
 
         async with shared_mail(site, address, changes=False) as (_, _owner, account):
             acls = await account.acls()
-            boxes = await _boxes(account, mailbox, not mailbox)
+            boxes = await boxes_of(account, mailbox, not mailbox)
             return [
                 {"mailbox": name, "identifier": identifier, "rights": rights.letters(bits)}
                 for number, name in boxes.items()
@@ -119,7 +119,7 @@ def set_(  # noqa: PLR0913 - options of a command
         from postroom.mailbox import acl
 
         async with shared_mail(site, address, changes=True) as (directory, row, account):
-            boxes = await _boxes(account, mailbox, everywhere)
+            boxes = await boxes_of(account, mailbox, everywhere)
             identifier = await acl.known(directory, who, row)
             await acl.grant(directory, account, list(boxes), identifier, change)
             return {"address": row.login, **await _held(account, list(boxes), identifier)}
@@ -143,7 +143,7 @@ def rm(address: str, who: str, mailbox: str, everywhere: bool, as_json: bool, co
         from postroom.store.api import FlagOp, RightsChange
 
         async with shared_mail(site, address, changes=True) as (directory, row, account):
-            boxes = await _boxes(account, mailbox, everywhere)
+            boxes = await boxes_of(account, mailbox, everywhere)
             identifier = acl.normal(who, acl.domain_of(row.login))
             acls = await account.acls()
             held = [box for box in boxes if identifier in acls.get(box, {})]

@@ -40,6 +40,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
     }),
     "queue": frozenset({"change"}),
     "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
+    "marks": frozenset({"set_mode"}),
     "alarms": frozenset({"close"}),
     "hooks": frozenset({"retry"}),
     "training": frozenset({"unlearn"}),
@@ -76,12 +77,13 @@ READS: Final[dict[str, frozenset[str]]] = {
     "training": frozenset({"learned", "lesson", "learn", "standings", "rate", "sweep"}),
     "hooks": frozenset({"add", "contexts", "due", "settle", "states", "sweep"}),
     "account": frozenset({
-        "id", "index", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns",
+        "id", "index", "marks", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns",
         "content", "vanished", "lives", "departures", "next_number", "restores", "recent", "usage", "pop3_lock",
         "pop3_unlock", "acl", "acls", "annotations", "annotated", "annotation_octets", "origins", "originals",
         "filters",
     }),
     "filters": frozenset({"filter", "scripts", "script", "remembered", "remember", "claim", "file"}),
+    "marks": frozenset({"read", "mark"}),
     "alarms": frozenset({"note", "end", "flush", "open"}),
 }  # fmt: skip
 
@@ -314,6 +316,8 @@ class _Part:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name)
+        if name == "marks":
+            return _Part(self._whole, found, "marks", self._account)
         if name == "filters":
             return _Part(self._whole, found, name, self._account)
         return self._whole.recorded(name, found, self._account) if name in self._changes else found

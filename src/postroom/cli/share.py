@@ -16,7 +16,7 @@ from postroom.cli.site import Site, config_option, find_site, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from postroom.store.api import AccountRow, Store
+    from postroom.store.api import AccountRow, MailboxInfo, Store
 
 
 @click.group(short_help="Mailboxes for several people, without a log-in.")
@@ -66,10 +66,21 @@ async def _describe(site: Site, address: str) -> dict[str, Any]:
                 for one in await members(account)
             ],
             "mailboxes": [
-                {"name": box.name, "messages": box.messages, "unseen": box.unseen, "size": box.size}
+                {
+                    "name": box.name,
+                    "messages": box.messages,
+                    "unseen": box.unseen,
+                    "size": box.size,
+                    "seen": _seen(row, box),
+                }
                 for box in await account.mailboxes()
             ],
         }
+
+
+def _seen(row: AccountRow, box: MailboxInfo) -> str:
+    """Whose marks as read are."""
+    return box.seen.value or ("shared" if row.shared else "private")
 
 
 def _plain(row: AccountRow) -> dict[str, Any]:
@@ -190,6 +201,7 @@ def show(address: str, as_json: bool, config_file: str | None) -> None:
         ("kind", "shared, nobody logs in" if found["shared"] else "a person's, who has all rights"),
         ("state", "disabled" if found["disabled"] else "on"),
         ("holds", found["holds"]),
+        ("read is", _seen_by(found["mailboxes"])),
         ("since", moment(found["created"])),
     ])  # fmt: skip
     click.echo()
@@ -200,6 +212,13 @@ def show(address: str, as_json: bool, config_file: str | None) -> None:
             for one in found["members"]
         ],
     )
+
+
+def _seen_by(boxes: list[dict[str, Any]]) -> str:
+    kinds = {box["seen"] for box in boxes}
+    if len(kinds) > 1:
+        return f"shared in {', '.join(box['name'] for box in boxes if box['seen'] == 'shared')}, else each one's own"
+    return "what anybody has read" if kinds == {"shared"} else "what each one has read"
 
 
 def _role(letters: str) -> str:
@@ -214,19 +233,32 @@ def _role(letters: str) -> str:
 @click.argument("address")
 @click.option("--name", default=None, help="What it is called for people.")
 @quotas.account_options
+@click.option(
+    "--seen",
+    type=click.Choice(["shared", "private"]),
+    default=None,
+    help="Whether what one has read is read for all, or each has an own mark. [shared; private in a person's]",
+)
+@click.option("--mailbox", default="", metavar="NAME", help="With --seen: only this mailbox. [all]")
 @json_option
 @config_option
 def set_(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
     """Change a shared mailbox."""
+    seen, mailbox = options.pop("seen"), options.pop("mailbox")
     changes = {key: value for key, value in options.items() if value is not None}
-    if not changes:
+    if not changes and not seen:
         raise click.UsageError("Say what to change: one of the options that --help shows.")
+    if mailbox and not seen:
+        raise click.UsageError("--mailbox goes with --seen.")
     quotas.read_quotas(changes)
     site = find_site(config_file)
 
     async def work() -> dict[str, Any]:
         async with directory(site, changes=True) as (people, _):
-            await people.set_account((await people.account(address)).login, **changes)
+            if changes:
+                await people.set_account((await people.account(address)).login, **changes)
+        if seen:
+            await _set_seen(site, address, mailbox, seen)
         return await _describe(site, address)
 
     found = run(work())
@@ -234,6 +266,16 @@ def set_(address: str, as_json: bool, config_file: str | None, **options: Any) -
         emit_json(**found)
     else:
         say(f"{found['address']} is changed")
+
+
+async def _set_seen(site: Site, address: str, mailbox: str, seen: str) -> None:
+    from postroom.cli.acl import boxes_of
+    from postroom.store.api import SeenMode
+
+    async with shared_mail(site, address, changes=True) as (_, _row, account):
+        for number in await boxes_of(account, mailbox, not mailbox):
+            if number:
+                await account.marks.set_mode(number, SeenMode(seen))
 
 
 @command.command()

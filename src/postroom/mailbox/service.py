@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 from weakref import WeakValueDictionary
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ from postroom.mailbox.errors import (
 )
 from postroom.mailbox.limits import MailboxLimits, Quota
 from postroom.mailbox.names import INBOX
+from postroom.mailbox.reader import ReaderStore
 from postroom.mailbox.special_use import special_use
 from postroom.mailbox.teaching import Teaching
 from postroom.message.index import IndexLimits, MessageIndex, index
@@ -128,6 +129,20 @@ class Mailboxes:
     def view(self, store: AccountStore, account: AccountRow) -> Account:
         """Something else to be seen as an account's mailboxes."""
         return Account(store, self._store, account, self._clock, self._new_guid, self._limits)
+
+    async def open_for(self, account: AccountRow, reader: str, *, private: bool) -> Account:
+        """Somebody else's mailboxes as the account `reader` sees them (mailbox.reader); its places share the object.
+
+        private: whose \\Seen is where a mailbox does not say. Raises as open.
+        """
+        key = f"{account.id} {reader}"
+        found = self._open.get(key)
+        if found is None:
+            kept = cast(AccountStore, ReaderStore((await self.open(account)).store, reader, private=private))
+            found = self._open[key] = self.view(kept, account)
+        found.row = account
+        found.teaching = self.teaching
+        return found
 
 
 class Account:

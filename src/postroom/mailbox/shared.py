@@ -53,12 +53,13 @@ class SharedRealm:
 class Others:
     """A namespace of other accounts: people's, or those nobody logs in to."""
 
-    __slots__ = ("_directory", "_login", "_mailboxes", "_realms", "kind", "prefix")
+    __slots__ = ("_directory", "_login", "_mailboxes", "_reader", "_realms", "kind", "prefix")
 
-    def __init__(self, mailboxes: Mailboxes, directory: DirectoryStore, login: str, kind: Kind) -> None:
+    def __init__(self, mailboxes: Mailboxes, directory: DirectoryStore, reader: AccountRow, kind: Kind) -> None:
         self._mailboxes = mailboxes
         self._directory = directory
-        self._login = login
+        self._login = reader.login
+        self._reader = reader.id
         self._realms: WeakValueDictionary[str, SharedRealm] = WeakValueDictionary()  # by the owner's id
         self.kind: Final = kind
         self.prefix: Final = SHARED if kind is Kind.SHARED else USERS
@@ -115,7 +116,8 @@ class Others:
     async def _open(self, owner: AccountRow) -> Realm:
         found = self._realms.get(owner.id)
         if found is None or found.prefix != self._prefix(owner):
-            account = await self._mailboxes.open(owner)
+            private = self.kind is Kind.OTHER  # people's own mail is not marked as read by those who look at it
+            account = await self._mailboxes.open_for(owner, self._reader, private=private)
             found = SharedRealm(self._directory, self._login, account, self._prefix(owner))
             self._realms[owner.id] = found
         return found
@@ -123,7 +125,7 @@ class Others:
 
 async def enter(mailboxes: Mailboxes, directory: DirectoryStore, row: AccountRow, clock: Clock) -> Places:
     """Everything that an account's login can name. Raises NotFound, StoreUnavailable."""
-    namespaces: list[Namespace] = [Others(mailboxes, directory, row.login, kind) for kind in (Kind.OTHER, Kind.SHARED)]
+    namespaces: list[Namespace] = [Others(mailboxes, directory, row, kind) for kind in (Kind.OTHER, Kind.SHARED)]
     own = await mailboxes.open(row)
     if row.past != "off":
         namespaces.append(Recover(Surroundings(mailboxes, directory, clock, mailboxes.limits.recover_days), own))

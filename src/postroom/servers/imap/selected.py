@@ -10,11 +10,11 @@ from postroom.mailbox.recent import Recent
 from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.view import View
 from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Refused
-from postroom.store.api import Hint, Snapshot
+from postroom.store.api import Hint, SeenMode, Snapshot
 from postroom.values import rights as right
 from postroom.wire.imap.rows import FlagTexts
 
-#: RFC 4314 5.2: who has none of these has the mailbox READ-ONLY
+#: RFC 4314 5.2: who has none of these has the mailbox READ-ONLY; a \\Seen of one's own does not count
 _CHANGING: Final = right.INSERT | right.EXPUNGE | right.SEEN | right.WRITE | right.DELETE_MESSAGE
 
 
@@ -27,6 +27,7 @@ class Selected:
     """
 
     __slots__ = (
+        "_counts",
         "_end",
         "_texts",
         "account",
@@ -49,6 +50,8 @@ class Selected:
         self.examined: Final = examined
         #: RFC 7162 3.1.2: False for a mailbox of the past, which has none
         self.modseqs: Final = not isinstance(place.realm, PastRealm)
+        private = not self.own and place.info.seen is SeenMode.PRIVATE
+        self._counts: Final = _CHANGING & ~right.SEEN if private else _CHANGING
         self.granted = self.rights = right.NONE
         self.grant(place.rights)
         self.recent: Final = Recent()
@@ -69,7 +72,7 @@ class Selected:
     @property
     def read_only(self) -> bool:
         """Nothing in it can be changed by this client."""
-        return not self.rights & _CHANGING
+        return not self.rights & self._counts
 
     def demand(self, needed: int) -> None:
         """Stop the command unless the client has all of these rights. Raises Refused."""

@@ -12,10 +12,11 @@ from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
 from postroom.store.api import MailboxInfo, Snapshot
 from postroom.values import rights as right
-from postroom.values.flags import DELETED
+from postroom.values.flags import DELETED, SEEN
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Status
 
+_UNSEEN: Final = bytes(not octet & SEEN for octet in range(256))
 #: what the store keeps ready
 _READY: Final[dict[str, Callable[[MailboxInfo], int]]] = {
     "MESSAGES": lambda info: info.messages,
@@ -42,7 +43,9 @@ async def status_line(session: Session, place: Place, items: Sequence[str]) -> b
     values: list[tuple[str, int | str | None]] = []
     value: int | str
     for item in items:
-        if item in _READY:
+        if item == "UNSEEN" and place.info.unseen < 0:  # a reader's own, not counted for lists
+            value = await _unseen(place)
+        elif item in _READY:
             value = _READY[item](place.info)
         elif item == "APPENDLIMIT":
             value = place.account.append_limit
@@ -54,6 +57,11 @@ async def status_line(session: Session, place: Place, items: Sequence[str]) -> b
             value = deleted_octets(await place.account.snapshot(place.id))
         values.append((item, value))
     return response.status(place.name, values, session.wire.utf8)
+
+
+async def _unseen(place: Place) -> int:
+    snapshot = await place.account.snapshot(place.id)
+    return sum(page.flags.translate(_UNSEEN).count(1) for page in snapshot.pages)
 
 
 async def _recent(place: Place) -> int:

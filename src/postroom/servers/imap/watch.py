@@ -374,7 +374,7 @@ def _news(known: Known, info: MailboxInfo, *, condstore: bool) -> list[str]:
     """What STATUS must say of a mailbox that is known so and has become so (RFC 5465 5.1 to 5.3)."""
     flags = FLAG_CHANGE in known.events
     modseq = ["HIGHESTMODSEQ"] if condstore else []
-    unseen = ["UNSEEN"] if flags and info.unseen != known.unseen else []
+    unseen = ["UNSEEN"] if flags and (info.unseen != known.unseen or info.unseen < 0) else []
     if info.uidvalidity != known.uidvalidity:
         return ["MESSAGES", "UIDNEXT", "UIDVALIDITY", *unseen, *modseq]
     if info.messages != known.messages or info.uidnext != known.uidnext:

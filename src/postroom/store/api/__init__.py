@@ -82,6 +82,7 @@ from postroom.store.api.limits import (
     Tally,
     Used,
 )
+from postroom.store.api.marks import CHUNK_BITS, Chunk, Marks, MarkStore, SeenMode
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.api.past import VIEW, Departure, MailboxLife, Placed, Placing, Restored, Source, Undone
 from postroom.store.api.queue import (
@@ -112,6 +113,7 @@ from postroom.store.api.transport import StsPolicy, TlsCount, TransportStore
 
 __all__ = [
     "BLOCK",
+    "CHUNK_BITS",
     "EVERYBODY",
     "EVERY_FLAG",
     "MOST_REMEMBERED",
@@ -130,6 +132,7 @@ __all__ = [
     "Ban",
     "Call",
     "Charge",
+    "Chunk",
     "CopyResult",
     "DeletedAccount",
     "DeliveredAlready",
@@ -172,6 +175,8 @@ __all__ = [
     "MailboxHasChildren",
     "MailboxInfo",
     "MailboxLife",
+    "MarkStore",
+    "Marks",
     "MessageGone",
     "NewAct",
     "NewAnnotation",
@@ -202,6 +207,7 @@ __all__ = [
     "ScriptExists",
     "ScriptInfo",
     "ScriptLimits",
+    "SeenMode",
     "SegmentRow",
     "SentReport",
     "Settable",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from msgspec import Struct
 
 from postroom.store.api.index import IndexFile
+from postroom.store.api.marks import MarkStore, SeenMode
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.store.api.traits import TraitStore
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxInfo:
-    """A mailbox as LIST and STATUS need it. name: Unicode, "/" between levels, INBOX in upper case."""
+    """A mailbox as LIST and STATUS need it. name: Unicode, "/" between levels, INBOX in upper case.
+
+    unseen: -1 where it was not counted, because each reader has an own \\Seen (mailbox.reader).
+    """
 
     id: int
     name: str
@@ -41,6 +45,7 @@ class MailboxInfo:
     deleted: int
     size: int  # octets of all its messages
     special_use: str = ""  # such as "\\Drafts"
+    seen: SeenMode = SeenMode.DEFAULT  # whose \\Seen is
 
 
 class Origin(Struct, frozen=True):
@@ -218,6 +223,11 @@ class AccountStore(Protocol):
     @property
     def filters(self) -> FilterStore:
         """Scripts, and what belongs to them."""
+        ...
+
+    @property
+    def marks(self) -> MarkStore:
+        """What readers of shared mailboxes have seen."""
         ...
 
     @property

@@ -48,6 +48,10 @@ class Page:
     def __len__(self) -> int:
         return len(self.flags)
 
+    def reflagged(self, flags: bytes, modseqs: array[int]) -> Page:
+        """The same messages with other flags."""
+        return Page(self.uids, flags, self.keywords, modseqs, self.messages, self.sizes, self.dates, self.saved)
+
 
 class Snapshot:
     """A mailbox at one MODSEQ. Sequence numbers count from 1; an absent UID is None."""

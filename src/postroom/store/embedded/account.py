@@ -49,6 +49,7 @@ from postroom.store.embedded.database import open_database, unavailable
 from postroom.store.embedded.filters import EmbeddedFilters
 from postroom.store.embedded.index_file import EmbeddedIndex
 from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.marks import EmbeddedMarks
 from postroom.store.embedded.recent import RecentMarks
 from postroom.store.embedded.traits import EmbeddedTraits
 from postroom.store.embedded.working import Image
@@ -104,6 +105,10 @@ class EmbeddedAccount:
     @property
     def filters(self) -> EmbeddedFilters:
         return EmbeddedFilters(self._read, self._write)
+
+    @property
+    def marks(self) -> EmbeddedMarks:
+        return EmbeddedMarks(self._read, self._write)
 
     @property
     def index(self) -> EmbeddedIndex:

@@ -15,6 +15,7 @@ import apsw
 
 from postroom.store.api.account import MailboxInfo, Origin, Rendered, Usage
 from postroom.store.api.errors import NotFound, StoreDamaged
+from postroom.store.api.marks import SeenMode
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.embedded.codec import pack_tail, unpack_flags, unpack_page, unpack_tail, unpack_uids
 from postroom.store.embedded.layout import AccountLayout
@@ -22,8 +23,9 @@ from postroom.store.embedded.working import LAST, Counters, Image
 from postroom.values.content import Content
 
 _INFO: Final = (
-    "SELECT id, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use FROM mailbox"
+    "SELECT id, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use, seen FROM mailbox"
 )
+_MODES: Final = {mode.value: mode for mode in SeenMode}
 _U64: Final = 2**64 - 1  # SQLite keeps 64 bits with a sign
 _COUNTERS: Final = (
     "SELECT id, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, next_page, history, paged,"
@@ -72,7 +74,7 @@ def read_mailbox_by_id(reader: apsw.Connection, mailbox: int) -> MailboxInfo:
 
 
 def _info(row: Any) -> MailboxInfo:
-    number, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use = row
+    number, name, uidvalidity, uidnext, modseq, messages, unseen, deleted, size, special_use, seen = row
     return MailboxInfo(
         id=number,
         name=name,
@@ -84,6 +86,7 @@ def _info(row: Any) -> MailboxInfo:
         deleted=deleted,
         size=size,
         special_use=special_use,
+        seen=_MODES[seen],
     )
 
 

@@ -72,15 +72,23 @@ def changed(held: int, change: RightsChange) -> int:
 
 
 def inherit(unit: AccountUnit, name: str, mailbox: int) -> None:
-    """A mailbox was made: it takes over the ACL of the one above it, or of the top level (RFC 4314 4, CREATE)."""
+    """A mailbox was made: it takes over the ACL of the one above it, or of the top level (RFC 4314 4, CREATE).
+
+    And whose \\Seen is; that of the top level is INBOX's.
+    """
     above = name.rpartition("/")[0]
     unit.connection.execute(
         "INSERT INTO acl SELECT ?1, identifier, rights FROM acl"
         " WHERE mailbox = coalesce((SELECT id FROM mailbox WHERE name = ?2), 0)",
         (mailbox, above),
     )
+    unit.connection.execute(
+        "UPDATE mailbox SET seen = coalesce((SELECT seen FROM mailbox WHERE name = ?), '') WHERE id = ?",
+        (above or "INBOX", mailbox),
+    )
 
 
 def forget(unit: AccountUnit, mailbox: int) -> None:
-    """A mailbox was removed, and its ACL with it (RFC 4314 4, DELETE)."""
+    """A mailbox was removed, its ACL (RFC 4314 4, DELETE) and what readers have seen with it."""
     unit.connection.execute("DELETE FROM acl WHERE mailbox = ?", (mailbox,))
+    unit.connection.execute("DELETE FROM mark WHERE mailbox = ?", (mailbox,))

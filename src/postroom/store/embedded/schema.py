@@ -117,7 +117,7 @@ CREATE TABLE block(
 #:   the message ids are no references then, for in the other mailbox a message lives at least as long. number: how many
 #:   messages were expunged in the account up to here; back: an octet a message, 1 for what was brought back since.
 #: acl: rights (values.rights) on a mailbox, 0 for the top level; narrow and beside the mailboxes, so that who shares
-#:   nothing pays nothing.
+#:   nothing pays nothing. mark: what readers have seen (marks.py); version: MODSEQ when it was written.
 #: No index on MODSEQ anywhere but there: it would make a bulk STORE five times dearer.
 #: script, filter: what the account's mail is sorted by (filters.py); serial grows with every change. remembered: what a
 #:   script has seen or answered (digests), each until its end.
@@ -137,7 +137,8 @@ CREATE TABLE mailbox(
     next_page INTEGER NOT NULL, history INTEGER NOT NULL, paged INTEGER NOT NULL DEFAULT 0,
     account_modseq INTEGER NOT NULL DEFAULT 0, next_message INTEGER NOT NULL DEFAULT 0,
     account_octets INTEGER NOT NULL DEFAULT 0, account_messages INTEGER NOT NULL DEFAULT 0,
-    keywords TEXT NOT NULL, tail BLOB NOT NULL DEFAULT x'', marks TEXT NOT NULL DEFAULT ''
+    keywords TEXT NOT NULL, tail BLOB NOT NULL DEFAULT x'', marks TEXT NOT NULL DEFAULT '',
+    seen TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE subscription(name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE annotation(
@@ -173,6 +174,10 @@ CREATE TABLE former(
 CREATE TABLE restored(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, placed BLOB NOT NULL);
 CREATE TABLE acl(
     mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, rights INTEGER NOT NULL, PRIMARY KEY (mailbox, identifier)
+) WITHOUT ROWID;
+CREATE TABLE mark(
+    mailbox INTEGER NOT NULL, reader TEXT NOT NULL, chunk INTEGER NOT NULL, version INTEGER NOT NULL,
+    data BLOB NOT NULL, PRIMARY KEY (mailbox, reader, chunk)
 ) WITHOUT ROWID;
 CREATE TABLE script(
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, changed REAL NOT NULL, data BLOB NOT NULL

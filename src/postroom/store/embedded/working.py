@@ -214,6 +214,14 @@ class Working:
             self.flags.add(self.numbers[place])
         return uids, modified
 
+    def touch(self, modseq: int) -> None:
+        """All messages count as changed."""
+        for place in self.places():
+            page = self.pages[place]
+            self.pages[place] = page.reflagged(page.flags, repeat("Q", modseq, len(page)))
+            self.flags.add(self.numbers[place])
+        self.row.modseq = modseq
+
     def remove(self, place: int, mask: bytes, modseq: int) -> Page:
         """Take the chosen messages out of a page; gives them."""
         page, row = self.pages[place], self.row

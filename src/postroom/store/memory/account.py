@@ -5,7 +5,7 @@ Written without looking at speed, so that it can serve as the model the embedded
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -37,7 +37,6 @@ from postroom.store.api import (
     Placing,
     Rendered,
     Restored,
-    RightsChange,
     Settable,
     Snapshot,
     Source,
@@ -45,14 +44,24 @@ from postroom.store.api import (
     Undone,
     Usage,
 )
-from postroom.store.memory.boxes import Box, Item, applied, info_of, life_of, octets_of, page_of, reached, rendered_of
+from postroom.store.memory.boxes import (
+    Box,
+    Item,
+    applied,
+    info_of,
+    life_of,
+    octets_of,
+    page_of,
+    reached,
+    rendered_of,
+)
 from postroom.store.memory.filters import MemoryFilters
 from postroom.store.memory.index import MemoryIndex
 from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past, asked
 from postroom.store.memory.quota import check_quota
-from postroom.store.memory.sharing import MemoryAcls
+from postroom.store.memory.sharing import MemoryAcls, MemoryMarks
 from postroom.store.memory.traits import MemoryTraits
 from postroom.values.clock import Clock
 from postroom.values.content import Content
@@ -77,11 +86,13 @@ class MemoryAccount:
         self._pop3: tuple[str, float] | None = None
         self._told: dict[int, int] = {}
         self._subscriptions: set[str] = set()
-        self._acls = MemoryAcls()
+        self._acls = MemoryAcls(self)
+        self.acl, self.acls, self.grant = self._acls.acl, self._acls.acls, self._acls.grant
         self._annotations = Annotations()
         self.filters = MemoryFilters(clock, self)
         self.index = MemoryIndex()
         self.traits = MemoryTraits(self._messages, lambda: self._next_message)
+        self.marks = MemoryMarks(self)
 
     @property
     def id(self) -> str:
@@ -123,6 +134,7 @@ class MemoryAccount:
         self._next_box += 1
         above = self._named("/".join(levels[:-1]))
         self._acls.made(box.id, above.id if above else 0)
+        box.mode = (above or self._named("INBOX") or box).mode
         self._boxes[box.id] = box
         self._past.born(box.id, self._clock.now())
         return box
@@ -170,6 +182,7 @@ class MemoryAccount:
         self._past.died(life_of(box), self._clock.now())
         del self._boxes[mailbox]
         self._acls.gone(mailbox)
+        self.marks.gone(mailbox)
         self._annotations.drop(mailbox)
         self._tell(0, self._next_modseq())
 
@@ -180,19 +193,6 @@ class MemoryAccount:
         if (name in self._subscriptions) != subscribed:
             (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
             self._tell(0, self._next_modseq())
-
-    async def acl(self, mailbox: int) -> Mapping[str, int]:
-        return self._acls.acl(mailbox)
-
-    async def acls(self) -> Mapping[int, Mapping[str, int]]:
-        return self._acls.acls()
-
-    async def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
-        for mailbox in filter(None, mailboxes):
-            self._box(mailbox)
-        if self._acls.grant(mailboxes, identifier, change):
-            self._tell(0, self._next_modseq())
-        return self._acls.stands(identifier)
 
     async def specialize(self, mailbox: int, special_use: str) -> None:
         box = self._box(mailbox)

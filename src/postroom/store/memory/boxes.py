@@ -14,6 +14,7 @@ from postroom.store.api import (
     NewMessage,
     Page,
     Rendered,
+    SeenMode,
     Settable,
     Snapshot,
     StoreUnavailable,
@@ -49,6 +50,7 @@ class Box:
     items: list[Item] = field(default_factory=list)
     gone: list[tuple[int, list[int]]] = field(default_factory=list)  # (modseq, UIDs)
     seen: Snapshot | None = None
+    mode: SeenMode = SeenMode.DEFAULT
 
     def holding(self, uid: int) -> list[Item]:
         """The message with this UID. Raises MessageGone."""
@@ -71,6 +73,7 @@ def info_of(box: Box) -> MailboxInfo:
         deleted=sum(bool(item.flags & DELETED) for item in box.items),
         size=sum(item.size for item in box.items),
         special_use=box.special_use,
+        seen=box.mode,
     )
 
 

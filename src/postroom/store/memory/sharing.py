@@ -1,10 +1,26 @@
-"""Groups, shares and ACLs in dictionaries: the parts of the memory store's directory and accounts about sharing."""
+"""Groups, shares, ACLs and marks in dictionaries: what the memory store's directory and accounts know of sharing."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from postroom.store.api import FlagOp, GroupRow, NotFound, RightsChange
+from postroom.store.api import (
+    CHUNK_BITS,
+    Chunk,
+    FlagOp,
+    GroupRow,
+    Marks,
+    NotFound,
+    RightsChange,
+    SeenMode,
+    StoreFlagsResult,
+)
+
+if TYPE_CHECKING:
+    from postroom.store.memory.account import MemoryAccount
 
 
 class MemoryGroups:
@@ -65,18 +81,21 @@ class MemoryGroups:
 class MemoryAcls:
     """The ACLs of one account's mailboxes. See postroom.store.api.AccountStore."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: MemoryAccount) -> None:
+        self._account = account
         self._rows: dict[int, dict[str, int]] = {}
 
-    def acl(self, mailbox: int) -> Mapping[str, int]:
+    async def acl(self, mailbox: int) -> Mapping[str, int]:
         return dict(self._rows.get(mailbox, {}))
 
-    def acls(self) -> Mapping[int, Mapping[str, int]]:
+    async def acls(self) -> Mapping[int, Mapping[str, int]]:
         return {mailbox: dict(rows) for mailbox, rows in self._rows.items() if rows}
 
-    def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
-        """True when anything changed."""
-        before = self.acls()
+    async def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
+        account = self._account
+        for mailbox in filter(None, mailboxes):
+            account._box(mailbox)
+        before = await self.acls()
         for mailbox in mailboxes:
             rows = self._rows.setdefault(mailbox, {})
             held = rows.pop(identifier, 0)
@@ -87,10 +106,8 @@ class MemoryAcls:
                 rights = held & ~rights
             if rights:
                 rows[identifier] = rights
-        return self.acls() != before
-
-    def stands(self, identifier: str) -> bool:
-        """The identifier is in some ACL."""
+        if await self.acls() != before:
+            account._tell(0, account._next_modseq())
         return any(identifier in rows for rows in self._rows.values())
 
     def made(self, mailbox: int, above: int) -> None:
@@ -100,3 +117,59 @@ class MemoryAcls:
     def gone(self, mailbox: int) -> None:
         """A mailbox was removed."""
         self._rows.pop(mailbox, None)
+
+
+class MemoryMarks:
+    """What readers have seen. See postroom.store.api.MarkStore. It reaches into its account, whose other half it is."""
+
+    def __init__(self, account: MemoryAccount) -> None:
+        self._account = account
+        self._values: dict[tuple[int, str], dict[int, int]] = {}
+
+    async def read(self, mailbox: int, reader: str, _known: Marks | None = None) -> Marks:
+        box = self._account._box(mailbox)
+        values = self._values.get((mailbox, reader), {})
+        chunks = {}
+        for number, uids in groupby(sorted(values), lambda uid: uid >> CHUNK_BITS):
+            column = array("I", uids)
+            chunks[number] = Chunk(column, array("Q", [values[uid] for uid in column]))
+        return Marks(box.modseq, box.mode, chunks)
+
+    async def mark(
+        self, mailbox: int, reader: str, uids: Sequence[int], seen: bool, *, unchanged_since: int | None = None
+    ) -> StoreFlagsResult:
+        account = self._account
+        box = account._box(mailbox)
+        there = {item.uid: item.modseq for item in box.items}
+        values = self._values.setdefault((mailbox, reader), {})
+        changed, modified = [], []
+        for uid in filter(there.__contains__, uids):
+            value = values.get(uid, 0)
+            if unchanged_since is not None and max(there[uid], value >> 1) > unchanged_since:
+                modified.append(uid)
+            elif value & 1 != seen:
+                changed.append(uid)
+        if changed:
+            box.modseq = account._next_modseq()
+            values.update(dict.fromkeys(changed, box.modseq << 1 | seen))
+            account._tell(box.id, box.modseq)
+        missing = tuple(uid for uid in uids if uid not in there)
+        return StoreFlagsResult(account._snapshot(box), tuple(changed), tuple(modified), missing)
+
+    async def set_mode(self, mailbox: int, mode: SeenMode) -> None:
+        account = self._account
+        box = account._box(mailbox)
+        if box.mode is mode:
+            return
+        box.mode = mode
+        account._next_modseq()
+        box.modseq = account._next_modseq()
+        for item in box.items:
+            item.modseq = box.modseq
+        account._tell(box.id, box.modseq)
+        account._tell(0, box.modseq)
+
+    def gone(self, mailbox: int) -> None:
+        """A mailbox was removed."""
+        for key in [key for key in self._values if key[0] == mailbox]:
+            del self._values[key]

@@ -15,6 +15,7 @@ from postroom.testing.store_contract.flags import FlagContract
 from postroom.testing.store_contract.folders import FolderContract
 from postroom.testing.store_contract.hooks import HookContract
 from postroom.testing.store_contract.limits import LimitsContract
+from postroom.testing.store_contract.marks import MarkContract
 from postroom.testing.store_contract.metadata import AnnotationContract
 from postroom.testing.store_contract.past import PastContract
 from postroom.testing.store_contract.queue import QueueContract
@@ -39,6 +40,7 @@ __all__ = [
     "GroupContract",
     "HookContract",
     "LimitsContract",
+    "MarkContract",
     "PastContract",
     "QueueContract",
     "ReportContract",
