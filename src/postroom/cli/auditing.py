@@ -316,9 +316,7 @@ class _Part:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name)
-        if name == "marks":
-            return _Part(self._whole, found, "marks", self._account)
-        if name == "filters":
+        if name in ("filters", "marks"):
             return _Part(self._whole, found, name, self._account)
         return self._whole.recorded(name, found, self._account) if name in self._changes else found
 
