@@ -34,6 +34,9 @@ _STEPS: Final = 4
 FIRST_SECONDS: Final = 5.0
 TURN_SECONDS: Final = 86_400.0
 _BETWEEN: Final = 0.02
+#: seconds an account waits after its first news: several messages are taken in at once, and searches look at what is
+#: not in the index themselves
+_GATHER: Final = 10.0
 #: seconds before an account that could not be done is tried again
 _AGAIN: Final = 30.0
 
@@ -79,12 +82,23 @@ class Indexing:
         self._events = events
         self._clock = SystemClock()
         self._waiting: OrderedDict[str, bool] = OrderedDict()  # account -> is it to be made anew
+        self._gathering: set[str] = set()  # accounts that had news lately
         self._wake = asyncio.Event()
 
     def want(self, account: str, *, rebuild: bool = False) -> None:
         """Put an account at the end of the line, unless it stands there."""
         self._waiting[account] = self._waiting.get(account, False) or rebuild
         self._wake.set()
+
+    def news(self, account: str) -> None:
+        """Something changed in an account: it is wanted soon."""
+        if account not in self._gathering:
+            self._gathering.add(account)
+            asyncio.get_running_loop().call_later(_GATHER, self._gathered, account)
+
+    def _gathered(self, account: str) -> None:
+        self._gathering.discard(account)
+        self.want(account)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -112,7 +126,11 @@ class Indexing:
         with suppress(BlockingIOError):
             while message := sock.recv(_MESSAGE):
                 for line in message.splitlines():
-                    self.want(line[1:].decode("ascii", "replace"), rebuild=line[:1] == REBUILD)
+                    account = line[1:].decode("ascii", "replace")
+                    if line[:1] == REBUILD:
+                        self.want(account, rebuild=True)
+                    else:
+                        self.news(account)
 
     async def _serve(self, account: str, *, rebuild: bool) -> None:
         """A few steps for one account; back into the line if that was not all."""
