@@ -80,7 +80,7 @@ READS: Final[dict[str, frozenset[str]]] = {
         "id", "index", "marks", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered", "columns",
         "content", "vanished", "lives", "departures", "next_number", "restores", "recent", "usage", "pop3_lock",
         "pop3_unlock", "acl", "acls", "annotations", "annotated", "annotation_octets", "origins", "originals",
-        "filters",
+        "filters", "traits",
     }),
     "filters": frozenset({"filter", "scripts", "script", "remembered", "remember", "claim", "file"}),
     "marks": frozenset({"read", "mark"}),
