@@ -132,7 +132,7 @@ class Core:
         self.queue.schedule = make_schedule(config)
         self.delivery.limits = index_limits(config)
         if self.delivery.sorter is not None:
-            self.delivery.sorter.programs.limits = sieve_limits(config)
+            self.delivery.sorter.programs.follow(sieve_limits(config))
         self.reports.hostname = server.hostname
         self.signer.enabled = config.signing.enabled
         self.notices.postmaster = server.postmaster

@@ -8,7 +8,7 @@ On failure: BadScript, StoreError.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from postroom.mailbox.scripts import library_of
@@ -17,6 +17,8 @@ from postroom.sieve.faults import BadScript
 from postroom.sieve.run import Limits
 from postroom.store.api import AccountStore, NotFound
 
+#: steps of a run on the event loop, some milliseconds; what takes more goes to a thread
+_QUICK: Final = 4_000
 #: programs that are kept, and octets of script above which they are not
 _MOST: Final = 500
 _LARGEST: Final = 256 * 1024
@@ -35,11 +37,16 @@ class Compiled:
 class Programs:
     """Of all accounts."""
 
-    __slots__ = ("_kept", "limits")
+    __slots__ = ("_kept", "limits", "quick")
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+        self.follow(limits)
         self._kept: OrderedDict[str, Compiled] = OrderedDict()
+
+    def follow(self, limits: Limits) -> None:
+        """Other limits from now on. quick: those of a run on the event loop."""
+        self.limits = limits
+        self.quick = replace(limits, steps=min(_QUICK, limits.steps))
 
     async def of(self, account: AccountStore) -> Compiled | None:
         """The account's program; None when no script is active. Raises StoreError."""

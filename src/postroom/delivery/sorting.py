@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -49,8 +49,6 @@ from postroom.store.api import Filing, MailboxExists, NewMessage, NotFound, Reci
 from postroom.values.content import Content
 from postroom.values.flags import BITS
 
-#: steps of a run on the event loop, some milliseconds; what takes more goes to a thread
-_QUICK: Final = 4_000
 #: a script that has an error is told of once in so many seconds, unless it is changed
 _TOLD_AGAIN: Final = 30 * 86400.0
 _REMEMBERING: Final = frozenset(("vacation", "duplicate"))
@@ -67,6 +65,10 @@ class Placement:
     separator: str = "+"
 
 
+#: what most scripts say of most mail: nothing
+_PLAIN: Final = (Keep(implicit=True),)
+
+
 class Sorter:
     """One per worker. zone: seconds east of Greenwich at a time; items: of the environment test."""
 
@@ -78,7 +80,7 @@ class Sorter:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def sort(self, account: Account, mail: Arrived, placement: Placement) -> Outcome | None:
-        """Do as the account's script says; None when it has none. Raises StoreError, Refusal."""
+        """Do as the account's script says; None when it has none, or says nothing. Raises StoreError, Refusal."""
         compiled = await self.programs.of(account.store)
         if compiled is None:
             return None
@@ -88,8 +90,12 @@ class Sorter:
         async with turn:  # two messages of one sender at once must not both be answered
             return await self._sorted(account, mail, placement, compiled)
 
-    async def _sorted(self, account: Account, mail: Arrived, placement: Placement, compiled: Compiled) -> Outcome:
+    async def _sorted(
+        self, account: Account, mail: Arrived, placement: Placement, compiled: Compiled
+    ) -> Outcome | None:
         result = await self._run(account, mail, placement, compiled)
+        if result.actions == _PLAIN and not result.error:
+            return None  # as if there were no script
         work = _Work(self, account, mail, placement)
         for action in result.actions:
             await work.do(action)
@@ -127,8 +133,8 @@ class Sorter:
             assert compiled.program is not None
             return run_program(compiled.program, looked_at, environment, world, limits, clock)
 
-        result = run(replace(limits, steps=min(_QUICK, limits.steps)), None)
-        if result.out_of_budget and limits.steps > _QUICK:
+        result = run(self.programs.quick, None)
+        if result.out_of_budget and limits.steps > self.programs.quick.steps:
             result = await asyncio.to_thread(run, limits, self.outgoing.means.clock.monotonic)
         return result
 

@@ -366,11 +366,12 @@ class Account:
         self, filings: Sequence[Filing], *, delivery: tuple[str, str], remember: Sequence[Remembered] = ()
     ) -> Sequence[tuple[int, int]]:
         """Put a message that came from the queue where a filter wants it (see FilterStore.file)."""
-        if not self._inbox:
+        if not (filings or self._inbox):
             self._inbox = (await self.find(INBOX)).id
+        home = filings[0].mailbox if filings else self._inbox
         most = await self.allowance()
         return await self.store.filters.file(
-            filings, delivery=delivery, home=self._inbox, remember=remember, quota=(most.octets, most.messages)
+            filings, delivery=delivery, home=home, remember=remember, quota=(most.octets, most.messages)
         )
 
     async def render(self, message: Incoming) -> NewMessage:

@@ -274,8 +274,12 @@ class File:
                 insert_message(unit, number, each.message)
             else:
                 unit.connection.execute(REFER, (apsw.carray(signed(array("Q", [number]))),))
-            uids = unit.open(each.mailbox).add(_page(each, number, keywords), modseq)
-            places.append((uids[0], number))
+            box, new = unit.open(each.mailbox), each.message
+            if keywords:
+                uid = box.add(_page(each, number, keywords), modseq)[0]
+            else:
+                uid = box.add_one(number, new.content.size, new.internaldate, each.flags, modseq)
+            places.append((uid, number))
         totals.octets += octets
         totals.messages += count
         if self.remember:
