@@ -117,6 +117,7 @@ def test_a_removed_account_leaves_nothing(postroom: Any, site: Path, ann: str) -
     frozen(site, account)
     postroom("user", "disable", ann)
     assert postroom("user", "rm", ann, "--yes").code == 0
+    assert postroom("user", "deleted", "purge", ann, "--yes").code == 0
 
     async def left() -> tuple[int, int]:
         store = EmbeddedStore(site / "data", None)

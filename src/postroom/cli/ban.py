@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, moment, operator, parse_span, say, table
 from postroom.cli.site import config_option, find_site, open_store, run
-from postroom.policy.networks import prefix_of
-from postroom.store.api import Ban
+
+if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed
+    from postroom.store.api import Ban
 
 
 @click.group(short_help="Banned addresses.")
@@ -64,6 +65,8 @@ def list_(as_json: bool, config_file: str | None) -> None:
 
 def _network(text: str) -> str:
     """As it is kept. Raises click.BadParameter."""
+    from postroom.policy.networks import prefix_of
+
     try:
         (_, length, _), printed = prefix_of(text)
     except ValueError:
@@ -83,6 +86,8 @@ def _network(text: str) -> str:
 @config_option
 def add(network: str, length: str, reason: str, as_json: bool, config_file: str | None) -> None:
     """Turn an address or a network away. Connections that stand are not ended."""
+    from postroom.store.api import Ban
+
     site = find_site(config_file)
     printed = _network(network)
     now = time.time()
@@ -107,6 +112,8 @@ def add(network: str, length: str, reason: str, as_json: bool, config_file: str 
 @config_option
 def rm(network: str, as_json: bool, config_file: str | None) -> None:
     """End a ban."""
+    from postroom.store.api import Ban
+
     site = find_site(config_file)
     printed = _network(network)
     now = time.time()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,10 +11,10 @@ from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, moment, operator, parse_span, record, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, run
-from postroom.identity.directory import Directory
-from postroom.policy.outgoing import account_charges, domain_charges
-from postroom.policy.suspicion import signs_of
-from postroom.store.api import AccountRow, Charge, DomainRow, Freeze, Lift, Store
+
+if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed
+    from postroom.identity.directory import Directory
+    from postroom.store.api import AccountRow, Charge, DomainRow, Freeze, Store
 
 LONGEST_LIFT = 86400.0
 _SHOWN = 10
@@ -45,6 +45,8 @@ def _frozen(freeze: Freeze | None) -> dict[str, Any] | None:
 
 
 def _domain(site: Site, store: Store, row: DomainRow, now: float) -> dict[str, Any]:
+    from postroom.policy.outgoing import domain_charges
+
     lift = store.limits.rules().lifts.get(row.name)
     return {
         "domain": row.name,
@@ -54,6 +56,8 @@ def _domain(site: Site, store: Store, row: DomainRow, now: float) -> dict[str, A
 
 
 def _account(site: Site, store: Store, row: AccountRow, now: float) -> dict[str, Any]:
+    from postroom.policy.outgoing import account_charges
+
     rules = store.limits.rules()
     lift = rules.lifts.get(row.id)
     return {
@@ -78,6 +82,8 @@ async def _everything(site: Site) -> dict[str, Any]:
 
 
 async def _one(site: Site, name: str) -> dict[str, Any]:
+    from postroom.policy.suspicion import signs_of
+
     now = time.time()
     async with directory(site) as (people, store):
         if "@" not in name:
@@ -194,6 +200,8 @@ def lift(name: str, length: str, as_json: bool, config_file: str | None) -> None
     For a while; what it sends then is not counted.
     """
     site = find_site(config_file)
+    from postroom.store.api import Lift
+
     seconds = parse_span(length)
     if seconds > LONGEST_LIFT:
         raise click.BadParameter(
@@ -248,6 +256,8 @@ def unfreeze(login: str, as_json: bool, config_file: str | None) -> None:
 @config_option
 def freeze(login: str, reason: str, as_json: bool, config_file: str | None) -> None:
     """Stop an account from sending. It can still log in and read."""
+    from postroom.store.api import Freeze
+
     site = find_site(config_file)
 
     async def work() -> tuple[str, Freeze]:

@@ -8,19 +8,24 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-import msgspec
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, moment, octets, record, say, table
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
-from postroom.queue.administration import USUAL, Administration
-from postroom.store.api import Entry, NotFound, QueueFilter, Recipient, RecipientState
+
+if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed
+    from postroom.queue.administration import Administration
+    from postroom.store.api import Entry, QueueFilter, Recipient, Store
 
 F = TypeVar("F", bound=Callable[..., Any])
-Act = Callable[[Administration], Awaitable[int]]
+Act = Callable[["Administration"], Awaitable[int]]
+#: RecipientState, and what `reroute` takes for the configured way
+_WAITING: Final = "waiting"
+_HELD: Final = "held"
+_USUAL: Final = "usual"
 _TLS = {"required": "demanded all the way (REQUIRETLS)", "optional": "as well as it goes (TLS-Required: No)"}
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -38,7 +43,7 @@ def _filters(function: F) -> F:
         click.option("--domain", default="", help="Only mail for this recipient domain."),
         click.option(
             "--state",
-            type=click.Choice([RecipientState.WAITING.value, RecipientState.HELD.value], case_sensitive=False),
+            type=click.Choice([_WAITING, _HELD], case_sensitive=False),
             help="Only mail that waits for its next try, or that is held.",
         ),
         click.option("--older-than", default="", metavar="AGE", help="Only mail older than 30m, 4h, 2d."),
@@ -58,6 +63,8 @@ def _which(options: dict[str, Any]) -> QueueFilter:
             before = time.time() - float(age[:-1]) * UNITS[age[-1]]
         except (KeyError, ValueError):
             raise click.BadParameter("write 30m, 4h or 2d", param_hint="--older-than") from None
+    from postroom.store.api import QueueFilter, RecipientState
+
     return QueueFilter(
         ids=tuple(options["ids"]),
         sender=options["sender"],
@@ -69,6 +76,8 @@ def _which(options: dict[str, Any]) -> QueueFilter:
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
+    from msgspec import to_builtins
+
     return {
         "id": entry.id,
         "sender": entry.sender,
@@ -87,29 +96,43 @@ def _plain(entry: Entry) -> dict[str, Any]:
                 "last_reply": one.last_reply,
                 "nexthop": one.nexthop,
                 "forwarded_for": one.forwarder,
-                "tries": [msgspec.to_builtins(each) for each in one.history],
+                "tries": [to_builtins(each) for each in one.history],
             }
             for one in entry.recipients
         ],
     }
 
 
+def _administration(store: Store) -> Administration:
+    from postroom.queue.administration import Administration
+
+    return Administration(store.queue)
+
+
+async def _retry_all(queue: Administration) -> int:
+    from postroom.store.api import QueueFilter
+
+    return await queue.retry(QueueFilter())
+
+
 async def _entries(site: Site, which: QueueFilter) -> list[Entry]:
     async with open_store(site) as store:
-        return await Administration(store.queue).list(which)
+        return await _administration(store).list(which)
 
 
 def _state(entry: Entry, one: Recipient) -> str:
     """In one word; what has a date (FUTURERELEASE) is neither late nor in trouble."""
-    scheduled = entry.release and not one.attempts and one.state is RecipientState.WAITING
+    scheduled = entry.release and not one.attempts and one.state == _WAITING
     return "scheduled" if scheduled else str(one.state)
 
 
 async def _one(site: Site, entry: str) -> tuple[Entry, str]:
     """An entry, and the login that handed it in ("" for mail from outside)."""
+    from postroom.store.api import NotFound
+
     async with open_store(site) as store:
         try:
-            found = await Administration(store.queue).show(entry)
+            found = await _administration(store).show(entry)
         except NotFound as fault:
             raise CommandFailed(Exit.NOT_FOUND, str(fault), "See: postroom queue list") from None
         account = found.account
@@ -135,12 +158,12 @@ def list_(as_json: bool, config_file: str | None, limit: int | None, **options: 
             one.address,
             _state(entry, one),
             one.attempts,
-            moment(one.next_try) if one.state is RecipientState.WAITING else "-",
+            moment(one.next_try) if one.state == _WAITING else "-",
             one.last_reply or "-",
         )
         for entry in entries
         for one in entry.recipients
-        if one.state in {RecipientState.WAITING, RecipientState.HELD}
+        if one.state in {_WAITING, _HELD}
     ]
     table(("ID", "RECEIVED", "SIZE", "FROM", "TO", "STATE", "TRIES", "NEXT TRY", "LAST REPLY"), rows)
     say(f"{len(entries)} message{'s' * (len(entries) != 1)} in the queue")
@@ -179,7 +202,7 @@ def show(**options: Any) -> None:
             *([("forwarded for", one.forwarder)] if one.forwarder else []),
             *([("goes by", one.nexthop)] if one.nexthop else []),
             ("tries", one.attempts),
-            ("next try", moment(one.next_try) if one.state is RecipientState.WAITING else "-"),
+            ("next try", moment(one.next_try) if one.state == _WAITING else "-"),
             ("last reply", one.last_reply or "-"),
             *[("" if number else "history", f"{moment(each.at)}  {each.reply}") for number, each in
               enumerate(one.history)],
@@ -191,7 +214,7 @@ def show(**options: Any) -> None:
 
 async def _change(site: Site, act: Act) -> int:
     async with open_store(site) as store:
-        return await act(Administration(store.queue))
+        return await act(_administration(store))
 
 
 def _apply(options: dict[str, Any], act: Act, done: str, already: str = "") -> None:
@@ -231,7 +254,7 @@ def _need_choice(options: dict[str, Any], verb: str) -> None:
 def retry(**options: Any) -> None:
     """Try messages again now; what is held or has a date stays."""
     _need_choice(options, "retry")
-    if options["state"] == RecipientState.HELD:
+    if options["state"] == _HELD:
         raise click.UsageError("Held messages are not tried; let them go on with: postroom queue release.")
     which = _which(options)
     _apply(options, lambda queue: queue.retry(which), "will be tried now", "held; see release")
@@ -273,7 +296,7 @@ def _check_place(place: str) -> None:
     if colon and "]" not in port and (not port.isdigit() or not 0 < int(port) < 65536):
         raise click.BadParameter(f"{port!r} is no port", param_hint="--to")
     if not (host or place).strip("[]") or " " in place:
-        raise click.BadParameter(f"write HOST, HOST:PORT, mx or {USUAL}", param_hint="--to")
+        raise click.BadParameter(f"write HOST, HOST:PORT, mx or {_USUAL}", param_hint="--to")
 
 
 @command.command()
@@ -295,7 +318,7 @@ def drop(**options: Any) -> None:
 def flush(**options: Any) -> None:
     """Try everything that waits now; what is held or has a date stays."""
     site = find_site(options["config_file"])
-    changed = run(_change(site, lambda queue: queue.retry(QueueFilter())))
+    changed = run(_change(site, _retry_all))
     poke(site, "queue")
     if options["as_json"]:
         emit_json(changed=changed)
