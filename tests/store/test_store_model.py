@@ -127,6 +127,7 @@ class Pair:
         assert await embedded.mailboxes() == infos
         assert await plain.usage() == await embedded.usage()
         assert await plain.lives() == await embedded.lives()
+        assert await plain.modseq() == await embedded.modseq()
         assert await plain.next_number() == await embedded.next_number()
         assert await plain.restores() == await embedded.restores()
         assert [told(one) for one in await plain.departures()] == [told(one) for one in await embedded.departures()]

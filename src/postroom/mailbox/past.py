@@ -13,18 +13,21 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
 from math import inf
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from postroom.mailbox.errors import NoSuchMailbox
 from postroom.mailbox.names import normalize, place
-from postroom.store.api import AccountStore, MailboxLife, NotFound, Page, Placing, Snapshot, Source
+from postroom.store.api import AccountStore, Departure, MailboxLife, NotFound, Page, Placing, Snapshot, Source
+from postroom.values.clock import Clock
 from postroom.values.flags import SEEN
 
 #: the past does not change: there is no MODSEQ of it
 _MODSEQ: Final = 1
+#: seconds
+_REMEMBERED: Final = 60.0
 _UNSEEN: Final = bytes(not octet & SEEN for octet in range(256))
 
 
@@ -76,13 +79,70 @@ class PastSnapshot:
         return len(self.departures) - self.departures.count(0)
 
 
-async def mailboxes_at(store: AccountStore, time: float) -> list[PastMailbox]:
+class Held(Protocol):
+    """What an account holds and held: an AccountStore, or a History of one."""
+
+    async def snapshot(self, mailbox: int) -> Snapshot: ...
+    async def lives(self) -> Sequence[MailboxLife]: ...
+    async def departures(self, mailbox: int | None = None) -> Sequence[Departure]: ...
+
+
+class History:
+    """What an account held, kept in memory while nothing changes in it, for those who look at many moments of it."""
+
+    __slots__ = ("_clock", "_departures", "_lives", "_next", "_store", "_token", "_until", "_version")
+
+    def __init__(self, store: AccountStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._token = -1
+        self._until = 0.0
+        self._version = 0
+        self._next = 1
+        self._lives: Sequence[MailboxLife] = ()
+        self._departures: dict[int | None, list[Departure]] = {}
+
+    async def version(self) -> int:
+        """Grows when it is read again: at once when something changed, and once a minute, because of sweeping."""
+        token, now = await self._store.modseq(), self._clock.monotonic()
+        if token != self._token or now >= self._until:
+            self._token, self._until = token, now + _REMEMBERED
+            self._version += 1
+            self._next = await self._store.next_number()
+            self._lives = await self._store.lives()
+            found: dict[int | None, list[Departure]] = {None: await self._store.departures()}
+            for one in found[None]:
+                found.setdefault(one.mailbox, []).append(one)
+            self._departures = found
+        return self._version
+
+    async def snapshot(self, mailbox: int) -> Snapshot:
+        """As it is. Raises NotFound."""
+        return await self._store.snapshot(mailbox)
+
+    async def next_number(self) -> int:
+        """As AccountStore has it."""
+        await self.version()
+        return self._next
+
+    async def lives(self) -> Sequence[MailboxLife]:
+        """As AccountStore has it."""
+        await self.version()
+        return self._lives
+
+    async def departures(self, mailbox: int | None = None) -> Sequence[Departure]:
+        """As AccountStore has it."""
+        await self.version()
+        return self._departures.get(mailbox, ())
+
+
+async def mailboxes_at(store: Held, time: float) -> list[PastMailbox]:
     """The mailboxes there were, INBOX first."""
     found = [PastMailbox(life, name) for life in await store.lives() if (name := life.name_at(time)) is not None]
     return sorted(found, key=lambda box: place(box.name))
 
 
-async def mailbox_at(store: AccountStore, name: str, time: float) -> PastMailbox:
+async def mailbox_at(store: Held, name: str, time: float) -> PastMailbox:
     """The mailbox that had this name then. Raises NoSuchMailbox."""
     wanted = normalize(name)
     for box in await mailboxes_at(store, time):
@@ -91,7 +151,7 @@ async def mailbox_at(store: AccountStore, name: str, time: float) -> PastMailbox
     raise NoSuchMailbox(f"There was no mailbox {name[:200]!r} then")
 
 
-async def snapshot_at(store: AccountStore, box: PastMailbox, time: float, number: int = 0) -> PastSnapshot:
+async def snapshot_at(store: Held, box: PastMailbox, time: float, number: int = 0) -> PastSnapshot:
     """What was in a mailbox. number: what the snapshot calls it, 0 for its own id.
 
     Pages of the mailbox that lost nothing since are taken as they are, so this costs what changed.
@@ -106,7 +166,7 @@ async def snapshot_at(store: AccountStore, box: PastMailbox, time: float, number
     gone: list[Row] = []
     for one in await store.departures(life.id):
         if one.time > time:
-            gone += rows_of(one.page, one.modseq, range(len(one.page)), time)
+            gone += rows_of(one.page, one.modseq, time)
     gone.sort()
     pages, departures = _merged(present, gone)
     uids = array("I")
@@ -122,23 +182,14 @@ def _came_by(page: Page, time: float) -> Page | None:
         return page
     if min(page.saved) > time:
         return None
-    return page_of(list(rows_of(page, 0, range(len(page)), time)))
+    return page_of(list(rows_of(page, 0, time)))
 
 
-def rows_of(page: Page, departure: int, places: Iterable[int], time: float) -> Iterator[Row]:
+def rows_of(page: Page, departure: int, time: float) -> Iterator[Row]:
     """Messages of a page, those that had come in by then."""
-    for at in places:
-        if page.saved[at] <= time:
-            yield Row(
-                page.uids[at],
-                page.flags[at],
-                page.keywords[at],
-                page.messages[at],
-                page.sizes[at],
-                page.dates[at],
-                page.saved[at],
-                departure,
-            )
+    columns = (page.uids, page.flags, page.keywords, page.messages, page.sizes, page.dates, page.saved)
+    rows = map(Row._make, zip(*columns, repeat(departure)))
+    return rows if max(page.saved) <= time else iter([row for row in rows if row.saved <= time])
 
 
 def _merged(present: Sequence[Page], gone: Sequence[Row]) -> tuple[list[Page], array[int]]:
@@ -152,7 +203,7 @@ def _merged(present: Sequence[Page], gone: Sequence[Row]) -> tuple[list[Page], a
             pages.append(page)
             departures.extend(array("Q", (0,)) * len(page))
             continue
-        rows = sorted([*rows_of(page, 0, range(len(page)), inf), *gone[begin:end]])
+        rows = sorted([*rows_of(page, 0, inf), *gone[begin:end]])
         pages.append(page_of(rows))
         departures.extend(row.departure for row in rows)
         begin = end

@@ -19,11 +19,13 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, cast
 
 from postroom.mailbox import names
 from postroom.mailbox.errors import NoPermission
 from postroom.mailbox.past import (
+    History,
     PastMailbox,
     PastSnapshot,
     Row,
@@ -63,15 +65,15 @@ class Era(Protocol):
         """Added to the ids of mailboxes, so that a mailbox and its past are told apart."""
         ...
 
-    async def boxes(self, store: AccountStore) -> list[PastMailbox]:
+    async def boxes(self, held: History) -> list[PastMailbox]:
         """Those to be listed."""
         ...
 
-    async def named(self, store: AccountStore, name: str) -> PastMailbox | None:
+    async def named(self, held: History, name: str) -> PastMailbox | None:
         """One by its name, listed or not."""
         ...
 
-    async def look(self, store: AccountStore, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
+    async def look(self, held: History, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
         """What is in one; `before` itself when that is still so."""
         ...
 
@@ -81,41 +83,42 @@ class DeletedMail:
 
     base: Final = VIEW
 
-    async def boxes(self, store: AccountStore) -> list[PastMailbox]:
+    async def boxes(self, held: History) -> list[PastMailbox]:
         """Those that have anything; of mailboxes with one name the newest stands for all."""
-        having = {one.mailbox for one in await store.departures() if not one.moved and 0 in one.back}
-        found = {life.name: PastMailbox(life, life.name) for life in await store.lives() if life.id in having}
+        having = {one.mailbox for one in await held.departures() if not one.moved and 0 in one.back}
+        found = {life.name: PastMailbox(life, life.name) for life in await held.lives() if life.id in having}
         return sorted(found.values(), key=lambda box: names.place(box.name))
 
-    async def named(self, store: AccountStore, name: str) -> PastMailbox | None:
+    async def named(self, held: History, name: str) -> PastMailbox | None:
         """Also of a mailbox that is there and of which nothing was deleted."""
-        boxes = [box for box in await self.boxes(store) if box.name == name]
-        lives = [life for life in await store.lives() if life.name == name and not life.deleted]
+        boxes = [box for box in await self.boxes(held) if box.name == name]
+        lives = [life for life in await held.lives() if life.name == name and not life.deleted]
         return boxes[0] if boxes else PastMailbox(lives[0], name) if lives else None
 
-    async def look(self, store: AccountStore, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
+    async def look(self, held: History, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
         """Ordered by when it was deleted."""
-        lives = {life.id: life for life in await store.lives()}
+        lives = {life.id: life for life in await held.lives()}
         same = {life.id: life for life in lives.values() if life.name == box.name}
         keywords = _all_keywords(list(same.values()))
         rows: list[Row] = []
         was = array("I")
         for life in same.values():
             moved = _translation(life.keywords, keywords)
-            for one in await store.departures(life.id):
-                if not one.moved:
-                    places = [place for place, back in enumerate(one.back) if not back]
-                    for place, row in zip(places, rows_of(one.page, one.modseq, places, 2.0**32), strict=True):
+            for one in await held.departures(life.id):
+                if one.moved:
+                    continue
+                for place, row in enumerate(rows_of(one.page, one.modseq, inf)):
+                    if not one.back[place]:
                         flags, bits = row.flags & ~DELETED, moved(row.keywords)
                         rows.append(row._replace(uid=one.number + place, flags=flags, keywords=bits))
                         was.append(row.uid)
         order = sorted(range(len(rows)), key=rows.__getitem__)
         rows, was = [rows[place] for place in order], array("I", [was[place] for place in order])
-        return await self._shot(store, (box, keywords), (rows, was), before)
+        return await self._shot(held, (box, keywords), (rows, was), before)
 
     async def _shot(
         self,
-        store: AccountStore,
+        held: History,
         what: tuple[PastMailbox, tuple[str, ...]],
         content: tuple[list[Row], array[int]],
         before: PastSnapshot | None,
@@ -126,9 +129,9 @@ class DeletedMail:
         if before is not None and uids == [uid for page in before.snapshot.pages for uid in page.uids]:
             return before
         modseq = before.snapshot.modseq + 1 if before is not None else 1
-        uidvalidity = min((life.id, life.uidvalidity) for life in await store.lives())[1]  # of INBOX, the first made
+        uidvalidity = min((life.id, life.uidvalidity) for life in await held.lives())[1]  # of INBOX, the first made
         pages = [page_of(rows)] if rows else []
-        uidnext = await store.next_number()
+        uidnext = await held.next_number()
         shot = Snapshot(self.base + box.life.id, uidvalidity, uidnext, modseq, pages, keywords)
         return PastSnapshot(box, shot, departures, was)
 
@@ -162,26 +165,27 @@ class Day:
         after = self.day + timedelta(days=1)
         return datetime(after.year, after.month, after.day).astimezone().timestamp() - 0.001
 
-    async def boxes(self, store: AccountStore) -> list[PastMailbox]:
+    async def boxes(self, held: History) -> list[PastMailbox]:
         """Those that were there."""
-        return await mailboxes_at(store, self.end)
+        return await mailboxes_at(held, self.end)
 
-    async def named(self, store: AccountStore, name: str) -> PastMailbox | None:
+    async def named(self, held: History, name: str) -> PastMailbox | None:
         """Whatever was there is listed."""
-        return next((box for box in await self.boxes(store) if box.name == name), None)
+        return next((box for box in await self.boxes(held) if box.name == name), None)
 
-    async def look(self, store: AccountStore, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
+    async def look(self, held: History, box: PastMailbox, before: PastSnapshot | None) -> PastSnapshot:
         """What a day was like does not change."""
-        return before or await snapshot_at(store, box, self.end, self.base + box.life.id)
+        return before or await snapshot_at(held, box, self.end, self.base + box.life.id)
 
 
 class PastStore:
     """An era of an account as an AccountStore that can only be read."""
 
-    def __init__(self, real: AccountStore, era: Era) -> None:
+    def __init__(self, real: AccountStore, era: Era, history: History) -> None:
         self._real = real
+        self._held = history
         self._era = era
-        self._known: dict[int, PastSnapshot] = {}
+        self._known: dict[int, tuple[int, PastSnapshot]] = {}  # and the version of the history it was made of
 
     @property
     def id(self) -> str:
@@ -193,11 +197,11 @@ class PastStore:
 
     async def mailboxes(self) -> list[MailboxInfo]:
         """All there were."""
-        return [self._info(await self._look(box)) for box in await self._era.boxes(self._real)]
+        return [self._info(await self._look(box)) for box in await self._era.boxes(self._held)]
 
     async def mailbox(self, name: str) -> MailboxInfo | None:
         """One of them."""
-        box = await self._era.named(self._real, name)
+        box = await self._era.named(self._held, name)
         return self._info(await self._look(box)) if box is not None else None
 
     async def snapshot(self, mailbox: int) -> Snapshot:
@@ -207,15 +211,20 @@ class PastStore:
     async def _found(self, mailbox: int) -> PastSnapshot:
         known = self._known.get(mailbox)
         if known is not None:
-            return await self._look(known.mailbox)
-        for box in await self._era.boxes(self._real):
+            return await self._look(known[1].mailbox)
+        for box in await self._era.boxes(self._held):
             if box.life.id + self._era.base == mailbox:
                 return await self._look(box)
         raise NotFound(f"no mailbox {mailbox}")
 
     async def _look(self, box: PastMailbox) -> PastSnapshot:
         number = self._era.base + box.life.id
-        found = self._known[number] = await self._era.look(self._real, box, self._known.get(number))
+        version = await self._held.version()
+        known, before = self._known.get(number, (-1, None))
+        if before is not None and known == version:
+            return before
+        found = await self._era.look(self._held, box, before)
+        self._known[number] = version, found
         return found
 
     def _info(self, past: PastSnapshot) -> MailboxInfo:
@@ -308,11 +317,12 @@ class Recover:
     kind: Final = Kind.PERSONAL
     prefix: Final = RECOVER
 
-    __slots__ = ("_around", "_own", "_realms")
+    __slots__ = ("_around", "_history", "_own", "_realms")
 
     def __init__(self, around: Surroundings, own: Account) -> None:
         self._around = around
         self._own = own
+        self._history = History(own.store, around.clock)
         self._realms: dict[str, PastRealm] = {}
 
     async def realm(self, name: str) -> Realm | None:
@@ -341,7 +351,7 @@ class Recover:
     def _made(self, level: str, era: Era, needs: frozenset[str]) -> PastRealm:
         found = self._realms.get(level)
         if found is None:
-            store = cast("AccountStore", PastStore(self._own.store, era))
+            store = cast("AccountStore", PastStore(self._own.store, era, self._history))
             account = self._around.mailboxes.view(store, self._own.row)
             prefix = f"{self.prefix}{level}{names.DELIMITER}"
             found = self._realms[level] = PastRealm(self._around.directory, account, prefix, needs)

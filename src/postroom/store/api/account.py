@@ -419,6 +419,10 @@ class AccountStore(Protocol):
         """What left the account's mailboxes, or one that is or was, and can still be had; oldest first."""
         ...
 
+    async def modseq(self) -> int:
+        """The account's MODSEQ: it grows with every change of anything in it, but for sweeping."""
+        ...
+
     async def next_number(self) -> int:
         """The Departure.number of what is expunged next; never smaller than it was."""
         ...

@@ -379,6 +379,9 @@ class MemoryAccount:
     async def departures(self, mailbox: int | None = None) -> list[Departure]:
         return [one for one in self._past.departures if mailbox in (None, one.mailbox)]
 
+    async def modseq(self) -> int:
+        return self._modseq
+
     async def next_number(self) -> int:
         return self._past.next_number
 
