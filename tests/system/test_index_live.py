@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import imaplib
 import json
 import os
@@ -47,6 +48,18 @@ def test_new_mail_is_in_the_index_soon(server: Running, mailbox: dict[str, str])
     assert search(server, mailbox, "ken2") == b"3 21 22 23 24 25 26 27 28 29 30"
     append(server, mailbox, mail(99))
     assert search(server, mailbox, "token99") == b"31"
+
+
+def test_attachments_are_found_soon(server: Running, mailbox: dict[str, str]) -> None:
+    rtf = base64.encodebytes(rb"{\rtf1 The secret is platypus\par}").decode()
+    octets = (
+        "Subject: file\r\nContent-Type: application/rtf; name=x.rtf\r\nContent-Transfer-Encoding: base64\r\n\r\n" + rtf
+    ).encode()
+    whole = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + octets + b"\r\n--b--\r\n"
+    append(server, mailbox, *[mail(number) for number in range(30)], whole)
+    until(lambda: show(server, mailbox["login"])["behind"] == 0, 10)
+    until(lambda: show(server, mailbox["login"])["attachments_waiting"] == 0, 20)
+    assert search(server, mailbox, "platypus") == b"31"
 
 
 def test_rebuilding_while_serving(server: Running, mailbox: dict[str, str]) -> None:

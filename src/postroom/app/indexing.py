@@ -20,6 +20,7 @@ from typing import Final
 from postroom.app.index_hints import REBUILD
 from postroom.app.plan import Plan
 from postroom.app.runfolder import INDEX_LOCK, RunFolder
+from postroom.index.extraction.service import Extractor
 from postroom.index.keeper import Keeper
 from postroom.observe.log import Events
 from postroom.store.api import NotFound, StoreError
@@ -56,7 +57,8 @@ async def _keep(plan: Plan, ready: Callable[[], None]) -> int:
     events = Events(config.log.level, config.log.file, process="index")
     lock = RunFolder(config.server.data).lock(INDEX_LOCK)
     store = EmbeddedStore(config.server.data, None, options=StoreOptions(open_accounts=8))
-    indexing = Indexing(store, [theirs for _, theirs in plan.indexing], events)
+    reader = Extractor() if config.index.attachments else None
+    indexing = Indexing(store, [theirs for _, theirs in plan.indexing], events, reader)
     ready()
     while not lock.take():  # a command makes one anew
         with suppress(TimeoutError):
@@ -68,6 +70,8 @@ async def _keep(plan: Plan, ready: Callable[[], None]) -> int:
     work.cancel()
     with suppress(asyncio.CancelledError):
         await work
+    if reader is not None:
+        await reader.close()
     await store.close()
     lock.release()
     return 0
@@ -76,10 +80,13 @@ async def _keep(plan: Plan, ready: Callable[[], None]) -> int:
 class Indexing:
     """Which accounts wait, and the work on them."""
 
-    def __init__(self, store: EmbeddedStore, socks: Sequence[socket.socket], events: Events) -> None:
+    def __init__(
+        self, store: EmbeddedStore, socks: Sequence[socket.socket], events: Events, reader: Extractor | None
+    ) -> None:
         self._store = store
         self._socks = socks
         self._events = events
+        self._reader = reader
         self._clock = SystemClock()
         self._waiting: OrderedDict[str, bool] = OrderedDict()  # account -> is it to be made anew
         self._gathering: set[str] = set()  # accounts that had news lately
@@ -138,7 +145,7 @@ class Indexing:
             kept = await self._store.account(account)
             if rebuild:
                 kept.index.drop()
-            keeper = Keeper(kept, self._clock, self._turn, lambda why: self._dropped(account, why))
+            keeper = Keeper(kept, self._clock, self._turn, lambda why: self._dropped(account, why), self._reader)
             for _ in range(_STEPS):
                 if not await keeper.step():
                     return

@@ -139,7 +139,7 @@ async def _one(site: Site, store: Store, row: AccountRow, *, quiet: bool) -> dic
     lock = folder.lock(INDEX_LOCK)
     if lock.take():
         try:
-            await _here(store, row, quiet=quiet)
+            await _here(site, store, row, quiet=quiet)
         finally:
             lock.release()
     else:
@@ -153,16 +153,22 @@ async def _one(site: Site, store: Store, row: AccountRow, *, quiet: bool) -> dic
     return await _state(store, row)
 
 
-async def _here(store: Store, row: AccountRow, *, quiet: bool) -> None:
+async def _here(site: Site, store: Store, row: AccountRow, *, quiet: bool) -> None:
     """Do it in this process."""
+    from postroom.index.extraction.service import Extractor
     from postroom.index.keeper import Keeper
     from postroom.values.clock import SystemClock
 
     account = await store.account(row.id)
     account.index.drop()
-    keeper = Keeper(account, SystemClock())
-    while await keeper.step():
-        _tell(row.login, await _state(store, row), quiet=quiet)
+    reader = Extractor() if site.config.index.attachments else None
+    try:
+        keeper = Keeper(account, SystemClock(), reader=reader)
+        while await keeper.step():
+            _tell(row.login, await _state(store, row), quiet=quiet)
+    finally:
+        if reader is not None:
+            await reader.close()
 
 
 async def _watch(store: Store, row: AccountRow, *, quiet: bool) -> None:

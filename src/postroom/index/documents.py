@@ -33,10 +33,11 @@ _NAMING: Final = (b"content-type", b"content-disposition")
 
 @dataclass(slots=True)
 class Document:
-    """Terms by field (segment.Field). whole: they tell everything."""
+    """Terms by field (segment.Field). whole: they tell everything; names: of files, by index of the part."""
 
     terms: dict[int, set[bytes]] = field(default_factory=dict)
     whole: bool = True
+    names: dict[int, str] = field(default_factory=dict)
 
     def add(self, place: int, found: set[bytes]) -> None:
         """More terms of a field."""
@@ -76,7 +77,10 @@ def _add_headers(made: Document, read: Read, parts: Parts) -> None:
                 decoded[place] += [text.partition(":")[2] for text in texts] if shown else texts
             if shown:
                 plain[Field.OTHER].append(name)
-        decoded[Field.SHOWN] += file_names(header)
+        names = file_names(header)
+        if names:
+            decoded[Field.SHOWN] += names
+            made.names[part.index] = names[0]
     for place, lines in plain.items():
         made.add(place, ascii_terms(b"\n".join(lines)))
         if decoded[place]:
@@ -107,6 +111,12 @@ def file_names(header: bytes) -> list[str]:
             parameters = decode_parameters(value)
             found += [parameters[name] for name in ("filename", "name") if name in parameters]
     return found
+
+
+def names_of(read: Read, parts: Parts) -> dict[int, str]:
+    """Names of the files in a message, by index of the part."""
+    found = ((part.index, file_names(header)) for part, header in all_headers(read, parts))
+    return {index: names[0] for index, names in found if names}
 
 
 def _add_bodies(made: Document, read: Read, parts: Parts) -> None:

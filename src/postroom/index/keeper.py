@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, Protocol
 
-from postroom.index.documents import Document, document
-from postroom.index.lookup import FORM
-from postroom.index.segment import BLOCK_BITS, BadSegment, Draft, Segment
+from postroom.index.documents import Document, document, names_of
+from postroom.index.extraction.kinds import attachments, decoded
+from postroom.index.extraction.service import NotRead
+from postroom.index.lookup import FORM, pack_texts
+from postroom.index.segment import BLOCK_BITS, BadSegment, Draft, Field, Segment
+from postroom.index.terms import terms_of
 from postroom.message.parts import Parts
 from postroom.store.api import (
     AccountStore,
@@ -31,10 +34,16 @@ from postroom.store.api import (
 from postroom.values.clock import Clock
 
 #: messages, and octets of their terms, in one step
-BATCH: Final = 256
-_BATCH_OCTETS: Final = 4 * 1024 * 1024
+BATCH: Final = 1024
+_BATCH_OCTETS: Final = 8 * 1024 * 1024
 #: messages between two pauses
 _BREATH: Final = 16
+#: attachments of one message that are read, and how often one is tried that ended with the process
+_MOST_FILES: Final = 50
+_TRIES: Final = 3
+#: messages whose attachments are read in one step, and seconds after which it ends in any case
+_FILES_AT_ONCE: Final = 32
+_FILE_SECONDS: Final = 0.5
 #: so many segments of about one size are merged to one, and none larger than this is touched again
 _FAN: Final = 8
 _LARGEST: Final = 16_384
@@ -55,6 +64,14 @@ async def no_pause() -> None:
     """Between two messages there is nothing else to do."""
 
 
+class Reader(Protocol):
+    """Takes text out of files."""
+
+    async def text(self, kind: str, data: bytes) -> str:
+        """The text of a file of this kind (extraction.kinds). Raises NotRead."""
+        ...
+
+
 def untold(_why: str) -> None:
     """Nobody asks why an index was thrown away."""
 
@@ -68,16 +85,18 @@ class Keeper:
         clock: Clock,
         pause: Callable[[], Awaitable[None]] = no_pause,
         dropped: Callable[[str], None] = untold,
+        reader: Reader | None = None,
     ) -> None:
         """pause: awaited every few messages, so that whoever shares the loop gets a turn.
 
-        dropped: told why an index was thrown away, to be made anew.
+        dropped: told why an index was thrown away, to be made anew; reader: of attachments, None leaves them alone.
         """
         self._account = account
         self._index = account.index
         self._clock = clock
         self._pause = pause
         self._dropped = dropped
+        self._reader = reader
 
     async def state(self) -> IndexState:
         """What the index holds; one that cannot be used is thrown away first. Raises StoreUnavailable."""
@@ -110,7 +129,12 @@ class Keeper:
         """Take in the next messages, or do what else there is to do; was there anything? Raises StoreUnavailable."""
         state = await self.state()
         try:
-            return await self._take(state) or self._merge(state) or await self._sweep(state)
+            return (
+                await self._take(state)
+                or await self._read_attachments(state)
+                or self._merge(state)
+                or await self._sweep(state)
+            )
         except (IndexDamaged, BadSegment) as fault:
             self._drop(str(fault))
             return True
@@ -124,9 +148,12 @@ class Keeper:
         draft = Draft(block)
         octets = 0
         last = ids[0]
+        waiting = dict(state.waiting)
         for number, (message, parts) in enumerate(zip(ids, await self._account.columns(ids, "parts"), strict=True), 1):
-            found = await self._document(message, parts)
+            found, has_files = await self._document(message, parts)
             draft.add(message, found.terms, whole=found.whole)
+            if has_files:
+                waiting[message] = 0
             octets += sum(sum(map(len, terms)) for terms in found.terms.values())
             last = message
             if not number % _BREATH:
@@ -134,25 +161,75 @@ class Keeper:
             if octets > _BATCH_OCTETS:
                 break
         rendered = await self._account.rendered([last])
-        witness = rendered[0].guid if rendered else ""
-        packed = draft.pack()
         self._index.change(
             IndexChange(
-                add=[(block, len(draft.messages), packed)],
+                add=[(block, len(draft.messages), draft.pack())],
                 until=last,
-                witness=witness,
+                witness=rendered[0].guid if rendered else "",
                 form=FORM,
                 swept=state.swept or self._clock.now(),
+                waiting=waiting,
             )
         )
         return True
 
-    async def _document(self, message: int, parts: bytes) -> Document:
+    async def _document(self, message: int, parts: bytes) -> tuple[Document, bool]:
+        """The message's terms, and whether it has attachments to read."""
         try:
             content = await self._account.content(message)
-            return document(content.read, Parts.unpack(parts))
+            unpacked = Parts.unpack(parts)
+            made = document(content.read, unpacked)
+            if self._reader is None or (len(unpacked) == 1 and unpacked.root.type == "text"):
+                return made, False
+            return made, next(attachments(content.read, unpacked, made.names), None) is not None
         except (NotFound, OSError, ValueError, StoreUnavailable):
-            return Document(whole=False)
+            return Document(whole=False), False
+
+    async def _read_attachments(self, state: IndexState) -> bool:
+        """Take the text out of the attachments of some messages: the newest of those that were tried least."""
+        if self._reader is None or not state.waiting:
+            return False
+        waiting = dict(state.waiting)
+        some = sorted(waiting, key=lambda message: (waiting[message], -message))[:_FILES_AT_ONCE]
+        drafts: dict[int, Draft] = {}
+        texts: dict[int, bytes] = {}
+        until = self._clock.monotonic() + _FILE_SECONDS
+        for message in some:
+            found, again = await self._texts(self._reader, message)
+            tries = waiting.pop(message) + 1
+            if again and tries < _TRIES:
+                waiting[message] = tries
+            if found:
+                texts[message] = pack_texts(found)
+                draft = drafts.setdefault(message >> BLOCK_BITS, Draft(message >> BLOCK_BITS))
+                draft.add(message, {Field.ATTACHED: terms_of("\n".join(text for _, text in found))})
+            if self._clock.monotonic() >= until:
+                break
+        add = [(draft.block, len(draft.messages), draft.pack()) for draft in drafts.values()]
+        self._index.change(IndexChange(waiting=waiting, texts=texts, add=add))
+        return True
+
+    async def _texts(self, reader: Reader, message: int) -> tuple[list[tuple[str, str]], bool]:
+        """(name, text) of each attachment that could be read, and whether another try makes sense."""
+        texts: list[tuple[str, str]] = []
+        again = False
+        try:
+            content = await self._account.content(message)
+            (packed,) = await self._account.columns([message], "parts")
+            parts = Parts.unpack(packed)
+            for found in attachments(content.read, parts, names_of(content.read, parts)):
+                if len(texts) >= _MOST_FILES:
+                    break
+                try:
+                    text = await reader.text(found.kind, decoded(content.read, found.part))
+                except NotRead as fault:
+                    again = again or fault.again
+                    continue
+                if text:
+                    texts.append((found.name, text))
+        except (NotFound, OSError, ValueError, StoreUnavailable):
+            pass
+        return texts, again and not texts
 
     def _merge(self, state: IndexState) -> bool:
         """Make one of many small segments, if there are."""

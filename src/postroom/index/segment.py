@@ -29,6 +29,8 @@ MAGIC: Final = b"PRi1"
 BLOCK_BITS: Final = 16
 #: terms between two marks that tell how many stand before
 _STEP: Final = 64
+#: so many places are read at once, with what lies between
+_SCATTERED: Final = 32
 #: found terms between two looks at whether every message was found
 _LOOK: Final = 256
 
@@ -258,15 +260,16 @@ class _Dictionary:
         self._add(spans, found)
 
     def _add(self, spans: list[tuple[int, int]], found: set[int]) -> None:
+        if not spans:
+            return
         base = self._extent.postings[0]
-        joined: list[tuple[int, int]] = []
-        for start, end in sorted(spans):
-            if joined and joined[-1][1] == start:
-                joined[-1] = (joined[-1][0], end)
-            else:
-                joined.append((start, end))
-        for start, end in joined:
-            found.update(array("H", self._read(base + start, base + end)))
+        first, last = min(spans)[0], max(end for _, end in spans)
+        if len(spans) < _SCATTERED:
+            octets = [self._read(base + start, base + end) for start, end in spans]
+        else:
+            between = self._read(base + first, base + last)
+            octets = [between[start - first : end - first] for start, end in spans]
+        found.update(array("H", b"".join(octets)))
 
     def span(self, at: int) -> tuple[int, int]:
         """Where the postings of a term are, by the line feed before it."""

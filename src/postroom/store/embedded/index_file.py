@@ -214,19 +214,19 @@ class _Pieces:
         if start >= end:
             return b""
         first, last = start // PIECE, (end - 1) // PIECE
-        with _told():
-            if first == last:
-                return self._piece(first)[start - first * PIECE : end - first * PIECE]
-            joined = b"".join([self._piece(number) for number in range(first, last + 1)])
+        if first == last:
+            return self._piece(first)[start - first * PIECE : end - first * PIECE]
+        joined = b"".join([self._piece(number) for number in range(first, last + 1)])
         return joined[start - first * PIECE : end - first * PIECE]
 
     def _piece(self, number: int) -> bytes:
         found = self._known.get(number)
         if found is None:
             assert self._connection is not None
-            row: Any = self._connection.execute(
-                "SELECT crc, data FROM piece WHERE id = ?", (_piece_id(self._row.id, number),)
-            ).fetchone()
+            with _told():
+                row: Any = self._connection.execute(
+                    "SELECT crc, data FROM piece WHERE id = ?", (_piece_id(self._row.id, number),)
+                ).fetchone()
             if row is None:
                 raise IndexDamaged(f"a piece of segment {self._row.id} is missing")
             found = self._known[number] = _checked(*row)
