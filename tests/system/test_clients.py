@@ -218,8 +218,10 @@ def test_swaks(server: Running, mailbox: Account) -> None:
 
 
 @needs("msmtp")
-def test_msmtp(server: Running, mailbox: Account) -> None:
-    command = ["msmtp", f"--host={server.host}", f"--port={server.ports['submission']}", "--tls=on", "--auth=plain"]
+@pytest.mark.parametrize("mechanism", ["plain", "scram-sha-256"])
+def test_msmtp(server: Running, mailbox: Account, mechanism: str) -> None:
+    command = ["msmtp", f"--host={server.host}", f"--port={server.ports['submission']}", "--tls=on"]
+    command.append(f"--auth={mechanism}")
     command += ["--tls-certcheck=off", f"--user={mailbox['login']}", f"--from={mailbox['login']}", mailbox["login"]]
     command.insert(1, f"--passwordeval=echo '{mailbox['password']}'")
     run(*command, stdin=letter(mailbox["login"], "by msmtp", sender=mailbox["login"]).as_string())
