@@ -106,3 +106,21 @@ def test_check_is_content_with_a_good_one(tmp_path: Path) -> None:
 
 def test_sections_of_the_model_are_all_structs() -> None:
     assert {field.name for field in fields(Config)} >= {"server", "listener", "tls", "limits"}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "mode"),
+    [("metrics", TlsMode.NONE), ("http", TlsMode.IMPLICIT), ("smtp", TlsMode.STARTTLS), ("imap", TlsMode.STARTTLS)],
+)
+def test_tls_of_listeners_that_do_not_say_it(protocol: str, mode: TlsMode) -> None:
+    text = f'[[listener]]\nprotocol = "{protocol}"\nport = 1\n'
+    assert parse(text).listener[0].tls is mode
+    assert parse(text + 'tls = "none"\n').listener[0].tls is TlsMode.NONE
+
+
+@pytest.mark.parametrize(
+    "listener", ["3", '"x"', "[3]", "[{protocol = 3, port = 1}]", '[{protocol = ["http"], port = 1}]']
+)
+def test_listeners_that_are_none(listener: str) -> None:
+    with pytest.raises(ConfigError, match="listener"):
+        parse(f"listener = {listener}\n")

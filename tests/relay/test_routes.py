@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from postroom.config import Config, OutgoingTls, Relay, Route, Server, Source
+from postroom.relay.destination import Destination
 from postroom.relay.lanes import Lanes
 from postroom.relay.mx import is_local
 from postroom.relay.pace import Pace
-from postroom.relay.routes import Routes
-from postroom.relay.sources import Sources
+from postroom.relay.routes import Nexthop, Routes
+from postroom.relay.sources import Origin, Sources
 from postroom.relay.tls_policy import NeverWeaker, OpportunisticTls, TlsLevel, TlsRequirement
+from postroom.store.api import StoreUnavailable
+from postroom.store.memory.transport import MemoryTransport
 from postroom.testing.mailflow import StandingClock
 
 
@@ -197,7 +200,7 @@ class Policies:
 async def test_a_domain_that_once_demanded_tls_is_never_sent_mail_in_the_clear() -> None:
     policies = Policies()
     clock = StandingClock()
-    never = NeverWeaker(policies, clock.monotonic, most=2)
+    never = NeverWeaker(policies, MemoryTransport(), clock.now, most=2)
     assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.OPPORTUNISTIC
     policies.level = TlsLevel.VERIFY
     assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.VERIFY
@@ -217,7 +220,7 @@ async def test_a_domain_that_once_demanded_tls_is_never_sent_mail_in_the_clear()
 
 async def test_what_a_domain_once_demanded_is_forgotten_after_a_week() -> None:
     policies, clock = Policies(), StandingClock()
-    never = NeverWeaker(policies, clock.monotonic)
+    never = NeverWeaker(policies, MemoryTransport(), clock.now)
     policies.level = TlsLevel.VERIFY
     await never.requirement("a.test", "mx", secure=False)
     policies.level = TlsLevel.OPPORTUNISTIC
@@ -225,3 +228,56 @@ async def test_what_a_domain_once_demanded_is_forgotten_after_a_week() -> None:
     assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.ENCRYPT
     clock.time += 2 * 86400
     assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.OPPORTUNISTIC
+
+
+async def test_what_a_domain_once_demanded_is_known_after_a_restart_and_to_all() -> None:
+    policies, clock, kept = Policies(), StandingClock(), MemoryTransport()
+    policies.level = TlsLevel.VERIFY
+    await NeverWeaker(policies, kept, clock.now).requirement("a.test", "mx", secure=False)
+    first = kept.demanded("a.test")
+    assert first is not None
+    policies.level = TlsLevel.OPPORTUNISTIC
+    after = NeverWeaker(policies, kept, clock.now)
+    assert (await after.requirement("a.test", "mx", secure=False)).level is TlsLevel.ENCRYPT
+    assert kept.demanded("a.test") == first, "asking does not prolong it"
+    policies.released = True
+    await after.requirement("a.test", "mx", secure=False)
+    assert kept.demanded("a.test") is None
+
+
+async def test_it_is_written_down_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    policies, clock, kept = Policies(), StandingClock(), MemoryTransport()
+    policies.level = TlsLevel.DANE
+    never = NeverWeaker(policies, kept, clock.now)
+    untils = set()
+    for _ in range(9):
+        await never.requirement("a.test", "mx", secure=False)
+        untils.add(kept.demanded("a.test").until)
+        clock.time += 900
+    assert len(untils) == 3
+
+
+async def test_a_store_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    policies, clock, kept = Policies(), StandingClock(), MemoryTransport()
+    never = NeverWeaker(policies, kept, clock.now)
+    policies.level = TlsLevel.VERIFY
+    await never.requirement("a.test", "mx", secure=False)
+
+    def broken(domain: str) -> None:
+        raise StoreUnavailable("locked")
+
+    monkeypatch.setattr(kept, "demanded", broken)
+    policies.level = TlsLevel.OPPORTUNISTIC
+    assert (await never.requirement("a.test", "mx", secure=False)).level is TlsLevel.ENCRYPT
+    assert (await never.requirement("b.test", "mx", secure=False)).level is TlsLevel.OPPORTUNISTIC
+
+
+@pytest.mark.parametrize(("limit", "workers", "each"), [(20, 1, 20), (20, 2, 10), (20, 3, 7), (1, 4, 1), (5, 4, 2)])
+def test_workers_share_what_a_destination_is_given(limit: int, workers: int, each: int) -> None:
+    hop = Nexthop(key="x", host="x.test", port=25, limit=limit, per_minute=60)
+    pace = Destination("x", hop, Origin("mx.here.test"), "", workers).pace
+    for _ in range(1000):
+        pace.succeeded()
+    assert pace.window == each
+    assert pace.turn(100.0) == 0.0
+    assert pace.turn(100.0) == workers, "seconds until the next"

@@ -45,8 +45,9 @@ def relay_means(core: Core, config: Config) -> Means:
         suppressions=core.store.limits,
         flights=core.flights,
         resign=core.signer.again,
+        workers=core.plan.workers,
         authorities=authorities,
-        security=NeverWeaker(_protection(core, authorities), core.clock.monotonic),
+        security=NeverWeaker(_protection(core, authorities), core.store.transport, core.clock.now),
     )
 
 

@@ -10,7 +10,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,8 @@ from postroom.config.manual import field_names, section_of
 from postroom.config.model import Config
 
 _WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
+#: tls of listeners that do not say it
+_TLS_OF: Final = {"http": "implicit", "metrics": "none"}
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 
 
@@ -45,9 +47,18 @@ def parse(text: str, name: str = "configuration") -> Config:
     except tomllib.TOMLDecodeError as fault:
         raise ConfigError(f"{name}: not TOML: {fault}") from fault
     try:
-        return msgspec.convert(raw, Config, strict=True)
+        return msgspec.convert(_with_defaults(raw), Config, strict=True)
     except msgspec.ValidationError as fault:
         raise ConfigError(f"{name}: {_explain(str(fault))}") from fault
+
+
+def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
+    """What a listener has by default depends on its protocol: HTTP knows no STARTTLS."""
+    listeners = raw.get("listener")
+    for one in listeners if isinstance(listeners, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("protocol"), str) and one["protocol"] in _TLS_OF:
+            one.setdefault("tls", _TLS_OF[one["protocol"]])
+    return raw
 
 
 def _explain(fault: str) -> str:

@@ -46,7 +46,9 @@ class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     protocol: Annotated[Protocol, Meta(description="smtp, submission, lmtp, imap, pop3, managesieve, http or metrics.")]
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 lets the system choose one.")]
     address: Annotated[str, Meta(description="IP address to listen on; :: is every address.")] = "127.0.0.1"
-    tls: Annotated[TlsMode, Meta(description="none, starttls or implicit.")] = TlsMode.STARTTLS
+    tls: Annotated[
+        TlsMode, Meta(description="none, starttls or implicit; http is implicit by default, metrics none.")
+    ] = TlsMode.STARTTLS
     proxy_networks: Annotated[
         tuple[str, ...], Meta(description="Networks of load balancers whose PROXY protocol v1/v2 header is believed.")
     ] = ()
@@ -185,9 +187,12 @@ class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "prefer_ipv6, or ipv4 or ipv6 alone.",
         ),
     ] = "prefer_ipv4"
-    connections: Annotated[int, Meta(ge=1, description="Outgoing connections of one worker at once.")] = 100
+    connections: Annotated[int, Meta(ge=1, description="Outgoing connections at once; workers share them evenly.")] = (
+        100
+    )
     per_destination: Annotated[
-        int, Meta(ge=1, description="The most of them to one destination; it starts with 5 and follows success.")
+        int,
+        Meta(ge=1, description="The most to one destination, shared too; a worker starts with 5 and follows success."),
     ] = 20
     messages_per_connection: Annotated[int, Meta(ge=1, description="Messages before a connection is closed.")] = 100
     suppress_days: Annotated[
@@ -255,7 +260,9 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     user: Annotated[str, Meta(description="Login there; empty sends without one.")] = ""
     password_file: Annotated[str, Meta(description="File whose first line is the password.")] = ""
     connections: Annotated[int, Meta(ge=0, description="Connections at once; 0 is relay.per_destination.")] = 0
-    per_minute: Annotated[int, Meta(ge=0, description="Messages a minute of one worker, evenly; 0 is no limit.")] = 0
+    per_minute: Annotated[
+        int, Meta(ge=0, description="Messages a minute, evenly, shared by the workers; 0 is no limit.")
+    ] = 0
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,6 +15,11 @@ from postroom.relay.routes import Nexthop
 from postroom.relay.sources import Origin
 
 
+def share(limit: int, workers: int) -> int:
+    """What one of so many workers gets of a limit that is meant for all: at least one."""
+    return -(-limit // workers)
+
+
 class Destination:
     """Where some mail goes, from where, and under which demand of TLS ("", "required", "optional").
 
@@ -24,13 +29,14 @@ class Destination:
 
     __slots__ = ("couriers", "failure", "hop", "key", "lanes", "listed", "need", "origin", "pace", "standing", "timer")
 
-    def __init__(self, key: str, hop: Nexthop, origin: Origin, need: str) -> None:
+    def __init__(self, key: str, hop: Nexthop, origin: Origin, need: str, workers: int = 1) -> None:
+        """workers: that share what the destination is given."""
         self.key = key
         self.hop = hop
         self.origin = origin
         self.need = need
         self.lanes: Lanes[Job] = Lanes()
-        self.pace = Pace(hop.limit, hop.per_minute)
+        self.pace = Pace(share(hop.limit, workers), hop.per_minute / workers)
         self.couriers = 0
         self.standing = 0
         self.listed = False

@@ -71,6 +71,7 @@ class Means:
     address and port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for
     more mail. authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
     suppressions: takes addresses that their servers call unknown. flights: remembers over a crash what is open.
+    workers: that share what the configuration allows all.
     resign: new signatures for mail of our own people that was converted, at a time (Unix seconds).
     """
 
@@ -88,6 +89,7 @@ class Means:
     srs: Srs | None = None
     suppressions: Suppressions | None = None
     flights: FlightRecorder | None = None
+    workers: int = 1
     resign: Callable[[Content, float], Awaitable[Content]] | None = None
 
 

@@ -19,7 +19,7 @@ class Pace:
 
     __slots__ = ("_failures", "_interval", "_limit", "_step", "_turn", "_window", "until")
 
-    def __init__(self, limit: int, per_minute: int = 0) -> None:
+    def __init__(self, limit: int, per_minute: float = 0.0) -> None:
         """limit: connections at once, whatever happens; per_minute: messages, 0 is no limit."""
         self._interval = 60.0 / per_minute if per_minute else 0.0
         self._turn = 0.0  # when the next message may begin

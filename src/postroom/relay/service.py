@@ -1,8 +1,8 @@
 """Relay: what the queue holds for other domains goes out, and the answers go back to the queue.
 
-Owns: the outgoing connections, at most `relay.connections`; who works on which destination. Each destination has as
-many connections as its pace allows, each used for message after message; destinations take turns, and within one the
-senders do. The schedule of retries is the queue's.
+Owns: the outgoing connections, at most its share of `relay.connections`; who works on which destination. Each
+destination has as many connections as its pace allows, each used for message after message; destinations take turns,
+and within one the senders do. The schedule of retries is the queue's.
 Trusts: the queue's envelopes. Every server may be hostile, slow or gone.
 Standards: RFC 5321 3.6.2, 4.5.3.2, 4.5.4, 5.1.
 On failure: Outcomes, always. A server that cannot be used defers what waits for it, without trying each message.
@@ -21,7 +21,7 @@ from postroom.relay import job as jobs
 from postroom.relay.attempt import Unopened
 from postroom.relay.classify import Cause, is_hard
 from postroom.relay.connection import Connection, unheard
-from postroom.relay.destination import Destination
+from postroom.relay.destination import Destination, share
 from postroom.relay.dial import Dialer, Means
 from postroom.relay.fitting import Misfit, fit
 from postroom.relay.flight import Flying
@@ -64,7 +64,8 @@ class Relay:
         self._relay = config.relay
         self._routes = Routes(config, means.passwords)
         self._sources = Sources(config)
-        self._pool = Pool(config.relay.connections, means.idle, self._worn)
+        self._most = share(config.relay.connections, means.workers)
+        self._pool = Pool(self._most, means.idle, self._worn)
         self._dialer = Dialer(means, config, self._pool)
         self._known: dict[str, Destination] = {}
         self._most_known = _MOST_KNOWN
@@ -113,7 +114,7 @@ class Relay:
         destination = self._known.get(key)
         if destination is None:
             self._forget_some()
-            destination = self._known[key] = Destination(key, hop, origin, need)
+            destination = self._known[key] = Destination(key, hop, origin, need, self._means.workers)
         return destination
 
     def _add(self, destination: Destination, job: Job) -> None:
@@ -129,7 +130,7 @@ class Relay:
 
     def _dispatch(self) -> None:
         """Start couriers while there are connections to be had; destinations take turns."""
-        while self._ready and len(self._couriers) < self._relay.connections:
+        while self._ready and len(self._couriers) < self._most:
             destination = self._ready.popleft()
             destination.listed = False
             if destination.wants_courier and self._has_turn(destination):
@@ -242,7 +243,7 @@ class Relay:
         """The next job of this courier; None when it is to end."""
         if self._stopping or not destination.lanes or destination.couriers > destination.pace.window:
             return None
-        if sent >= STINT and self._ready and len(self._couriers) >= self._relay.connections:
+        if sent >= STINT and self._ready and len(self._couriers) >= self._most:
             return None  # others wait for a connection
         return destination.lanes.take() if self._has_turn(destination) else None
 
@@ -306,7 +307,7 @@ class Relay:
         known = self._pool.for_destination(destination.key)
         if known is not None:
             return known
-        if len(self._couriers) + len(self._pool) > self._relay.connections:
+        if len(self._couriers) + len(self._pool) > self._most:
             self._pool.drop_oldest()
         return await self._dialer.open(destination.hop, destination.origin, destination.need)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -22,8 +23,10 @@ from postroom.net.chains import CertificateRefused
 from postroom.net.link import TlsSource
 from postroom.net.tls import ClientTls, client_context
 from postroom.net.tlsa import Tlsa
+from postroom.store.api import Demanded, StoreError
 
 _REMEMBERED: Final = 7 * 86400.0
+_RENEWED: Final = 3600.0
 
 
 class TlsLevel(IntEnum):
@@ -166,40 +169,66 @@ class OpportunisticTls:
         """See TransportSecurity."""
 
 
+class Demands(Protocol):
+    """Where it is kept, over restarts and for all processes, that a domain has demanded TLS."""
+
+    def demanded(self, domain: str) -> Demanded | None: ...
+    async def keep_demanded(self, demanded: Demanded) -> None: ...
+    async def forget_demanded(self, domain: str) -> None: ...
+
+
 class NeverWeaker:
     """Another TransportSecurity, but a domain that has demanded TLS is not sent mail in the clear for a week.
 
-    Unless it says itself that it demands nothing any more, in a way nobody can forge. Remembers `most` domains, the
-    oldest go first. In memory: a policy source that survives restarts keeps its own. clock: monotonic seconds.
+    Unless it says itself that it demands nothing any more, in a way nobody can forge. What is known is in the store;
+    the newest `most` domains are also remembered here, for times when the store cannot be read, and so that it is
+    written to once an hour at most for each. clock: Unix seconds.
     """
 
-    def __init__(self, inner: TransportSecurity, clock: Callable[[], float], most: int = 100_000) -> None:
+    def __init__(
+        self, inner: TransportSecurity, demands: Demands, clock: Callable[[], float], most: int = 10_000
+    ) -> None:
         self._inner = inner
+        self._demands = demands
         self._clock = clock
         self._most = most
-        self._demanded: OrderedDict[str, tuple[str, float]] = OrderedDict()  # domain -> why, until when
+        self._noted: OrderedDict[str, Demanded] = OrderedDict()
 
     async def requirement(self, domain: str, host: str, *, secure: bool, port: int = 25) -> TlsRequirement:
         """See TransportSecurity."""
         now = await self._inner.requirement(domain, host, secure=secure, port=port)
         if now.level >= TlsLevel.ENCRYPT and not now.testing:
-            self._remember(domain, now.reason)
+            await self._remember(domain, now.reason)
         elif now.released:
-            self._demanded.pop(domain, None)
-        elif (why := self._why(domain)) and now.level < TlsLevel.ENCRYPT:
+            await self._forget(domain)
+        elif now.level < TlsLevel.ENCRYPT and (why := self._why(domain)):
             reason = f"{domain} has demanded TLS before ({why})"
             return replace(now, level=TlsLevel.ENCRYPT, reason=reason)
         return now
 
     def _why(self, domain: str) -> str:
-        why, until = self._demanded.get(domain, ("", 0.0))
-        return why if until > self._clock() else ""
+        known = self._noted.get(domain)
+        with suppress(StoreError):
+            known = self._demands.demanded(domain)
+        return known.why if known is not None and known.until > self._clock() else ""
 
-    def _remember(self, domain: str, reason: str) -> None:
-        self._demanded[domain] = (reason, self._clock() + _REMEMBERED)
-        self._demanded.move_to_end(domain)
-        if len(self._demanded) > self._most:
-            self._demanded.popitem(last=False)
+    async def _remember(self, domain: str, reason: str) -> None:
+        until = self._clock() + _REMEMBERED
+        known = self._noted.get(domain)
+        if known is not None and known.until > until - _RENEWED and known.why == reason:
+            return
+        demanded = self._noted[domain] = Demanded(domain=domain, why=reason, until=until)
+        self._noted.move_to_end(domain)
+        if len(self._noted) > self._most:
+            self._noted.popitem(last=False)
+        with suppress(StoreError):
+            await self._demands.keep_demanded(demanded)
+
+    async def _forget(self, domain: str) -> None:
+        known = self._noted.pop(domain, None)
+        with suppress(StoreError):
+            if known is not None or self._demands.demanded(domain) is not None:
+                await self._demands.forget_demanded(domain)
 
     def source(self, requirement: TlsRequirement, host: str) -> TlsSource:
         """See TransportSecurity."""

@@ -109,7 +109,7 @@ from postroom.store.api.reports import (
 from postroom.store.api.store import Finding, Spool, Store
 from postroom.store.api.training import EVERYBODY, Learned, Lesson, Standing, TrainingStore
 from postroom.store.api.traits import BLOCK, TraitRow, TraitSource, TraitStore, block_of
-from postroom.store.api.transport import StsPolicy, TlsCount, TransportStore
+from postroom.store.api.transport import Demanded, StsPolicy, TlsCount, TransportStore
 
 __all__ = [
     "BLOCK",
@@ -137,6 +137,7 @@ __all__ = [
     "DeletedAccount",
     "DeliveredAlready",
     "Demand",
+    "Demanded",
     "Departure",
     "Depth",
     "DirectoryStore",

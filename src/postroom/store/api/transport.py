@@ -49,6 +49,14 @@ class TlsCount(Struct, frozen=True, kw_only=True):
     count: int = 1
 
 
+class Demanded(Struct, frozen=True, kw_only=True):
+    """A domain that has demanded TLS. why: in words; until: Unix seconds up to which that counts."""
+
+    domain: str
+    why: str
+    until: float
+
+
 class TransportStore(Protocol):
     """Raises StoreUnavailable everywhere."""
 
@@ -68,6 +76,18 @@ class TransportStore(Protocol):
         """Mail asked for it."""
         ...
 
+    def demanded(self, domain: str) -> Demanded | None:
+        """That it has demanded TLS, also when that counts no more. Answers at once."""
+        ...
+
+    async def keep_demanded(self, demanded: Demanded) -> None:
+        """Insert or replace."""
+        ...
+
+    async def forget_demanded(self, domain: str) -> None:
+        """It demands nothing any more."""
+        ...
+
     async def count_tls(self, day: str, counts: Sequence[TlsCount]) -> None:
         """Add to what there is of the day (UTC, YYYY-MM-DD)."""
         ...
@@ -81,5 +101,5 @@ class TransportStore(Protocol):
         ...
 
     async def sweep(self, now: float) -> None:
-        """Forget policies that ran out and counts of days long past."""
+        """Forget policies and demands that ran out, and counts of days long past."""
         ...

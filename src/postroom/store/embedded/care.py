@@ -25,6 +25,7 @@ from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.queue_check import check_queue, queue_files
 from postroom.store.embedded.queue_file import answers, open_slot, select, with_octets
+from postroom.store.embedded.shared_check import check_shared_files
 from postroom.store.embedded.sweep import SweepSlice, Tidy, sweep_strays
 
 #: seconds in which an account is made or removed
@@ -116,6 +117,7 @@ class Caretaker:
         options = self._around.options
         found = check_queue(self._layout, options, self._grace)
         found += check_events(self._layout, options)
+        found += check_shared_files(self._layout, options)
         found += [Finding("audit", fault) for fault in EmbeddedAudit(self._layout).look({}).faults]
         reader = open_database(self._layout.directory, options, cache_kib=options.reader_cache_kib)
         try:

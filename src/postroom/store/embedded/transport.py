@@ -1,4 +1,4 @@
-"""The TransportStore: two tables of policy.db, read and written with the means of the limits.
+"""The TransportStore: three tables of policy.db, read and written with the means of the limits.
 
 Owns: nothing. On failure: StoreUnavailable.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import apsw
 
-from postroom.store.api.transport import KEEP_DAYS, MOST_ROWS, StsPolicy, TlsCount
+from postroom.store.api.transport import KEEP_DAYS, MOST_ROWS, Demanded, StsPolicy, TlsCount
 from postroom.store.embedded.limits import EmbeddedLimits
 
 _ADD = """
@@ -47,6 +47,17 @@ class EmbeddedTransport:
     async def used_sts(self, domain: str, now: float) -> None:
         await self._limits.do(lambda db: _run(db, "UPDATE sts SET used = ? WHERE domain = ?", now, domain))
 
+    def demanded(self, domain: str) -> Demanded | None:
+        rows = self._limits.rows("SELECT domain, why, until FROM demanded WHERE domain = ?", domain)
+        return Demanded(domain=rows[0][0], why=rows[0][1], until=rows[0][2]) if rows else None
+
+    async def keep_demanded(self, demanded: Demanded) -> None:
+        row = (demanded.domain, demanded.why, demanded.until)
+        await self._limits.do(lambda db: _run(db, "REPLACE INTO demanded VALUES (?, ?, ?)", *row))
+
+    async def forget_demanded(self, domain: str) -> None:
+        await self._limits.do(lambda db: _run(db, "DELETE FROM demanded WHERE domain = ?", domain))
+
     async def count_tls(self, day: str, counts: Sequence[TlsCount]) -> None:
         await self._limits.do(lambda db: _count(db, day, counts))
 
@@ -63,6 +74,7 @@ class EmbeddedTransport:
 
         def work(db: apsw.Connection) -> None:
             _run(db, "DELETE FROM sts WHERE until <= ?", now)
+            _run(db, "DELETE FROM demanded WHERE until <= ?", now)
             _run(db, "DELETE FROM tls_count WHERE day < ?", oldest)
 
         await self._limits.do(work)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import astuple, replace
 
-from postroom.store.api.transport import KEEP_DAYS, MOST_ROWS, StsPolicy, TlsCount
+from postroom.store.api.transport import KEEP_DAYS, MOST_ROWS, Demanded, StsPolicy, TlsCount
 
 
 class MemoryTransport:
@@ -16,6 +16,7 @@ class MemoryTransport:
     def __init__(self) -> None:
         self._policies: dict[str, StsPolicy] = {}
         self._counts: dict[str, dict[TlsCount, int]] = {}
+        self._demanded: dict[str, Demanded] = {}
 
     def sts(self, domain: str) -> StsPolicy | None:
         return self._policies.get(domain)
@@ -29,6 +30,15 @@ class MemoryTransport:
     async def used_sts(self, domain: str, now: float) -> None:
         if domain in self._policies:
             self._policies[domain] = replace(self._policies[domain], used=now)
+
+    def demanded(self, domain: str) -> Demanded | None:
+        return self._demanded.get(domain)
+
+    async def keep_demanded(self, demanded: Demanded) -> None:
+        self._demanded[demanded.domain] = demanded
+
+    async def forget_demanded(self, domain: str) -> None:
+        self._demanded.pop(domain, None)
 
     async def count_tls(self, day: str, counts: Sequence[TlsCount]) -> None:
         rows = self._counts.setdefault(day, {})
@@ -48,4 +58,5 @@ class MemoryTransport:
     async def sweep(self, now: float) -> None:
         oldest = datetime.datetime.fromtimestamp(now - KEEP_DAYS * 86400.0, datetime.UTC).strftime("%Y-%m-%d")
         self._policies = {name: policy for name, policy in self._policies.items() if policy.until > now}
+        self._demanded = {name: one for name, one in self._demanded.items() if one.until > now}
         self._counts = {day: rows for day, rows in self._counts.items() if day >= oldest}

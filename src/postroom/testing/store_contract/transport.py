@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from postroom.store.api import Store, StsPolicy, TlsCount
+from postroom.store.api import Demanded, Store, StsPolicy, TlsCount
 from postroom.store.api.transport import MOST_ROWS
 
 NOW = 1_700_000_000.0  # 2023-11-14
@@ -48,6 +48,22 @@ class TransportContract:
             ("a.test", POLICY.id, NOW),
             ("far.test", "2", NOW + 5),
         ]
+
+    async def test_demands_are_kept(self, store: Store) -> None:
+        transport = store.transport
+        assert transport.demanded("far.test") is None
+        one = Demanded(domain="far.test", why="DANE", until=NOW + 60)
+        await transport.keep_demanded(one)
+        await transport.keep_demanded(replace(one, domain="a.test", until=NOW + 120))
+        assert transport.demanded("far.test") == one
+        await transport.keep_demanded(replace(one, why="MTA-STS"))
+        assert transport.demanded("far.test") == replace(one, why="MTA-STS")
+        await transport.sweep(NOW + 60)
+        assert transport.demanded("far.test") is None
+        assert transport.demanded("a.test") is not None
+        await transport.forget_demanded("a.test")
+        await transport.forget_demanded("a.test")
+        assert transport.demanded("a.test") is None
 
     async def test_results_are_counted(self, store: Store) -> None:
         await store.transport.count_tls(DAY, [GOOD, BAD])
