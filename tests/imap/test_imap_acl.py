@@ -411,6 +411,24 @@ async def test_copies_between_accounts_are_whole(house: House) -> None:
     assert (await owner.do("NOOP"))[0] == "* 3 EXISTS"
 
 
+async def test_copies_between_accounts_are_the_same_messages(house: House) -> None:
+    """RFC 8474 5: EMAILID and THREADID of the source."""
+    ann = await account(house)
+    await fill(ann, "INBOX", 2)
+    await give(house, "INBOX", BEN, "lrite")
+    client = await house.selected(f"{THEIRS}/INBOX", BEN)
+    before = await client.do("FETCH 1:2 (EMAILID THREADID)")
+    await client.do("COPY 1 Archive")
+    await client.do("MOVE 2 Archive")
+    await client.do("SELECT Archive")
+    assert await client.do("FETCH 1:2 (EMAILID THREADID)") == before
+    await client.do(f"COPY 1 {THEIRS}/INBOX")
+    await client.do(f"SELECT {THEIRS}/INBOX")
+    assert [line.partition("(")[2] for line in await client.do("FETCH 1:2 (EMAILID THREADID)")] == (
+        [before[0].partition("(")[2]] * 2
+    )
+
+
 async def fetched(client: Client) -> list[str]:
     """Everything of all messages, each in one string."""
     lines = await client.do("FETCH 1:* (ENVELOPE BODYSTRUCTURE RFC822.SIZE INTERNALDATE BODY.PEEK[])")

@@ -111,3 +111,44 @@ async def test_a_message_from_another_account_keeps_its_identifier(house: House)
     assert lines[1] == "* 2 FETCH (EMAILID (Mfeedfeedfeedfeed-1))"
     assert lines[0] != "* 1 FETCH (EMAILID (Mfeedfeedfeedfeed-1))"
     assert await client.do("SEARCH EMAILID Mfeedfeedfeedfeed-1") == ["* SEARCH 2"]
+
+
+def reply(number: int, *references: int) -> bytes:
+    refs = f"References: {' '.join(f'<{each}@x>' for each in references)}\r\n" if references else ""
+    return f"Message-ID: <{number}@x>\r\n{refs}Subject: {number}\r\n\r\n".encode()
+
+
+async def test_threads_keep_their_identifier(house: House) -> None:
+    """RFC 8474 5.2: over moves and copies, in all mailboxes, and when more of a thread arrives."""
+    ann = await house.mailboxes.open(await house.store.directory.account("ann-example.org"))
+    info, archive = await ann.find("INBOX"), await ann.find("Archive")
+    for data in (reply(1), reply(2, 1), reply(3)):
+        await ann.append(info.id, [Incoming(content=Content.of(data), internaldate=NOW)])
+    client = await house.selected()
+    ids = re.findall(r"THREADID \((T[0-9a-f]{16})\)", "\n".join(await client.do("FETCH 1:3 THREADID")))
+    assert ids[0] == ids[1] != ids[2]
+    assert await client.do(f"SEARCH THREADID {ids[0]}") == ["* SEARCH 1 2"]
+    assert await client.do(f"UID SEARCH OR THREADID {ids[2]} THREADID {ids[1]}") == ["* SEARCH 1 2 3"]
+    for stranger in ("T1", "M1", ids[0].upper(), f"{ids[0]}0"):
+        assert await client.do(f"SEARCH THREADID {stranger}") == ["* SEARCH"]
+    await client.do("MOVE 2 Archive")
+    await ann.append(archive.id, [Incoming(content=Content.of(reply(4, 2)), internaldate=NOW)])
+    await ann.append(archive.id, [Incoming(content=Content.of(b"Subject: none\r\n\r\n"), internaldate=NOW)])
+    await client.do("SELECT Archive")
+    lines = await client.do("FETCH 1:3 (EMAILID THREADID BODY.PEEK[HEADER.FIELDS (X)])")
+    assert re.findall(r"THREADID \((T[0-9a-f]+)\)", "\n".join(lines))[:2] == [ids[0], ids[0]]
+    assert (await client.tagged("SEARCH THREADID (x)")).startswith("BAD")
+    assert len(await client.do("FETCH 1:* THREADID")) == 3
+
+
+async def test_a_thread_from_another_account(house: House) -> None:
+    ann = await house.mailboxes.open(await house.store.directory.account("ann-example.org"))
+    info = await ann.find("INBOX")
+    origin = Origin("Mfeedfeedfeedfeed-1", 7)
+    await ann.append(info.id, [Incoming(content=Content.of(reply(1)), internaldate=NOW, origin=origin)])
+    await ann.append(info.id, [Incoming(content=Content.of(reply(2, 1)), internaldate=NOW)])
+    client = await house.selected()
+    assert await client.do("FETCH 1:* (EMAILID THREADID)") == [
+        "* 1 FETCH (EMAILID (Mfeedfeedfeedfeed-1) THREADID (T0000000000000007))",
+        f"* 2 FETCH (EMAILID (M{'5f56503d4352ebfc'}-2) THREADID (T0000000000000007))",
+    ]

@@ -205,3 +205,38 @@ async def test_a_store_that_fails(house: House, monkeypatch: pytest.MonkeyPatch)
     assert (await client.tagged("SORT (DATE) UTF-8 ALL")).startswith("NO [UNAVAILABLE]")
     assert (await client.tagged("UID THREAD REFERENCES UTF-8 ALL")).startswith("NO [UNAVAILABLE]")
     assert (await client.tagged("SORT (ARRIVAL) UTF-8 ALL")).startswith("OK")
+
+
+async def test_a_window_of_a_fetch(house: House) -> None:
+    """RFC 9394 3.3 and 3.4."""
+    ann = await house.mailboxes.open(await house.store.directory.account("ann-example.org"))
+    await fill(ann, "INBOX", 9)
+    info = await ann.find("INBOX")
+    await ann.store.expunge(info.id, [4, 5], only_deleted=False)
+    changed = await ann.store.store_flags(info.id, [3, 9], FlagChange(op=FlagOp.ADD, bits=flags.FLAGGED))
+    await play(
+        await house.selected(),
+        f"""
+        C: a1 UID FETCH 1:* (FLAGS) (PARTIAL -1:-2)
+        S: * 6 FETCH (UID 8 FLAGS ())
+        S: * 7 FETCH (UID 9 FLAGS (\\Flagged))
+        S: a1 OK ...
+        C: a2 UID FETCH 2,3:8 (UID) (PARTIAL 4:2)
+        S: * 3 FETCH (UID 3)
+        S: * 4 FETCH (UID 6)
+        S: * 5 FETCH (UID 7)
+        S: a2 OK ...
+        C: a3 UID FETCH 1:* FLAGS (PARTIAL 1:5 CHANGEDSINCE {changed.snapshot.modseq - 1})
+        S: * OK [HIGHESTMODSEQ ...
+        S: * 3 FETCH (UID 3 FLAGS (\\Flagged) MODSEQ (...))
+        S: a3 OK ...
+        C: a4 UID FETCH 1:* UID (PARTIAL 8:20)
+        S: a4 OK ...
+        C: a5 FETCH 1:* UID (PARTIAL 1:2)
+        S: a5 BAD ...
+        C: a6 UID FETCH 1:* UID (PARTIAL 1:2 PARTIAL 1:2)
+        S: a6 BAD ...
+        C: a7 UID FETCH 1:* UID (PARTIAL)
+        S: a7 BAD ...
+        """,
+    )

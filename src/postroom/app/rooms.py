@@ -37,8 +37,10 @@ from postroom.intake.service import Intake
 from postroom.intake.service import Rooms as IntakeRooms
 from postroom.intake.signing import Signer
 from postroom.mailbox.limits import MailboxLimits
+from postroom.mailbox.search import Pace
 from postroom.mailbox.service import Mailboxes
 from postroom.mailbox.teaching import Teaching
+from postroom.mailbox.trait_keeper import Latecomers
 from postroom.message.index import IndexLimits
 from postroom.net.link import Driver, Link
 from postroom.net.resolver import Resolver
@@ -140,6 +142,8 @@ class Core:
 
     async def stop(self) -> None:
         """Finish what is being delivered."""
+        if self.mailboxes.latecomers is not None:
+            await self.mailboxes.latecomers.close()
         await self.trainer.settled()
         await self.notices.settled()
         await self.tls_results.flush()
@@ -251,6 +255,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         postmaster=config.server.postmaster,
     )
     mailboxes = Mailboxes(store, clock, Guids(), mailbox_limits(config))
+    mailboxes.latecomers = Latecomers(lambda: Pace(clock))
     trainer = Trainer(store, clock, events, config.server.hostname)
     mailboxes.teaching = Teaching(trainer.teach) if config.filter.enabled else None
     routes = Routes(identity)

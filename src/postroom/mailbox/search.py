@@ -1,9 +1,9 @@
 """SEARCH: a search program evaluated against one snapshot (RFC 9051 6.4.4).
 
 Keys that columns answer are tested a page at a time in C (criteria); the others only for messages that can still
-match, cheapest first: those the stored ENVELOPE answers, then headers, then bodies, as far as the full-text index
-cannot tell. Between slices of a few
-milliseconds the event loop gets its turn; large bodies are read in a thread.
+match, cheapest first: those that traits or the stored ENVELOPE answer, then headers, then bodies, as far as the
+full-text index cannot tell. Between slices of a few milliseconds the event loop gets its turn; large bodies are read
+in a thread.
 The snapshot is the client's (View.snapshot), so sequence numbers are the client's and messages whose expunge it has
 not heard of are found too (RFC 2180 4.3 leaves that open).
 Trusts: the parsed key, which may be deep or absurd; messages are hostile octets.
@@ -20,12 +20,20 @@ from typing import Final, Protocol
 
 from postroom.index.segment import BODY_FIELDS, TEXT_FIELDS
 from postroom.index.terms import Wanted
-from postroom.mailbox import envelope
-from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, ones
+from postroom.mailbox import envelope, traits
+from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, nothing, ones
 from postroom.mailbox.errors import SearchTooDeep
 from postroom.mailbox.indexed import Indexed
-from postroom.mailbox.objectids import message_of
-from postroom.mailbox.texts import EnvelopeTest, body_matcher, envelope_matcher, header_matcher, sent_matcher
+from postroom.mailbox.objectids import message_of, thread_of
+from postroom.mailbox.texts import (
+    EnvelopeTest,
+    body_matcher,
+    envelope_matcher,
+    header_matcher,
+    holds_day,
+    sent_matcher,
+)
+from postroom.mailbox.trait_search import TraitSearch
 from postroom.store.api import AccountStore, NotFound, Page
 from postroom.values.clock import Clock
 from postroom.values.content import Content
@@ -34,6 +42,14 @@ from postroom.wire.imap.commands import Key, SearchKey
 MAX_DEPTH: Final = 100
 #: octets above which a message is searched in a thread
 _IN_THREAD: Final = 512 * 1024
+#: fields of an ENVELOPE whose text is kept among traits
+_KEPT_TEXTS: Final = {
+    envelope.SUBJECT: traits.IN_SUBJECT,
+    envelope.FROM: traits.IN_FROM,
+    envelope.TO: traits.IN_TO,
+    envelope.CC: traits.IN_CC,
+    envelope.MESSAGE_ID: traits.IN_MESSAGE_ID,
+}
 #: seconds of work before the loop gets its turn
 _SLICE: Final = 0.005
 
@@ -273,28 +289,38 @@ def _complement(test: Test) -> Test:
     return lambda page, start: ones(len(page)) ^ test(page, start)
 
 
+def _thread(number: int | None, known: TraitSearch) -> _Criterion:
+    return _Cheap(nothing) if number is None else _Rows(known.thread(number), 1)
+
+
 class _Reading:
     """Makes the criteria that must read messages."""
 
-    __slots__ = ("_indexed", "_pace", "_store")
+    __slots__ = ("_indexed", "_pace", "_store", "_traits")
 
     def __init__(self, store: AccountStore, pace: Pace) -> None:
         self._store = store
         self._pace = pace
         self._indexed = Indexed(store)
+        self._traits = TraitSearch(store, pace)
 
     def criterion(self, key: SearchKey) -> _Criterion:
-        """The criterion for a HEADER, EMAILID, SENT… , BODY or TEXT key."""
+        """The criterion for a HEADER, EMAILID, THREADID, SENT… , BODY or TEXT key."""
         if key.key is Key.HEADER:
             place = envelope.SEARCHED.get(key.name.upper())
             if place is not None and (key.text or place not in envelope.ADDRESSES):
-                return _Rows(self._by_envelope(envelope_matcher(place, key.text)), 1)
+                look = self._by_envelope(envelope_matcher(place, key.text))
+                kept = _KEPT_TEXTS.get(place)
+                return _Rows(look if kept is None or not key.text else self._traits.text(kept, key.text, look), 1)
             look = self._by_content(header_matcher(key.name, key.text), header_only=True)
             return _Rows(self._indexed.test(Wanted.of(key.text), TEXT_FIELDS, look, narrows=True), 3)
         if key.key is Key.EMAILID:
             return _Messages(self._emails(key.text))
+        if key.key is Key.THREADID:
+            return _thread(thread_of(key.text), self._traits)
         if key.key in (Key.SENTBEFORE, Key.SENTON, Key.SENTSINCE):
-            return _Rows(self._by_envelope(sent_matcher(key.key, key.number)), 2)
+            look = self._by_envelope(sent_matcher(key.key, key.number))
+            return _Rows(self._traits.day(holds_day(key.key, key.number), look), 1)
         look = self._by_content(body_matcher(key.text, headers=key.key is Key.TEXT))
         fields = TEXT_FIELDS if key.key is Key.TEXT else BODY_FIELDS
         return _Rows(self._indexed.test(Wanted.of(key.text), fields, look), 4)

@@ -98,6 +98,18 @@ class Selection:
             rows.add_run(seq, page, begin, end)
         return rows
 
+    def part(self, places: slice) -> Selection:
+        """Those at some places, counted from 0."""
+        begin, end, _ = places.indices(len(self))
+        ranges: list[tuple[int, int]] = []
+        at = 0
+        for first, last in self.ranges:
+            low, high = max(begin - at, 0), min(end - at, last - first + 1)
+            if low < high:
+                ranges.append((first + low, first + high - 1))
+            at += last - first + 1
+        return Selection(self.snapshot, ranges)
+
     def changed_since(self, modseq: int) -> Selection:
         """Those whose MODSEQ is above `modseq` (RFC 7162 3.1.4.1)."""
         ranges: list[tuple[int, int]] = []

@@ -28,6 +28,7 @@ from postroom.mailbox.names import INBOX
 from postroom.mailbox.reader import ReaderStore
 from postroom.mailbox.special_use import special_use
 from postroom.mailbox.teaching import Teaching
+from postroom.mailbox.trait_keeper import Latecomers
 from postroom.message.index import IndexLimits, MessageIndex, index
 from postroom.policy.allowance import Allowance, resolve
 from postroom.store.api import (
@@ -81,7 +82,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
 class Mailboxes:
     """All accounts of this process, each opened once while somebody uses it."""
 
-    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store", "teaching")
+    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store", "latecomers", "teaching")
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class Mailboxes:
         self._new_guid = new_guid
         self._limits = limits or MailboxLimits()
         self.teaching: Teaching | None = None  # who learns from what readers do
+        self.latecomers: Latecomers | None = None  # who makes the traits of what arrived
         self._open: WeakValueDictionary[str, Account] = WeakValueDictionary()
         self._recent: dict[str, Account] = {}  # those that get mail all the time are not made anew for each message
 
@@ -124,6 +126,7 @@ class Mailboxes:
                     del self._recent[next(iter(self._recent))]
         found.row = account
         found.teaching = self.teaching
+        found.latecomers = self.latecomers
         return found
 
     def view(self, store: AccountStore, account: AccountRow) -> Account:
@@ -155,6 +158,7 @@ class Account:
         "_clock",
         "_generation",
         "_inbox",
+        "latecomers",
         "limits",
         "new_guid",
         "row",
@@ -181,6 +185,7 @@ class Account:
         self._generation = -1  # of the directory that `_allowance` was read from
         self._allowance: tuple[MailboxLimits, Allowance] | None = None  # and the limits it was made with
         self.teaching: Teaching | None = None
+        self.latecomers: Latecomers | None = None
         self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
         self.surrogate_sizes: dict[int, int] = {}  # by message id, for POP3; a message never changes
 
@@ -325,7 +330,13 @@ class Account:
     ) -> AppendResult:
         """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
         most = await self.allowance()
+        self._expect()
         return await self.store.append(mailbox, new, quota=most.octets, quota_messages=most.messages, replaces=replaces)
+
+    def _expect(self) -> None:
+        """Mail arrives: its traits are to be made, later."""
+        if self.latecomers is not None:
+            self.latecomers.note(self.store)
 
     async def deliver(  # noqa: PLR0913 - everything about a message that arrives
         self,
@@ -355,6 +366,7 @@ class Account:
             limited=False,
         )
         most = await self.allowance()
+        self._expect()
         try:
             return await self.store.append(
                 box, [new], quota=most.octets, quota_messages=most.messages, delivery=(queue_id, recipient)
@@ -370,6 +382,7 @@ class Account:
             self._inbox = (await self.find(INBOX)).id
         home = filings[0].mailbox if filings else self._inbox
         most = await self.allowance()
+        self._expect()
         return await self.store.filters.file(
             filings, delivery=delivery, home=home, remember=remember, quota=(most.octets, most.messages)
         )

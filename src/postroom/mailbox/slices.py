@@ -5,6 +5,7 @@ Owns nothing; pure. Sorting in slices gives what list.sort gives: equal values k
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, Final, Protocol, TypeVar
 
@@ -21,6 +22,16 @@ class Breathing(Protocol):
     """Gives others their turn when it is time (mailbox.search.Pace)."""
 
     async def breathe(self) -> None: ...
+
+
+class EachTime:
+    """Gives them their turn whenever it is asked."""
+
+    __slots__ = ()
+
+    async def breathe(self) -> None:
+        """One turn of the loop."""
+        await asyncio.sleep(0)
 
 
 async def drive(slices: Slices[T], pace: Breathing) -> T:

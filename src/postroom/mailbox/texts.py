@@ -71,12 +71,22 @@ def _rows_with(octets: bytes, lines: bytes, ends: Sequence[int]) -> Iterator[int
         at = lines.find(octets, ends[row])
 
 
+def holds_day(key: Key, day: int) -> Callable[[int], bool]:
+    """Is a day before, on or since `day` (RFC 9051 6.4.4, SENTBEFORE, SENTON, SENTSINCE)?"""
+    tests: dict[Key, Callable[[int], bool]] = {
+        Key.SENTBEFORE: day.__gt__,
+        Key.SENTON: day.__eq__,
+        Key.SENTSINCE: day.__le__,
+    }
+    return tests[key]
+
+
 def sent_matcher(key: Key, day: int) -> EnvelopeTest:
     """Is the day of the Date field, in its own zone, before, on or since `day` (counted from 1970-01-01)?
 
     RFC 9051 6.4.4, SENTBEFORE, SENTON, SENTSINCE. Without a date that can be read nothing matches.
     """
-    holds = {Key.SENTBEFORE: day.__gt__, Key.SENTON: day.__eq__, Key.SENTSINCE: day.__le__}[key]
+    holds = holds_day(key, day)
 
     def matches(found: bytes) -> bool:
         raw = envelope.field(found, envelope.DATE)

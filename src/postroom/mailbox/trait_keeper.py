@@ -52,6 +52,14 @@ async def shelf_of(
     raise StoreUnavailable("the traits of messages are damaged, and so are new ones")
 
 
+async def origins_of(store: AccountStore, messages: Sequence[int], pace: Breathing) -> list[Origin]:
+    """What copies of these messages in other accounts are called (RFC 8474 5). Raises StoreUnavailable."""
+    shelf = await shelf_of(store, messages, pace)
+    threads = shelf.pick(shelf.numbers().thread)
+    emails = email_ids(store.id, messages, await store.origins(messages))
+    return [Origin(email.decode(), thread) for email, thread in zip(emails, threads, strict=True)]
+
+
 async def _step(store: AccountStore, pace: Breathing) -> bool:
     """One slice; False when there is nothing to do."""
     first, after, sources = await store.traits.sources(_STEP)
@@ -148,7 +156,7 @@ class Latecomers:
         self,
         pace: Callable[[], Breathing],
         wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        quiet: float = 2.0,
+        quiet: float = 5.0,
     ) -> None:
         """quiet: seconds after the first message that waits."""
         self._pace = pace

@@ -190,9 +190,10 @@ def _sent(raw: bytes | None, internaldate: int) -> tuple[int, int]:
     if usual:
         day = _day(usual[1])
         hour, minute, second, east, west = int(usual[2]), int(usual[3]), int(usual[4]), int(usual[6]), int(usual[7])
-        if day is not None and hour < 24 and minute < 60 and second < 61:
+        if day is not None:
             zone = (east * 60 + west) * 60
-            return day * 86_400 + hour * 3600 + minute * 60 + second - (zone if usual[5] == b"+" else -zone), day
+            time = hour * 3600 + minute * 60 + second - (zone if usual[5] == b"+" else -zone)
+            return day * 86_400 + (time if hour < 24 and minute < 60 and second < 61 else 0), day
     found = parse_date(raw)
     if found is None:
         return internaldate, NO_DAY

@@ -5,7 +5,8 @@ large body is a second name of the same file. A batch is one commit. All or none
 fails has brought is taken out again; a machine that stops in the middle leaves copies, never a loss, because a move
 removes from the source only when everything is in the target.
 Owns: nothing. Trusts: both places; the caller has asked for the rights that the command needs.
-Standards: RFC 4314 4 (flags that may not be set are not taken along), RFC 6851 3.3.
+Standards: RFC 4314 4 (flags that may not be set are not taken along), RFC 6851 3.3, RFC 8474 5 (EMAILID and THREADID
+are those of the source).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Final
 from postroom.mailbox.places import Place, may_set
 from postroom.mailbox.recover import PastStore
 from postroom.mailbox.selection import of_uids
+from postroom.mailbox.slices import EachTime
+from postroom.mailbox.trait_keeper import origins_of
 from postroom.store.api import (
     CopyResult,
     NewMessage,
@@ -96,9 +99,10 @@ async def _new(source: Place, snapshot: Snapshot, batch: Sequence[_Spot], target
     messages = [page.messages[place] for page, place in batch]
     rendered: dict[int, Rendered] = {row.message: row for row in await store.rendered(messages)}
     references = await store.columns(messages, "references")
+    origins = await origins_of(store, messages, EachTime())
     may = may_set(target.rights)
     found = []
-    for (page, place), refers in zip(batch, references, strict=True):
+    for (page, place), refers, origin in zip(batch, references, origins, strict=True):
         row = rendered.get(page.messages[place])
         if row is None:
             raise NotFound("a message is not kept any more")
@@ -114,6 +118,7 @@ async def _new(source: Place, snapshot: Snapshot, batch: Sequence[_Spot], target
                 parts=row.parts,
                 header=row.header,
                 references=refers,
+                origin=origin,
                 flags=page.flags[place] & (may.flags | ~VISIBLE),
                 keywords=tuple(keywords),
             )

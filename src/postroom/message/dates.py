@@ -59,7 +59,7 @@ def _parse(raw: bytes) -> tuple[int, int, tuple[int, int, int]] | None:
     year = _year(found["year"])
     hour, minute, second = int(found["hour"] or 0), int(found["minute"] or 0), int(found["second"] or 0)
     if hour > 24 or minute > 59 or second > 60:
-        return None
+        hour = minute = second = 0  # RFC 5256 2.2: the day is known
     try:
         day = date(year, month, int(found["day"]))
     except ValueError:

@@ -58,7 +58,7 @@ async def send_bodies(session: Session, selection: Selection, items: Sequence[It
     seen_items = [item for item in reader.seen_items() if item.attribute not in shown]
     complete = True
     for runs in groups(selection, _BATCH):
-        await reader.load(runs, with_flags=bool(marked))
+        await reader.load(runs, pace, with_flags=bool(marked))
         for place, uid in enumerate(reader.uids):
             extra = seen_items if uid in marked else ()
             try:
@@ -108,7 +108,7 @@ class _Reader:
             return (_FLAGS,)
         return (_FLAGS, _MODSEQ) if self._session.wire.uidonly else (_UID, _FLAGS, _MODSEQ)
 
-    async def load(self, runs: Sequence[Run], *, with_flags: bool) -> None:
+    async def load(self, runs: Sequence[Run], pace: Pace, *, with_flags: bool) -> None:
         """Read the columns that the items need, for these messages."""
         texts = self._session.box.flag_texts(self._selection.snapshot)
         store = self._session.box.account.store
@@ -122,7 +122,7 @@ class _Reader:
             if attribute in RENDERED:
                 columns[attribute] = await store.columns(self._messages, RENDERED[attribute])
             elif attribute in LOOKED_UP:
-                columns[attribute] = await looked_up(store, attribute, self._messages)
+                columns[attribute] = await looked_up(store, attribute, self._messages, pace)
             else:
                 columns[attribute] = held(attribute, runs, texts, self._session.recent)
         self._columns = columns

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from postroom.mailbox.objectids import email_ids
+from postroom.mailbox.objectids import email_ids, thread_id
 from postroom.mailbox.recent import Recent
 from postroom.mailbox.selection import Selection
+from postroom.mailbox.slices import Breathing
+from postroom.mailbox.trait_keeper import shelf_of
 from postroom.store.api import AccountStore, Page
 from postroom.wire.imap.commands import Attribute
 from postroom.wire.imap.rows import FlagTexts, dates
@@ -40,7 +42,7 @@ HELD: Final = frozenset(
     ),
 )
 #: attributes that are found by message id
-LOOKED_UP: Final = frozenset((Attribute.EMAILID,))
+LOOKED_UP: Final = frozenset((Attribute.EMAILID, Attribute.THREADID))
 
 
 def groups(selection: Selection, size: int) -> Iterator[list[Run]]:
@@ -97,8 +99,13 @@ def held(attribute: Attribute, runs: Sequence[Run], texts: FlagTexts, recent: Re
     return dates(_joined([page.dates[begin:end] for _, page, begin, end in runs]))
 
 
-async def looked_up(store: AccountStore, _attribute: Attribute, messages: Sequence[int]) -> Sequence[object]:
+async def looked_up(
+    store: AccountStore, attribute: Attribute, messages: Sequence[int], pace: Breathing
+) -> Sequence[object]:
     """Values of an attribute that is found by message id, in the order of the messages."""
+    if attribute is Attribute.THREADID:
+        shelf = await shelf_of(store, messages, pace)
+        return list(map(thread_id, shelf.pick(shelf.numbers().thread)))
     return email_ids(store.id, messages, await store.origins(messages))
 
 

@@ -26,6 +26,7 @@ from postroom.servers.imap.columns import (
 )
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, no, ok
+from postroom.servers.imap.results import slice_of
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.vanished import vanished_uids
 from postroom.store.api import FlagChange, FlagOp, StoreError
@@ -52,6 +53,8 @@ async def fetch(session: Session, command: Command) -> Reply:
     if args.vanished:
         session.require(session.wire.qresync, "ENABLE QRESYNC comes first (RFC 7162 3.2.6)")
     selection = session.box.view.resolve(args.set, uid=command.name == "UID FETCH")
+    if args.partial is not None:  # RFC 9394 3.4: first the range, then what changed
+        selection = selection.part(slice_of(len(selection), args.partial))
     if args.changed_since is not None:
         if args.vanished:
             gone = await vanished_uids(session, args.set, args.changed_since)
@@ -92,7 +95,7 @@ async def _send_rows(session: Session, selection: Selection, form: RowFormat) ->
             if attribute in RENDERED:
                 columns.append(await session.box.account.store.columns(messages, RENDERED[attribute]))
             elif attribute in LOOKED_UP:
-                columns.append(await looked_up(session.box.account.store, attribute, messages))
+                columns.append(await looked_up(session.box.account.store, attribute, messages, pace))
             else:
                 columns.append(held(attribute, runs, texts, session.recent))
         if rendered and _has_gone(form, columns):

@@ -74,6 +74,8 @@ EXTENSIONS: Final = (
     Extension(name="METADATA-SERVER", rfc=5464, section="4", title="Annotations of the server", enable=True),
     _row("LIST-METADATA", 9590, "3", "Annotations within LIST"),
     _row("FILTERS", 5466, "3", "Searches that are kept under a name"),
+    _row("OBJECTID", 8474, "3", "Identifiers that outlive names and moves"),
+    _row("PARTIAL", 9394, "3", "Results and messages by windows"),
     _row("SORT", 5256, "3", "Messages in an order of choice"),
     _row("SORT=DISPLAY", 5957, "4", "Order by the names that people see"),
     _row("ESORT", 5267, "3", "Sorted results as sets and counts"),

@@ -335,7 +335,7 @@ class Item(Struct, frozen=True):
 
 
 class Fetch(Struct, frozen=True):
-    """FETCH and UID FETCH. changed_since, vanished: RFC 7162 3.1.4.1 and 3.2.6.
+    """FETCH and UID FETCH. changed_since, vanished: RFC 7162 3.1.4.1 and 3.2.6; partial: as in Search.
 
     items: each once; UID FETCH always has UID among them (first, unless the client placed it), changed_since MODSEQ.
     """
@@ -344,6 +344,7 @@ class Fetch(Struct, frozen=True):
     items: tuple[Item, ...]
     changed_since: int | None = None
     vanished: bool = False
+    partial: tuple[int, int] | None = None
 
 
 class EventGroup(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """FETCH and UID FETCH.
 
 Standards: RFC 9051 6.4.5, RFC 3501 6.4.5 (RFC822 items, macros), RFC 3516 4 (BINARY), RFC 7162 3.1.4 and 3.2.6,
-RFC 8514 4.2 (SAVEDATE), RFC 8474 5.3 (EMAILID, THREADID).
+RFC 8514 4.2 (SAVEDATE), RFC 8474 5.3 (EMAILID, THREADID), RFC 9394 3.3 (PARTIAL).
 What comes out is ready for the server: UID FETCH always has UID among its items, CHANGEDSINCE always MODSEQ.
 On failure: BadSyntax.
 """
@@ -39,6 +39,7 @@ _SIMPLE: Final = {
     "MODSEQ": MODSEQ,
     "SAVEDATE": Item(Attribute.SAVEDATE, label=b"SAVEDATE"),
     "EMAILID": Item(Attribute.EMAILID, label=b"EMAILID"),
+    "THREADID": Item(Attribute.THREADID, label=b"THREADID"),
     "RFC822": Item(Attribute.RFC822, peek=False, label=b"RFC822"),
     "RFC822.HEADER": Item(Attribute.RFC822_HEADER, label=b"RFC822.HEADER"),
     "RFC822.TEXT": Item(Attribute.RFC822_TEXT, peek=False, label=b"RFC822.TEXT"),
@@ -90,7 +91,8 @@ def _fetch(scanner: Scanner, by_uid: bool) -> Fetch:
     return Fetch(ranges, *_read(scanner, by_uid))
 
 
-_Asked = tuple[tuple[Item, ...], int | None, bool]
+#: items, and the modifiers of Fetch in its order
+_Asked = tuple[tuple[Item, ...], int | None, bool, tuple[int, int] | None]
 
 
 @lru_cache(maxsize=512)
@@ -104,14 +106,14 @@ def _cached(text: bytes, by_uid: bool) -> _Asked:
 
 def _read(scanner: Scanner, by_uid: bool) -> _Asked:
     items = _items(scanner)
-    since, vanished = None, False
+    since, vanished, partial = None, False, None
     if scanner.accept(b" "):
-        since, vanished = _modifiers(scanner, by_uid)
+        since, vanished, partial = _modifiers(scanner, by_uid)
     if since is not None and MODSEQ not in items:
         items = (*items, MODSEQ)  # RFC 7162 3.1.4.1
     if by_uid and UID not in items:
         items = (ADDED_UID, *items)  # RFC 9051 6.4.9
-    return items, since, vanished
+    return items, since, vanished, partial
 
 
 def _items(scanner: Scanner) -> tuple[Item, ...]:
@@ -209,10 +211,10 @@ def _partial(scanner: Scanner) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def _modifiers(scanner: Scanner, by_uid: bool) -> tuple[int | None, bool]:
-    """fetch-modifiers of RFC 7162; VANISHED needs CHANGEDSINCE."""
+def _modifiers(scanner: Scanner, by_uid: bool) -> tuple[int | None, bool, tuple[int, int] | None]:
+    """fetch-modifiers of RFC 7162 and RFC 9394 3.3; VANISHED needs CHANGEDSINCE."""
     scanner.expect(b"(")
-    since, vanished = None, False
+    since, vanished, partial = None, False, None
     while True:
         name = scanner.keyword()
         if name == "CHANGEDSINCE" and since is None:
@@ -220,11 +222,14 @@ def _modifiers(scanner: Scanner, by_uid: bool) -> tuple[int | None, bool]:
             since = scanner.number()
         elif name == "VANISHED" and by_uid and not vanished:
             vanished = True
+        elif name == "PARTIAL" and by_uid and partial is None:
+            scanner.space()
+            partial = scanner.partial_range()
         else:
-            raise scanner.fail("CHANGEDSINCE or (in UID FETCH) VANISHED")
+            raise scanner.fail("CHANGEDSINCE or (in UID FETCH) VANISHED or PARTIAL")
         if scanner.accept(b")"):
             break
         scanner.space()
     if vanished and since is None:
         raise scanner.fail("CHANGEDSINCE with VANISHED")
-    return since, vanished
+    return since, vanished, partial

@@ -252,7 +252,7 @@ _READERS: Final[dict[str, Callable[[_Program, str, int], SearchKey]]] = {
     **dict.fromkeys(("BODY", "TEXT"), _text),
     **dict.fromkeys(("BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE"), _date),
     **dict.fromkeys(("SAVEDBEFORE", "SAVEDON", "SAVEDSINCE"), _date),
-    **dict.fromkeys(("EMAILID",), _objectid),
+    **dict.fromkeys(("EMAILID", "THREADID"), _objectid),
     **dict.fromkeys(("LARGER", "SMALLER"), _number),
     **dict.fromkeys(("OLDER", "YOUNGER"), _interval),
     "MODSEQ": _modseq,
