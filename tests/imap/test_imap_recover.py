@@ -287,3 +287,16 @@ async def test_a_copy_counts_for_the_quota(house: House) -> None:
     client = await house.selected("Recover/Deleted/INBOX")
     assert (await client.tagged("COPY 1 INBOX")).startswith("NO [OVERQUOTA]")
     assert await client.do("UID SEARCH ALL") == ["* SEARCH 1"]
+
+
+async def test_all_that_reads_works_there(house: House) -> None:
+    client = await lose(house)
+    await client.do("STORE 1:* +FLAGS (\\Deleted)")
+    await client.do("EXPUNGE")
+    for _ in range(2):
+        await client.do("SELECT Recover/Deleted/INBOX")
+        assert await client.do("SORT (REVERSE SUBJECT) UTF-8 ALL") == ["* SORT 4 3 1 2"]
+        assert await client.do("UID THREAD REFERENCES UTF-8 ALL") == ["* THREAD (2)(1)(3)(4)"]
+        assert await client.do("SEARCH BODY hello SINCE 1-Jan-2020 SAVEDATESUPPORTED") == ["* SEARCH 1 2 3 4"]
+        for item in ("ENVELOPE", "BODYSTRUCTURE", "BODY[]", "BINARY[1]", "SAVEDATE", "EMAILID", "THREADID"):
+            assert len([line for line in await client.do(f"FETCH 1:* {item}") if "FETCH (" in line]) == 4, item

@@ -53,7 +53,7 @@ LISTED_DAYS: Final = 7
 _MOST_KEYWORDS: Final = 64
 #: what may be asked of an account through a view of its past; all else would change something, or is answered by it
 _READS: Final = frozenset({
-    "rendered", "columns", "content", "origins", "originals", "usage", "index", "messages", "subscriptions",
+    "rendered", "columns", "content", "origins", "originals", "usage", "index", "messages", "subscriptions", "traits",
 })  # fmt: skip
 
 
