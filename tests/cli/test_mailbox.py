@@ -250,3 +250,31 @@ def test_a_mailbox_comes_back_as_it_was(postroom: Any, ann: str, site: Path, yes
     assert postroom("mailbox", "restore", ann, "Nowhere", "--at", when).code == 3
     assert postroom("mailbox", "restore", ann, "--at", when).code == 2
     assert postroom("check").code == 0
+
+
+def test_what_was_in_trash_goes_to_where_it_came_from(postroom: Any, ann: str, site: Path) -> None:
+    async def empty_trash(account: Account) -> None:
+        inbox, trash = await account.find("INBOX"), await account.find("Trash")
+        work = await account.create("Work")
+        await account.append(inbox.id, [letter("one"), letter("two")])
+        await account.append(work.id, [letter("three")])
+        await account.append(trash.id, [letter("four")])
+        await account.move(inbox.id, [1], trash.id)
+        await account.copy(inbox.id, [2], trash.id)
+        await account.store.expunge(inbox.id, [2], only_deleted=False)
+        await account.move(work.id, [1], trash.id)
+        await account.store.expunge(trash.id, [1, 2, 3, 4], only_deleted=False)
+        await account.delete("Work")
+
+    work(site, empty_trash)
+    found = postroom("mailbox", "deleted", "list", ann, "--json").json["messages"]
+    assert [(one["subject"], one["mailbox"], one["came_from"]) for one in found] == [
+        ("three", "Trash", "Work"),
+        ("two", "Trash", "INBOX"),
+        ("one", "Trash", "INBOX"),
+        ("four", "Trash", None),
+        ("two", "INBOX", None),
+    ]
+    done = postroom("mailbox", "deleted", "restore", ann, "--all", "--origin", "--json").json
+    assert [(one["name"], len(one["uids"])) for one in done["mailboxes"]] == [("INBOX", 2), ("Trash", 1), ("Work", 1)]
+    assert postroom("check").code == 0

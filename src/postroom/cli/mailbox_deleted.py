@@ -67,6 +67,7 @@ def _plain(one: DeletedMessage) -> dict[str, Any]:
         "received": one.received,
         "size": one.size,
         "still_in": list(one.still_in),
+        "came_from": one.came_from.name if one.came_from is not None else None,
     }
 
 
@@ -122,26 +123,20 @@ def list_(account: str, limit: int, as_json: bool, config_file: str | None, **op
 @click.argument("ids", nargs=-1, metavar="[ID|MESSAGE-ID]...")
 @click.option("--all", "everything", is_flag=True, help="Everything that can be brought back.")
 @click.option("--to", default="", metavar="MAILBOX", help="Into this mailbox instead of those they were in.")
+@click.option("--origin", is_flag=True, help="What was in Trash or Junk goes to where it was before it came there.")
 @click.option("--dry-run", "--plan", "dry", is_flag=True, help="Only say what would be done.")
 @_filters
-def restore(
-    account: str,
-    ids: tuple[str, ...],
-    everything: bool,
-    dry: bool,
-    as_json: bool,
-    config_file: str | None,
-    **options: Any,
-) -> None:
+def restore(account: str, ids: tuple[str, ...], as_json: bool, config_file: str | None, **options: Any) -> None:
     """Bring deleted mail back into the mailboxes it was in, with its flags and dates.
 
     Name messages by the ids of `deleted list` or by Message-ID, or choose them with the options. A mailbox that is gone
     is made again. Mail programs see it at once.
     """
     site = find_site(config_file)
-    if not (ids or everything or any(options[key] for key in ("mailbox", "since", "until", "sender", "subject"))):
+    dry = options["dry"]
+    if not (ids or any(options[key] for key in ("everything", "mailbox", "since", "until", "sender", "subject"))):
         raise click.UsageError("Say which: ids, --mailbox, --since, --until, --from, --subject, or --all.")
-    found, placings, done = run(_restore(site, account, _wanted(options, ids), options["to"], dry))
+    found, placings, done = run(_restore(site, account, _wanted(options, ids), options))
     missing = sorted(set(ids) - {one.id for one in found} - {one.message_id for one in found})
     if not found:
         raise CommandFailed(
@@ -157,14 +152,14 @@ def restore(
 
 
 async def _restore(
-    site: Site, account: str, wanted: Wanted, to: str, dry: bool
+    site: Site, account: str, wanted: Wanted, options: dict[str, Any]
 ) -> tuple[list[DeletedMessage], list[Placing], Restored | None]:
     from postroom.mailbox.deleted import back_to, find
 
     async with mail_of(site, account) as (row, mail):
         found = await find(mail, wanted)
-        placings = back_to(found, await mail.mailboxes(), to)
-        if dry or not found:
+        placings = back_to(found, await mail.mailboxes(), options["to"], origin=options["origin"])
+        if options["dry"] or not found:
             return found, placings, None
         done = await mail.restore(placings, quota=row.quota, quota_messages=row.quota_messages)
         return found, placings, done

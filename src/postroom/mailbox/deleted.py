@@ -16,6 +16,8 @@ from postroom.mailbox import envelope, names
 from postroom.message.search import fold
 from postroom.store.api import AccountStore, Departure, MailboxInfo, MailboxLife, Placing, Source
 
+#: where people put what they do not want, before it is expunged
+_BINS: Final = frozenset({"\\Trash", "\\Junk"})
 #: envelopes read at once
 _SLICE: Final = 1000
 
@@ -23,7 +25,8 @@ _SLICE: Final = 1000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedMessage:
     """A message that left for good. mailbox: where it was; alive: that mailbox is still there; time: when it left;
-    received: INTERNALDATE; still_in: mailboxes that hold a copy of it.
+    received: INTERNALDATE; still_in: mailboxes that hold a copy of it; came_from: the mailbox it was in before it came
+    to this one, if that is known.
     """
 
     departure: int
@@ -39,6 +42,7 @@ class DeletedMessage:
     subject: str = ""
     message_id: str = ""
     still_in: tuple[str, ...] = ()
+    came_from: MailboxLife | None = None
 
     @property
     def id(self) -> str:
@@ -76,7 +80,7 @@ async def find(store: AccountStore, wanted: Wanted, most: int = 0) -> list[Delet
                 chosen.append(read)
         if most and len(chosen) >= most:
             break
-    chosen = chosen[: most or len(chosen)]
+    chosen = _with_origins(chosen[: most or len(chosen)], await store.departures(), lives)
     return await _with_copies(store, mailboxes, chosen)
 
 
@@ -129,6 +133,26 @@ def _fits(one: DeletedMessage, wanted: Wanted) -> bool:
     return fold(wanted.sender) in fold(one.sender) and fold(wanted.subject) in fold(one.subject)
 
 
+def _with_origins(
+    found: Sequence[DeletedMessage], departures: Sequence[Departure], lives: Mapping[int, MailboxLife]
+) -> list[DeletedMessage]:
+    """Moved there, or copied and expunged where it was: the last other mailbox that it left before."""
+    wanted = {one.message for one in found}
+    left: dict[int, list[Departure]] = {}
+    for departure in departures:
+        for message in wanted.intersection(departure.page.messages):
+            left.setdefault(message, []).append(departure)
+    told = []
+    for one in found:
+        before = [
+            departure.mailbox
+            for departure in left.get(one.message, ())
+            if departure.modseq < one.departure and departure.mailbox != one.mailbox.id
+        ]
+        told.append(replace(one, came_from=lives[before[-1]]) if before else one)
+    return told
+
+
 async def _with_copies(
     store: AccountStore, mailboxes: Sequence[MailboxInfo], found: Sequence[DeletedMessage]
 ) -> list[DeletedMessage]:
@@ -143,24 +167,39 @@ async def _with_copies(
     return [replace(one, still_in=tuple(held[one.message])) if one.message in held else one for one in found]
 
 
-def back_to(found: Sequence[DeletedMessage], mailboxes: Sequence[MailboxInfo], to: str = "") -> list[Placing]:
+def back_to(
+    found: Sequence[DeletedMessage], mailboxes: Sequence[MailboxInfo], to: str = "", *, origin: bool = False
+) -> list[Placing]:
     """Where the messages go: into the mailboxes they were in, which are made again, or all into `to`.
+
+    origin: what was in Trash or Junk goes to where it was before it came there. A message goes into a mailbox once.
 
     In the order in which they once came into each mailbox. A special use is given again unless another mailbox has it
     now. Raises BadName for `to`.
     """
     target = names.check(to) if to else ""
     by_target: dict[str, list[DeletedMessage]] = {}
+    seen: set[tuple[str, int]] = set()
     for one in found:
-        by_target.setdefault(target or one.mailbox.name, []).append(one)
+        name = target or _home(one, origin=origin).name
+        if (name, one.message) not in seen:  # once copied to Trash and expunged, and expunged from Trash
+            seen.add((name, one.message))
+            by_target.setdefault(name, []).append(one)
     taken = {info.special_use for info in mailboxes}
     placings = []
     for name, messages in sorted(by_target.items()):
         messages.sort(key=lambda one: (one.mailbox.id, one.uid))
-        use = "" if target else messages[-1].mailbox.special_use
+        use = "" if target else _home(messages[-1], origin=origin).special_use
         placings.append(Placing(target=name, sources=_sources(messages), special_use="" if use in taken else use))
         taken.add(use)
     return placings
+
+
+def _home(one: DeletedMessage, *, origin: bool) -> MailboxLife:
+    """The mailbox it goes back to."""
+    if origin and one.came_from is not None and one.mailbox.special_use in _BINS:
+        return one.came_from
+    return one.mailbox
 
 
 def _sources(messages: Sequence[DeletedMessage]) -> list[Source]:
