@@ -47,6 +47,7 @@ from postroom.net.resolver import Resolver
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
 from postroom.policy import Bans, Conduct, ConnectionGate, LoginThrottle, Outgoing, Rates
+from postroom.policy.greylist import Greylist
 from postroom.policy.strangers import Strangers
 from postroom.policy.suspicion import Suspicion
 from postroom.queue.ids import Ids
@@ -454,6 +455,7 @@ def _intake(core: Core, config: Config, doors: Doors) -> Intake:
             filtering=_filtering(core, config),
         )
         outside = Outside(means, config.authentication)
+    greylist = Greylist(core.store.limits, config, core.clock)
     rooms = IntakeRooms(
         store=core.store,
         queue=core.queue,
@@ -463,6 +465,7 @@ def _intake(core: Core, config: Config, doors: Doors) -> Intake:
         signer=core.signer,
         outside=outside,
         srs=srs(config),
+        greylist=greylist if greylist.active else None,
         suppressed=core.store.limits.suppressed,
     )
     return Intake(rooms, config)

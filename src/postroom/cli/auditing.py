@@ -72,6 +72,7 @@ READS: Final[dict[str, frozenset[str]]] = {
     "limits": frozenset({
         "take", "give_back", "used", "fresh", "written", "correspondents", "note", "tally", "sums", "place", "places",
         "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",
+        "wait", "waits",
     }),
     # counts of mail, which can be made again from it
     "training": frozenset({"learned", "lesson", "learn", "standings", "rate", "sweep"}),

@@ -419,6 +419,9 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str,
         Meta(description="A file of rules of your own, over the built-in ones (postroom filter rules prints them)."),
     ] = ""
+    greylist_seconds: Annotated[
+        float, Meta(ge=0, description="Seconds that the first mail of an unknown network has to wait; 0 is off.")
+    ] = 0.0
 
 
 class Signing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

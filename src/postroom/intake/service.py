@@ -25,6 +25,7 @@ from postroom.intake.outside import Examined, Outside
 from postroom.intake.room import Room
 from postroom.intake.signing import Signer
 from postroom.policy.allowance import Allowances, configured
+from postroom.policy.greylist import Greylist
 from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
     AccountRow,
@@ -56,7 +57,8 @@ class Queue(Protocol):
 class Rooms:
     """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
     send, None leaves it as it is; outside: examines mail from outside, None takes it as it is; srs: knows the return
-    addresses of mail that was passed on; suppressed: why nothing is sent to an outside address (key) now.
+    addresses of mail that was passed on; greylist: lets unknown servers wait, None nobody; suppressed: why nothing is
+    sent to an outside address (key) now.
     """
 
     store: Store
@@ -67,6 +69,7 @@ class Rooms:
     signer: Signer | None = None
     outside: Outside | None = None
     srs: Srs | None = None
+    greylist: Greylist | None = None
     suppressed: Callable[[str, float], Suppression | None] | None = None
 
 
@@ -79,6 +82,7 @@ class Intake:
         self._signer = rooms.signer
         self._outside = rooms.outside
         self._srs = rooms.srs
+        self._greylist = rooms.greylist
         self._suppressed = rooms.suppressed
         self._queue = rooms.queue
         self._identity = rooms.identity
@@ -121,7 +125,7 @@ class Intake:
 
         Raises Refusal 452 4.5.3 (too many), 550 5.1.1 (unknown here), 550 5.2.1 (disabled), 550 5.7.1 (not ours),
         553 5.6.7 (UTF-8 without SMTPUTF8), 452 4.2.2 (over quota), 450 4.2.0 (mailbox out of order),
-        450 4.7.1 (a sending limit is reached), 451 4.3.0.
+        450 4.7.1 (a sending limit is reached), 451 4.7.1 (an unknown server has to wait), 451 4.3.0.
         """
         if len(envelope.given) >= self._limits.recipients:  # RFC 5321 4.5.3.1.10
             raise Refusal(452, "4.5.3", f"Too many recipients, {self._limits.recipients} are allowed in one message")
@@ -133,6 +137,8 @@ class Intake:
         targets = () if twin >= 0 else await self._targets(peer, envelope, address, rcpt)
         if self._outgoing is not None:
             await self._limit(self._outgoing, peer, envelope, targets)
+        if self._greylist is not None and peer.service == "smtp" and not self._may_relay(peer.ip):
+            await self._wait(self._greylist, peer, envelope, address)
         envelope.index.setdefault(key, len(envelope.given))
         envelope.given.append(Given(str(address), targets, twin))
 
@@ -270,6 +276,16 @@ class Intake:
             await outgoing.add(envelope.draft, outside)
         except StoreError as fault:
             raise Refusal(451, "4.3.0", "Limits cannot be looked up now, try again later", reason=str(fault)) from fault
+
+    async def _wait(self, greylist: Greylist, peer: Peer, envelope: Envelope, address: Address) -> None:
+        """RFC 6647; never for postmaster (RFC 5321 4.5.1). Raises Refusal."""
+        if address.local.casefold() == "postmaster":
+            return
+        sender = "" if envelope.sender is None else str(envelope.sender)
+        try:
+            await greylist.check(peer.ip, sender, address.key)
+        except StoreError:
+            return  # rather a mail too many than one too few
 
     def _postmaster(self) -> Address:
         """RFC 5321 4.5.1: `<postmaster>` without a domain is this machine's."""

@@ -215,6 +215,14 @@ class LimitsStore(Protocol):
         """Insert or replace just so. Gives it with its serial."""
         ...
 
+    async def wait(self, key: str, first: float, now: float) -> float:
+        """Since when a key waits: `first`, unless it is known already. Forgotten KEEP_WAITING seconds after `now`."""
+        ...
+
+    def waits(self, key: str) -> float | None:
+        """Since when a key waits; None when it is not known."""
+        ...
+
     def suppressed(self, address: str, now: float) -> Suppression | None:
         """Why nothing is sent to an address (key) now."""
         ...
@@ -256,6 +264,7 @@ class LimitsStore(Protocol):
 KEEP_COUNTS: Final = 2 * 86400.0
 KEEP_BANS: Final = 7 * 86400.0
 KEEP_PLACES: Final = 90 * 86400.0
+KEEP_WAITING: Final = 35 * 86400.0
 
 
 def slot_of(now: float, window: int) -> int:

@@ -168,6 +168,13 @@ class EmbeddedLimits:
     async def put_ban(self, ban: Ban) -> Ban:
         return await self._change(lambda db: limits_file.put_ban(db, ban))
 
+    async def wait(self, key: str, first: float, now: float) -> float:
+        return await self.do(lambda db: limits_file.wait(db, key, first, now))
+
+    def waits(self, key: str) -> float | None:
+        rows = self.rows("SELECT first FROM waiting WHERE name = ?", key)
+        return rows[0][0] if rows else None
+
     def suppressed(self, address: str, now: float) -> Suppression | None:
         rows = self.rows("SELECT * FROM suppression WHERE address = ? AND until > ?", address, now)
         return _suppression(rows[0]) if rows else None

@@ -19,6 +19,7 @@ from postroom.store.api.limits import (
     KEEP_BANS,
     KEEP_COUNTS,
     KEEP_PLACES,
+    KEEP_WAITING,
     SIGN,
     Ban,
     Charge,
@@ -285,6 +286,15 @@ def unsuppress(db: apsw.Connection, address: str) -> bool:
     return db.changes() > 0
 
 
+def wait(db: apsw.Connection, key: str, first: float, now: float) -> float:
+    """See LimitsStore.wait."""
+    db.execute(
+        "INSERT INTO waiting VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET last = excluded.last", (key, first, now)
+    )
+    since: Any = db.execute("SELECT first FROM waiting WHERE name = ?", (key,)).get
+    return float(since)
+
+
 def sweep(db: apsw.Connection, now: float) -> None:
     """See LimitsStore.sweep."""
     db.execute("DELETE FROM used WHERE slot < ?", (now - KEEP_COUNTS,))
@@ -293,3 +303,4 @@ def sweep(db: apsw.Connection, now: float) -> None:
     db.execute("DELETE FROM suppression WHERE until <= ?", (now,))
     db.execute("DELETE FROM ban WHERE until <= ?", (now - KEEP_BANS,))
     db.execute("DELETE FROM place WHERE last < ?", (now - KEEP_PLACES,))
+    db.execute("DELETE FROM waiting WHERE last < ?", (now - KEEP_WAITING,))

@@ -10,6 +10,7 @@ from postroom.store.api.limits import (
     KEEP_BANS,
     KEEP_COUNTS,
     KEEP_PLACES,
+    KEEP_WAITING,
     SIGN,
     Ban,
     Charge,
@@ -36,6 +37,7 @@ class MemoryLimits:
         self._counts: dict[tuple[str, str], dict[int, int]] = {}
         self._written: dict[str, dict[str, float]] = {}
         self._warned: dict[tuple[str, str], float] = {}
+        self._waiting: dict[str, tuple[float, float]] = {}
         self._places: dict[str, dict[str, tuple[float, float]]] = {}
         self._bans: dict[str, Ban] = {}
         self._frozen: dict[str, Freeze] = {}
@@ -180,7 +182,15 @@ class MemoryLimits:
             by_name.pop(name, None)
         self._version += 1
 
+    async def wait(self, key: str, first: float, now: float) -> float:
+        self._waiting[key] = self._waiting.get(key, (first, now))[0], now
+        return self._waiting[key][0]
+
+    def waits(self, key: str) -> float | None:
+        return self._waiting[key][0] if key in self._waiting else None
+
     async def sweep(self, now: float) -> None:
+        self._waiting = {key: row for key, row in self._waiting.items() if row[1] >= now - KEEP_WAITING}
         for slots in self._counts.values():
             for slot in [slot for slot in slots if slot < now - KEEP_COUNTS]:
                 del slots[slot]

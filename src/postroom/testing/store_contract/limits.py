@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from postroom.store.api import Ban, Charge, Demand, Freeze, Lift, Per, Store, Suppression, Taken, Tally, Used
-from postroom.store.api.limits import KEEP_BANS, KEEP_COUNTS, KEEP_PLACES, SIGN
+from postroom.store.api.limits import KEEP_BANS, KEEP_COUNTS, KEEP_PLACES, KEEP_WAITING, SIGN
 
 HOUR = 3600
 DAY = 86400
@@ -261,3 +261,16 @@ class LimitsContract:
         assert len(limits.places("a1")) == 1
         await limits.sweep(NOW + KEEP_PLACES + DAY)
         assert limits.places("a1") == []
+
+    async def test_who_waits(self, store: Store) -> None:
+        limits = store.limits
+        assert limits.waits("a") is None
+        assert await limits.wait("a", 10.0, 10.0) == 10.0
+        assert await limits.wait("a", 20.0, 20.0) == 10.0
+        assert limits.waits("a") == 10.0
+        await limits.wait("b", 5.0, 5.0)
+        await limits.sweep(15.0 + KEEP_WAITING)
+        assert limits.waits("a") == 10.0
+        assert limits.waits("b") is None
+        await limits.sweep(21.0 + KEEP_WAITING)
+        assert limits.waits("a") is None
