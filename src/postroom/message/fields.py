@@ -40,10 +40,18 @@ def header_fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield name.rstrip(), value.strip()
 
 
-def field_values(header: bytes, name: bytes) -> list[bytes]:
-    """The values of all fields of this name (any case), unfolded, without the white space around them, in order."""
+def searchable(header: bytes) -> bytes:
+    """A header in which fields are looked for more than once (see field_values)."""
+    return b"\n" + header.lower()  # so that every field name follows a line end
+
+
+def field_values(header: bytes, name: bytes, lower: bytes = b"") -> list[bytes]:
+    """The values of all fields of this name (any case), unfolded, without the white space around them, in order.
+
+    lower: what `searchable` made of the header, when there is more than one name to look for.
+    """
     key = b"\n" + name.lower()
-    lower = b"\n" + header.lower()  # so that every field name follows a line end
+    lower = lower or searchable(header)
     values: list[bytes] = []
     at = lower.find(key)
     while at >= 0:

@@ -265,7 +265,9 @@ def _any(questions: tuple[Question, ...]) -> Question:
 
 def _choose(branches: tuple[tuple[int, Question, tuple[Step, ...]], ...]) -> Step:
     def choose(run: Run) -> None:
-        run.spend(1)
+        run.fuel -= 1
+        if run.fuel < run.look_at:
+            run.look()
         for line, question, steps in branches:
             run.line = line
             if question(run):

@@ -13,8 +13,9 @@ from contextlib import suppress
 from html import unescape
 from typing import Final
 
-from postroom.message.decode import NamedAddress, decode_words, parse_addresses, to_text
-from postroom.message.fields import field_values
+from postroom.message.addresses import parse
+from postroom.message.decode import NamedAddress, decode_words, to_text
+from postroom.message.fields import field_values, searchable
 from postroom.message.index import index
 from postroom.message.parts import Part, Parts
 from postroom.message.transfer import UndecodableContent, decode_transfer
@@ -32,13 +33,16 @@ _FIELD: Final = re.compile(rb"[^\n]*+(?:\n[ \t][^\n]*+)*+\n?")
 class Header:
     """The fields of one header, and what editheader makes of them."""
 
-    __slots__ = ("_addresses", "_octets", "_values", "edited")
+    __slots__ = ("_addresses", "_lower", "_octets", "_values", "edited", "parts")
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
         self._values: dict[str, list[str]] = {}
         self._addresses: dict[str, list[NamedAddress]] = {}
+        self._lower = b""
         self.edited = False
+        #: parts of addresses that were asked for before, by what was asked
+        self.parts: dict[object, list[str]] = {}
 
     @property
     def octets(self) -> bytes:
@@ -54,8 +58,10 @@ class Header:
 
     def raw(self, name: str) -> list[bytes]:
         """The same, not decoded."""
+        if not self._lower:
+            self._lower = searchable(self._octets)
         try:
-            return field_values(self._octets, name.encode("ascii"))
+            return field_values(self._octets, name.encode("ascii"), self._lower)
         except UnicodeEncodeError:
             return []
 
@@ -63,7 +69,7 @@ class Header:
         """The addresses in all fields of a name."""
         found = self._addresses.get(name)
         if found is None:
-            found = self._addresses[name] = [each for raw in self.raw(name) for each in parse_addresses(raw)]
+            found = self._addresses[name] = [each for raw in self.raw(name) for each in addresses_in(raw)]
         return found
 
     def has(self, name: str) -> bool:
@@ -99,9 +105,24 @@ class Header:
 
     def _changed(self, octets: bytes) -> None:
         self._octets = octets
+        self._lower = b""
+        self.parts.clear()
         self.edited = True
         self._values.clear()
         self._addresses.clear()
+
+
+def addresses_in(raw: bytes) -> list[NamedAddress]:
+    """The addresses of a field without their names; members of groups too (RFC 5228 5.1)."""
+    return [
+        NamedAddress("", _address_text(local), _address_text(host or b""))
+        for _, _, local, host in parse(raw)
+        if local is not None and host is not None
+    ]
+
+
+def _address_text(octets: bytes) -> str:
+    return octets.decode("ascii") if octets.isascii() else to_text(octets)
 
 
 def text_of(raw: bytes) -> str:
@@ -147,14 +168,15 @@ class Section:
 class Mail:
     """The octets of a message, and what is known of them."""
 
-    __slots__ = ("_header_size", "_parts", "_read", "_texts", "size")
+    __slots__ = ("_header_size", "_packed", "_parts", "_read", "_texts", "size")
 
     def __init__(self, read: Read, size: int, *, header: int, parts: bytes | None = None) -> None:
         """header: octets of the header with its empty line; parts: as message.index packed them."""
         self._read = read
         self.size = size
         self._header_size = header
-        self._parts = Parts.unpack(parts) if parts is not None else None
+        self._packed = parts
+        self._parts: Parts | None = None
         self._texts: dict[tuple[int, bool], str] = {}
 
     @classmethod
@@ -170,7 +192,8 @@ class Mail:
     def parts(self) -> Parts:
         """Where the parts lie."""
         if self._parts is None:
-            self._parts = Parts.unpack(index(self._read(0, self.size)).parts)
+            packed = self._packed
+            self._parts = Parts.unpack(index(self._read(0, self.size)).parts if packed is None else packed)
         return self._parts
 
     def header_of(self, part: Part) -> bytes:

@@ -112,8 +112,13 @@ def _is(keys: Keys, comparator: Comparator) -> Matcher:
         wanted = frozenset(map(fold, fixed))
 
         def fixed_keys(run: Run, values: Sequence[str]) -> bool:
-            _charge(run, values, 1)
-            return any(fold(value) in wanted for value in values)
+            for value in values:
+                run.fuel -= 1 + (len(value) >> PER_UNIT_SHIFT)
+                if run.fuel < run.look_at:
+                    run.look()
+                if fold(value) in wanted:
+                    return True
+            return False
 
         return fixed_keys
 
@@ -132,8 +137,10 @@ def _contains(keys: Keys, comparator: Comparator) -> Matcher:
 
     def contains(run: Run, values: Sequence[str]) -> bool:
         wanted = folded if folded is not None else [fold(key) for key in keys.now(run)]
-        _charge(run, values, len(wanted))
         for value in values:
+            run.fuel -= 1 + (len(value) * len(wanted) >> PER_UNIT_SHIFT)
+            if run.fuel < run.look_at:
+                run.look()
             text = fold(value)
             for key in wanted:
                 if key in text:

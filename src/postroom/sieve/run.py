@@ -66,7 +66,6 @@ class Run:
     __slots__ = (
         "_clock",
         "_deadline",
-        "_look_at",
         "actions",
         "added",
         "env",
@@ -78,6 +77,7 @@ class Run:
         "kept",
         "limits",
         "line",
+        "look_at",
         "mail",
         "matches",
         "part",
@@ -99,7 +99,7 @@ class Run:
         self.fuel = limits.steps
         self._clock = clock
         self._deadline = 0.0 if clock is None else clock() + limits.seconds
-        self._look_at = self.fuel - _LOOK_EVERY
+        self.look_at = self.fuel - _LOOK_EVERY
         self.header: Header = mail.header()
         self.part: Section | None = None  # of foreverypart
         self.sections: list[Section] | None = None  # the parts as they are now, once asked for
@@ -119,15 +119,16 @@ class Run:
     def spend(self, units: int) -> None:
         """Take units from the budget. Raises OutOfBudget."""
         self.fuel -= units
-        if self.fuel < self._look_at:
-            self._look()
+        if self.fuel < self.look_at:
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Once `fuel` is below `look_at`: may the run go on. Raises OutOfBudget."""
         if self.fuel < 0:
             raise OutOfBudget("the script took too many steps")
         if self._clock is not None and self._clock() > self._deadline:
             raise OutOfBudget(f"the script ran for more than {self.limits.seconds:g} seconds")
-        self._look_at = min(self.fuel, self._look_at) - _LOOK_EVERY
+        self.look_at = min(self.fuel, self.look_at) - _LOOK_EVERY
 
     def form(self) -> Form:
         """The message as the script has made it by now."""

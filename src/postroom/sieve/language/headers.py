@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from postroom.message.decode import NamedAddress, parse_addresses
+from postroom.message.decode import NamedAddress
 from postroom.sieve.language.mime import ASPECTS, MIME, Aspect, Headers, aspect_of, headers_of
-from postroom.sieve.mail import Header
-from postroom.sieve.matching import counting, matcher
+from postroom.sieve.mail import Header, addresses_in
+from postroom.sieve.matching import Matcher, counting, matcher
 from postroom.sieve.texts import Text, Texts, constant, get_all
 from postroom.sieve.words import ADDRESS_PART, INDEX, MATCH, Call, Kind, Question, Word
 
@@ -85,16 +85,28 @@ def _plain(_run: Run, header: Header, name: str) -> Sequence[str]:
     return header.values(name.lower())
 
 
+def _one_field(name: str, match: Matcher, *, counted: bool) -> Question:
+    """What most tests are: one field, which most mail does not have."""
+
+    def one_field(run: Run) -> bool:
+        values = run.header.values(name)
+        return match(run, values) if values or counted else False
+
+    return one_field
+
+
 def _with_aspect(aspect: Aspect) -> _Values:
     return lambda run, header, name: [text for raw in header.raw(name.lower()) for text in aspect(run, raw)]
 
 
 def _header(call: Call) -> Question:
     check_names(call, 0)
-    aspect = aspect_of(call)
+    aspect, headers, names = aspect_of(call), headers_of(call), call.texts(0)
     values: _Values = _plain if aspect is None else _with_aspect(aspect)
-    collect = _collect(headers_of(call), call.texts(0), values)
+    collect = _collect(headers, names, values)
     match, index = matcher(call, 1), index_of(call)
+    if index is None and aspect is None and headers is None and len(names) == 1 and isinstance(names[0], str):
+        return _one_field(names[0].lower(), match, counted=counting(call))
     if index is None:
         return lambda run: match(run, collect(run))
     return lambda run: match(run, chosen(collect(run), index))
@@ -156,8 +168,12 @@ def _address(call: Call) -> Question:
     if index is None:
 
         def values(run: Run, header: Header, name: str) -> Sequence[str]:
-            name = name.lower()
-            return parts_in(header.addresses(name), part, run.env.separator) if name in ADDRESS_FIELDS else ()
+            key = name, part
+            found = header.parts.get(key)
+            if found is None:
+                known = header.addresses(name.lower()) if name.lower() in ADDRESS_FIELDS else ()
+                found = header.parts[key] = parts_in(known, part, run.env.separator)
+            return found
 
         collect = _collect(headers, call.texts(0), values)
         return lambda run: match(run, collect(run))
@@ -177,7 +193,7 @@ def _address(call: Call) -> Question:
         place = index - 1 if index > 0 else len(fields) + index
         if not 0 <= place < len(fields):
             return match(run, ())
-        return match(run, parts_in(parse_addresses(fields[place]), part, run.env.separator))
+        return match(run, parts_in(addresses_in(fields[place]), part, run.env.separator))
 
     return one_field
 
