@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from postroom.delivery.outgoing import Means
+from postroom.delivery.refusing import Refuses
 from postroom.delivery.service import Delivery
 from postroom.delivery.sorting import Sorter
 from postroom.identity.model import Found
@@ -397,3 +398,24 @@ async def test_a_full_account_waits(house: House) -> None:
     await house.script("keep;")
     await house.arrive()
     assert house.events.of("message.deferred")[0]["status"] == "4.2.2"
+
+
+async def test_refused_before_it_is_accepted(house: House) -> None:
+    assert house.delivery.sorter is not None
+    refuses = Refuses(house.delivery.sorter, house.mailboxes, house.find)
+
+    async def asked(script: str, to: str = "bob@here.test", content: bytes = MAIL) -> str:
+        await house.script(script)
+        recipients = (NewRecipient(address=to, route="local"),)
+        new = NewEntry(id="q", sender="ann@far.test", recipients=recipients, content=Content.of(content), received=1.0)
+        return await refuses(new)
+
+    only = 'require ["ereject", "envelope"]; if envelope "from" "ann@far.test" { ereject "Not from you"; }'
+    assert await asked(only) == "Not from you"
+    assert await asked(only, to="eve@here.test") == ""
+    assert await asked('require "reject"; reject "No";') == "No"
+    assert await asked('require "reject"; reject "Kein Platz für Grüße";') == ""
+    assert "filter refuses" in await asked('require "ereject"; ereject "Kein Platz für Grüße";')
+    assert await asked('require "ereject"; if header "subject" "x" { ereject "a"; }') == ""
+    assert await asked("discard;") == ""
+    assert await house.where() == {} and house.left == []

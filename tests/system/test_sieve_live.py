@@ -123,3 +123,16 @@ def test_scram(server: Running, mailbox: dict[str, str]) -> None:
     file.write(b"LISTSCRIPTS\r\nUNAUTHENTICATE\r\nLISTSCRIPTS\r\nLOGOUT\r\n")
     file.flush()
     assert [lines()[-1][:2] for _ in range(4)] == [b"OK", b"OK", b"NO", b"OK"]
+
+
+def test_refused_at_the_end_of_the_data(
+    server: Running, mailbox: dict[str, str], client: managesieve.MANAGESIEVE
+) -> None:
+    assert client.putscript("no", 'require "ereject"; if header "subject" "spam" { ereject "Not this"; }') == "OK"
+    assert client.setactive("no") == "OK"
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        send(server, mailbox["login"], "spam")
+    assert refused.value.smtp_code == 550
+    assert refused.value.smtp_error == b"5.7.1 Not this"
+    send(server, mailbox["login"], "ham")
+    until(lambda: count(server, mailbox, "INBOX") == 1)

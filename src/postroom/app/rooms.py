@@ -19,7 +19,7 @@ from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
-from postroom.app.sieve import SorterRooms, make_sorter, sieve_limits
+from postroom.app.sieve import SorterRooms, make_refuses, make_sorter, sieve_limits
 from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
@@ -467,5 +467,6 @@ def _intake(core: Core, config: Config, doors: Doors) -> Intake:
         srs=srs(config),
         greylist=greylist if greylist.active else None,
         suppressed=core.store.limits.suppressed,
+        refuses=make_refuses(core.delivery, core.mailboxes, core.identity),
     )
     return Intake(rooms, config)

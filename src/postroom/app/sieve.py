@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from postroom import __version__
 from postroom.config import Config
 from postroom.delivery.outgoing import Means
+from postroom.delivery.refusing import Refuses
+from postroom.delivery.service import Delivery
 from postroom.delivery.sorting import Sorter
 from postroom.identity.service import Identity
 from postroom.intake.routing import Routes
 from postroom.intake.signing import Signer
+from postroom.mailbox.service import Mailboxes
 from postroom.observe.log import Events
 from postroom.queue.service import Queue
 from postroom.sieve.run import Limits
@@ -61,6 +64,11 @@ def make_sorter(config: Config, rooms: SorterRooms) -> Sorter:
         hostname=hostname,
     )
     return Sorter(means, sieve_limits(config), local_zone, environment_items(hostname))
+
+
+def make_refuses(delivery: Delivery, mailboxes: Mailboxes, identity: Identity) -> Refuses | None:
+    """What intake asks before it accepts mail for one recipient."""
+    return None if delivery.sorter is None else Refuses(delivery.sorter, mailboxes, identity.find)
 
 
 def environment_items(hostname: str) -> dict[str, str]:

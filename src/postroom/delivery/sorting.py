@@ -93,7 +93,7 @@ class Sorter:
     async def _sorted(
         self, account: Account, mail: Arrived, placement: Placement, compiled: Compiled
     ) -> Outcome | None:
-        result = await self._run(account, mail, placement, compiled)
+        result = await self.run(account, mail, placement, compiled)
         if result.actions == _PLAIN and not result.error:
             return None  # as if there were no script
         work = _Work(self, account, mail, placement)
@@ -113,7 +113,8 @@ class Sorter:
         )
         return _outcome(mail.recipient, result, work, filed)
 
-    async def _run(self, account: Account, mail: Arrived, placement: Placement, compiled: Compiled) -> Result:
+    async def run(self, account: Account, mail: Arrived, placement: Placement, compiled: Compiled) -> Result:
+        """What the script wants; nothing is done. Raises StoreError."""
         if compiled.program is None:
             return Result(actions=(Keep(implicit=True),), error=f"it cannot be run: {compiled.fault}")
         now = self.outgoing.means.clock.now()

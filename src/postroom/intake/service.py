@@ -9,7 +9,7 @@ On failure: `values.refusal.Refusal`, always; nothing was kept then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -58,7 +58,8 @@ class Rooms:
     """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
     send, None leaves it as it is; outside: examines mail from outside, None takes it as it is; srs: knows the return
     addresses of mail that was passed on; greylist: lets unknown servers wait, None nobody; suppressed: why nothing is
-    sent to an outside address (key) now.
+    sent to an outside address (key) now; refuses: why the only recipient's own filter refuses a message, "" when it
+    does not (RFC 5429 2.1.1).
     """
 
     store: Store
@@ -71,6 +72,7 @@ class Rooms:
     srs: Srs | None = None
     greylist: Greylist | None = None
     suppressed: Callable[[str, float], Suppression | None] | None = None
+    refuses: Callable[[NewEntry], Awaitable[str]] | None = None
 
 
 class Intake:
@@ -84,6 +86,7 @@ class Intake:
         self._srs = rooms.srs
         self._greylist = rooms.greylist
         self._suppressed = rooms.suppressed
+        self._refuses = rooms.refuses
         self._queue = rooms.queue
         self._identity = rooms.identity
         self._clock = rooms.clock
@@ -181,6 +184,7 @@ class Intake:
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
             if examined is not None and (examined.junk or examined.keywords or _for_programs(targets)):
                 new = _filed(new, examined)
+            await self._ask_filter(peer, new)
             await self._keep(envelope, demands.noted(new, envelope.mail, head))
         except StoreUnavailable as fault:
             raise Refusal(452, "4.3.1", "There is no room for the message now, try again later", reason=str(fault))
@@ -190,6 +194,13 @@ class Intake:
             if spool is not None:
                 spool.close()
         return Accepted(entry, results)
+
+    async def _ask_filter(self, peer: Peer, entry: NewEntry) -> None:
+        """RFC 5429 2.1.1: better refused now than sent back later. Raises Refusal 550 5.7.1."""
+        if self._refuses is None or len(entry.recipients) > 1 or peer.submitting:
+            return
+        if entry.recipients[0].route == routing.LOCAL and (reason := await self._refuses(entry)):
+            raise Refusal(550, "5.7.1", reason)
 
     async def _keep(self, envelope: Envelope, entry: NewEntry) -> None:
         """Into the queue; what leaves for other domains is counted, and given back when it is not kept."""
