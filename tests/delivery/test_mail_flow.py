@@ -15,8 +15,9 @@ from postroom.config import Relay as RelayConfig
 from postroom.delivery.service import Delivery
 from postroom.identity.model import Found, Hosted, NotHosted, Target, Unknown
 from postroom.intake.model import MailOptions, Peer, RcptOptions
+from postroom.intake.rooms import Rooms
 from postroom.intake.routing import Routes
-from postroom.intake.service import Intake, Rooms
+from postroom.intake.service import Intake
 from postroom.mailbox.service import Mailboxes
 from postroom.net.wheel import Wheel
 from postroom.queue.administration import Administration

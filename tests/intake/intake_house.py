@@ -11,7 +11,8 @@ from postroom.identity.model import Hosted, NotHosted, Target, Unknown
 from postroom.identity.srs import Srs
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.intake.outside import Outside
-from postroom.intake.service import Intake, Rooms
+from postroom.intake.rooms import Rooms
+from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
 from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
 from postroom.store.memory.limits import MemoryLimits

@@ -10,8 +10,9 @@ from intake_house import ALICE, MAIL, OWN, STRANGER, USER, House
 from postroom.config import Config, Limits, Sending, Server
 from postroom.intake.model import Peer
 from postroom.intake.notices import Notices, written
+from postroom.intake.rooms import Rooms
 from postroom.intake.routing import Routes
-from postroom.intake.service import Intake, Rooms
+from postroom.intake.service import Intake
 from postroom.policy import Outgoing
 from postroom.policy.words import Notice
 from postroom.store.api import DomainRow, Freeze, StoreUnavailable

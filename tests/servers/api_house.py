@@ -19,8 +19,8 @@ from postroom.identity.hashing import InlineHasher
 from postroom.identity.rotation import Rotation
 from postroom.identity.service import Identity
 from postroom.identity.tokens import Wish, make
+from postroom.intake.rooms import Rooms as IntakeRooms
 from postroom.intake.service import Intake
-from postroom.intake.service import Rooms as IntakeRooms
 from postroom.intake.signing import Signer
 from postroom.net import Certificates, Link, LinkOptions, Wheel, bind, serve
 from postroom.observe.catalogue import KEPT

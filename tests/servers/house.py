@@ -11,9 +11,9 @@ from weakref import WeakSet
 
 from postroom.config import Config, Limits, Listener, Pop3, Protocol, Server, Tls, TlsMode
 from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.intake.rooms import Rooms as IntakeRooms
 from postroom.intake.routing import Hosted, NotHosted, Target, Unknown
 from postroom.intake.service import Intake
-from postroom.intake.service import Rooms as IntakeRooms
 from postroom.mailbox.service import Incoming, Mailboxes
 from postroom.net import Certificates, Driver, Link, LinkOptions, Wheel, bind, serve
 from postroom.policy import Offence, Tally

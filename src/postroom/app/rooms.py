@@ -32,9 +32,9 @@ from postroom.intake.filtering import Filtering
 from postroom.intake.lists import Lists
 from postroom.intake.notices import Notices
 from postroom.intake.outside import Means, Outside
+from postroom.intake.rooms import Rooms as IntakeRooms
 from postroom.intake.routing import REPORTS, Routes
 from postroom.intake.service import Intake
-from postroom.intake.service import Rooms as IntakeRooms
 from postroom.intake.signing import Signer
 from postroom.mailbox.limits import MailboxLimits
 from postroom.mailbox.search import Pace

@@ -12,8 +12,8 @@ import textwrap
 from collections.abc import Callable
 
 from postroom.intake import trace
+from postroom.intake.rooms import Queue
 from postroom.intake.routing import Routes
-from postroom.intake.service import Queue
 from postroom.policy.words import Notice
 from postroom.queue.reports import Sign, unsigned
 from postroom.store.api import NewEntry, NewRecipient, StoreError

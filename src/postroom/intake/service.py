@@ -9,70 +9,34 @@ On failure: `values.refusal.Refusal`, always; nothing was kept then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import Protocol
 
 from msgspec import structs
 
 from postroom.config import Config
-from postroom.identity.srs import Srs, is_return_address
+from postroom.identity.srs import is_return_address
 from postroom.intake import demands, forwarding, header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
-from postroom.intake.outside import Examined, Outside
+from postroom.intake.outside import Examined
 from postroom.intake.room import Room
-from postroom.intake.signing import Signer
+from postroom.intake.rooms import Rooms
 from postroom.policy.allowance import Allowances, configured
 from postroom.policy.greylist import Greylist
 from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
     AccountRow,
-    Entry,
     NewEntry,
     NewRecipient,
     Spool,
-    Store,
     StoreError,
     StoreUnavailable,
-    Suppression,
 )
 from postroom.values.address import Address, BadAddress, parse_domain
-from postroom.values.clock import Clock
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
 
 _COPY = 256 * 1024  # octets copied in one go when a large message must be written again
-
-
-class Queue(Protocol):
-    """What intake asks of the queue."""
-
-    def new_id(self) -> str: ...
-    async def accept(self, entry: NewEntry) -> Entry: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rooms:
-    """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
-    send, None leaves it as it is; outside: examines mail from outside, None takes it as it is; srs: knows the return
-    addresses of mail that was passed on; greylist: lets unknown servers wait, None nobody; suppressed: why nothing is
-    sent to an outside address (key) now; refuses: why the only recipient's own filter refuses a message, "" when it
-    does not (RFC 5429 2.1.1).
-    """
-
-    store: Store
-    queue: Queue
-    identity: routing.Identity
-    clock: Clock
-    outgoing: Outgoing | None = None
-    signer: Signer | None = None
-    outside: Outside | None = None
-    srs: Srs | None = None
-    greylist: Greylist | None = None
-    suppressed: Callable[[str, float], Suppression | None] | None = None
-    refuses: Callable[[NewEntry], Awaitable[str]] | None = None
 
 
 class Intake:
