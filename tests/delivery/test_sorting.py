@@ -419,3 +419,16 @@ async def test_refused_before_it_is_accepted(house: House) -> None:
     assert await asked('require "ereject"; if header "subject" "x" { ereject "a"; }') == ""
     assert await asked("discard;") == ""
     assert await house.where() == {} and house.left == []
+
+
+async def test_spamtest_knows_the_score_of_our_own_filter(house: House) -> None:
+    await house.script(
+        'require ["spamtestplus", "relational", "comparator-i;ascii-numeric", "fileinto"];'
+        'if spamtest :value "ge" :comparator "i;ascii-numeric" "5" { fileinto "Junk"; }'
+        'elsif spamtest :count "eq" :comparator "i;ascii-numeric" "0" { fileinto "Lists"; }'
+    )
+    field = b"X-Spam-Status: %b, score=%b required=5.0\r\n tests=X\r\n"
+    await house.arrive(b"Received: by here\r\n" + field % (b"Yes", b"7.5") + MAIL)
+    await house.arrive(b"Received: by here\r\n" + field % (b"No", b"-2.0") + MAIL)
+    await house.arrive(b"Received: by here\r\nReceived: from there\r\n" + field % (b"Yes", b"7.5") + MAIL)
+    assert await house.where() == {"Junk": 1, "INBOX": 1, "Lists": 1}
