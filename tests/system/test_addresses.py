@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imaplib
 import json
 import smtplib
 from collections.abc import Callable
@@ -84,7 +85,10 @@ def test_every_kind_of_address(server: Running) -> None:
     server.postroom("user", "disable", ann, "--receive")
     arrives(ann)
     server.postroom("user", "enable", ann)
+    client = imaplib.IMAP4_SSL(server.host, server.ports["imaps"], ssl_context=server.tls(), timeout=20)
+    client.login(ann, server.password(0))
     server.postroom("domain", "set", domain, "--off")
+    assert client.readline().startswith(b"* BYE [CONTACTADMIN]")
     for to in (ann, f"{name}@alias.test", f"nobody@{domain}"):
         code, text = sender.send(to, "x")
         assert (code, text[:5]) == (550, "5.2.1"), text
