@@ -18,7 +18,7 @@ from postroom.mailbox.search import Pace
 from postroom.mailbox.sorting import Rows, order
 from postroom.mailbox.trait_keeper import Latecomers, complete, shelf_of
 from postroom.mailbox.trait_reading import hash_of, normal_id, read_traits
-from postroom.mailbox.traits import NO_DAY, TOO_LONG, DamagedTraits, Shelf, Traits, merged, pack, unpack
+from postroom.mailbox.traits import NO_DAY, TOO_LONG, DamagedTraits, Shelf, Traits, merged, pack
 from postroom.message.index import index
 from postroom.store.api import BLOCK, NewMessage, Origin, TraitRow, TraitSource
 from postroom.store.memory import MemoryStore
@@ -156,13 +156,14 @@ one = st.builds(
 def test_rows_come_back_as_they_were_packed(some: list[Traits], more: list[Traits]) -> None:
     whole = pack(1, some + more)
     assert merged([pack(1, some), pack(1 + len(some), more)]) == whole
-    found = unpack(whole)
     everything = some + more
-    assert list(found.sent) == [each.sent for each in everything]
-    assert list(found.thread) == [each.thread for each in everything]
-    begins = [0, *found.ends]
-    for place, each in enumerate(everything):
-        assert list(found.references[begins[place] : begins[place + 1]]) == each.references
+    shelf = Shelf([whole], range(1, 1 + len(everything)))
+    for place, name in enumerate(("sent", "own", "subject", "thread", "day", "reply")):
+        assert list(shelf.numbers(place)) == [getattr(each, name) for each in everything]
+        assert list(traits.numbers_of(whole, place)) == [getattr(each, name) for each in everything]
+    begins, ends, references = shelf.references()
+    for begin, end, each in zip(begins, ends, everything, strict=True):
+        assert list(references[begin:end]) == each.references
     for place in range(traits.KEYS):
         column = traits.text_column(whole.keys, place, traits.KEYS).split(b"\0")
         assert column == [each.keys[place] for each in everything]
@@ -183,14 +184,14 @@ def rows_of(*sizes: int) -> list[TraitRow]:
 @pytest.mark.parametrize("messages", [range(1, 11), [3], [9, 2, 2, 5], [], [BLOCK, BLOCK + 1], [BLOCK + 4, 1]])
 def test_a_shelf_gives_what_is_asked_for(messages: Sequence[int]) -> None:
     shelf = Shelf(rows_of(100, BLOCK - 100, 4), messages)
-    assert list(shelf.pick(shelf.numbers().sent)) == list(messages)
+    assert list(shelf.numbers(traits.SENT)) == list(messages)
     assert list(shelf.keys(2)) == [b"%d" % number for number in messages]
 
 
 def test_a_shelf_of_blocks_far_apart() -> None:
     rows = rows_of(*[BLOCK] * 4, 7)
     shelf = Shelf([rows[0], rows[2], rows[4]], [2 * BLOCK + 5, 3, 4 * BLOCK + 7])
-    assert list(shelf.pick(shelf.numbers().own)) == [2 * BLOCK + 5, 3, 4 * BLOCK + 7]
+    assert list(shelf.numbers(traits.OWN)) == [2 * BLOCK + 5, 3, 4 * BLOCK + 7]
 
 
 def test_damage_is_noticed() -> None:
@@ -203,7 +204,10 @@ def test_damage_is_noticed() -> None:
         TraitRow(whole.first, whole.count + 1, whole.numbers, whole.keys, whole.texts),
     ):
         with pytest.raises(DamagedTraits):
-            unpack(broken)
+            Shelf([rows[0], broken], [1])
+    counts = TraitRow(1, 1, rows_of(1)[0].numbers + b"x" * 8, b"", b"")
+    with pytest.raises(DamagedTraits):
+        Shelf([counts], [1]).references()
     for messages in ([BLOCK + 11], [2 * BLOCK + 1]):
         with pytest.raises(DamagedTraits):
             Shelf(rows, messages)
@@ -238,7 +242,7 @@ def message(header: str, origin: Origin | None = None) -> NewMessage:
 
 async def threads_of(account: Any, count: int) -> list[int]:
     shelf = await shelf_of(account, range(1, count + 1), Eager())
-    return list(shelf.pick(shelf.numbers().thread))
+    return list(shelf.numbers(traits.THREAD))
 
 
 async def test_threads_are_decided_once() -> None:

@@ -52,7 +52,7 @@ async def order(criteria: Sequence[SortCriterion], rows: Rows, store: AccountSto
         elif shelf is None:
             continue
         elif criterion.by is SortBy.DATE:
-            column = shelf.pick(shelf.numbers().sent)
+            column = shelf.numbers(traits.SENT)
         else:
             column = shelf.keys(_KEYS[criterion.by])
         await pace.breathe()

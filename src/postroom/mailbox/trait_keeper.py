@@ -20,7 +20,7 @@ from typing import Final
 from postroom.mailbox.objectids import email_ids
 from postroom.mailbox.slices import Breathing
 from postroom.mailbox.trait_reading import Read, hash_of, read_traits
-from postroom.mailbox.traits import DamagedTraits, Shelf, Traits, merged, pack
+from postroom.mailbox.traits import THREAD, DamagedTraits, Shelf, Traits, merged, pack
 from postroom.store.api import AccountStore, Origin, StoreError, StoreUnavailable, TraitRow, TraitSource, block_of
 
 #: messages of one step; a step is one transaction
@@ -44,7 +44,6 @@ async def shelf_of(
         await complete(store, pace)
         try:
             shelf = Shelf(await store.traits.rows(messages, keys=keys, texts=texts), messages)
-            shelf.numbers()
         except DamagedTraits:
             await store.traits.forget()
         else:
@@ -55,7 +54,7 @@ async def shelf_of(
 async def origins_of(store: AccountStore, messages: Sequence[int], pace: Breathing) -> list[Origin]:
     """What copies of these messages in other accounts are called (RFC 8474 5). Raises StoreUnavailable."""
     shelf = await shelf_of(store, messages, pace)
-    threads = shelf.pick(shelf.numbers().thread)
+    threads = shelf.numbers(THREAD)
     emails = email_ids(store.id, messages, await store.origins(messages))
     return [Origin(email.decode(), thread) for email, thread in zip(emails, threads, strict=True)]
 

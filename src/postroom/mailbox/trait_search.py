@@ -14,9 +14,9 @@ from typing import Final
 
 from postroom.mailbox.slices import Breathing
 from postroom.mailbox.trait_keeper import complete
-from postroom.mailbox.traits import NO_DAY, TEXTS, TOO_LONG, DamagedTraits, text_column, unpack
+from postroom.mailbox.traits import DAY, NO_DAY, TEXTS, THREAD, TOO_LONG, DamagedTraits, numbers_of, text_column
 from postroom.message.search import fold
-from postroom.store.api import AccountStore, TraitRow, block_of
+from postroom.store.api import BLOCK, AccountStore, TraitRow, block_of
 
 #: message ids to whether each matches
 Look = Callable[[Sequence[int]], Awaitable[Sequence[bool]]]
@@ -49,7 +49,7 @@ class TraitSearch:
         """A test of the day of the Date field; without one that can be read nothing matches."""
 
         def read(row: TraitRow) -> tuple[Iterator[int], Iterator[int]]:
-            days = unpack(row).day
+            days = numbers_of(row, DAY)
             hits = [day != NO_DAY and holds(day) for day in days]
             return compress(range(row.first, row.first + row.count), hits), iter(())
 
@@ -59,7 +59,7 @@ class TraitSearch:
         """A test: is the message in this thread? All messages have one, which is decided when it is asked for."""
 
         def read(row: TraitRow) -> tuple[Iterator[int], Iterator[int]]:
-            hits = map(number.__eq__, unpack(row).thread)
+            hits = map(number.__eq__, numbers_of(row, THREAD))
             return compress(range(row.first, row.first + row.count), hits), iter(())
 
         async def nowhere(messages: Sequence[int]) -> Sequence[bool]:
@@ -85,10 +85,7 @@ class TraitSearch:
             few -= len(messages)
             if few >= 0:
                 return await otherwise(messages)
-            blocks = {block_of(message) for message in (messages[0], messages[-1])}
-            if len(messages) > 2:
-                blocks.update(map(block_of, messages))
-            new = blocks - ends.keys()
+            new = _blocks(messages) - ends.keys()
             if new:
                 await self._prepare()
                 try:
@@ -120,6 +117,14 @@ class TraitSearch:
             truth = dict(zip(asked, await otherwise(asked), strict=True)) if asked else {}
             return [truth.get(message, hit) for message, hit in zip(messages, found, strict=True)]
         return found
+
+
+def _blocks(messages: Sequence[int]) -> set[int]:
+    """The blocks that messages are in."""
+    first, last = block_of(min(messages)), block_of(max(messages))
+    if last - first <= BLOCK:
+        return {first, last}
+    return {number * BLOCK + 1 for number in {(message - 1) // BLOCK for message in messages}}
 
 
 def _lines_with(needle: bytes, column: bytes, first: int) -> Iterator[int]:

@@ -13,7 +13,6 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
@@ -35,8 +34,12 @@ NO_DAY: Final = -(2**31)
 
 _VERSION: Final = b"\1"
 _SWAP: Final = sys.byteorder == "big"
-#: number columns by typecode, in the order in which they are packed
-_TYPES: Final = "qQQQiB"
+#: columns of numbers; COUNTS: how many references, which stand behind all columns
+SENT, OWN, SUBJECT_HASH, THREAD, DAY, REPLY, COUNTS = range(7)
+#: their typecodes, octets of each, and of those before it
+_TYPES: Final = "qQQQiBH"
+_WIDTHS: Final = (8, 8, 8, 8, 4, 1, 2)
+_BEFORE: Final = (0, *accumulate(_WIDTHS))
 _SEPARATOR: Final = b"\0"
 
 
@@ -60,20 +63,6 @@ class Traits(NamedTuple):
     references: Sequence[int]
     keys: Sequence[bytes]
     texts: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """Number columns of messages in the order of their ids. ends: where the references of each end."""
-
-    sent: array[int]
-    own: array[int]
-    subject: array[int]
-    thread: array[int]
-    day: array[int]
-    reply: array[int]
-    ends: array[int]
-    references: array[int]
 
 
 def _out(column: array[int]) -> bytes:
@@ -123,80 +112,74 @@ def text_column(packed: bytes, place: int, count: int) -> bytes:
     return packed[begin : begin + sizes[place]]
 
 
-def unpack(row: TraitRow) -> Numbers:
-    """The numbers of a row. Raises DamagedTraits."""
-    data, count = row.numbers, row.count
-    if data[:1] != _VERSION:
-        raise DamagedTraits("another version")
-    at, columns = 1, []
-    try:
-        for typecode in _TYPES + "H":
-            end = at + count * array(typecode).itemsize
-            columns.append(_into(typecode, data[at:end]))
-            at = end
-        references = _into("Q", data[at:])
-    except ValueError as fault:
-        raise DamagedTraits(str(fault)) from fault
-    ends = array("I", accumulate(columns.pop()))
-    if len(ends) != count or len(references) != (ends[-1] if ends else 0):
-        raise DamagedTraits("columns are cut off")
-    sent, own, subject, thread, day, reply = columns
-    return Numbers(sent, own, subject, thread, day, reply, ends, references)
+def number_column(row: TraitRow, place: int) -> bytes:
+    """A column of numbers as it is packed. Raises DamagedTraits."""
+    _check(row)
+    begin = 1 + row.count * _BEFORE[place]
+    return row.numbers[begin : begin + row.count * _WIDTHS[place]]
+
+
+def numbers_of(row: TraitRow, place: int) -> array[int]:
+    """A column of numbers (but for references). Raises DamagedTraits."""
+    return _into(_TYPES[place], number_column(row, place))
+
+
+def _references(row: TraitRow) -> bytes:
+    _check(row)
+    return row.numbers[1 + row.count * _BEFORE[-1] :]
+
+
+def _check(row: TraitRow) -> None:
+    rest, odd = divmod(len(row.numbers) - 1 - row.count * _BEFORE[-1], 8)
+    if row.numbers[:1] != _VERSION or odd or rest < 0:
+        raise DamagedTraits("columns are cut off, or of another version")
 
 
 def merged(rows: Sequence[TraitRow]) -> TraitRow:
     """One row of rows that follow each other; keys and texts must be there. Raises DamagedTraits."""
     if len(rows) == 1:
         return rows[0]
-    joined = _joined([unpack(row) for row in rows])
-    counts = array("H", map(int.__sub__, joined.ends, [0, *joined.ends[:-1]]))
-    columns = (joined.sent, joined.own, joined.subject, joined.thread, joined.day, joined.reply, counts)
+    columns = [number_column(row, place) for place in range(len(_TYPES)) for row in rows]
     return TraitRow(
         rows[0].first,
         sum(row.count for row in rows),
-        b"".join([_VERSION, *map(_out, columns), _out(joined.references)]),
+        b"".join([_VERSION, *columns, *map(_references, rows)]),
         _pack_texts([_SEPARATOR.join([text_column(row.keys, at, KEYS) for row in rows]) for at in range(KEYS)]),
         _pack_texts([_SEPARATOR.join([text_column(row.texts, at, TEXTS) for row in rows]) for at in range(TEXTS)]),
     )
 
 
-def _joined(parts: Sequence[Numbers]) -> Numbers:
-    if len(parts) == 1:
-        return parts[0]
-    whole = Numbers(array("q"), array("Q"), array("Q"), array("Q"), array("i"), array("B"), array("I"), array("Q"))
-    for part in parts:
-        so_far = len(whole.references)
-        for name in ("sent", "own", "subject", "thread", "day", "reply", "references"):
-            getattr(whole, name).extend(getattr(part, name))
-        whole.ends.extend([so_far + end for end in part.ends] if so_far else part.ends)
-    return whole
-
-
 class Shelf:
     """The columns of some messages, in the order asked for. Rows must cover all of them."""
 
-    __slots__ = ("_parts", "_picked", "_rows", "count")
+    __slots__ = ("_picked", "_rows", "count")
 
     def __init__(self, rows: Sequence[TraitRow], messages: Sequence[int]) -> None:
-        """Raises DamagedTraits when the rows lack a message."""
+        """Raises DamagedTraits when the rows lack a message, or are not what was packed."""
+        for row in rows:
+            _check(row)
         self._rows = rows
         self.count: Final = len(messages)
         self._picked = _picker(_places(rows, messages))
-        self._parts: Numbers | None = None
 
-    def numbers(self) -> Numbers:
-        """All numbers of the rows, not only of the messages asked for: see `pick`. Raises DamagedTraits."""
-        if self._parts is None:
-            self._parts = _joined([unpack(row) for row in self._rows])
-        return self._parts
-
-    def pick(self, column: Sequence[T]) -> Sequence[T]:
-        """Of a column of `numbers` the values of the messages asked for."""
-        return self._picked(column)
+    def numbers(self, place: int) -> Sequence[int]:
+        """A column of numbers."""
+        return self._picked(_into(_TYPES[place], b"".join([number_column(row, place) for row in self._rows])))
 
     def keys(self, place: int) -> Sequence[bytes]:
-        """A column of keys, of the messages asked for. Raises DamagedTraits."""
+        """A column of keys. Raises DamagedTraits."""
         return self._picked(_SEPARATOR.join([text_column(row.keys, place, KEYS) for row in self._rows]).split(b"\0"))
+
+    def references(self) -> tuple[Sequence[int], Sequence[int], array[int]]:
+        """Where the references of each begin, and end, in the references of all rows. Raises DamagedTraits."""
+        counts = _into("H", b"".join([number_column(row, COUNTS) for row in self._rows]))
+        ends = array("I", accumulate(counts))
+        begins = array("I", [0])
+        begins += ends[:-1]
+        flat = _into("Q", b"".join(map(_references, self._rows)))
+        if len(flat) != (ends[-1] if ends else 0):
+            raise DamagedTraits("references are missing")
+        return self._picked(begins[: len(ends)]), self._picked(ends), flat
 
 
 def _places(rows: Sequence[TraitRow], messages: Sequence[int]) -> slice | Sequence[int]:

@@ -16,6 +16,7 @@ from postroom.mailbox.recent import Recent
 from postroom.mailbox.selection import Selection
 from postroom.mailbox.slices import Breathing
 from postroom.mailbox.trait_keeper import shelf_of
+from postroom.mailbox.traits import THREAD
 from postroom.store.api import AccountStore, Page
 from postroom.wire.imap.commands import Attribute
 from postroom.wire.imap.rows import FlagTexts, dates
@@ -105,7 +106,7 @@ async def looked_up(
     """Values of an attribute that is found by message id, in the order of the messages."""
     if attribute is Attribute.THREADID:
         shelf = await shelf_of(store, messages, pace)
-        return list(map(thread_id, shelf.pick(shelf.numbers().thread)))
+        return list(map(thread_id, shelf.numbers(THREAD)))
     return email_ids(store.id, messages, await store.origins(messages))
 
 

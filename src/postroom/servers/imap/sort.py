@@ -6,10 +6,9 @@ On failure: as SEARCH; the store's errors.
 
 from __future__ import annotations
 
-from array import array
 from typing import cast
 
-from postroom.mailbox import sorting, threads
+from postroom.mailbox import sorting, threads, traits
 from postroom.mailbox.search import Pace
 from postroom.mailbox.slices import Slices, drive
 from postroom.mailbox.trait_keeper import shelf_of
@@ -65,18 +64,16 @@ async def thread(session: Session, command: Command) -> Reply:
 
 
 def _forest(by: ThreadBy, shelf: Shelf) -> Slices[threads.Forest]:
-    numbers = shelf.numbers()
     if by is ThreadBy.ORDEREDSUBJECT:
-        return threads.ordered_subject(shelf.pick(numbers.subject), shelf.pick(numbers.sent))
-    begins = array("I", [0])
-    begins += numbers.ends[:-1]
+        return threads.ordered_subject(shelf.numbers(traits.SUBJECT_HASH), shelf.numbers(traits.SENT))
+    begins, ends, references = shelf.references()
     letters = threads.Letters(
-        sent=shelf.pick(numbers.sent),
-        own=shelf.pick(numbers.own),
-        subject=shelf.pick(numbers.subject),
-        reply=shelf.pick(numbers.reply),
-        begins=shelf.pick(begins),
-        ends=shelf.pick(numbers.ends),
-        references=numbers.references,
+        sent=shelf.numbers(traits.SENT),
+        own=shelf.numbers(traits.OWN),
+        subject=shelf.numbers(traits.SUBJECT_HASH),
+        reply=shelf.numbers(traits.REPLY),
+        begins=begins,
+        ends=ends,
+        references=references,
     )
     return threads.references(letters)

@@ -92,31 +92,34 @@ class ThreadPrinter:
     def _thread(self, root: int) -> bytes:
         numbers, first, following, count = self._numbers, self._first, self._following, len(self._numbers)
         out: list[bytes] = []
-        waiting = [root]  # nodes that begin a list of their own; -1 ends one
-        while waiting:
-            node = waiting.pop()
-            if node < 0:
-                out.append(b")")
-                continue
-            out.append(b"(")
-            words: list[int] = []
-            if node < count:
-                words.append(numbers[node])
+        waiting: list[int] = []  # for each list that is open: the next of its siblings, -1 for none
+        node = root
+        while True:
+            words: list[int] = [numbers[node]] if node < count else []
             child = first[node]
             while child >= 0 and following[child] < 0:
                 words.append(numbers[child])
                 child = first[child]
-            out.append(b" ".join([b"%d" % word for word in words]))
-            waiting.append(-1)
-            if child >= 0:
-                if words:
-                    out.append(b" ")
-                siblings = []
-                while child >= 0:
-                    siblings.append(child)
-                    child = following[child]
-                waiting += reversed(siblings)
-        return b"".join(out)
+            shown = b" ".join([b"%d" % word for word in words])
+            if child < 0:
+                out.append(b"(%b)" % shown)
+            else:
+                out.append(b"(%b " % shown if words else b"(")
+                waiting.append(child)
+            node = -1
+            while waiting and node < 0:
+                child = waiting[-1]
+                if child < 0:
+                    out.append(b")")
+                    waiting.pop()
+                    continue
+                waiting[-1] = following[child]
+                if first[child] < 0:
+                    out.append(b"(%d)" % numbers[child])
+                else:
+                    node = child
+            if node < 0:
+                return b"".join(out)
 
 
 def thread_response(printed: Sequence[bytes]) -> bytes:
