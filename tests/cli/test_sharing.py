@@ -101,10 +101,23 @@ def test_a_shared_mailboxs_life(people: None, postroom: Any, site: Path) -> None
         **everything,
         "eve@example.org": "lrs",
     }
+    assert {one["identifier"]: one["send"] for one in joined.json["members"]} == {
+        "ann@example.org": "as",
+        "group:team@example.org": "as",
+        "eve@example.org": "no",
+    }
+    again = ("share", "join", "support@example.org", "--member", "eve@example.org", "--rights", "read")
+    assert postroom(*again, "--send", "on-behalf").code == 0
+    listed = postroom("share", "show", "support@example.org", "--json").json["members"]
+    assert [one["send"] for one in listed if one["identifier"] == "eve@example.org"] == ["on-behalf"]
+    assert postroom("share", "join", "support@example.org", "--member", "anyone").code == 2
+    assert postroom("share", "leave", "support@example.org", "--member", "anyone").code == 0
     left = postroom("share", "leave", "support@example.org", "--member", "ann@example.org", "--json").json
     assert {one["identifier"] for one in left["members"]} == {"eve@example.org", "group:team@example.org"}
     assert postroom("share", "leave", "support@example.org", "--member", "ann@example.org").code == 3
     assert postroom("share", "set", "support@example.org", "--name", "Support", "--quota", "5G").code == 0
+    assert left["sent_copies"] is True
+    assert postroom("share", "set", "support@example.org", "--no-sent-copies", "--json").json["sent_copies"] is False
     assert postroom("share", "set", "support@example.org", "--seen", "private", "--mailbox", "Archive").code == 0
     assert postroom("share", "set", "support@example.org", "--seen", "private", "--mailbox", "Nowhere").code == 3
     assert postroom("share", "set", "support@example.org", "--mailbox", "Archive").code == 2

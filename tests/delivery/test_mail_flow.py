@@ -13,7 +13,7 @@ import pytest
 from postroom.config import Config
 from postroom.config import Relay as RelayConfig
 from postroom.delivery.service import Delivery
-from postroom.identity.model import Found, Hosted, NotHosted, Target, Unknown
+from postroom.identity.model import Found, Hosted, NotHosted, Permit, Sending, Target, Unknown
 from postroom.intake.model import MailOptions, Peer, RcptOptions
 from postroom.intake.rooms import Rooms
 from postroom.intake.routing import Routes
@@ -51,8 +51,9 @@ class Identity:
         row = ROWS.get(address.local.casefold().partition("+")[0])
         return Hosted((Target(str(address), row.id),)) if row else Unknown()
 
-    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
-        return address is None or address.key == account.login
+    async def permit(self, account: AccountRow, address: Address | None) -> Permit:
+        own = address is None or address.key == account.login
+        return Permit(Sending.OWN if own else Sending.NO)
 
 
 class House:

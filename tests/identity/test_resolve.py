@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from postroom.identity import Closed, Directory, Hosted, Identity, NotHosted, Target, Unknown
+from postroom.identity.model import Permit, Sending
 from postroom.identity.routing import MOST_TARGETS
-from postroom.store.api import AliasRow
+from postroom.store.api import AccountRow, AliasRow, GroupRow
 from postroom.store.memory import MemoryStore
 from postroom.values.address import Address
 
@@ -214,3 +215,29 @@ async def test_whose_address_it_is(
     ann = await store.directory.account("id1")
     assert ann is not None
     assert await identity.may_send_as(ann, Address.parse(address) if address else None) is allowed
+
+
+async def test_who_may_use_the_address_of_another(identity: Identity, directory: Directory, store: MemoryStore) -> None:
+    support = await directory.add_shared("support@example.com")
+    await directory.add_alias("help@example.com", ["support@example.com"])
+    await store.directory.put_group(GroupRow(address="team@example.com", members=("ben@example.com",), created=0.0))
+    ann, ben = [await store.directory.account_by_login(f"{name}@example.com") for name in ("ann", "ben")]
+    assert ann is not None
+    assert ben is not None
+
+    async def kind(row: AccountRow, address: str = "support@example.com") -> Sending:
+        return (await identity.permit(row, Address.parse(address))).kind
+
+    assert await kind(ann) is Sending.NO
+    await store.directory.put_delegate(support.id, "ann@example.com", "behalf")
+    await store.directory.put_delegate(support.id, "group:team@example.com", "as")
+    assert await kind(ann) is await kind(ann, "help@example.com") is Sending.ON_BEHALF
+    assert await kind(ben) is await kind(ben, "Support+x@example.com") is Sending.AS
+    assert await identity.permit(ben, Address.parse("help@example.com")) == Permit(Sending.AS, support)
+    assert not await identity.may_send_as(ann, Address.parse("support@example.com"))
+    assert await identity.may_send_as(ben, Address.parse("support@example.com"))
+    await directory.disable("support@example.com")
+    assert await kind(ann) is await kind(ben) is Sending.NO
+    await directory.disable("support@example.com", False)
+    await store.directory.remove_group("team@example.com")
+    assert await kind(ben) is Sending.NO

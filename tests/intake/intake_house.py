@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from postroom.config import Config, Limits, Server
-from postroom.identity.model import Hosted, NotHosted, Target, Unknown
+from postroom.identity.model import Hosted, NotHosted, Permit, Sending, Target, Unknown
 from postroom.identity.srs import Srs
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.intake.outside import Outside
@@ -33,6 +33,7 @@ class FakeIdentity:
 
     def __init__(self) -> None:
         self.broken = False
+        self.lent: dict[str, Permit] = {}  # addresses of others that alice may use
         self.asked: list[Address] = []
 
     async def resolve(self, address: Address):
@@ -63,10 +64,13 @@ class FakeIdentity:
             return Hosted((Target(str(address), targets[0].account),))
         return Hosted(targets)
 
-    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
+    async def permit(self, account: AccountRow, address: Address | None) -> Permit:
         if self.broken:
             raise StoreUnavailable("locked")
-        return address is None or (account is ALICE and address.key == "team@here.test")
+        if account is ALICE and address is not None and address.key in self.lent:
+            return self.lent[address.key]
+        own = address is None or (account is ALICE and address.key == "team@here.test")
+        return Permit(Sending.OWN if own else Sending.NO)
 
 
 @dataclass

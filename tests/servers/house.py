@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from postroom.config import Config, Limits, Listener, Pop3, Protocol, Server, Tls, TlsMode
 from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.identity.model import Permit, Sending
 from postroom.intake.rooms import Rooms as IntakeRooms
 from postroom.intake.routing import Hosted, NotHosted, Target, Unknown
 from postroom.intake.service import Intake
@@ -65,8 +66,8 @@ class People:
         known = address.key in (ANN.login, "postmaster@here.test") or address.domain == "slow.test"
         return Hosted((Target(ANN.login, ANN.id),)) if known else Unknown()
 
-    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
-        return False
+    async def permit(self, account: AccountRow, address: Address | None) -> Permit:
+        return Permit(Sending.NO)
 
 
 @dataclass

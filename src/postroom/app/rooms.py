@@ -24,6 +24,7 @@ from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
 from postroom.delivery.reports import ReportDelivery
+from postroom.delivery.sent import SentCopies
 from postroom.delivery.service import Delivery
 from postroom.filter.training import Trainer
 from postroom.identity.client import HashingClient
@@ -33,7 +34,7 @@ from postroom.intake.lists import Lists
 from postroom.intake.notices import Notices
 from postroom.intake.outside import Means, Outside
 from postroom.intake.rooms import Rooms as IntakeRooms
-from postroom.intake.routing import REPORTS, Routes
+from postroom.intake.routing import REPORTS, SENT, Routes
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
 from postroom.mailbox.limits import MailboxLimits
@@ -118,6 +119,7 @@ class Core:
     queue: Queue
     delivery: Delivery
     incoming: ReportDelivery
+    copies: SentCopies
     signer: Signer
     tls_results: TlsResults
     notices: Notices
@@ -150,6 +152,7 @@ class Core:
         await self.tls_results.flush()
         await self.delivery.stop()
         await self.incoming.stop()
+        await self.copies.stop()
         await self.queue.stop()
         self.resolver.close()
         self.hasher.close()
@@ -268,6 +271,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     queue.subscribe("local", delivery.take)
     incoming = ReportDelivery(queue, store.reports, store.directory, events)
     queue.subscribe(REPORTS, incoming.take)
+    copies = SentCopies(queue, mailboxes, identity.find, clock, events)
+    queue.subscribe(SENT, copies.take)
     return Core(
         plan=plan,
         slot=slot,
@@ -281,6 +286,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         queue=queue,
         delivery=delivery,
         incoming=incoming,
+        copies=copies,
         signer=signer,
         tls_results=TlsResults(store.transport, clock, events),
         notices=Notices(queue, routes, config.server.postmaster, clock, events, signer.own),

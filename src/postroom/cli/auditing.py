@@ -36,6 +36,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
         "put_domain", "remove_domain", "put_account", "remove_account", "retire_account",
         "revive_account", "forget_account", "put_alias", "remove_alias",
         "put_signing_keys", "remove_signing_key", "put_token", "remove_token", "put_group", "remove_group",
+        "put_delegate", "remove_delegate",
         "put_wishes",
     }),
     "queue": frozenset({"change"}),
@@ -60,7 +61,7 @@ READS: Final[dict[str, frozenset[str]]] = {
     "directory": frozenset({
         "domain", "domains", "account", "account_by_login", "accounts", "named", "deleted_accounts",
         "was_deleted", "alias", "aliases", "signing_keys",
-        "token", "tokens", "version", "generation", "group", "groups", "groups_of",
+        "token", "tokens", "version", "generation", "group", "groups", "groups_of", "delegates",
         "wishes", "all_wishes",
         # an index of what the accounts' ACLs say, whose changes are recorded
         "sharers", "shares", "put_share", "remove_share",
@@ -121,6 +122,11 @@ async def _alias(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
 async def _group(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     name = given[0] if isinstance(given[0], str) else given[0].address
     return name, await store.directory.group(name)
+
+
+async def _delegate(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    mode = (await store.directory.delegates(given[0])).get(given[1])
+    return f"{await _login(store, given[0])} {given[1]}", None if mode is None else {"mode": mode}
 
 
 async def _keys(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
@@ -189,6 +195,8 @@ _LOOKS: Final[dict[str, Look]] = {
     "forget_account": _forgotten,
     "put_alias": _alias,
     "remove_alias": _alias,
+    "put_delegate": _delegate,
+    "remove_delegate": _delegate,
     "put_group": _group,
     "remove_group": _group,
     "put_signing_keys": _keys,
@@ -342,6 +350,8 @@ def _mail(name: str, given: tuple[Any, ...]) -> dict[str, Any]:
 def _after(name: str, given: tuple[Any, ...]) -> Any:
     if name.startswith(("remove_", "retire_", "un", "forget", "close")):
         return None
+    if name == "put_delegate":
+        return {"mode": given[2]}
     if name == "change":
         names = ("state", "next_try", "nexthop")
         return {key: plain(value) for key, value in zip(names, given[1:], strict=False) if value is not None}

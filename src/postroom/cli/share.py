@@ -16,7 +16,7 @@ from postroom.cli.site import Site, config_option, find_site, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from postroom.store.api import AccountRow, MailboxInfo, Store
+    from postroom.store.api import AccountRow, DirectoryStore, MailboxInfo, Store
 
 
 @click.group(short_help="Mailboxes for several people, without a log-in.")
@@ -46,6 +46,16 @@ _rights = click.option(
 )
 
 
+_send = click.option(
+    "--send",
+    type=click.Choice(["as", "on-behalf", "no"]),
+    default=None,
+    help="May they send as it, only on its behalf, or not. [as, when it is shared and they may write]",
+)
+#: as the directory has them
+_MODES = {"as": "as", "on-behalf": "behalf"}
+
+
 def _identifiers(people: tuple[str, ...], groups: tuple[str, ...]) -> list[str]:
     return [*people, *[f"group:{group.removeprefix('group:')}" for group in groups]]
 
@@ -54,16 +64,23 @@ async def _describe(site: Site, address: str) -> dict[str, Any]:
     from postroom.mailbox.members import members
     from postroom.values import rights
 
-    async with shared_mail(site, address, changes=False) as (_, row, account):
+    async with shared_mail(site, address, changes=False) as (known, row, account):
         usage = await account.usage()
+        modes = await known.delegates(row.id)
+        rows = {one.identifier: one for one in await members(account)}
         return {
             **_plain(row),
             "holds": quotas.holds((row.quota, row.quota_messages), usage.octets, usage.messages),
             "used": usage.octets,
             "messages": usage.messages,
             "members": [
-                {"identifier": one.identifier, "rights": rights.letters(one.rights), "differs": one.differs}
-                for one in await members(account)
+                {
+                    "identifier": who,
+                    "rights": rights.letters(rows[who].rights) if who in rows else "",
+                    "differs": who in rows and rows[who].differs,
+                    "send": {"as": "as", "behalf": "on-behalf"}.get(modes.get(who, ""), "no"),
+                }
+                for who in sorted(rows.keys() | modes.keys())
             ],
             "mailboxes": [
                 {
@@ -90,6 +107,7 @@ def _plain(row: AccountRow) -> dict[str, Any]:
         "name": row.name,
         "shared": row.shared,
         "disabled": row.disabled,
+        "sent_copies": row.sent_copies,
         "quota": row.quota,
         "created": row.created,
     }
@@ -99,6 +117,7 @@ def _plain(row: AccountRow) -> dict[str, Any]:
 @click.argument("address")
 @_members
 @_rights
+@_send
 @click.option("--name", default="", help="What it is called for people.")
 @quotas.account_options
 @json_option
@@ -117,7 +136,7 @@ def add(address: str, as_json: bool, config_file: str | None, **options: Any) ->
             row = await people.add_shared(address, name=options["name"], quota=limits.pop("quota", -1))
             if limits:
                 await people.set_account(row.login, **limits)
-        await _join(site, address, who, change.rights)
+        await _join(site, address, who, change.rights, options["send"])
         return await _describe(site, address)
 
     found = run(work())
@@ -143,11 +162,26 @@ async def _must_exist(store: Store, address: str, who: list[str]) -> None:
             raise CommandFailed(Exit.NOT_FOUND, str(fault), "See: postroom user list, postroom group list") from fault
 
 
-async def _join(site: Site, address: str, who: list[str], rights: int) -> list[str]:
+async def _join(site: Site, address: str, who: list[str], rights: int, send: str | None) -> None:
     from postroom.mailbox.members import join as give
+    from postroom.values.rights import WRITE
 
     async with shared_mail(site, address, changes=True) as (known, row, account):
-        return [await give(known, account, row, one, rights) for one in who]
+        if send is None:
+            send = "as" if row.shared and rights & WRITE else "no"
+        for one in who:
+            identifier = await give(known, account, row, one, rights)
+            await _let_send(known, row, identifier, send)
+
+
+async def _let_send(directory: DirectoryStore, row: AccountRow, identifier: str, send: str) -> None:
+    """From now on; nobody but people and groups can send."""
+    if send in _MODES and (identifier == "anyone" or identifier.startswith("-")):
+        raise CommandFailed(Exit.USAGE, f"{identifier} cannot be let send", "Name people or groups, or take --send no.")
+    if send in _MODES:
+        await directory.put_delegate(row.id, identifier, _MODES[send])
+    elif identifier in await directory.delegates(row.id):
+        await directory.remove_delegate(row.id, identifier)
 
 
 @command.command("list")
@@ -202,13 +236,14 @@ def show(address: str, as_json: bool, config_file: str | None) -> None:
         ("state", "disabled" if found["disabled"] else "on"),
         ("holds", found["holds"]),
         ("read is", _seen_by(found["mailboxes"])),
+        ("sent as it", "is filed in its Sent, too" if found["sent_copies"] else "is filed by the sender's program only"),
         ("since", moment(found["created"])),
     ])  # fmt: skip
     click.echo()
     table(
-        ("MEMBER", "RIGHTS", ""),
+        ("MEMBER", "RIGHTS", "SENDS", ""),
         [
-            (one["identifier"], _role(one["rights"]), "others on some mailboxes" if one["differs"] else "")
+            (one["identifier"], _role(one["rights"]), one["send"], "others on some mailboxes" if one["differs"] else "")
             for one in found["members"]
         ],
     )
@@ -233,6 +268,11 @@ def _role(letters: str) -> str:
 @click.argument("address")
 @click.option("--name", default=None, help="What it is called for people.")
 @quotas.account_options
+@click.option(
+    "--sent-copies/--no-sent-copies",
+    default=None,
+    help="Whether what members send as it is filed in its Sent, too. [yes; no in a person's]",
+)
 @click.option(
     "--seen",
     type=click.Choice(["shared", "private"]),
@@ -282,6 +322,7 @@ async def _set_seen(site: Site, address: str, mailbox: str, seen: str) -> None:
 @click.argument("address")
 @_members
 @_rights
+@_send
 @json_option
 @config_option
 def join(address: str, as_json: bool, config_file: str | None, **options: Any) -> None:
@@ -293,7 +334,7 @@ def join(address: str, as_json: bool, config_file: str | None, **options: Any) -
     site = find_site(config_file)
 
     async def work() -> dict[str, Any]:
-        await _join(site, address, who, change.rights)
+        await _join(site, address, who, change.rights, options["send"])
         return await _describe(site, address)
 
     found = run(work())
@@ -331,7 +372,7 @@ def leave(address: str, as_json: bool, config_file: str | None, **options: Any) 
 
         async with shared_mail(site, address, changes=True) as (known, row, account):
             for one in who:
-                await take(known, account, row, one)
+                await _let_send(known, row, await take(known, account, row, one), "no")
         return await _describe(site, address)
 
     found = run(work())

@@ -172,7 +172,7 @@ class Directory:
 
     async def add_shared(self, login: str, *, name: str = "", quota: int = -1) -> AccountRow:
         """A new account that nobody ever logs in to: it is for members. Raises as add_account."""
-        return await self._make(replace(await self._new(login, name, quota), shared=True))
+        return await self._make(replace(await self._new(login, name, quota), shared=True, sent_copies=True))
 
     async def _new(self, login: str, name: str, quota: int) -> AccountRow:
         address = address_of(login)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from postroom.store.api import AccountRow
 
@@ -54,3 +55,20 @@ class Found:
     row: AccountRow
     detail: str = ""
     folders: str = "off"
+
+
+class Sending(IntEnum):
+    """How a log-in may use an address as a sender's. ON_BEHALF: only if Sender says who it really is."""
+
+    NO = 0
+    ON_BEHALF = 1
+    AS = 2
+    OWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """owner: the account that lends its address; None for an own one."""
+
+    kind: Sending
+    owner: AccountRow | None = None

@@ -19,8 +19,9 @@ from postroom.config import Passwords
 from postroom.identity.cache import VerdictCache
 from postroom.identity.errors import AccountDisabled, BadCredentials, PasswordsUnavailable
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher, decoy
-from postroom.identity.model import Closed, Found, Hosted, Resolution
-from postroom.identity.routing import Routing, detailed, find_row
+from postroom.identity.model import Closed, Found, Hosted, Permit, Resolution, Sending
+from postroom.identity.routing import Routing, detailed
+from postroom.identity.sending import permit
 from postroom.identity.tokens import digest
 from postroom.store.api import AccountRow, DirectoryStore, StoreError, TokenRow
 from postroom.values.address import Address, BadAddress
@@ -152,20 +153,13 @@ class Identity:
         """True for a domain of ours (A-labels, lower case)."""
         return await self._directory.domain(domain) is not None
 
-    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
-        """True for its own login, plus addresses of it, and aliases it is a member of; never for outside addresses.
+    async def permit(self, account: AccountRow, address: Address | None) -> Permit:
+        """How the account may use an address as a sender's (see identity.sending). Raises StoreError."""
+        return await permit(self._directory, self._routing, account, address)
 
-        None is the null sender, which anybody may use (RFC 5321 4.5.5).
-        """
-        if address is None or address.key == account.login:
-            return True
-        found = await find_row(self._directory, address.key)
-        if isinstance(found, AccountRow):
-            return found.id == account.id
-        if found is None:
-            return False
-        answer = await self._routing.resolve(address)
-        return isinstance(answer, Hosted) and any(target.account == account.id for target in answer.targets)
+    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool:
+        """It may, without saying who it really is; None is the null sender."""
+        return (await self.permit(account, address)).kind >= Sending.AS
 
     # inside
 

@@ -17,7 +17,7 @@ from postroom.wire.imap.capability import OPTIONAL
 ACCOUNT: Final = frozenset({
     "name", "quota", "quota_messages", "quota_mailboxes", "quota_annotations", "administers",
     "pop3_delete", "pop3_seen", "imap_without", "daily_messages",
-    "daily_recipients", "daily_new", "detail_folders", "past",
+    "daily_recipients", "daily_new", "detail_folders", "past", "sent_copies",
 })  # fmt: skip
 DOMAIN: Final = frozenset({
     "catch_all", "disabled", "receives", "hourly_messages", "spoof", "alias_of", "separators", "detail_folders",
@@ -31,7 +31,7 @@ _CHOICES: Final = {
     "past": ("off", "deleted", "all"),
     "administers": ("", "domain", "server"),  # whose quotas an account may change
 }
-_SWITCHES: Final = frozenset({"pop3_seen", "disabled", "receives"})
+_SWITCHES: Final = frozenset({"pop3_seen", "sent_copies", "disabled", "receives"})
 #: characters of local parts (RFC 5321 4.1.2 atext) that people put before a detail
 _SEPARATORS: Final = "+-_=#~"
 #: what limits on sending may be: -1 is the configured one, 0 none

@@ -87,6 +87,7 @@ class Envelope(Struct):
     id: in every event of the transaction, and of the queue entry that comes of it.
     once: what keeps the request it came with from being done twice.
     standing: what was found out about the peer, from the first RCPT on; None when strangers are not examined.
+    copies: log-ins of accounts that keep what others send as them.
     named: how people know the message, from its header (header.named), also when it is refused for what is in it.
     """
 
@@ -98,6 +99,7 @@ class Envelope(Struct):
     standing: Standing | None = None
     once: Once | None = None
     named: dict[str, str] = {}
+    copies: tuple[str, ...] = ()
 
     @property
     def sender(self) -> Address | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from postroom.identity.model import Closed, Hosted, NotHosted, Resolution, Target, Unknown
+from postroom.identity.model import Closed, Hosted, NotHosted, Permit, Resolution, Target, Unknown
 from postroom.store.api import AccountRow, NewRecipient, StoreError
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
@@ -19,14 +19,17 @@ __all__ = [
     "LOCAL",
     "REMOTE",
     "REPORTS",
+    "SENT",
     "Closed",
     "Hosted",
     "Identity",
     "NotHosted",
+    "Permit",
     "Resolution",
     "Routes",
     "Target",
     "Unknown",
+    "copies",
     "recipients",
     "resolve",
 ]
@@ -34,13 +37,15 @@ __all__ = [
 LOCAL = "local"
 REMOTE = "remote"
 REPORTS = "reports"
+#: an account's mailbox for sent mail: a copy of what others sent as it
+SENT = "sent"
 
 
 class Identity(Protocol):
     """What intake asks of identity."""
 
     async def resolve(self, address: Address) -> Resolution: ...
-    async def may_send_as(self, account: AccountRow, address: Address | None) -> bool: ...
+    async def permit(self, account: AccountRow, address: Address | None) -> Permit: ...
 
 
 async def resolve(identity: Identity, address: Address) -> Resolution:
@@ -70,6 +75,11 @@ def recipients(address: Address, targets: tuple[Target, ...], orcpt: str, notify
             for target in targets
         ]
     )
+
+
+def copies(owners: tuple[str, ...]) -> tuple[NewRecipient, ...]:
+    """Queue recipients for copies in the mailboxes for sent mail of these accounts; nobody hears of failures."""
+    return tuple([NewRecipient(address=owner, route=SENT, notify="NEVER") for owner in owners])
 
 
 class Routes:

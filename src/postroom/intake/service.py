@@ -15,10 +15,12 @@ from ipaddress import ip_address, ip_network
 from msgspec import structs
 
 from postroom.config import Config
+from postroom.identity.model import Permit, Sending
 from postroom.identity.srs import is_return_address
 from postroom.intake import demands, forwarding, header, routing, trace
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
 from postroom.intake.outside import Examined
+from postroom.intake.ownership import Authors, Foreign, check_authors
 from postroom.intake.room import Room
 from postroom.intake.rooms import Rooms
 from postroom.policy.allowance import Allowances, configured
@@ -36,6 +38,7 @@ from postroom.values.address import Address, BadAddress, parse_domain
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
 
+_OWN = Permit(Sending.OWN)
 _COPY = 256 * 1024  # octets copied in one go when a large message must be written again
 
 
@@ -136,7 +139,8 @@ class Intake:
         examined: Examined | None = None
         try:
             if peer.submitting:
-                fields, content, spool = await self._submitted(peer, head, content, (entry, now, date))
+                fields, content, spool = await self._submitted(peer, envelope, head, content, (entry, now, date))
+                targets += routing.copies(envelope.copies)
                 added += fields
             else:
                 if self._outside is not None and peer.service == "smtp" and not self._may_relay(peer.ip):
@@ -216,7 +220,7 @@ class Intake:
             raise Refusal(530, "5.7.0", "Authentication required")  # RFC 4954 6
         if sender is None:
             return
-        if not await self._may_send_as(peer, sender):
+        if (await self._permit(peer.account, sender)).kind is Sending.NO:
             raise self._foreign(peer.account, 553, "", sender)
 
     def _foreign(self, account: AccountRow, code: int, what: str, address: Address) -> Refusal:
@@ -225,12 +229,12 @@ class Intake:
             self._outgoing.foreign(account)
         return Refusal(code, "5.7.1", what + _not_yours(address, account.login))
 
-    async def _may_send_as(self, peer: Peer, address: Address) -> bool:
-        assert peer.account is not None
-        if address.key == peer.account.login:
-            return True
+    async def _permit(self, account: AccountRow | None, address: Address) -> Permit:
+        """How the login may use an address; without a login (a report of our own) any."""
+        if account is None or address.key == account.login:
+            return _OWN
         try:
-            return await self._identity.may_send_as(peer.account, address)
+            return await self._identity.permit(account, address)
         except StoreError as fault:
             raise Refusal(451, "4.3.0", "Addresses cannot be looked up now, try again later", reason=str(fault))
 
@@ -334,7 +338,7 @@ class Intake:
         return None
 
     async def _submitted(
-        self, peer: Peer, head: bytes, content: Content, stamp: tuple[str, float, str]
+        self, peer: Peer, envelope: Envelope, head: bytes, content: Content, stamp: tuple[str, float, str]
     ) -> tuple[bytes, Content, Spool | None]:
         """A submitted message made ready to leave (RFC 6409 8): fields to put before it, it, and its new file if any.
 
@@ -342,8 +346,11 @@ class Intake:
         """
         entry, now, date = stamp
         found = header.read_submitted(head)
-        domain = await self._check_from(peer, found)
+        authors = await self._check_from(peer, found)
+        envelope.copies = tuple(owner.login for owner in authors.owners if owner.sent_copies)
         missing = self._missing(found, entry, date)
+        if authors.behalf and peer.account is not None:  # RFC 6409 8.1
+            missing += f"Sender: {peer.account.login}\r\n".encode()
         spool: Spool | None = None
         start = len(head)
         if not content.path:
@@ -358,24 +365,21 @@ class Intake:
         try:
             leaving = missing + header.without(head, found.removed)
             body = start + 2  # the empty line
-            signed = await self._signer.fields(domain, leaving, content, body, now)
+            signed = await self._signer.fields(authors.domain, leaving, content, body, now)
         except BaseException:
             if spool is not None:
                 spool.close()
             raise
         return signed + (missing if spool is None else b""), content, spool
 
-    async def _check_from(self, peer: Peer, found: header.Submitted) -> str:
-        """RFC 6409 6.1 and 8: on submission From, and what else says who sends, is the login's. From's first domain."""
-        domain = ""
-        for name, value in (("From", found.from_), *found.senders):
-            addresses = header.from_addresses(value, name)
-            for address in addresses:
-                if peer.account is not None and not await self._may_send_as(peer, address):
-                    raise self._foreign(peer.account, 550, f"{name}: ", address)
-            header.check_reading(value, name)
-            domain = domain or addresses[0].domain
-        return domain
+    async def _check_from(self, peer: Peer, found: header.Submitted) -> Authors:
+        """RFC 6409 6.1 and 8: on submission From, and what else says who sends, is the login's or lent to it."""
+        account = peer.account
+        try:
+            return await check_authors(found, lambda address: self._permit(account, address))
+        except Foreign as fault:
+            assert account is not None
+            raise self._foreign(account, 550, f"{fault.name}: ", fault.address) from fault
 
     def _missing(self, found: header.Submitted, entry: str, date: str) -> bytes:
         """RFC 6409 8.2 and 8.3: the Date and Message-ID the client left out."""

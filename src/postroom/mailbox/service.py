@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
-from postroom.mailbox import names
+from postroom.mailbox import names, sent
 from postroom.mailbox.errors import (
     MessageTooBig,
     NoSuchMailbox,
@@ -331,6 +331,8 @@ class Account:
         """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
         most = await self.allowance()
         self._expect()
+        if replaces is None and self.row.sent_copies:
+            replaces = await sent.twin(self.store, mailbox, new, self._clock.now())
         return await self.store.append(mailbox, new, quota=most.octets, quota_messages=most.messages, replaces=replaces)
 
     def _expect(self) -> None:

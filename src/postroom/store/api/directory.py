@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -78,6 +78,7 @@ class AccountRow:
     past: str = "off"
     filtered: bool = False  # it may have an active script; without, nobody looks for one
     shared: bool = False  # nobody logs in to it: members read its mailboxes below "Shared/"
+    sent_copies: bool = False  # what others send as it is filed in its mailbox for sent mail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +247,7 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_group(self, address: str) -> None:
-        """It leaves the groups it is a member of, too. Raises NotFound."""
+        """It leaves the groups it is a member of, too, and nobody lets it send any more. Raises NotFound."""
         ...
 
     async def groups_of(self, member: str) -> frozenset[str]:
@@ -263,6 +264,18 @@ class DirectoryStore(Protocol):
 
     async def remove_share(self, account: str, identifier: str) -> None:
         """To be called after the account's ACLs have it no more; nothing happens when it is not there."""
+        ...
+
+    async def delegates(self, account: str) -> Mapping[str, str]:
+        """Who may send as an account ("as") or on its behalf ("behalf"): log-ins and "group:" with an address."""
+        ...
+
+    async def put_delegate(self, account: str, identifier: str, mode: str) -> None:
+        """Insert or replace. Raises NotFound without the account."""
+        ...
+
+    async def remove_delegate(self, account: str, identifier: str) -> None:
+        """Raises NotFound."""
         ...
 
     async def shares(self, account: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ acts at once; the cache is dropped when it moved.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -308,6 +308,15 @@ class EmbeddedDirectory:
 
     async def remove_share(self, account: str, identifier: str) -> None:
         await self._change(lambda db: sharing.remove_share(db, account, identifier))
+
+    async def delegates(self, account: str) -> Mapping[str, str]:
+        return self._cached("delegates", account, partial(sharing.load_delegates, self._rows))
+
+    async def put_delegate(self, account: str, identifier: str, mode: str) -> None:
+        await self._change(lambda db: sharing.put_delegate(db, account, identifier, mode))
+
+    async def remove_delegate(self, account: str, identifier: str) -> None:
+        await self._change(lambda db: sharing.remove_delegate(db, account, identifier))
 
     async def shares(self, account: str) -> tuple[str, ...]:
         return sharing.load_shares(self._rows, account)

@@ -59,6 +59,25 @@ def load_shares(rows: Rows, account: str) -> tuple[str, ...]:
     return tuple(identifier for (identifier,) in found)
 
 
+def load_delegates(rows: Rows, account: str) -> dict[str, str]:
+    """Who may send as an account, and how."""
+    return dict(rows("SELECT identifier, mode FROM delegate WHERE account = ?", account))
+
+
+def put_delegate(db: apsw.Connection, account: str, identifier: str, mode: str) -> None:
+    """Raises NotFound without the account."""
+    if not db.execute("SELECT 1 FROM account WHERE id = ?", (account,)).fetchone():
+        raise NotFound(f"no account {account}")
+    db.execute("REPLACE INTO delegate VALUES (?, ?, ?)", (account, identifier, mode))
+
+
+def remove_delegate(db: apsw.Connection, account: str, identifier: str) -> None:
+    """Raises NotFound."""
+    db.execute("DELETE FROM delegate WHERE account = ? AND identifier = ?", (account, identifier))
+    if not db.changes():
+        raise NotFound(f"{identifier} does not send for {account}")
+
+
 def put_group(db: apsw.Connection, row: GroupRow) -> None:
     """Insert or replace, members included."""
     domain = row.address.rpartition("@")[2]
@@ -74,6 +93,7 @@ def remove_group(db: apsw.Connection, address: str) -> None:
     if not db.changes():
         raise NotFound(f"no group {address}")
     db.execute("DELETE FROM team_member WHERE ?1 IN (team, member)", (address,))
+    db.execute("DELETE FROM delegate WHERE identifier = 'group:' || ?", (address,))
 
 
 def put_share(db: apsw.Connection, account: str, identifier: str) -> None:
@@ -89,6 +109,9 @@ def remove_share(db: apsw.Connection, account: str, identifier: str) -> None:
 
 
 def forget_account(db: apsw.Connection, account: str) -> None:
-    """The account is being removed: it shares nothing, and is in no group."""
+    """The account is being removed: it shares nothing, is in no group, and sends as nobody."""
+    db.execute(
+        "DELETE FROM delegate WHERE account = ?1 OR identifier = (SELECT login FROM account WHERE id = ?1)", (account,)
+    )
     db.execute("DELETE FROM team_member WHERE member = (SELECT login FROM account WHERE id = ?)", (account,))
     db.execute("DELETE FROM share WHERE account = ?", (account,))

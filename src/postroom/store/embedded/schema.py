@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-#: team: a group ("group" is a word of SQL), place: of a member in its list; share: index of identifiers in ACLs
+#: team: a group ("group" is a word of SQL), place: of a member in its list; share: index of identifiers in ACLs;
+#: delegate: who may send as an account, or on its behalf
 DIRECTORY_VERSION: Final = 1
 DIRECTORY: Final = """
 CREATE TABLE version(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
@@ -26,7 +27,7 @@ CREATE TABLE account(
     administers TEXT NOT NULL, imap_without TEXT NOT NULL,
     daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
     receives INTEGER NOT NULL, detail_folders TEXT NOT NULL, past TEXT NOT NULL,
-    shared INTEGER NOT NULL, filtered INTEGER NOT NULL, name_key TEXT NOT NULL
+    shared INTEGER NOT NULL, sent_copies INTEGER NOT NULL, filtered INTEGER NOT NULL, name_key TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE deleted_account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL, domain TEXT NOT NULL, deleted REAL NOT NULL, data BLOB NOT NULL
@@ -60,6 +61,9 @@ CREATE TABLE share(
     identifier TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (identifier, account)
 ) WITHOUT ROWID;
 CREATE INDEX share_account ON share(account);
+CREATE TABLE delegate(
+    account TEXT NOT NULL, identifier TEXT NOT NULL, mode TEXT NOT NULL, PRIMARY KEY (account, identifier)
+) WITHOUT ROWID;
 CREATE TABLE filter(owner TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
 """
 

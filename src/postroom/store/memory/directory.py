@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from postroom.store.api import (
     AccountRow,
@@ -171,6 +171,19 @@ class MemoryDirectory:
 
     async def remove_share(self, account: str, identifier: str) -> None:
         self._groups.remove_share(account, identifier)
+        self._version += 1
+
+    async def delegates(self, account: str) -> Mapping[str, str]:
+        return self._groups.delegates(account)
+
+    async def put_delegate(self, account: str, identifier: str, mode: str) -> None:
+        if account not in self._accounts:
+            raise NotFound(f"no account {account}")
+        self._groups.put_delegate(account, identifier, mode)
+        self._version += 1
+
+    async def remove_delegate(self, account: str, identifier: str) -> None:
+        self._groups.remove_delegate(account, identifier)
         self._version += 1
 
     async def shares(self, account: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class MemoryGroups:
     def __init__(self) -> None:
         self._groups: dict[str, GroupRow] = {}
         self._shares: set[tuple[str, str]] = set()  # (account, identifier)
+        self._delegates: dict[str, dict[str, str]] = {}
 
     def group(self, address: str) -> GroupRow | None:
         return self._groups.get(address)
@@ -44,6 +45,7 @@ class MemoryGroups:
         if self._groups.pop(address, None) is None:
             raise NotFound(f"no group {address}")
         self._leave(address)
+        self._silence(f"group:{address}")
 
     def _leave(self, member: str) -> None:
         for row in list(self._groups.values()):
@@ -61,6 +63,20 @@ class MemoryGroups:
             found |= new
         return frozenset(found)
 
+    def _silence(self, identifier: str) -> None:
+        for modes in self._delegates.values():
+            modes.pop(identifier, None)
+
+    def delegates(self, account: str) -> Mapping[str, str]:
+        return dict(self._delegates.get(account, {}))
+
+    def put_delegate(self, account: str, identifier: str, mode: str) -> None:
+        self._delegates.setdefault(account, {})[identifier] = mode
+
+    def remove_delegate(self, account: str, identifier: str) -> None:
+        if self._delegates.get(account, {}).pop(identifier, None) is None:
+            raise NotFound(f"{identifier} does not send for {account}")
+
     def sharers(self, identifier: str) -> tuple[str, ...]:
         return tuple(sorted(account for account, name in self._shares if name == identifier))
 
@@ -75,6 +91,8 @@ class MemoryGroups:
 
     def forget_account(self, account: str, login: str) -> None:
         self._leave(login)
+        self._silence(login)
+        self._delegates.pop(account, None)
         self._shares = {pair for pair in self._shares if pair[0] != account}
 
 

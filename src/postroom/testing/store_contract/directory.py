@@ -114,6 +114,7 @@ class DirectoryContract:
             daily_recipients=0,
             daily_new=3,
             shared=True,
+            sent_copies=True,
             filtered=True,
         )
         await directory.put_account(ACCOUNT)

@@ -150,6 +150,26 @@ class GroupContract:
         await directory.remove_share("id1", "anyone")
         assert await directory.sharers("anyone") == ("id2",)
 
+    async def test_who_may_send_as_an_account(self, store: Store) -> None:
+        directory = store.directory
+        for number, login in (("id1", "ann@x.test"), ("id2", "ben@x.test")):
+            await directory.put_account(AccountRow(id=number, login=login, created=0.0))
+        await directory.put_group(TEAM)
+        with pytest.raises(NotFound):
+            await directory.put_delegate("id3", "ben@x.test", "as")
+        assert await directory.delegates("id1") == {}
+        for identifier, mode in (("ben@x.test", "as"), ("group:team@x.test", "as"), ("ben@x.test", "behalf")):
+            await directory.put_delegate("id1", identifier, mode)
+        assert await directory.delegates("id1") == {"ben@x.test": "behalf", "group:team@x.test": "as"}
+        await directory.remove_group(TEAM.address)
+        assert await directory.delegates("id1") == {"ben@x.test": "behalf"}
+        await directory.remove_account("id2")
+        assert await directory.delegates("id1") == {}
+        await directory.put_delegate("id1", "eve@x.test", "as")
+        await directory.remove_delegate("id1", "eve@x.test")
+        with pytest.raises(NotFound):
+            await directory.remove_delegate("id1", "eve@x.test")
+
     async def test_an_account_that_goes_takes_its_shares_and_memberships_along(self, store: Store) -> None:
         directory = store.directory
         await directory.put_account(AccountRow(id="id1", login="ann@x.test", created=0.0))
