@@ -147,6 +147,9 @@ class View:
         else:
             self._told = _with(old, believed.pages, uidnext=old.uidnext, keywords=new.keywords)
         self._ghosts = believed.vanished
+        if believed.vanished:  # also in the same commit, right after this STORE
+            gone = set(believed.vanished)
+            applied = [uid for uid in applied if uid not in gone]
         selection = of_uids(self._told, applied)
         return Stored(
             rows=believed.rows if silent else selection.rows(),

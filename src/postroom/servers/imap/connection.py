@@ -199,7 +199,8 @@ class ImapConnection:
     def compress(self) -> None:
         """From here on octets are compressed both ways (RFC 4978 3)."""
         limits = self._service.wire_limits
-        self._compression = Compression(self._service.awake, limits.line + limits.literal)
+        room = self._service.mailboxes.limits.message_size  # of a message that is refused and comes all the same
+        self._compression = Compression(self._service.awake, limits.line + limits.literal + room)
         self._compression.feed(self.session.wire.framer.take_input())
         self._link.encode_with(self._compression.deflater.pack)
 

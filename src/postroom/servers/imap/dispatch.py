@@ -228,7 +228,8 @@ def _held_back(session: Session, reply: Reply, modseq: int) -> Reply:
     if session.qresync:
         # RFC 7162 3.2 and 6: what the client may rely on is lower than MODSEQs it has seen, or settled again
         code = response.number_code(b"HIGHESTMODSEQ", modseq)
-    if not reply.code and reply.status == b"OK":
+    stale = reply.code.startswith(b"HIGHESTMODSEQ ")  # EXPUNGE and MOVE say it, and more was told since
+    if (not reply.code or stale) and reply.status == b"OK":
         return Reply(reply.status, reply.text, code)
     if session.qresync:
         session.send(response.ok(b"*", "All changes up to this are told", code))
