@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from postroom.index.fuzzy import Ranked, question, rank
 from postroom.index.segment import BLOCK_BITS, BadSegment, Field, Segment
 from postroom.index.terms import Probe, Wanted
 from postroom.message.folding import fold
@@ -79,6 +80,26 @@ def _look(index: IndexFile, question: _Question) -> Found:
         if not question.exact and Field.ATTACHED in question.fields:
             _look_at_texts(reading, question, answer)
         return Found(frozenset(answer.sure), frozenset(answer.maybe - answer.sure), state.until, state.witness)
+
+
+async def rank_all(index: IndexFile, text: str, fields: Sequence[int]) -> Ranked:
+    """Messages that fit the text, ranked. Raises IndexDamaged, StoreUnavailable."""
+    words = question(fold(text))
+    return await asyncio.to_thread(_rank, index, words, tuple(fields)) if words else Ranked()
+
+
+def _rank(index: IndexFile, words: Sequence[str], fields: Sequence[int]) -> Ranked:
+    with index.read() as reading:
+        state = reading.state
+        if state.form != FORM:
+            return Ranked(dict.fromkeys(words, 1.0))
+        try:
+            segments = [Segment(reading.segment(row)) for row in state.segments]
+            ranked = rank(segments, words, fields, sum(row.messages for row in state.segments))
+        except BadSegment as fault:
+            raise IndexDamaged(str(fault)) from fault
+        ranked.until, ranked.witness = state.until, state.witness
+        return ranked
 
 
 def _look_into(segment: Segment, question: _Question, answer: _Answer) -> None:

@@ -148,7 +148,7 @@ class Segment:
     def __init__(self, read: Read) -> None:
         """Raises BadSegment."""
         self._read = read
-        self._dictionaries: dict[int, _Dictionary] = {}
+        self._dictionaries: dict[int, Dictionary] = {}
         head = read(0, _HEAD.size)
         try:
             magic, self.block, fields, count, partial = _HEAD.unpack(head)
@@ -195,12 +195,12 @@ class Segment:
             cut += [octets[at : at + size] for at in range(offset, offset + size * (end - first), size)]
         return dict(zip(self._read(*extent.octets)[1:-1].split(b"\n"), cut, strict=True))
 
-    def dictionary(self, field: int) -> _Dictionary | None:
+    def dictionary(self, field: int) -> Dictionary | None:
         """The field's terms, to search in; None when it has none."""
         known = self._dictionaries.get(field)
         extent = self._extents.get(field)
         if known is None and extent is not None and extent.terms:
-            known = self._dictionaries[field] = _Dictionary(self._read, extent)
+            known = self._dictionaries[field] = Dictionary(self._read, extent)
         return known
 
     def find(self, probes: Sequence[Probe], fields: Iterable[int]) -> set[int]:
@@ -218,7 +218,7 @@ class Segment:
         return found or set()
 
 
-class _Dictionary:
+class Dictionary:
     """The terms of one field of a segment."""
 
     __slots__ = ("_extent", "_firsts", "_groups", "_marks", "_read", "octets")
@@ -260,16 +260,17 @@ class _Dictionary:
         self._add(spans, found)
 
     def _add(self, spans: list[tuple[int, int]], found: set[int]) -> None:
-        if not spans:
-            return
+        if spans:
+            found.update(array("H", self.postings(spans)))
+
+    def postings(self, spans: Sequence[tuple[int, int]]) -> bytes:
+        """The postings at these places (see span), joined."""
         base = self._extent.postings[0]
-        first, last = min(spans)[0], max(end for _, end in spans)
         if len(spans) < _SCATTERED:
-            octets = [self._read(base + start, base + end) for start, end in spans]
-        else:
-            between = self._read(base + first, base + last)
-            octets = [between[start - first : end - first] for start, end in spans]
-        found.update(array("H", b"".join(octets)))
+            return b"".join([self._read(base + start, base + end) for start, end in spans])
+        first, last = min(spans)[0], max(end for _, end in spans)
+        between = self._read(base + first, base + last)
+        return b"".join([between[start - first : end - first] for start, end in spans])
 
     def span(self, at: int) -> tuple[int, int]:
         """Where the postings of a term are, by the line feed before it."""

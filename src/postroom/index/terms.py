@@ -76,6 +76,19 @@ def _triples(run: str) -> list[str]:
     return [run[at : at + 3] for at in range(len(run) - 2)] or [run]
 
 
+def words_of(text: str) -> list[str]:
+    """The words of folded text in order, each once; of scripts without spaces their pieces."""
+    found: dict[str, None] = {}
+    for pairs, triples, word in _RUNS.findall(text):
+        if word:
+            found[word] = None
+        elif pairs:
+            found.update(dict.fromkeys(map(add, pairs, pairs[1:]) if len(pairs) > 1 else (pairs,)))
+        else:
+            found.update(dict.fromkeys(_triples(triples)))
+    return list(found)
+
+
 class Place(Enum):
     """Where a term must have the octets of a probe."""
 

@@ -23,6 +23,7 @@ from postroom.index.terms import Wanted
 from postroom.mailbox import envelope, traits
 from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, nothing, ones
 from postroom.mailbox.errors import SearchTooDeep
+from postroom.mailbox.fuzzy import Fuzzy
 from postroom.mailbox.indexed import Indexed
 from postroom.mailbox.objectids import message_of, thread_of
 from postroom.mailbox.texts import (
@@ -83,9 +84,10 @@ async def _one_turn() -> None:
 class Found:
     """The messages that match, ascending."""
 
-    __slots__ = ("_hits",)
+    __slots__ = ("_fuzzy", "_hits")
 
-    def __init__(self) -> None:
+    def __init__(self, fuzzy: Fuzzy) -> None:
+        self._fuzzy = fuzzy
         self._hits: list[tuple[int, Page, bytes]] = []
 
     def add(self, start: int, page: Page, mask: int) -> None:
@@ -114,6 +116,10 @@ class Found:
             found.extend(compress(of(page), chosen))
         return found
 
+    def relevancies(self) -> list[int]:
+        """How well each fits a fuzzy search, from 1 to 100 (RFC 6203 4)."""
+        return self._fuzzy.relevancies(self.column(lambda page: page.messages))
+
     def modseq(self) -> int:
         """The highest MODSEQ of them (RFC 7162 3.1.5), 0 when there are none."""
         return max((max(compress(page.modseqs, chosen)) for _, page, chosen in self._hits), default=0)
@@ -121,8 +127,9 @@ class Found:
 
 async def search(key: SearchKey, scene: Scene, store: AccountStore, pace: Pace) -> Found:
     """The messages of scene.snapshot that match. Raises BadSequence, SearchTooDeep, StoreUnavailable."""
-    criterion = _compile(key, scene, _Reading(store, pace), 0)
-    found, start = Found(), 1
+    reading = _Reading(store, pace)
+    criterion = _compile(key, scene, reading, 0)
+    found, start = Found(reading.fuzzy), 1
     if isinstance(criterion, _Cheap):
         for number, page in enumerate(scene.snapshot.pages):
             found.add(start, page, criterion.test(page, start))
@@ -296,16 +303,20 @@ def _thread(number: int | None, known: TraitSearch) -> _Criterion:
 class _Reading:
     """Makes the criteria that must read messages."""
 
-    __slots__ = ("_indexed", "_pace", "_store", "_traits")
+    __slots__ = ("_indexed", "_pace", "_store", "_traits", "fuzzy")
 
     def __init__(self, store: AccountStore, pace: Pace) -> None:
         self._store = store
         self._pace = pace
         self._indexed = Indexed(store)
         self._traits = TraitSearch(store, pace)
+        self.fuzzy = Fuzzy(store)
 
     def criterion(self, key: SearchKey) -> _Criterion:
-        """The criterion for a HEADER, EMAILID, THREADID, SENT… , BODY or TEXT key."""
+        """The criterion for a HEADER, EMAILID, THREADID, SENT… , BODY, TEXT or FUZZY key."""
+        if key.key is Key.FUZZY:
+            exact = self.criterion(key.keys[0])
+            return _Rows(self.fuzzy.test(key.keys[0], exact.matches), 4) if isinstance(exact, _Rows) else exact
         if key.key is Key.HEADER:
             place = envelope.SEARCHED.get(key.name.upper())
             if place is not None and (key.text or place not in envelope.ADDRESSES):

@@ -1,4 +1,4 @@
-"""SORT: messages in the order of one criterion after the other (RFC 5256 3, RFC 5957 4).
+"""SORT: messages in the order of one criterion after the other (RFC 5256 3, RFC 5957 4, RFC 6203 6).
 
 Columns are sorted in slices (mailbox.slices), so a large mailbox holds up nobody. Owns nothing.
 On failure: StoreUnavailable.
@@ -26,14 +26,20 @@ _KEYS: Final = {
 
 
 class Rows:
-    """The messages to be sorted, as columns in mailbox order. messages: ids; arrivals: INTERNALDATE; sizes: octets."""
+    """The messages to be sorted, as columns in mailbox order. messages: ids; arrivals: INTERNALDATE; sizes: octets.
 
-    __slots__ = ("arrivals", "messages", "sizes")
+    relevancies: how well each fits a fuzzy search, () without one.
+    """
 
-    def __init__(self, messages: Sequence[int], arrivals: Sequence[int], sizes: Sequence[int]) -> None:
+    __slots__ = ("arrivals", "messages", "relevancies", "sizes")
+
+    def __init__(
+        self, messages: Sequence[int], arrivals: Sequence[int], sizes: Sequence[int], relevancies: Sequence[int] = ()
+    ) -> None:
         self.messages: Final = messages
         self.arrivals: Final = arrivals
         self.sizes: Final = sizes
+        self.relevancies: Final = relevancies
 
 
 async def order(criteria: Sequence[SortCriterion], rows: Rows, store: AccountStore, pace: Breathing) -> list[int]:
@@ -49,6 +55,8 @@ async def order(criteria: Sequence[SortCriterion], rows: Rows, store: AccountSto
             column = rows.arrivals
         elif criterion.by is SortBy.SIZE:
             column = rows.sizes
+        elif criterion.by is SortBy.RELEVANCY:
+            column = [-score for score in rows.relevancies] or [0] * len(places)  # RFC 6203 6: the highest is first
         elif shelf is None:
             continue
         elif criterion.by is SortBy.DATE:

@@ -3,7 +3,7 @@
 Owns: nothing. Results are in the order of the mailbox, or in that which SORT gave them; what "$" stands for is kept
 in the order of the mailbox in any case.
 Standards: RFC 9051 7.3.4; RFC 4731 3 (ESEARCH); RFC 5182 2.4 (SAVE); RFC 5267 3 (ESORT); RFC 7162 3.1.6, 3.1.9 and
-3.1.10 (MODSEQ); RFC 9394 3 (PARTIAL).
+3.1.10 (MODSEQ); RFC 9394 3 (PARTIAL); RFC 6203 4 and 6 (RELEVANCY).
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class Results:
         """UIDs, in order."""
         return self._ordered(self.found.uids())
 
+    def relevancies(self) -> Sequence[int]:
+        """How well each fits, in order (RFC 6203 4)."""
+        return self._ordered(self.found.relevancies())
+
     def _ordered(self, numbers: list[int]) -> Sequence[int]:
         return numbers if self.order is None else list(map(numbers.__getitem__, self.order))
 
@@ -49,6 +53,7 @@ def send_extended(session: Session, command: Command, search: Search, results: R
         session.box.view.save(sorted(_meant(uids, wanted, part)))
     if wanted == {"SAVE"}:
         return  # RFC 5182 2.4: nothing else was asked for
+    relevancies = results.relevancies() if "RELEVANCY" in wanted else None
     result = response.Found(
         uid=results.by_uid,
         least=numbers[0] if numbers and "MIN" in wanted else None,
@@ -57,6 +62,7 @@ def send_extended(session: Session, command: Command, search: Search, results: R
         all=ranges(numbers) if "ALL" in wanted else (),
         partial=(search.partial, ranges(numbers[part])) if search.partial and part else None,
         modseq=_modseq(session, results, _meant(uids, wanted, part)) if search.uses_modseq and numbers else None,
+        relevancy=relevancies[part] if relevancies is not None and part and "ALL" not in wanted else relevancies,
     )
     session.send(response.esearch(command.tag, result))
 

@@ -1,6 +1,7 @@
 """SORT and THREAD, by sequence number and by UID: a search whose results are ordered or grouped.
 
-Standards: RFC 5256 3 and 4; RFC 5957; RFC 5267 3 (ESORT); RFC 7162 3.1.9 (MODSEQ); RFC 5255 4 (I18NLEVEL=1).
+Standards: RFC 5256 3 and 4; RFC 5957; RFC 5267 3 (ESORT); RFC 7162 3.1.9 (MODSEQ); RFC 5255 4 (I18NLEVEL=1); RFC 6203 6
+(RELEVANCY).
 On failure: as SEARCH; the store's errors.
 """
 
@@ -33,6 +34,7 @@ async def sort(session: Session, command: Command) -> Reply:
         found.column(lambda page: page.messages),
         found.column(lambda page: page.dates),
         found.column(lambda page: page.sizes),
+        found.relevancies() if args.search.uses_fuzzy or args.search.uses_filters else (),
     )
     order = await sorting.order(args.criteria, rows, session.box.account.store, pace)
     results = Results(found, command.name == "UID SORT", order)

@@ -57,6 +57,7 @@ EXTENSIONS: Final = (
     _row("LIST-MYRIGHTS", 8440, "3", "Rights within LIST"),
     _row("STATUS=SIZE", 8438, "3", "Size of a mailbox"),
     _row("ESEARCH", 4731, "3", "Search results as sets and counts"),
+    _row("SEARCH=FUZZY", 6203, "3", "Words that are nearly the wanted ones, and how well results fit"),
     _row("SEARCHRES", 5182, "2", "Using the last search result"),
     Extension(name="CONDSTORE", rfc=7162, section="3.1", title="Changes since a point, safe STORE", enable=True),
     Extension(name="QRESYNC", rfc=7162, section="3.2", title="Quick resynchronisation", enable=True),

@@ -223,6 +223,7 @@ class Key(StrEnum):
     EMAILID = "EMAILID"  # text (RFC 8474)
     THREADID = "THREADID"  # text
     MODSEQ = "MODSEQ"  # number (RFC 7162 3.1.5; entry name and type are accepted and do not matter)
+    FUZZY = "FUZZY"  # keys: one BODY, TEXT or HEADER key that may be met nearly (RFC 6203)
     FILTER = "FILTER"  # name: a search that is kept under this name (RFC 5466); replaced before the search is run
 
 
@@ -239,8 +240,9 @@ class SearchKey(Struct, frozen=True):
 
 
 class Search(Struct, frozen=True):
-    """SEARCH and UID SEARCH. returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4) PARTIAL.
+    """SEARCH and UID SEARCH.
 
+    returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4) PARTIAL RELEVANCY;
     partial: the range of PARTIAL (RFC 9394 3.1), as written; both ends negative count from the last result.
     """
 
@@ -249,10 +251,11 @@ class Search(Struct, frozen=True):
     uses_modseq: bool = False
     uses_filters: bool = False
     partial: tuple[int, int] | None = None
+    uses_fuzzy: bool = False
 
 
 class SortBy(StrEnum):
-    """What SORT compares (RFC 5256 3, RFC 5957 4)."""
+    """What SORT compares (RFC 5256 3, RFC 5957 4, RFC 6203 6)."""
 
     ARRIVAL = "ARRIVAL"
     CC = "CC"
@@ -263,6 +266,7 @@ class SortBy(StrEnum):
     TO = "TO"
     DISPLAYFROM = "DISPLAYFROM"
     DISPLAYTO = "DISPLAYTO"
+    RELEVANCY = "RELEVANCY"
 
 
 class SortCriterion(Struct, frozen=True):

@@ -265,10 +265,11 @@ class Found(Struct, frozen=True, kw_only=True):
     all: tuple[tuple[int, int], ...] = ()
     partial: tuple[tuple[int, int], tuple[tuple[int, int], ...]] | None = None  # the range asked for, the results
     modseq: int | None = None
+    relevancy: Sequence[int] | None = None  # of each result in turn, 1 to 100
 
 
 def esearch(tag: bytes, found: Found) -> bytes:
-    """RFC 9051 7.3.4, RFC 4731 3.1 and RFC 9394 4."""
+    """RFC 9051 7.3.4, RFC 4731 3.1, RFC 9394 4 and RFC 6203 4."""
     words = [b"* ESEARCH (TAG %b)" % string(tag)]
     if found.uid:
         words.append(b"UID")
@@ -285,6 +286,8 @@ def esearch(tag: bytes, found: Found) -> bytes:
         words.append(b"COUNT %d" % found.count)
     if found.modseq is not None:
         words.append(b"MODSEQ %d" % found.modseq)
+    if found.relevancy is not None:
+        words.append(b"RELEVANCY (%b)" % b" ".join([b"%d" % score for score in found.relevancy]))
     return b" ".join(words) + b"\r\n"
 
 

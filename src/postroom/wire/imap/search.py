@@ -2,7 +2,7 @@
 
 Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731, RFC 5182 and RFC 9394 (RETURN),
 RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ), RFC 5466 (FILTER), RFC 8514 4.3 (SAVED…),
-RFC 8474 6 (EMAILID, THREADID).
+RFC 8474 6 (EMAILID, THREADID), RFC 6203 3 (FUZZY, RELEVANCY).
 Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
 A CHARSET together with UTF8=ACCEPT is accepted as long as the text decodes: RFC 6855 3 says SHOULD reject, but clients
 do it.
@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import structs
+
 from postroom.values.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from postroom.wire.imap import charset
 from postroom.wire.imap.commands import Key, Search, SearchKey
@@ -26,7 +28,7 @@ from postroom.wire.imap.scanner import Scanner
 _UTF8: Final = frozenset(("utf_8", "ascii"))
 MAX_DEPTH: Final = 100
 MAX_KEYS: Final = 5000
-_RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL"))
+_RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL", "RELEVANCY"))
 #: result options and the range of PARTIAL, as in Search
 Options = tuple[tuple[str, ...] | None, tuple[int, int] | None]
 NO_OPTIONS: Final[Options] = (None, None)
@@ -56,25 +58,27 @@ def search(scanner: Scanner) -> Search:
         codec = charset.codec_of(scanner.astring())
         scanner.space()
     tree, program = _criteria(scanner, codec)
-    return _search(tree, program, options)
+    return _search(scanner, tree, program, options)
 
 
 def in_charset(scanner: Scanner, codec: str, options: Options) -> Search:
     """1*(SP search-key) in a charset, to the end of the command (RFC 5256 5)."""
     scanner.space()
     tree, program = _criteria(scanner, codec)
-    return _search(tree, program, options)
+    return _search(scanner, tree, program, options)
 
 
 def criteria(scanner: Scanner) -> Search:
     """search-key *(SP search-key) in UTF-8, to the end: what a filter holds (RFC 5466 3.2)."""
     tree, program = _criteria(scanner, "utf_8")
-    return _search(tree, program, NO_OPTIONS)
+    return _search(scanner, tree, program, NO_OPTIONS)
 
 
-def _search(tree: SearchKey, program: _Program, options: Options) -> Search:
+def _search(scanner: Scanner, tree: SearchKey, program: _Program, options: Options) -> Search:
     returns, partial = options
-    return Search(tree, returns, program.uses_modseq, program.uses_filters, partial)
+    if returns and "RELEVANCY" in returns and not (program.uses_fuzzy or program.uses_filters):
+        raise scanner.fail("FUZZY key for RELEVANCY")  # RFC 6203 4
+    return Search(tree, returns, program.uses_modseq, program.uses_filters, partial, program.uses_fuzzy)
 
 
 def _criteria(scanner: Scanner, codec: str) -> tuple[SearchKey, _Program]:
@@ -122,7 +126,7 @@ def return_options(scanner: Scanner) -> Options:
 class _Program:
     """Reads search keys; counts them."""
 
-    __slots__ = ("codec", "count", "scanner", "uses_filters", "uses_modseq")
+    __slots__ = ("codec", "count", "scanner", "uses_filters", "uses_fuzzy", "uses_modseq")
 
     def __init__(self, scanner: Scanner, codec: str) -> None:
         self.scanner = scanner
@@ -130,6 +134,7 @@ class _Program:
         self.count = 0
         self.uses_modseq = False
         self.uses_filters = False
+        self.uses_fuzzy = False
 
     def key(self, depth: int) -> SearchKey:
         """One search-key. depth: how many keys it stands in."""
@@ -169,6 +174,23 @@ class _Program:
 
 def _not(program: _Program, _name: str, depth: int) -> SearchKey:
     return SearchKey(Key.NOT, keys=(program.key(depth + 1),))
+
+
+def _fuzzy(program: _Program, _name: str, depth: int) -> SearchKey:
+    program.uses_fuzzy = True
+    return blurred(program.key(depth + 1))
+
+
+def blurred(key: SearchKey) -> SearchKey:
+    """The key with every text in it that may be met nearly; what must not be there, and all else, stays exact.
+
+    RFC 6203 5: what fuzzy means for flags, dates, sizes and numbers is left to the server.
+    """
+    if key.key in (Key.AND, Key.OR):
+        return structs.replace(key, keys=tuple(map(blurred, key.keys)))
+    if key.key in (Key.BODY, Key.TEXT, Key.HEADER) and key.text:
+        return SearchKey(Key.FUZZY, keys=(key,))
+    return key
 
 
 def _or(program: _Program, _name: str, depth: int) -> SearchKey:
@@ -244,6 +266,7 @@ def _filter(program: _Program, _name: str, _depth: int) -> SearchKey:
 _READERS: Final[dict[str, Callable[[_Program, str, int], SearchKey]]] = {
     "NOT": _not,
     "OR": _or,
+    "FUZZY": _fuzzy,
     "UID": _uid,
     "KEYWORD": _flag,
     "UNKEYWORD": _flag,

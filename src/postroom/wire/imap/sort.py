@@ -1,6 +1,7 @@
 """SORT and THREAD, by sequence number and by UID, and their responses.
 
-Standards: RFC 5256 3, 4 and 5; RFC 5957 4 (DISPLAYFROM, DISPLAYTO); RFC 5267 3 (RETURN).
+Standards: RFC 5256 3, 4 and 5; RFC 5957 4 (DISPLAYFROM, DISPLAYTO); RFC 5267 3 (RETURN); RFC 6203 6
+(RELEVANCY).
 On failure: BadSyntax, UnknownCharset.
 """
 
@@ -26,7 +27,10 @@ def sort(scanner: Scanner) -> Sort:
     returns = search.return_options(scanner)
     criteria = _criteria(scanner)
     scanner.space()
-    return Sort(criteria, search.in_charset(scanner, charset.codec_of(scanner.astring()), returns))
+    wanted = search.in_charset(scanner, charset.codec_of(scanner.astring()), returns)
+    if any(each.by is SortBy.RELEVANCY for each in criteria) and not (wanted.uses_fuzzy or wanted.uses_filters):
+        raise scanner.fail("FUZZY key for RELEVANCY")  # RFC 6203 6
+    return Sort(criteria, wanted)
 
 
 def thread(scanner: Scanner) -> Thread:
