@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from network_house import Company, free_ports
+from network_house import Company, Peers, free_ports
 
 from postroom.testing.dnsserver import DnsServer, running
 
@@ -16,6 +16,13 @@ from postroom.testing.dnsserver import DnsServer, running
 def dns() -> Iterator[DnsServer]:
     with running({}) as server:
         yield server
+
+
+@pytest.fixture
+def peers() -> Iterator[Peers]:
+    made = Peers()
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ names of addresses and DKIM work as they do outside.
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import imaplib
@@ -18,6 +19,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from postroom.testing.dnsserver import DnsServer
+from postroom.testing.scripted_peer import ScriptedPeer
+from postroom.testing.scripted_web import ScriptedWeb
 
 T = TypeVar("T")
 PASSWORD = "correct horse 9"
@@ -65,6 +69,7 @@ port = {port}
 retry_first = 0.5
 retry_longest = 1
 lifetime = {lifetime}
+{relay}
 
 [limits]
 connections_per_ip = 200
@@ -98,6 +103,29 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+class Peers:
+    """Scripted servers, in a thread of their own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._made: list[ScriptedPeer | ScriptedWeb] = []
+        self._thread.start()
+
+    def start(self, peer: ScriptedPeer | ScriptedWeb, address: str, port: int) -> None:
+        """Let it listen. Raises OSError."""
+        asyncio.run_coroutine_threadsafe(peer.start(address, port), self._loop).result(10)
+        self._made.append(peer)
+
+    def stop(self) -> None:
+        """End them all."""
+        for peer in self._made:
+            asyncio.run_coroutine_threadsafe(peer.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 @dataclass
 class Company:
     """One domain with its server. people: local parts."""
@@ -112,6 +140,7 @@ class Company:
     lifetime: float = 432000
     process: subprocess.Popen[bytes] | None = None
     extra: str = ""
+    relay: str = ""  # more lines of [relay]
     _published: list[dict[str, Any]] = field(default_factory=list)
 
     # commands
@@ -152,6 +181,7 @@ class Company:
             dns=self.dns.address,
             workers=self.workers,
             lifetime=self.lifetime,
+            relay=self.relay,
             **self.ports,
         )
         (self.folder / "postroom.toml").write_text(config + self.extra)
