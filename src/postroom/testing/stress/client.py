@@ -317,7 +317,7 @@ class Client:
         here = self.ledger.box(self.belief.box)
         for source, target in zip(numbers(sources), numbers(targets), strict=True):
             self.ledger.made(box, target, here.facts.get(source))
-            if source in here.doomed:  # \\Deleted goes along
+            if source in here.doomed or source not in here.present:  # \\Deleted goes along
                 self.ledger.box(box).doomed.add(target)
             if step.note["move"]:
                 self.ledger.leaves(self.belief.box, source, f"{step.text[:60]!r} of client {self.number}")

@@ -37,7 +37,7 @@ class Known:
     facts: dict[int, Fact] = field(default_factory=dict)
     left: dict[int, str] = field(default_factory=dict)  # moved or replaced, and by whom
     doomed: set[int] = field(default_factory=set)  # somebody has set \Deleted, or was cut off while removing it
-    present: set[int] = field(default_factory=set)  # UIDs that APPENDUID or COPYUID told
+    present: set[int] = field(default_factory=set)  # UIDs of which is known how they came
     uidnext: int = 1
     highest: int = 0
     writers: dict[int, set[int]] = field(default_factory=dict)  # numbers of clients that ever changed flags
@@ -90,11 +90,12 @@ class Ledger:
         known.highest = max(known.highest, highest)
 
     def at_the_end(self, box: Box, truth: set[int]) -> None:
-        """Nothing may be missing that nobody removed, and nothing be there that was taken away. Raises Lie."""
+        """Nothing may be missing that nobody removed, and nothing be there that was taken away. Raises Lie.
+
+        What came by a command that was cut off may have brought its deletion along: nothing is known of it.
+        """
         known = self.box(box)
-        lost = (
-            {uid for uid in known.facts.keys() | known.present if uid not in truth} - known.left.keys() - known.doomed
-        )
+        lost = known.present - truth - known.left.keys() - known.doomed
         if lost:
             raise Lie(f"{box} has lost UIDs {sorted(lost)}")
         risen = truth & known.left.keys()

@@ -139,6 +139,7 @@ class Run:
         await owner.perform(Step("fetch", b"UID FETCH 1:* BODY.PEEK[]"))
         for known in self.ledger.boxes.values():
             self.ledger.digests.update(fact.digest for fact in known.facts.values())
+            known.present.update(known.facts)
 
     def _plain(self, person: Person) -> Client:
         return Client(-1, self.plan.server, Manner(login=person.login, password=person.password), self.ledger)
