@@ -42,6 +42,12 @@ def test_search(postroom: Any, site: Path, ann: str) -> None:
     assert told["messages"][0]["mailbox"] == "INBOX"
     assert told["messages"][0]["uid"] == 1
     assert told["messages"][0]["from"] == "Ben <ben@far.test>"
+    assert told["messages"][0]["subject_marks"] == [[0, 5]]
+    told = postroom("mailbox", "search", ann, "mondya", "--ranked", "--json").json
+    assert told["messages"][0]["relevancy"] == 100
+    assert told["messages"][0]["snippet"].startswith("See you on Monday")
+    assert postroom("mailbox", "search", ann, "monday", "--deleted").code == 0
+    assert "100 %" in postroom("mailbox", "search", ann, "monday", "--ranked").out
     assert "\x1b" not in postroom("mailbox", "search", ann).out
     done = postroom("mailbox", "search", ann, "--limit", "1")
     assert "2 messages found, the newest 1 are shown" in done.err

@@ -6,8 +6,10 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
+from postroom.index.keeper import Keeper
 from postroom.index.query import parse
-from postroom.mailbox.finding import Hit, When, find
+from postroom.mailbox.excerpts import excerpt, hits_of
+from postroom.mailbox.finding import Hit, When, Wish, find
 from postroom.mailbox.search import Pace
 from postroom.mailbox.service import Account, Incoming
 from postroom.store.api import FlagChange, FlagOp, Store
@@ -64,8 +66,8 @@ async def filled(account: Account, store: Store) -> dict[int, str]:
     return names
 
 
-async def found(store: Store, clock: Clock, query: str, when: When | None = None) -> list[Hit]:
-    return await find(parse(query), await store.account("a1"), when or When(NOW, UTC), Pace(clock))
+async def found(store: Store, clock: Clock, query: str, wish: Wish | None = None) -> list[Hit]:
+    return await find(parse(query), await store.account("a1"), wish or Wish(when=When(NOW, UTC)), Pace(clock))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ async def test_query(query: str, names: str, filled: dict[int, str], store: Stor
 
 
 async def test_days_begin_where_the_reader_is(filled: dict[int, str], store: Store, clock: Clock) -> None:
-    east = When(NOW, timezone(timedelta(hours=2)))
+    east = Wish(when=When(NOW, timezone(timedelta(hours=2))))
     hits = await found(store, clock, "on:2026-03-11", east)
     assert [filled[hit.message] for hit in hits] == ["offer"]
 
@@ -143,3 +145,55 @@ async def test_a_message_in_two_mailboxes_is_found_in_both(
     hits = await found(store, clock, "subject:offer -from:ben")
     assert sorted((hit.mailbox.name, hit.flags & FLAGGED) for hit in hits) == [("INBOX", 0), ("Trash", FLAGGED)]
     assert [hit.mailbox.name for hit in await found(store, clock, "is:flagged subject:offer")] == ["Trash"]
+
+
+async def test_what_was_deleted_is_found_with_a_switch(
+    filled: dict[int, str], store: Store, account: Account, clock: Clock
+) -> None:
+    kept = await store.account("a1")
+    inbox, trash = await kept.mailbox("INBOX"), await kept.mailbox("Trash")
+    assert inbox is not None
+    assert trash is not None
+    await kept.expunge(inbox.id, [1], only_deleted=False)
+    await kept.delete(trash.id)
+    wish = Wish(when=When(NOW, UTC), deleted=True)
+    assert [filled[hit.message] for hit in await found(store, clock, "offer")] == ["reply"]
+    hits = await found(store, clock, "offer OR in:trash", wish)
+    assert [filled[hit.message] for hit in hits] == ["offer", "reply", "trash"]
+    assert [bool(hit.departure) for hit in hits] == [True, False, True]
+    assert hits[0].deleted == clock.now()
+    assert hits[2].mailbox.name == "Trash"
+    assert [filled[hit.message] for hit in await found(store, clock, "is:unread from:ann subject:offer", wish)] == [
+        "offer"
+    ]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_ranked(indexed: bool, filled: dict[int, str], store: Store, clock: Clock) -> None:
+    if indexed:
+        keeper = Keeper(await store.account("a1"), clock)
+        while await keeper.step():
+            pass
+    wish = Wish(when=When(NOW, UTC), ranked=True)
+    hits = await found(store, clock, "anual reprot", wish)
+    assert {filled[hit.message] for hit in hits} == {"report", "list"}
+    assert filled[hits[0].message] == "report", "a file's name counts for more than text"
+    assert hits[0].relevancy == 100
+    assert 0 < hits[1].relevancy < 100
+    assert await found(store, clock, '"anual reprot"', wish) == []
+
+
+async def test_excerpts(filled: dict[int, str], store: Store) -> None:
+    kept = await store.account("a1")
+    ids = {name: message for message, name in filled.items()}
+
+    async def shown(name: str, query: str) -> tuple[str, list[str]]:
+        found = await excerpt(kept, ids[name], hits_of(parse(query)))
+        return found.snippet.text, [found.snippet.text[start:end] for start, end in found.snippet.marks]
+
+    assert await shown("offer", "plan -x") == ("Please find our planning attached.", ["plan"])
+    assert await shown("offer", "subject:offer") == ("Please find our planning attached.", [])
+    assert await shown("html", "WORLD") == ("world peace", ["world"])
+    assert await shown("chinese", "讨论项目") == ("我们今天下午开会讨论项目预算", ["讨论项目"])
+    assert await shown("trash", "buy OR now") == ("buy now", ["buy", "now"])
+    assert (await excerpt(kept, 9999, [])).snippet.text == ""

@@ -1,4 +1,4 @@
-"""Finding messages of a whole account by the query language (index.query): all mailboxes at once.
+"""Finding messages of a whole account by the query language (index.query): all mailboxes at once, deleted mail too.
 
 Conditions that columns answer are tested a page at a time; text is looked for only in messages that can still match,
 what the stored ENVELOPE and BODYSTRUCTURE answer before what must be read. Between slices of a few milliseconds the
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
-from itertools import compress
+from itertools import compress, groupby
 from typing import Final
 
 from postroom.index.query import (
@@ -36,6 +37,7 @@ from postroom.index.query import (
 from postroom.index.segment import ANY_FIELDS, BODY_FIELDS, TEXT_FIELDS
 from postroom.index.terms import Wanted
 from postroom.mailbox.criteria import Scene, Test, column_test, mask_octets, mask_of, ones
+from postroom.mailbox.fuzzy import Fuzzy
 from postroom.mailbox.indexed import Indexed, Look
 from postroom.mailbox.query_texts import (
     PLACES,
@@ -48,7 +50,7 @@ from postroom.mailbox.query_texts import (
     wanted,
 )
 from postroom.mailbox.search import Pace
-from postroom.store.api import AccountStore, MailboxInfo, NotFound, Page
+from postroom.store.api import AccountStore, Departure, NotFound, Page, Snapshot
 from postroom.wire.imap.commands import Key, SearchKey
 
 #: octets above which a message is searched in a thread
@@ -65,15 +67,31 @@ _USES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A message where it was found; one in two mailboxes is found twice."""
+class Where:
+    """A mailbox, or one that was. special_use: such as "\\Sent"."""
 
-    mailbox: MailboxInfo
+    id: int
+    name: str
+    special_use: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message where it was found; one in two mailboxes is found twice. Times are Unix seconds.
+
+    departure, deleted: how it left its mailbox (MODSEQ) and when, 0 while it is there; relevancy: how well it fits,
+    from 1 to 100.
+    """
+
+    mailbox: Where
     message: int
     uid: int
-    received: int  # Unix seconds
+    received: int
     size: int
     flags: int
+    departure: int = 0
+    deleted: float = 0.0
+    relevancy: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,39 +109,82 @@ class When:
             return (day - date(1970, 1, 1)).days * 86400.0
 
 
-async def find(query: Node, store: AccountStore, when: When, pace: Pace) -> list[Hit]:
-    """Every message of the account that matches, newest first. Raises StoreUnavailable."""
-    texts = _Texts(store, pace)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How is to be searched. deleted: also messages that were deleted and can be brought back.
+
+    ranked: words may be met nearly, and what fits best comes first instead of what is newest.
+    """
+
+    when: When
+    deleted: bool = False
+    ranked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """Messages of one mailbox, page by page. departures: how each page left it, None: it is there."""
+
+    where: Where
+    snapshot: Snapshot
+    departures: Sequence[Departure] | None = None
+
+
+async def find(query: Node, store: AccountStore, wish: Wish, pace: Pace) -> list[Hit]:
+    """Every message of the account that matches, newest or best first. Raises StoreUnavailable."""
+    texts = _Texts(store, pace, ranked=wish.ranked)
     hits: list[Hit] = []
-    for mailbox in await store.mailboxes():
-        try:
-            snapshot = await store.snapshot(mailbox.id)
-        except NotFound:
-            continue
-        if not len(snapshot):
-            continue
-        search = _Search(mailbox, Scene(snapshot=snapshot, saved=(), now=when.now), when, texts)
-        for page in snapshot.pages:
-            mask = await search.rows(query, page, ones(len(page)))
+    for shelf in await _shelves(store, deleted=wish.deleted):
+        scene = Scene(snapshot=shelf.snapshot, saved=(), now=wish.when.now)
+        search = _Search(shelf.where, scene, wish.when, texts)
+        for number, page in enumerate(shelf.snapshot.pages):
+            departure = shelf.departures[number] if shelf.departures is not None else None
+            among = ones(len(page)) if departure is None else mask_of(map((0).__eq__, departure.back))
+            mask = await search.rows(query, page, among)
             if mask:
-                hits += _hits(mailbox, page, mask_octets(mask, len(page)))
+                hits += _hits(shelf.where, page, mask_octets(mask, len(page)), departure)
             await pace.breathe()
-    hits.sort(key=lambda hit: (hit.received, hit.message), reverse=True)
+    if wish.ranked:
+        scores = texts.fuzzy.relevancies([hit.message for hit in hits])
+        hits = [replace(hit, relevancy=score) for hit, score in zip(hits, scores, strict=True)]
+    hits.sort(key=lambda hit: (hit.relevancy, hit.received, hit.message), reverse=True)
     return hits
 
 
-def _hits(mailbox: MailboxInfo, page: Page, chosen: bytes) -> list[Hit]:
+async def _shelves(store: AccountStore, *, deleted: bool) -> list[_Shelf]:
+    found = []
+    for mailbox in await store.mailboxes():
+        with suppress(NotFound):
+            snapshot = await store.snapshot(mailbox.id)
+            if len(snapshot):
+                found.append(_Shelf(Where(mailbox.id, mailbox.name, mailbox.special_use), snapshot))
+    if deleted:
+        departures = sorted(await store.departures(), key=lambda one: one.mailbox)
+        lives = {life.id: life for life in await store.lives()}
+        for number, group in groupby(departures, key=lambda one: one.mailbox):
+            gone = [one for one in group if not one.moved and len(one.page)]
+            life = lives[number]
+            pages = [one.page for one in gone]
+            snapshot = Snapshot(number, life.uidvalidity, 0, 0, pages, life.keywords)
+            found.append(_Shelf(Where(number, life.name, life.special_use), snapshot, gone))
+    return found
+
+
+def _hits(where: Where, page: Page, chosen: bytes, departure: Departure | None) -> list[Hit]:
     columns = (page.messages, page.uids, page.dates, page.sizes, page.flags)
-    return [Hit(mailbox, *row) for row in compress(zip(*columns, strict=True), chosen)]
+    gone = (departure.modseq, departure.time) if departure is not None else (0, 0.0)
+    return [Hit(where, *row, *gone) for row in compress(zip(*columns, strict=True), chosen)]
 
 
 class _Texts:
     """What was found out about single messages: they may be in several mailboxes."""
 
-    def __init__(self, store: AccountStore, pace: Pace) -> None:
+    def __init__(self, store: AccountStore, pace: Pace, *, ranked: bool) -> None:
         self._store = store
         self._pace = pace
+        self._ranked = ranked
         self._indexed = Indexed(store)
+        self.fuzzy = Fuzzy(store)
         self._known: dict[Node, dict[int, bool]] = {}
         self._tests: dict[Node, Look] = {}
 
@@ -153,7 +214,8 @@ class _Texts:
             look = self._reader(header_test(node), header_only=True)
             return self._indexed.test(Wanted.of(node.text), TEXT_FIELDS, look, narrows=True)
         fields = BODY_FIELDS if node.scope is Scope.BODY else ANY_FIELDS
-        return self._indexed.test(wanted(node), fields, self._reader(body_test(node)))
+        exact = self._indexed.test(wanted(node), fields, self._reader(body_test(node)))
+        return self.fuzzy.test(node.text, fields, exact) if self._ranked and not node.phrase else exact
 
     def _reader(self, matches: ContentTest, *, header_only: bool = False) -> Look:
         """A test that reads the messages it is asked about."""
@@ -179,7 +241,7 @@ class _Texts:
 class _Search:
     """The query in one mailbox."""
 
-    def __init__(self, mailbox: MailboxInfo, scene: Scene, when: When, texts: _Texts) -> None:
+    def __init__(self, mailbox: Where, scene: Scene, when: When, texts: _Texts) -> None:
         self._mailbox = mailbox
         self._scene = scene
         self._when = when
@@ -260,7 +322,7 @@ def _cost(node: Node) -> int:
     return 3 if isinstance(node, Header) else 0
 
 
-def is_in(mailbox: MailboxInfo, name: str) -> bool:
+def is_in(mailbox: Where, name: str) -> bool:
     """Is it the mailbox that `in:` names, or one below it? Names match without regard to case."""
     wanted, here = name.strip("/").casefold(), mailbox.name.casefold()
     if wanted == "anywhere":

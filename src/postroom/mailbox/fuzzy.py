@@ -9,13 +9,13 @@ On failure: StoreUnavailable. A message that was swept meanwhile does not match.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from postroom.index.documents import document
 from postroom.index.fuzzy import Ranked, fit, question, scored
 from postroom.index.lookup import rank_all
-from postroom.index.segment import BODY_FIELDS, TEXT_FIELDS, Field
+from postroom.index.segment import Field
 from postroom.index.terms import terms_of
 from postroom.mailbox.indexed import Look
 from postroom.message.decode import decode_words
@@ -24,7 +24,6 @@ from postroom.message.folding import fold
 from postroom.message.parts import Parts
 from postroom.store.api import AccountStore, IndexDamaged, NotFound, StoreUnavailable
 from postroom.values.content import Content
-from postroom.wire.imap.commands import Key, SearchKey
 
 _IN_THREAD: Final = 512 * 1024
 
@@ -35,27 +34,27 @@ Terms = Mapping[int, set[bytes]]
 class Fuzzy:
     """The fuzzy keys of one search."""
 
-    __slots__ = ("_keys", "_store", "scores")
+    __slots__ = ("_store", "scores")
 
     def __init__(self, store: AccountStore) -> None:
         self._store = store
-        self._keys = 0
         self.scores: dict[int, float] = {}  # message id to the sum of what each key says
 
-    def test(self, key: SearchKey, exact: Look) -> Look:
-        """A test for a BODY, TEXT or HEADER key. exact: of the same key, for what has no words to be met nearly."""
-        words = question(fold(key.text))
+    def test(self, text: str, fields: Sequence[int], exact: Look, header: str = "") -> Look:
+        """A test for text in some fields of the index, or in the header field of this name.
+
+        exact: a test that takes no slips, for text without words.
+        """
+        words = question(fold(text))
         if not words:
             return exact
-        self._keys += 1
-        fields = BODY_FIELDS if key.key is Key.BODY else TEXT_FIELDS
         ranked: Ranked | None = None
 
         async def look(messages: Sequence[int]) -> Sequence[bool]:
             nonlocal ranked
             if ranked is None:
-                ranked = await self._ranked(key.text, words, fields)
-            return [await self._one(key, ranked, message, fields) for message in messages]
+                ranked = await self._ranked(text, words, fields)
+            return [await self._one(ranked, message, fields, header) for message in messages]
 
         return look
 
@@ -76,24 +75,26 @@ class Fuzzy:
             return unknown
         return unknown if last and last[0].guid != ranked.witness else ranked
 
-    async def _one(self, key: SearchKey, ranked: Ranked, message: int, fields: Sequence[int]) -> bool:
+    async def _one(self, ranked: Ranked, message: int, fields: Sequence[int], header: str) -> bool:
         score = ranked.scores.get(message, 0.0)
-        if (score or message > ranked.until) and (key.key is Key.HEADER or message > ranked.until):
-            terms = await self._terms(key, message)
-            score = _score(ranked, terms, (Field.SHOWN,) if key.key is Key.HEADER else fields)
+        if message > ranked.until or (score and header):
+            terms = await self._terms(message, header)
+            score = _score(ranked, terms, (Field.SHOWN,) if header else fields)
         if score:
             self.scores[message] = self.scores.get(message, 0.0) + score
         return score > 0
 
-    async def _terms(self, key: SearchKey, message: int) -> Terms:
-        """What of the message a key is about."""
+    async def _terms(self, message: int, header: str) -> Terms:
+        """Of the message, or of one header field."""
         try:
             (parts,) = await self._store.columns([message], "parts")
             content = await self._store.content(message)
             if not parts:
                 return {}
-            work: Callable[[], Terms] = lambda: _terms(key, content, Parts.unpack(parts))  # noqa: E731
-            return await asyncio.to_thread(work) if content.size > _IN_THREAD else work()
+            unpacked = Parts.unpack(parts)
+            if content.size > _IN_THREAD and not header:
+                return await asyncio.to_thread(_terms, content, unpacked, header)
+            return _terms(content, unpacked, header)
         except (NotFound, FileNotFoundError):
             return {}
 
@@ -103,8 +104,8 @@ def _score(ranked: Ranked, terms: Terms, fields: Sequence[int]) -> float:
     return scored(fits, list(ranked.words.values())).get(0, 0.0)
 
 
-def _terms(key: SearchKey, content: Content, parts: Parts) -> Terms:
-    if key.key is not Key.HEADER:
+def _terms(content: Content, parts: Parts, header: str) -> Terms:
+    if not header:
         return document(content.read, parts).terms
-    values = field_values(content.read(0, parts.root.body_start), key.name.encode("utf-8", "replace"))
+    values = field_values(content.read(0, parts.root.body_start), header.encode("utf-8", "replace"))
     return {Field.SHOWN: terms_of("\n".join(map(decode_words, values)))}

@@ -315,8 +315,7 @@ class _Reading:
     def criterion(self, key: SearchKey) -> _Criterion:
         """The criterion for a HEADER, EMAILID, THREADID, SENT… , BODY, TEXT or FUZZY key."""
         if key.key is Key.FUZZY:
-            exact = self.criterion(key.keys[0])
-            return _Rows(self.fuzzy.test(key.keys[0], exact.matches), 4) if isinstance(exact, _Rows) else exact
+            return self._nearly(key.keys[0])
         if key.key is Key.HEADER:
             place = envelope.SEARCHED.get(key.name.upper())
             if place is not None and (key.text or place not in envelope.ADDRESSES):
@@ -335,6 +334,14 @@ class _Reading:
         look = self._by_content(body_matcher(key.text, headers=key.key is Key.TEXT))
         fields = TEXT_FIELDS if key.key is Key.TEXT else BODY_FIELDS
         return _Rows(self._indexed.test(Wanted.of(key.text), fields, look), 4)
+
+    def _nearly(self, key: SearchKey) -> _Criterion:
+        """RFC 6203: a HEADER, BODY or TEXT key that may be met nearly."""
+        exact = self.criterion(key)
+        if not isinstance(exact, _Rows):
+            return exact
+        fields = BODY_FIELDS if key.key is Key.BODY else TEXT_FIELDS
+        return _Rows(self.fuzzy.test(key.text, fields, exact.matches, key.name), 4)
 
     def _emails(self, emailid: str) -> Callable[[], Awaitable[Set[int]]]:
         async def find() -> Set[int]:
