@@ -35,6 +35,7 @@ COMMANDS = {
     "acl": ("acl", "Who may do what with an account's mailboxes: list, set, rm."),
     "mailbox": ("mailbox", "What is in mailboxes, and was: list, show, search, restore, undo, deleted."),
     "sieve": ("sieve", "Filters of people's mail: check, put, list, show, activate, rename, rm, test."),
+    "rules": ("rules", "Rules, answers while away, forwarding: show, set, add, rm, away, forward."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),
     "ban": ("ban", "Addresses that may not connect: list, add, rm."),
     "trace": ("trace", "Say what became of a message."),

@@ -37,7 +37,8 @@ def limits_of(site: Site) -> Limits:
 
 
 @asynccontextmanager
-async def _scripts(site: Site, login: str) -> AsyncIterator[tuple[AccountRow, AccountStore, Scripts]]:
+async def scripts_of(site: Site, login: str) -> AsyncIterator[tuple[AccountRow, AccountStore, Scripts]]:
+    """An account's scripts, to be changed; what goes wrong is told as commands tell it."""
     from postroom.cli.people import directory
     from postroom.mailbox.scripts import BadScriptName, Scripts
     from postroom.store.api import NotFound, OverQuota, ScriptActive, ScriptExists, ScriptLimits, TooManyScripts
@@ -62,7 +63,8 @@ async def _scripts(site: Site, login: str) -> AsyncIterator[tuple[AccountRow, Ac
             raise CommandFailed(Exit.FAILED, str(fault), "Remove scripts that are not used any more.") from fault
 
 
-def _read(file: str) -> bytes:
+def read_file(file: str) -> bytes:
+    """A file, or standard input for -."""
     return (
         sys.stdin.buffer.read()
         if file == "-" and hasattr(sys.stdin, "buffer")
@@ -100,12 +102,12 @@ def check(what: str, name: str, as_json: bool, config_file: str | None) -> None:
     if what == "-" or Path(what).is_file():
         from postroom.sieve.compiler import check as faults_of
 
-        faults = faults_of(_read(what))
+        faults = faults_of(read_file(what))
     else:
         site = find_site(config_file)
 
         async def work() -> tuple[str, tuple[Fault, ...]]:
-            async with _scripts(site, what) as (_, account, scripts):
+            async with scripts_of(site, what) as (_, account, scripts):
                 chosen = name or (await account.filters.filter()).active
                 if not chosen:
                     raise CommandFailed(Exit.NOT_FOUND, f"{what} has no active script")
@@ -133,10 +135,10 @@ def put(account: str, name: str, file: str, activate: bool, as_json: bool, confi
     """Keep a script of an account under a name, in place of one of this name. A script with faults is not taken."""
     from postroom.sieve.faults import BadScript
 
-    site, text = find_site(config_file), _read(file)
+    site, text = find_site(config_file), read_file(file)
 
     async def work() -> None:
-        async with _scripts(site, account) as (_, _, scripts):
+        async with scripts_of(site, account) as (_, _, scripts):
             await scripts.put(name, text)
             if activate:
                 await scripts.activate(name)
@@ -165,7 +167,7 @@ def list_(account: str, as_json: bool, config_file: str | None) -> None:
     site = find_site(config_file)
 
     async def work() -> list[Any]:
-        async with _scripts(site, account) as (_, _, scripts):
+        async with scripts_of(site, account) as (_, _, scripts):
             return await scripts.all()
 
     found = run(work())
@@ -192,7 +194,7 @@ def show(account: str, name: str, as_json: bool, config_file: str | None) -> Non
     site = find_site(config_file)
 
     async def work() -> tuple[str, bool, bytes]:
-        async with _scripts(site, account) as (_, kept, scripts):
+        async with scripts_of(site, account) as (_, kept, scripts):
             active = (await kept.filters.filter()).active
             chosen = name or active
             if not chosen:
@@ -219,7 +221,7 @@ def activate(account: str, name: str, none: bool, as_json: bool, config_file: st
     site = find_site(config_file)
 
     async def work() -> None:
-        async with _scripts(site, account) as (_, _, scripts):
+        async with scripts_of(site, account) as (_, _, scripts):
             await scripts.activate(name)
 
     run(work())
@@ -240,7 +242,7 @@ def rename(account: str, name: str, new: str, as_json: bool, config_file: str | 
     site = find_site(config_file)
 
     async def work() -> None:
-        async with _scripts(site, account) as (_, _, scripts):
+        async with scripts_of(site, account) as (_, _, scripts):
             await scripts.rename(name, new)
 
     run(work())
@@ -257,7 +259,7 @@ def rm(account: str, name: str, as_json: bool, config_file: str | None) -> None:
     site = find_site(config_file)
 
     async def work() -> None:
-        async with _scripts(site, account) as (_, _, scripts):
+        async with scripts_of(site, account) as (_, _, scripts):
             await scripts.remove(name)
 
     run(work())

@@ -40,7 +40,7 @@ class NotRules(ValueError):
     """A script that holds something else than rules."""
 
 
-class Condition(Struct, frozen=True, kw_only=True):
+class Condition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """field: from, to (with Cc), subject, list, body, domain (of the sender), size, or header:NAME.
 
     op: contains, is, matches (with * and ?); of domain: is; of body: contains; of size: over, under (octets).
@@ -52,7 +52,7 @@ class Condition(Struct, frozen=True, kw_only=True):
     negated: bool = False
 
 
-class Do(Struct, frozen=True, kw_only=True):
+class Do(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """what: file (value: the mailbox), flag (value: the flag), forward (value: the address; copy: it is kept too),
     discard, reject (value: the text), keep.
     """
@@ -62,7 +62,7 @@ class Do(Struct, frozen=True, kw_only=True):
     copy: bool = True
 
 
-class Rule(Struct, frozen=True, kw_only=True):
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When all the conditions hold, or any of them; stop: later rules are not looked at."""
 
     name: str
@@ -73,7 +73,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     on: bool = True
 
 
-class Away(Struct, frozen=True, kw_only=True):
+class Away(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The answer while away. text: to colleagues, who write from one of `domains`, and to everybody when `outside` is
     empty; start, until: days as 2026-12-24, both included, "" for open; days: until the same sender is answered again.
     """
@@ -89,7 +89,7 @@ class Away(Struct, frozen=True, kw_only=True):
     on: bool = True
 
 
-class Forward(Struct, frozen=True, kw_only=True):
+class Forward(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All mail goes to other addresses; copy: it is kept and sorted here too, or nothing of it stays."""
 
     to: tuple[str, ...]
@@ -97,7 +97,7 @@ class Forward(Struct, frozen=True, kw_only=True):
     on: bool = True
 
 
-class Rules(Struct, frozen=True, kw_only=True):
+class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything of one account, in the order it is done."""
 
     away: Away | None = None
