@@ -24,8 +24,8 @@ _MAY_FAIL: Final = (
     b"TRYCREATE",
     b"ALREADYEXISTS",
     b"OVERQUOTA",
-    b"BADURL",
     b"CANNOT",
+    b"no such message",
 )
 
 
@@ -173,7 +173,7 @@ class Client:
         floors = {box: (known.uidnext, known.highest) for box, known in self.ledger.boxes.items()}
         answer, told = await self.say(step.text, expunge_ok=_expunge_ok(step.text))
         if not answer.startswith(b"OK"):
-            if not answer.startswith(b"NO [") or not any(code in answer for code in _MAY_FAIL):
+            if not answer.startswith(b"NO ") or not any(code in answer for code in _MAY_FAIL):
                 raise Lie(f"{step.text[:200]!r} was answered {answer!r}")
             return
         check = getattr(self, f"_check_{step.kind}", None)
