@@ -38,6 +38,7 @@ class Running:
     certificate: str
     data: str
     pids: list[int]
+    shared: list[str]
     schema: int = 1
 
     def login(self, number: int = 0) -> str:

@@ -38,16 +38,22 @@ from postroom.config import (
     sample,
 )
 from postroom.identity.directory import Directory
+from postroom.identity.groups import Groups
 from postroom.identity.hashing import InlineHasher
 from postroom.identity.rotation import Rotation
+from postroom.mailbox import acl
+from postroom.mailbox.members import ROLES, join
 from postroom.mailbox.service import Incoming, Mailboxes
 from postroom.net.tls import write_self_signed
+from postroom.store.api import FlagOp, RightsChange
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.clock import SystemClock
 from postroom.values.content import Content
 
 DOMAIN = "postroom.test"
 PEOPLE = (("ann", "Ann Archer"), ("ben", "Ben Baker"), ("carla", "Carla Gómez"))
+#: a mailbox without a log-in, and the group of those who read it and send as it
+SHARED, GROUP, MEMBERS = f"support@{DOMAIN}", f"team@{DOMAIN}", ("ann", "ben")
 
 #: service: (standard port, protocol, TLS)
 SERVICES = {
@@ -73,6 +79,7 @@ class Demo:
     ports: dict[str, int]
     domain: str
     users: list[dict[str, str]]
+    shared: list[str]
     certificate: str
     data: str
     pids: list[int]
@@ -141,12 +148,26 @@ async def _prepare(folder: Path, config: Config) -> list[dict[str, str]]:
         await Rotation(store.directory, config.signing, SystemClock()).begin(DOMAIN)
         for user, (_, name) in zip(users, PEOPLE, strict=True):
             await directory.add_account(user["login"], user["password"], name=name)
+        await _share(store, directory)
         await _fill(store)
     finally:
         await store.close()
     known.touch(mode=0o600)
     known.write_text(json.dumps(users))
     return users
+
+
+async def _share(store: EmbeddedStore, directory: Directory) -> None:
+    """The shared mailbox, and a mailbox of Carla's that Ann may read."""
+    group = await Groups(store, SystemClock()).add(GROUP, [f"{name}@{DOMAIN}" for name in MEMBERS], name="The team")
+    row = await directory.add_shared(SHARED, name="Support")
+    account = await store.account(row.id)
+    identifier = await join(store.directory, account, row, f"group:{group.address}", ROLES["write"])
+    await store.directory.put_delegate(row.id, identifier, "as")
+    carla = await directory.account(f"carla@{DOMAIN}")
+    account = await store.account(carla.id)
+    box = await account.create("Projects")
+    await acl.grant(store.directory, account, [box.id], f"ann@{DOMAIN}", RightsChange(FlagOp.REPLACE, ROLES["read"]))
 
 
 async def _fill(store: EmbeddedStore) -> None:
@@ -176,6 +197,7 @@ def _answering(served: Served, folder: Path, users: list[dict[str, str]]) -> Dem
         ports=ports,
         domain=DOMAIN,
         users=users,
+        shared=[SHARED],
         certificate=str(folder / "certificate.pem"),
         data=str(folder / "data"),
         pids=served.pids,

@@ -14,6 +14,8 @@ from email.utils import format_datetime
 from postroom.values import flags
 
 DAY = 86400
+_CUSTOMER = "Zoë Zimmer <zoe@example.net>"
+_ZEBRAS = "Hello,\n\nsince Monday every page is a zebra. What can I do?\n\nZoë\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,15 @@ def _mail(subject: str, sender: str, to: str, text: str) -> EmailMessage:
 def samples(domain: str) -> list[Sample]:
     """The demo's mail, oldest first; `stamped` gives each its Date and Message-ID."""
     ann, ben = f"Ann Archer <ann@{domain}>", f"Ben Baker <ben@{domain}>"
-    carla = f"Carla Gómez <carla@{domain}>"
+    carla, support = f"Carla Gómez <carla@{domain}>", f"Support <support@{domain}>"
     return [
         *_letters(ann, ben, carla),
         Sample("ann", "INBOX", 3 * DAY, _newsletter(ann), flags.SEEN),
         Sample("ann", "INBOX", 2 * DAY, _invoice(ann)),
         Sample("ann", "Archive", 40 * DAY, _scan(ann, ben), flags.SEEN | flags.FLAGGED),
         *_thread(ann, ben),
+        Sample("support", "INBOX", 6 * 3600, _mail("My printer prints only zebras", _CUSTOMER, support, _ZEBRAS)),
+        Sample("carla", "Projects", 8 * DAY, _mail("Plan for the new office", carla, carla, "Two rooms, one dog.\n")),
     ]
 
 

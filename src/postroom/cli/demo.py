@@ -58,6 +58,7 @@ def _tell_json(demo: Demo) -> None:
         ports=demo.ports,
         domain=demo.domain,
         users=demo.users,
+        shared=demo.shared,
         certificate=demo.certificate,
         data=demo.data,
         pids=demo.pids,
@@ -78,6 +79,8 @@ def _tell(demo: Demo) -> None:
     user = f"'{first['login']}:{first['password']}'"
     lines = ["Postroom runs. Ctrl-C ends it.", "", "Accounts"]
     lines += [f"  {one['login'].ljust(22)} {one['password']}" for one in demo.users]
+    readers = f"{first['login'].partition('@')[0].title()} and {second['login'].partition('@')[0].title()}"
+    lines += [f"  {one.ljust(22)} shared: {readers} have it as Shared/{one}" for one in demo.shared]
     lines += ["", "Ports on 127.0.0.1"]
     lines += [f"  {name.ljust(12)} {port}" for name, port in ports.items()]
     lines += [

@@ -236,7 +236,7 @@ def show(address: str, as_json: bool, config_file: str | None) -> None:
         ("state", "disabled" if found["disabled"] else "on"),
         ("holds", found["holds"]),
         ("read is", _seen_by(found["mailboxes"])),
-        ("sent as it", "is filed in its Sent, too" if found["sent_copies"] else "is filed by the sender's program only"),
+        ("sent as it", "is filed in its Sent, too" if found["sent_copies"] else "is filed by who sends it only"),
         ("since", moment(found["created"])),
     ])  # fmt: skip
     click.echo()

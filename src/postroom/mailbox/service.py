@@ -145,6 +145,7 @@ class Mailboxes:
             found = self._open[key] = self.view(kept, account)
         found.row = account
         found.teaching = self.teaching
+        found.latecomers = self.latecomers
         return found
 
 
