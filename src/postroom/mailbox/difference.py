@@ -125,6 +125,28 @@ class Told:
                 self.rows.add(self.seq + place, page, place)
 
 
+class Touched:
+    """Collects the messages that came, or whose flags, keywords or MODSEQ are others now."""
+
+    __slots__ = ("_uidnext", "uids")
+
+    def __init__(self, uidnext: int) -> None:
+        self._uidnext = uidnext
+        self.uids: list[int] = []  # ascending
+
+    def shared(self, pages: Sequence[Page]) -> None:
+        return
+
+    def group(self, olds: Sequence[Page], news: Sequence[Page]) -> None:
+        before, after = joined(olds), joined(news)
+        common = bisect_left(after.uids, self._uidnext)
+        gone = missing_places(before, after, common)
+        kept = without(before, gone) if gone else before
+        places = {*flag_differences(kept, after, common), *differing(kept.modseqs[:common], after.modseqs[:common])}
+        self.uids += [after.uids[place] for place in sorted(places)]
+        self.uids += after.uids[common:]
+
+
 class Believed:
     """Builds the pages a client believes in after its own STORE of `uids`, and the rows where that would be wrong.
 

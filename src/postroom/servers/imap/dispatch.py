@@ -84,6 +84,7 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "UID EXPUNGE": expunge.expunge,
     "SEARCH": filters.with_filters(search.search),
     "UID SEARCH": filters.with_filters(search.search),
+    "CANCELUPDATE": sort.cancel_update,
     "SORT": filters.with_filters(sort.sort),
     "UID SORT": filters.with_filters(sort.sort),
     "THREAD": filters.with_filters(sort.thread),
@@ -197,6 +198,8 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
             reply = await _with_news(session, reply, expunge_ok=expunge_ok)
         elif ghosts:
             reply = _held_back(session, reply, session.selected.view.modseq)
+        if session.selected is not None and session.selected.contexts:
+            await updates.follow(session)
     session.send(reply.line(command.tag))
     if session.then is not None:
         then, session.then = session.then, None

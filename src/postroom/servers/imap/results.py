@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from postroom.mailbox.search import Found
 from postroom.servers.imap.session import Session
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Search
 from postroom.wire.imap.sequence import ranges_of, runs_of
+
+#: options that ask for no results (RFC 5267 4.2 and 4.3)
+_NO_RESULTS: Final = frozenset(("CONTEXT", "UPDATE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def send_extended(session: Session, command: Command, search: Search, results: R
     """The ESEARCH response, and what "$" stands for from now on."""
     uids = results.uids()
     numbers = uids if results.by_uid else results.numbers()
-    wanted = frozenset(search.returns or ("ALL",))
+    wanted = frozenset(search.returns or ("ALL",)) - _NO_RESULTS
     ranges = ranges_of if results.order is None else runs_of
     part = slice_of(len(numbers), search.partial) if search.partial else None
     if "SAVE" in wanted:

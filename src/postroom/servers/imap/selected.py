@@ -9,6 +9,7 @@ from postroom.mailbox.places import Home, Place
 from postroom.mailbox.recent import Recent
 from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.view import View
+from postroom.servers.imap.contexts import Contexts
 from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Refused
 from postroom.store.api import Hint, SeenMode, Snapshot
 from postroom.values import rights as right
@@ -31,6 +32,7 @@ class Selected:
         "_end",
         "_texts",
         "account",
+        "contexts",
         "examined",
         "granted",
         "modseqs",
@@ -55,6 +57,7 @@ class Selected:
         self.granted = self.rights = right.NONE
         self.grant(place.rights)
         self.recent: Final = Recent()
+        self.contexts: Final = Contexts()
         self.recent_told = 0  # how many the client knows of
         self._end: Callable[[], None] | None = None
         self._texts: tuple[tuple[str, ...], FlagTexts] | None = None

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from typing import cast
 
+from msgspec.structs import replace
+
 from postroom.mailbox import sorting, threads, traits
 from postroom.mailbox.search import Pace
 from postroom.mailbox.slices import Slices, drive
 from postroom.mailbox.trait_keeper import shelf_of
 from postroom.mailbox.traits import Shelf
-from postroom.servers.imap.replies import Reply, ok
+from postroom.servers.imap.replies import Reply, bad, ok
 from postroom.servers.imap.results import Results, send_extended
-from postroom.servers.imap.search import find
+from postroom.servers.imap.search import find, keep_up_to_date, wants_updates
 from postroom.servers.imap.session import Session
-from postroom.wire.imap.commands import Command, Sort, Thread, ThreadBy
+from postroom.wire.imap.commands import CancelUpdate, Command, Sort, Thread, ThreadBy
 from postroom.wire.imap.sort import ThreadPrinter, sorted_response, thread_response
 
 #: threads printed at once
@@ -29,7 +31,7 @@ async def sort(session: Session, command: Command) -> Reply:
     """SORT and UID SORT."""
     args = cast(Sort, command.args)
     pace = Pace(session.service.clock)
-    found = await find(session, command, args.search, pace)
+    found, key = await find(session, command, args.search, pace)
     rows = sorting.Rows(
         found.column(lambda page: page.messages),
         found.column(lambda page: page.dates),
@@ -43,14 +45,23 @@ async def sort(session: Session, command: Command) -> Reply:
         session.send(sorted_response(results.numbers(), modseq))
     else:
         send_extended(session, command, args.search, results)
+    if wants_updates(args.search):
+        keep_up_to_date(session, command.tag, replace(args.search, key=key), results, args.criteria)
     return ok("Sort completed")
+
+
+def cancel_update(session: Session, command: Command) -> Reply:
+    """CANCELUPDATE (RFC 5267 4.3.5)."""
+    if session.box.contexts.cancel(cast(CancelUpdate, command.args).tags):
+        return ok("No further updates")
+    return bad("No search of that tag is kept up to date")
 
 
 async def thread(session: Session, command: Command) -> Reply:
     """THREAD and UID THREAD."""
     args = cast(Thread, command.args)
     pace = Pace(session.service.clock)
-    found = await find(session, command, args.search, pace)
+    found, _ = await find(session, command, args.search, pace)
     messages = found.column(lambda page: page.messages)
     shelf = await shelf_of(session.box.account.store, messages, pace)
     await pace.breathe()

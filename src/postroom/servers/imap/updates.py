@@ -7,8 +7,10 @@ Standards: RFC 9051 5.2 and 7.4 to 7.5, RFC 7162 3.2.4 (UID and MODSEQ in all FE
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
+from postroom.mailbox.errors import MailboxError
 from postroom.mailbox.places import settable
 from postroom.mailbox.selection import Rows
 from postroom.mailbox.view import NOTHING, Changes
@@ -66,9 +68,17 @@ async def news(session: Session, *, expunge_ok: bool) -> Changes | None:
     return None
 
 
+async def follow(session: Session) -> None:
+    """Bring searches that go on up to what the client knows; a store that fails is asked again with the next news."""
+    with suppress(StoreError, MailboxError):
+        await session.box.contexts.follow(session)
+
+
 async def send_changes(session: Session, changes: Changes) -> None:
-    """Print changes in the order mailbox.view asks for."""
+    """Print changes in the order mailbox.view asks for, and what they mean for searches that go on."""
+    contexts = session.box.contexts
     if changes.expunged:
+        contexts.leaving(session, changes.vanished, [seq + gone for gone, seq in enumerate(changes.expunged)])
         if session.qresync or session.wire.uidonly:
             session.send(response.vanished(ranges_of(changes.vanished)))
         else:
@@ -86,6 +96,8 @@ async def send_changes(session: Session, changes: Changes) -> None:
         await send_rows(session, changes.flags)
     if changes.arrived and watch is not None:
         await watch.arrived(session, changes.arrived)
+    if contexts:
+        await follow(session)
 
 
 def send_flags(session: Session, keywords: tuple[str, ...]) -> None:

@@ -80,6 +80,8 @@ EXTENSIONS: Final = (
     _row("SORT", 5256, "3", "Messages in an order of choice"),
     _row("SORT=DISPLAY", 5957, "4", "Order by the names that people see"),
     _row("ESORT", 5267, "3", "Sorted results as sets and counts"),
+    _row("CONTEXT=SEARCH", 5267, "4", "Searches whose results are kept up to date"),
+    _row("CONTEXT=SORT", 5267, "4", "The same in an order of choice"),
     _row("THREAD=ORDEREDSUBJECT", 5256, "3", "Conversations by subject"),
     _row("THREAD=REFERENCES", 5256, "3", "Conversations by what answers what"),
     _row("SAVEDATE", 8514, "4", "When a message came into its mailbox"),
@@ -101,7 +103,7 @@ _NEW_RIGHTS: Final = "".join(sorted(set(rights.LETTERS).difference("lrswipacd"))
 _BUILT_ON: Final = {
     "ACL": ("RIGHTS=", "LIST-MYRIGHTS"),
     "CONDSTORE": ("QRESYNC",),  # RFC 7162 3.2.3
-    "ESEARCH": ("SEARCHRES",),  # RFC 5182 2.1: it is asked for by RETURN
+    "ESEARCH": ("SEARCHRES", "PARTIAL", "CONTEXT=SEARCH", "CONTEXT=SORT"),  # RFC 5182 2.1: it is asked for by RETURN
     "LIST-EXTENDED": ("LIST-STATUS", "LIST-MYRIGHTS"),  # RFC 5819 2: by RETURN, too
     "METADATA": ("LIST-METADATA", "FILTERS"),
     "QUOTA": (
@@ -111,7 +113,7 @@ _BUILT_ON: Final = {
         "QUOTA=RES-ANNOTATION-STORAGE",
         "QUOTASET",
     ),
-    "SORT": ("SORT=DISPLAY", "ESORT"),
+    "SORT": ("SORT=DISPLAY", "ESORT", "CONTEXT=SORT"),
     "SPECIAL-USE": ("CREATE-SPECIAL-USE",),
 }
 

@@ -242,7 +242,8 @@ class SearchKey(Struct, frozen=True):
 class Search(Struct, frozen=True):
     """SEARCH and UID SEARCH.
 
-    returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4) PARTIAL RELEVANCY;
+    returns: None without RETURN, else MIN MAX ALL COUNT SAVE (RFC 9051 6.4.4) PARTIAL RELEVANCY
+    CONTEXT UPDATE (RFC 5267 4);
     partial: the range of PARTIAL (RFC 9394 3.1), as written; both ends negative count from the last result.
     """
 
@@ -281,6 +282,12 @@ class Sort(Struct, frozen=True):
 
     criteria: tuple[SortCriterion, ...]
     search: Search
+
+
+class CancelUpdate(Struct, frozen=True):
+    """CANCELUPDATE (RFC 5267 4.3.5)."""
+
+    tags: tuple[bytes, ...]
 
 
 class ThreadBy(StrEnum):

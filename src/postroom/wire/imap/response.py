@@ -297,6 +297,21 @@ def uidbatches(tag: bytes, ranges: Iterable[tuple[int, int]]) -> bytes:
     return b"* UIDBATCHES (TAG %b)%b\r\n" % (string(tag), b" " + text if text else b"")
 
 
+#: a position in the results, and the results that go in or out there, in order
+Moved = tuple[int, Iterable[tuple[int, int]]]
+
+
+def context_update(tag: bytes, item: bytes, moved: Iterable[Moved], *, uid: bool) -> bytes:
+    """RFC 5267 4.3.3 and 4.3.4: an ESEARCH response with ADDTO or REMOVEFROM."""
+    pairs = b" ".join([b"%d %b" % (position, print_ranges(ranges)) for position, ranges in moved])
+    return b"* ESEARCH (TAG %b)%b %b (%b)\r\n" % (string(tag), b" UID" if uid else b"", item, pairs)
+
+
+def noupdate(tag: bytes) -> bytes:
+    """RFC 5267 4.3.1: NOUPDATE."""
+    return b"NOUPDATE " + string(tag)
+
+
 def flag_names(system: bytes, keywords: Iterable[str]) -> bytes:
     """The inside of a flag list: printed system flags (values.flags.PRINTED) and keywords."""
     words = [keyword.encode("ascii") for keyword in keywords]

@@ -1,6 +1,6 @@
 """SEARCH and UID SEARCH: the search program as a tree.
 
-Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731, RFC 5182 and RFC 9394 (RETURN),
+Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731, RFC 5182, RFC 5267, RFC 9394 (RETURN),
 RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ), RFC 5466 (FILTER), RFC 8514 4.3 (SAVED…),
 RFC 8474 6 (EMAILID, THREADID), RFC 6203 3 (FUZZY, RELEVANCY).
 Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
@@ -28,7 +28,7 @@ from postroom.wire.imap.scanner import Scanner
 _UTF8: Final = frozenset(("utf_8", "ascii"))
 MAX_DEPTH: Final = 100
 MAX_KEYS: Final = 5000
-_RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL", "RELEVANCY"))
+_RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL", "RELEVANCY", "CONTEXT", "UPDATE"))
 #: result options and the range of PARTIAL, as in Search
 Options = tuple[tuple[str, ...] | None, tuple[int, int] | None]
 NO_OPTIONS: Final[Options] = (None, None)

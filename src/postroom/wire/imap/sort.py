@@ -1,7 +1,7 @@
-"""SORT and THREAD, by sequence number and by UID, and their responses.
+"""SORT and THREAD, by sequence number and by UID, and their responses; CANCELUPDATE.
 
-Standards: RFC 5256 3, 4 and 5; RFC 5957 4 (DISPLAYFROM, DISPLAYTO); RFC 5267 3 (RETURN); RFC 6203 6
-(RELEVANCY).
+Standards: RFC 5256 3, 4 and 5; RFC 5957 4 (DISPLAYFROM, DISPLAYTO); RFC 5267 3 (RETURN) and 4.3.5;
+RFC 6203 6 (RELEVANCY).
 On failure: BadSyntax, UnknownCharset.
 """
 
@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from postroom.wire.imap import charset, search
-from postroom.wire.imap.commands import Sort, SortBy, SortCriterion, Thread, ThreadBy
+from postroom.wire.imap.commands import CancelUpdate, Sort, SortBy, SortCriterion, Thread, ThreadBy
 from postroom.wire.imap.scanner import Scanner
 
 _BY: Final = {by.value: by for by in SortBy}
 _THREAD_BY: Final = {by.value: by for by in ThreadBy}
 #: criteria beyond which none can matter
 MAX_CRITERIA: Final = 50
+MAX_TAGS: Final = 1000
 _AT_ONCE: Final = 4096
 
 
@@ -41,6 +42,17 @@ def thread(scanner: Scanner) -> Thread:
         raise scanner.fail("ORDEREDSUBJECT or REFERENCES")
     scanner.space()
     return Thread(by, search.in_charset(scanner, charset.codec_of(scanner.astring()), search.NO_OPTIONS))
+
+
+def cancel_update(scanner: Scanner) -> CancelUpdate:
+    """1*(SP quoted), the tags of searches (RFC 5267 5)."""
+    tags: list[bytes] = []
+    while not tags or not scanner.at_end():
+        scanner.space()
+        tags.append(scanner.string())
+        if len(tags) > MAX_TAGS:
+            raise scanner.fail("fewer tags")
+    return CancelUpdate(tuple(tags))
 
 
 def _criteria(scanner: Scanner) -> tuple[SortCriterion, ...]:

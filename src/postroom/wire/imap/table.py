@@ -122,6 +122,7 @@ _ROWS: Final = (
     Row(name="UNSELECT", states=_SELECTED, parse=nothing, rfc="RFC 9051 6.4.2"),
     Row(name="EXPUNGE", states=_SELECTED, parse=store.expunge, rfc="RFC 9051 6.4.3"),
     Row(name="SEARCH", states=_SELECTED, numbers=True, parse=search.search, rfc="RFC 9051 6.4.4", expunge_ok=False),
+    Row(name="CANCELUPDATE", states=_SELECTED, parse=sort.cancel_update, rfc="RFC 5267 4.3.5"),
     Row(name="SORT", states=_SELECTED, numbers=True, parse=sort.sort, rfc="RFC 5256 3", expunge_ok=False),
     Row(name="THREAD", states=_SELECTED, numbers=True, parse=sort.thread, rfc="RFC 5256 3", expunge_ok=False),
     Row(name="FETCH", states=_SELECTED, numbers=True, parse=fetch.fetch, rfc="RFC 9051 6.4.5", expunge_ok=False),
