@@ -75,7 +75,7 @@ def test_away_and_forward(postroom: Any, ann: str, away: str, tmp_path: Path) ->
     assert acts[0].startswith("vacation") and acts[1:] == ['redirect "home@far.test"']
     assert postroom("rules", "forward", ann, "--off").code == 0
     assert postroom("rules", "away", ann, "--off").code == 0
-    assert does(postroom, ann, tmp_path) == ["keep"]
+    assert does(postroom, ann, tmp_path) == ["implicit keep"]
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,8 @@ def add(account: str, name: str, replace: bool, as_json: bool, config_file: str 
 
     \b
     Example:
-      postroom rules add ann@example.org python --if "list contains python.org" --then "file Lists/Python"
+      postroom rules add ann@example.org python \\
+        --if "list contains python.org" --then "file Lists/Python"
     """
     from msgspec.structs import replace as changed
 
