@@ -30,6 +30,7 @@ from postroom.queue.schedule import Schedule
 from postroom.queue.service import Queue
 from postroom.store.api import AccountRow, Entry, NewEntry, Recipient
 from postroom.store.embedded.store import EmbeddedStore
+from postroom.store.memory.usage import MemoryUsage
 from postroom.testing.mailflow import FakeReports
 from postroom.values.address import Address
 from postroom.values.clock import SystemClock
@@ -76,6 +77,7 @@ class Forgetful:
     """A queue store, directory and accounts that keep nothing."""
 
     directory: Forgetful
+    usage = MemoryUsage()
     loaded = False
 
     def __init__(self) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
+
+from postroom.store.api import Seen
+from postroom.store.embedded import EmbeddedStore
 
 SECRET = "long enough 1"
 ANN, BEN = "ann@example.org", "ben@example.org"
@@ -50,9 +54,30 @@ def test_what_people_read(postroom: Any, site: Path) -> None:
     assert "2.0 MiB" in postroom("user", "list").out
     postroom("domain", "set", "example.org", "--quota", "10G", "--account-quota", "1G", "--accounts", "5")
     shown = postroom("domain", "show", "example.org").out
-    assert "10.0 GiB in any number of messages" in shown
+    assert "0 B of 10.0 GiB (0 %) in 0 messages" in shown
     assert "1.0 GiB in as many messages as configured" in shown
     assert "1 of 5" in shown
+
+
+def test_use_as_it_was_last_seen(postroom: Any, site: Path) -> None:
+    add(postroom, ANN, "--quota", "1000")
+    add(postroom, BEN)
+    number = postroom("user", "show", ANN, "--json").json["id"]
+
+    async def look() -> None:
+        store = EmbeddedStore(site / "data", slot=None)
+        seen = Seen(account=number, domain="example.org", octets=950, messages=3, percent=95)
+        await store.usage.note([seen], (), 1.0)
+        await store.close()
+
+    asyncio.run(look())
+    listed = {row["login"]: row for row in postroom("user", "list", "--json").json["users"]}
+    assert (listed[ANN]["used"], listed[ANN]["messages"], listed[ANN]["percent"]) == (950, 3, 95)
+    assert listed[BEN]["used"] is None
+    assert "950 B (95 %)" in postroom("user", "list").out
+    assert "950 B in 3 messages" in postroom("domain", "show", "example.org").out
+    [domain] = postroom("domain", "list", "--json").json["domains"]
+    assert (domain["used"], domain["messages"]) == (950, 3)
 
 
 def test_values_that_will_not_do(postroom: Any, site: Path) -> None:

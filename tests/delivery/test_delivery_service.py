@@ -222,6 +222,21 @@ async def test_what_goes_wrong_is_tried_again(fault: Exception, status: str, rep
     assert (outcome.kind, outcome.status, outcome.reply) == (Kind.DEFERRED, status, reply)
 
 
+async def test_no_room_can_be_the_end() -> None:
+    class Full:
+        def rejects(self, account: str) -> bool:
+            return account == "a"
+
+    house = House()
+    house.delivery.fullness = Full()
+    house.boxes.fault = OverQuota()
+    outcome = await house.outcome()
+    assert (outcome.kind, outcome.status, outcome.reply) == (Kind.FAILED, "5.2.2", "The mailbox is full")
+    house.take("bob@here.test")
+    await house.done()
+    assert house.queue.settled[-1][1][0].kind is Kind.DEFERRED
+
+
 async def test_an_account_that_cannot_be_opened_or_found_now() -> None:
     house = House()
     house.boxes.open_fault = StoreUnavailable("locked")

@@ -9,7 +9,7 @@ import pytest
 from imap_house import Client, House, fill, play
 
 from postroom.mailbox.limits import MailboxLimits
-from postroom.store.api import DomainRow, FlagOp, RightsChange
+from postroom.store.api import DomainRow, FlagOp, RightsChange, Seen
 from postroom.values import rights as right
 
 ANN, BEN = "ann@example.org", "ben@example.org"
@@ -147,6 +147,33 @@ async def test_an_administrator_who_is_none_any_more(house: House) -> None:
     await house.store.directory.put_account(replace(row, administers=""))
     assert (await client.tagged(f"SETQUOTA {ANN} (STORAGE 5)")).startswith("NO [NONEXISTENT]")
     assert (await client.tagged('SETQUOTA "" (STORAGE 5)')).startswith("NO [NOPERM]")
+
+
+async def test_over_quota_is_told_at_select(house: House) -> None:
+    """RFC 9208 4.3.1: new mail within its grace may bring more than the quota."""
+    account = await house.add_account(BEN)
+    await fill(account, "INBOX", 4)
+    client = await house.login(BEN)
+    assert not [line for line in await client.do("SELECT INBOX") if "OVERQUOTA" in line]
+    for limits, over in (({"quota_messages": 4}, False), ({"quota_messages": 3}, True), ({"quota": 10}, True)):
+        row = await house.store.directory.account_by_login(BEN)
+        await house.store.directory.put_account(replace(row, **{"quota": 0, "quota_messages": 0, **limits}))
+        told = [line for line in await client.do("EXAMINE INBOX") if line.startswith("* NO [OVERQUOTA]")]
+        assert bool(told) == over
+
+
+async def test_a_full_domain(house: House) -> None:
+    account = await house.add_account(BEN)
+    await fill(account, "INBOX", 2)
+    await house.store.directory.put_domain(DomainRow(name="example.org", created=0.0, quota=5000))
+    client = await house.selected(login=BEN)
+    assert (await client.tagged("COPY 1 Trash")).startswith("OK")
+    seen = Seen(account="other", domain="example.org", octets=5000, messages=1)
+    await house.store.usage.note([seen], (), 0.0)
+    house.clock.time += 60
+    assert (await client.tagged("COPY 1 Trash")).startswith("NO [OVERQUOTA]")
+    assert (await client.feed(b"a1 APPEND INBOX {5+}\r\nhello\r\n")).startswith(b"a1 NO [OVERQUOTA]")
+    assert (await client.tagged("MOVE 1 Trash")).startswith("OK")
 
 
 async def give(house: House, rights: int) -> None:

@@ -16,6 +16,7 @@ from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
 from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
 from postroom.store.memory.limits import MemoryLimits
+from postroom.store.memory.usage import MemoryUsage
 from postroom.testing.mailflow import FakeQueueStore, StandingClock
 from postroom.values.address import Address
 from postroom.values.content import Content
@@ -84,6 +85,7 @@ class FakeAccounts:
     spools: list[FileSpool] = field(default_factory=list)
     disk_full: bool = False
     looks: int = 0
+    usage: MemoryUsage = field(default_factory=MemoryUsage)
 
     @property
     def directory(self):

@@ -24,6 +24,7 @@ from postroom.testing.store_contract import (
     TrainingContract,
     TraitContract,
     TransportContract,
+    UsageContract,
 )
 
 
@@ -108,4 +109,8 @@ class TestTraits(TraitContract):
 
 
 class TestTransport(TransportContract):
+    pass
+
+
+class TestUsage(UsageContract):
     pass

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from postroom.app.outside import mta_sts
 from postroom.app.rooms import Core
 from postroom.app.runfolder import SWEEPER_LOCK, RunFolder
+from postroom.app.usage import UsageWatch
 from postroom.config import Config
 from postroom.identity.deleted import purge_older
 from postroom.identity.rotation import Rotation
@@ -27,9 +28,12 @@ DAY = 86400.0
 class Housekeeping:
     """A loop that runs while its worker does."""
 
-    def __init__(self, core: Core, config: Callable[[], Config], folder: RunFolder, dns: Callable[[], Dns]) -> None:
+    def __init__(
+        self, core: Core, usage: UsageWatch, config: Callable[[], Config], folder: RunFolder, dns: Callable[[], Dns]
+    ) -> None:
         """config, dns: give what is in force, and whoever answers questions, now."""
         self._store = core.store
+        self._usage = usage
         self._lock = folder.lock(SWEEPER_LOCK)
         self._config = config
         self._events = core.events
@@ -52,6 +56,7 @@ class Housekeeping:
     async def turn(self) -> None:
         """All of it once."""
         await self._sweep()
+        await self._usage.look_at_old()
         await self._renew_policies()
         signing = self._config().signing
         if signing.enabled:

@@ -48,6 +48,7 @@ from postroom.net.resolver import Resolver
 from postroom.net.wheel import Wheel
 from postroom.observe.log import Events
 from postroom.policy import Bans, Conduct, ConnectionGate, LoginThrottle, Outgoing, Rates
+from postroom.policy.fullness import Fullness
 from postroom.policy.greylist import Greylist
 from postroom.policy.strangers import Strangers
 from postroom.policy.suspicion import Suspicion
@@ -96,6 +97,7 @@ def mailbox_limits(config: Config) -> MailboxLimits:
         depth=boxes.depth,
         quota=boxes.quota,
         quota_messages=boxes.quota_messages,
+        grace=boxes.grace_percent,
         annotations=boxes.annotations,
         annotation_size=boxes.annotation_size,
         annotation_storage=boxes.annotation_storage,
@@ -136,6 +138,7 @@ class Core:
         self.mailboxes.follow(mailbox_limits(config))
         self.queue.schedule = make_schedule(config)
         self.delivery.limits = index_limits(config)
+        self.delivery.fullness = Fullness(self.store.usage, config.mailboxes, self.clock)
         if self.delivery.sorter is not None:
             self.delivery.sorter.programs.follow(sieve_limits(config))
         self.reports.hostname = server.hostname
@@ -267,6 +270,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     reports = SenderReports(config.server.hostname, routes, clock, signer.own)
     queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), make_schedule(config), clock, reports, events)
     delivery = Delivery(queue, mailboxes, identity.find, events, index_limits(config))
+    delivery.fullness = Fullness(store.usage, config.mailboxes, clock)
     delivery.sorter = make_sorter(config, SorterRooms(store, identity, queue, routes, signer, clock, events))
     queue.subscribe("local", delivery.take)
     incoming = ReportDelivery(queue, store.reports, store.directory, events)

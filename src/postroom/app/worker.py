@@ -30,6 +30,7 @@ from postroom.app.publish import Publisher
 from postroom.app.reporters import daily_reports
 from postroom.app.rooms import Core, Services, build_core, build_services
 from postroom.app.runfolder import RunFolder
+from postroom.app.usage import UsageWatch
 from postroom.app.web import kinds
 from postroom.app.webhooks import WebhookCaller, WebhookWriter
 from postroom.config import Config, Listener
@@ -111,6 +112,7 @@ class Worker:
         self._daily: DailyReports
         self._hooks: WebhookWriter | None = None
         self._hints: IndexHints | None = None
+        self._usage: UsageWatch | None = None
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM; gives the exit status."""
@@ -130,7 +132,11 @@ class Worker:
         await self._mesh.start()
         if self._plan.indexing:
             self._hints = IndexHints(self._plan.indexing[self._slot][0], self._core.store.feed)
-        housekeeping = Housekeeping(self._core, lambda: self._config, folder, lambda: self._core.resolver)
+        self._usage = UsageWatch(
+            self._core.store, self._core.clock, self._events, self._core.notices, lambda: self._config
+        )
+        self._usage.listen()
+        housekeeping = Housekeeping(self._core, self._usage, lambda: self._config, folder, lambda: self._core.resolver)
         queue = loop.create_task(self._core.queue.run())
         self._daily = daily_reports(self._core, lambda: self._config, folder)
         self._hooks = WebhookWriter(self._core.store.hooks, self._events, self._core.clock)
@@ -138,7 +144,14 @@ class Worker:
         caller = WebhookCaller(
             self._core.store.hooks, self._events, self._core.clock, lambda: self._config.webhook, folder
         )
-        chores = (self._hooks.run(), caller.run(), housekeeping.run(), self._daily.run(), self._follow())
+        chores = (
+            self._hooks.run(),
+            caller.run(),
+            housekeeping.run(),
+            self._daily.run(),
+            self._follow(),
+            self._usage.run(),
+        )
         keepers = [loop.create_task(chore) for chore in chores]
         self._watch(self._config)
         self._listening.adopt({row.id: row.sockets[self._slot] for row in self._plan.rows})
@@ -256,6 +269,8 @@ class Worker:
         """A command changed mailboxes."""
         for account, mailbox, modseq in hints:
             self._core.store.feed.receive(Hint(account, mailbox, modseq))
+            if self._slot == 0 and self._usage is not None:
+                self._usage.changed(account)
 
     def _pass_on(self, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """A command told of something."""

@@ -54,8 +54,8 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
-        "directory", "queue", "limits", "hooks", "feed", "events", "audit", "alarms", "reports", "transport", "account",
-        "training",
+        "directory", "queue", "limits", "hooks", "feed", "events", "audit", "alarms", "reports", "transport", "usage",
+        "account", "training",
         "spool", "sweep", "check", "close", "create_account", "remove_account",
     }),
     "directory": frozenset({

@@ -13,7 +13,7 @@ from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, run
 
 if TYPE_CHECKING:
-    from postroom.store.api import DomainRow
+    from postroom.store.api import DomainRow, Together
 
 
 @click.group(short_help="Hosted domains.")
@@ -21,7 +21,7 @@ def command() -> None:
     """The domains whose mail this server keeps."""
 
 
-def _plain(row: DomainRow, accounts: int, aliases: int) -> dict[str, Any]:
+def _plain(row: DomainRow, accounts: int, aliases: int, held: Together) -> dict[str, Any]:
     return {
         "name": row.name,
         "created": row.created,
@@ -38,6 +38,8 @@ def _plain(row: DomainRow, accounts: int, aliases: int) -> dict[str, Any]:
         "account_quota": row.account_quota,
         "account_messages": row.account_messages,
         "most_accounts": row.most_accounts,
+        "used": held.octets,
+        "messages": held.messages,
         "accounts": accounts,
         "aliases": aliases,
     }
@@ -47,7 +49,12 @@ async def _all(site: Site, name: str = "") -> list[dict[str, Any]]:
     async with directory(site) as (people, store):
         rows = [await people.domain(name)] if name else await store.directory.domains()
         return [
-            _plain(row, len(await store.directory.accounts(row.name)), len(await store.directory.aliases(row.name)))
+            _plain(
+                row,
+                len(await store.directory.accounts(row.name)),
+                len(await store.directory.aliases(row.name)),
+                store.usage.domain(row.name),
+            )
             for row in rows
         ]
 
@@ -75,7 +82,7 @@ def add(name: str, catch_all: str, alias_of: str, as_json: bool, config_file: st
 
     row = run(work())
     if as_json:
-        emit_json(**_plain(row, 0, 0))
+        emit_json(**run(_all(site, row.name))[0])
     else:
         next_step = (
             f"Its addresses are those of {alias_of}." if alias_of else f"Next: postroom user add NAME@{row.name}"
@@ -94,8 +101,18 @@ def list_(as_json: bool, config_file: str | None) -> None:
         emit_json(domains=rows)
         return
     table(
-        ("DOMAIN", "ACCOUNTS", "ALIASES", "CATCH-ALL", "STATE"),
-        [(row["name"], row["accounts"], row["aliases"], row["catch_all"] or "-", _state(row)) for row in rows],
+        ("DOMAIN", "ACCOUNTS", "USED", "ALIASES", "CATCH-ALL", "STATE"),
+        [
+            (
+                row["name"],
+                row["accounts"],
+                octets(row["used"]),
+                row["aliases"],
+                row["catch_all"] or "-",
+                _state(row),
+            )
+            for row in rows
+        ],
     )
     if not rows:
         say("no domain is hosted yet; add one: postroom domain add example.org")
@@ -121,16 +138,10 @@ def show(name: str, as_json: bool, config_file: str | None) -> None:
             ("forged mail", _SPOOF[row["spoof"]]),
             ("accounts", f"{row['accounts']} of {row['most_accounts'] or 'any number'}"),
             ("aliases", row["aliases"]),
-            ("may hold", _together(row)),
+            ("holds", quotas.holds((row["quota"], row["quota_messages"]), row["used"], row["messages"])),
             ("an account may hold", _each(row)),
             ("since", moment(row["created"])),
         ])  # fmt: skip
-
-
-def _together(row: dict[str, Any]) -> str:
-    """What all accounts may hold together."""
-    room = octets(row["quota"]) if row["quota"] else "any amount"
-    return f"{room} in {row['quota_messages'] or 'any number of'} messages"
 
 
 def _each(row: dict[str, Any]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import click
 
 from postroom.cli.alarm import open_alarms, plain, print_alarms
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, moment, record, say, table
-from postroom.cli.site import config_option, find_site, poke, run
+from postroom.cli.output import emit_json, json_option, moment, octets, record, say, table
+from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
 
+_FULL, _NEAR = 100, 90  # percent of a quota
 _ALARMS = 10  # shown; all of them: postroom alarm list
 
 
@@ -34,17 +36,17 @@ def command(as_json: bool, config_file: str | None) -> None:
             f"no server runs on {site.data}" if not pid else f"process {pid} does not answer",
             f"Start it: postroom serve --config {site.path}",
         )
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for worker in workers:
-        for name, count in worker["counters"].items():
-            totals[name] = totals.get(name, 0) + count
+        totals.update(worker["counters"])
     try:
         alarms = run(open_alarms(site))
     except CommandFailed as fault:
         say(f"open alarms cannot be read: {fault.text}")
         alarms = []
+    held = run(_held(site))
     if as_json:
-        emit_json(pid=pid, workers=workers, counters=totals, alarms=[plain(alarm) for alarm in alarms])
+        emit_json(pid=pid, workers=workers, counters=totals, alarms=[plain(alarm) for alarm in alarms], mailboxes=held)
         return
     waiting = sum(worker["queue"] for worker in workers)
     since = min(worker["started"] for worker in workers)
@@ -53,6 +55,7 @@ def command(as_json: bool, config_file: str | None) -> None:
         ("server", f"process {pid}, {_count(len(workers), 'worker')}, since {moment(since)} ({up})"),
         ("data", site.data),
         ("queue", f"{_count(waiting, 'message')} waiting or held"),
+        ("mailboxes", _fullness(held)),
         ("may not send", ", ".join(workers[0]["frozen"]) or "-"),
         ("banned", f"{_count(max(worker['banned'] for worker in workers), 'network')}"),
     ])  # fmt: skip
@@ -76,6 +79,28 @@ def command(as_json: bool, config_file: str | None) -> None:
     )
     click.echo()
     record([(name, count) for name, count in sorted(totals.items())])
+
+
+async def _held(site: Site) -> dict[str, int]:
+    """What all accounts hold, and how many have no room left, or little."""
+    async with open_store(site) as store:
+        every = store.usage.all()
+        return {
+            "accounts": len(every),
+            "octets": sum(one.octets for one in every),
+            "messages": sum(one.messages for one in every),
+            "full": sum(one.percent >= _FULL for one in every),
+            "near": sum(_NEAR <= one.percent < _FULL for one in every),
+        }
+
+
+def _fullness(held: dict[str, int]) -> str:
+    found = (
+        f"{octets(held['octets'])} in {_count(held['messages'], 'message')} of {_count(held['accounts'], 'account')}"
+    )
+    if held["full"] or held["near"]:
+        found += f"; {held['full']} full, {held['near']} above {_NEAR} % (postroom user list)"
+    return found
 
 
 def _span(seconds: float) -> str:

@@ -103,34 +103,50 @@ def add(login: str, name: str, as_json: bool, config_file: str | None, **options
 @json_option
 @config_option
 def list_(domain: str, as_json: bool, config_file: str | None) -> None:
-    """List accounts."""
+    """List accounts. What they use is seldom more than some seconds old."""
     site = find_site(config_file)
 
-    async def work() -> list[AccountRow]:
+    async def work() -> list[dict[str, Any]]:
         async with directory(site) as (people, store):
             if domain:
                 await people.domain(domain)
-            return await store.directory.accounts(domain.lower())
+            known = {one.account: one for one in store.usage.all()}
+            return [
+                {
+                    **_plain(row),
+                    "used": known[row.id].octets if row.id in known else None,
+                    "messages": known[row.id].messages if row.id in known else None,
+                    "percent": known[row.id].percent if row.id in known else None,
+                }
+                for row in await store.directory.accounts(domain.lower())
+            ]
 
     rows = run(work())
     if as_json:
-        emit_json(users=[_plain(row) for row in rows])
+        emit_json(users=rows)
         return
     table(
-        ("ADDRESS", "NAME", "QUOTA", "POP3 DELETE", "STATE"),
+        ("ADDRESS", "NAME", "USED", "QUOTA", "POP3 DELETE", "STATE"),
         [
             (
-                row.login,
-                row.name or "-",
-                quotas.shown(row.quota),
-                row.pop3_delete,
-                _state(_plain(row)),
+                row["login"],
+                row["name"] or "-",
+                _used(row),
+                quotas.shown(row["quota"]),
+                row["pop3_delete"],
+                _state(row),
             )
             for row in rows
         ],
     )
     if not rows:
         say("no accounts yet; make one: postroom user add ann@example.org")
+
+
+def _used(row: dict[str, Any]) -> str:
+    if row["used"] is None:
+        return "-"
+    return f"{octets(row['used'])} ({row['percent']} %)" if row["percent"] else octets(row["used"])
 
 
 async def _show(site: Site, login: str) -> dict[str, Any]:

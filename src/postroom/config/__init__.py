@@ -7,7 +7,7 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 from postroom.config.check import Problem, check
 from postroom.config.endpoints import Place, parse_dns_server, parse_url
 from postroom.config.load import ConfigError, load, parse
-from postroom.config.mailboxes import Imap, Mailboxes, Sieve
+from postroom.config.mailboxes import Imap, Mailboxes, Sieve, WhenFull
 from postroom.config.manual import Described, describe, sample
 from postroom.config.model import (
     Authentication,
@@ -74,6 +74,7 @@ __all__ = [
     "Tls",
     "TlsMode",
     "Webhook",
+    "WhenFull",
     "check",
     "describe",
     "load",

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+
+class WhenFull(StrEnum):
+    """What becomes of mail that finds no room."""
+
+    DEFER = "defer"
+    REJECT = "reject"
 
 
 class Mailboxes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -14,6 +22,24 @@ class Mailboxes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         int, Meta(ge=0, description="Octets an account may hold that has no quota of its own or its domain's; 0: any.")
     ] = 0
     quota_messages: Annotated[int, Meta(ge=0, description="Messages such an account may hold; 0 is any number.")] = 0
+    quota_warn: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=100)], ...],
+        Meta(description="Percent of a quota at which the user is warned by mail, once a crossing; none: never."),
+    ] = (80, 90, 95)
+    quota_warn_admin: Annotated[
+        int, Meta(ge=1, le=101, description="Percent from which the administrator gets these warnings too; 101: never.")
+    ] = 95
+    when_full: Annotated[
+        WhenFull,
+        Meta(description="Mail for a full account: defer (its sender's server tries again), or reject."),
+    ] = WhenFull.DEFER
+    full_days: Annotated[
+        float, Meta(ge=0, description="Days of being full after which mail is not deferred but rejected; 0 is never.")
+    ] = 0
+    grace_percent: Annotated[
+        int,
+        Meta(ge=0, le=100, description="Percent of its quota by which mail that comes in may go beyond it."),
+    ] = 0
     most: Annotated[int, Meta(ge=10, description="Mailboxes of one account.")] = 10_000
     depth: Annotated[int, Meta(ge=2, le=50, description="Levels of a mailbox name.")] = 50
     annotations: Annotated[

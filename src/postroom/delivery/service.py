@@ -27,6 +27,7 @@ from postroom.message.index import index as index_message
 from postroom.message.parts import shifted
 from postroom.message.status_report import read_report
 from postroom.net.drive import drive
+from postroom.policy.fullness import Fullness
 from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import (
     DeliveredAlready,
@@ -83,6 +84,8 @@ class Delivery:
         self.limits = limits or IndexLimits()
         #: runs the scripts of accounts that have any
         self.sorter: Sorter | None = None
+        #: what becomes of mail that finds no room; None: it waits
+        self.fullness: Fullness | None = None
         self._pending: deque[tuple[Entry, Sequence[Recipient]]] = deque()
         self._running = 0  # deliveries under way
         self._called = False  # `_begin` comes in the next turn of the loop
@@ -154,6 +157,11 @@ class Delivery:
         await asyncio.gather(*[strand() for _ in range(min(STRANDS, len(recipients)))])
         return outcomes
 
+    def _no_room(self, recipient: Recipient, account: str) -> Outcome:
+        if self.fullness is not None and self.fullness.rejects(account):
+            return _outcome(recipient, Kind.FAILED, "5.2.2", "The mailbox is full")
+        return _outcome(recipient, Kind.DEFERRED, "4.2.2", "The mailbox is full")
+
     async def _deliver(self, job: _Job, recipient: Recipient) -> Outcome:
         try:
             found = await self._find(recipient.address)
@@ -161,11 +169,13 @@ class Delivery:
                 return _outcome(recipient, Kind.FAILED, "5.1.1", "There is no such mailbox here")
             if found.row.disabled and not found.row.receives:
                 return _outcome(recipient, Kind.FAILED, "5.2.1", "The mailbox is disabled")
-            return await self._into(await self._mailboxes.open(found.row), job, recipient, found)
+            account = await self._mailboxes.open(found.row)
+            try:
+                return await self._into(account, job, recipient, found)
+            except OverQuota:
+                return self._no_room(recipient, found.row.id)
         except DeliveredAlready:
             return _outcome(recipient, Kind.DELIVERED, _DELIVERED, "Delivered before")
-        except OverQuota:
-            return _outcome(recipient, Kind.DEFERRED, "4.2.2", "The mailbox is full")
         except NotFound as fault:
             self._event("delivery.fault", queue_id=job.entry.id, recipient=recipient.address, reason=str(fault))
             return _outcome(recipient, Kind.DEFERRED, "4.2.0", "The mailbox cannot be opened")

@@ -84,7 +84,8 @@ class Notices:
     async def _recipients(self, notice: Notice) -> tuple[NewRecipient, ...]:
         """The user and the administrator, each once."""
         found: dict[str, NewRecipient] = {}
-        for text in (notice.login, self.postmaster or f"postmaster@{notice.domain}"):
+        administrator = (self.postmaster or f"postmaster@{notice.domain}") if notice.to_admin else ""
+        for text in (notice.login, administrator):
             try:
                 address = Address.parse(text)
             except BadAddress:

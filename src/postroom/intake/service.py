@@ -23,7 +23,6 @@ from postroom.intake.outside import Examined
 from postroom.intake.ownership import Authors, Foreign, check_authors
 from postroom.intake.room import Room
 from postroom.intake.rooms import Rooms
-from postroom.policy.allowance import Allowances, configured
 from postroom.policy.greylist import Greylist
 from postroom.policy.outgoing import Draft, Outgoing
 from postroom.store.api import (
@@ -57,7 +56,7 @@ class Intake:
         self._queue = rooms.queue
         self._identity = rooms.identity
         self._clock = rooms.clock
-        self._room = Room(rooms.store, Allowances(rooms.store.directory, configured(config.mailboxes)))
+        self._room = Room(rooms.store, config.mailboxes, rooms.clock)
         self._limits = config.limits
         self._hostname = config.server.hostname
         self._second = -1

@@ -14,8 +14,8 @@ class MailboxLimits:
     """message_size: octets (APPENDLIMIT); mailboxes: how many an account may have; depth: levels of a name.
 
     quota, quota_messages: octets and messages an account may hold, 0 = any; these, mailboxes and annotation_storage
-    hold for accounts and domains that say nothing else (policy.allowance). index: see message.index;
-    recover_days: how long what was deleted is kept.
+    hold for accounts and domains that say nothing else (policy.allowance); grace: percent by which mail that comes in
+    may go beyond the quota. index: see message.index; recover_days: how long what was deleted is kept.
     annotations: shared entries of a mailbox, and private ones of a log-in; annotation_size: octets of a value;
     annotation_storage: octets of all an account holds.
     """
@@ -25,6 +25,7 @@ class MailboxLimits:
     depth: int = MAX_DEPTH
     quota: int = 0
     quota_messages: int = 0
+    grace: int = 0
     annotations: int = 100
     annotation_size: int = 32 * 1024
     annotation_storage: int = 1024 * 1024
@@ -39,6 +40,7 @@ class MailboxLimits:
             messages=self.quota_messages,
             mailboxes=self.mailboxes,
             annotations=self.annotation_storage,
+            grace=self.grace,
         )
 
 

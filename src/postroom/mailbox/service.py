@@ -47,6 +47,7 @@ from postroom.store.api import (
     MailboxInfo,
     NewMessage,
     Origin,
+    OverQuota,
     Remembered,
     Settable,
     Snapshot,
@@ -330,7 +331,7 @@ class Account:
         self, mailbox: int, new: Sequence[NewMessage], *, replaces: tuple[int, int] | None = None
     ) -> AppendResult:
         """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
-        most = await self.allowance()
+        most = await self._room()
         self._expect()
         if replaces is None and self.row.sent_copies:
             replaces = await sent.twin(self.store, mailbox, new, self._clock.now())
@@ -368,11 +369,11 @@ class Account:
             Incoming(content=content, internaldate=internaldate, flags=flags, keywords=keywords, index=index),
             limited=False,
         )
-        most = await self.allowance()
+        most = await self._room()
         self._expect()
         try:
             return await self.store.append(
-                box, [new], quota=most.octets, quota_messages=most.messages, delivery=(queue_id, recipient)
+                box, [new], quota=most.incoming, quota_messages=most.messages, delivery=(queue_id, recipient)
             )
         except DeliveredAlready:
             return None
@@ -384,10 +385,10 @@ class Account:
         if not (filings or self._inbox):
             self._inbox = (await self.find(INBOX)).id
         home = filings[0].mailbox if filings else self._inbox
-        most = await self.allowance()
+        most = await self._room()
         self._expect()
         return await self.store.filters.file(
-            filings, delivery=delivery, home=home, remember=remember, quota=(most.octets, most.messages)
+            filings, delivery=delivery, home=home, remember=remember, quota=(most.incoming, most.messages)
         )
 
     async def render(self, message: Incoming) -> NewMessage:
@@ -427,7 +428,7 @@ class Account:
 
     async def copy(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
         """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
-        most = await self.allowance()
+        most = await self._room()
         limits = most.octets, most.messages
         result = await self.store.copy(source, uids, target, quota=limits[0], quota_messages=limits[1], may=may)
         if self.teaching is not None:
@@ -452,6 +453,13 @@ class Account:
         usage: Usage = await self.store.usage()
         may = await self.allowance()
         return Quota(used=usage.octets, limit=may.octets, messages=usage.messages, message_limit=may.messages)
+
+    async def _room(self) -> Allowance:
+        """The allowance, to add something. Raises OverQuota when the domain is full."""
+        may = await self.allowance()
+        if may.domain_limited and may.domain_is_full(self._all.usage.domain(may.domain)):
+            raise OverQuota(f"the domain {may.domain} is full")
+        return may
 
     async def allowance(self) -> Allowance:
         """What the account may hold, as it is now. Raises StoreUnavailable."""

@@ -107,6 +107,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "warning", "a limit on sending is nearly used up", ("name", "login", "limit", "kind", "used"), True
     ),
     "limit.reached": Kind("warning", "a limit on sending was reached", ("name", "login", "limit", "kind"), kept=True),
+    "quota.near": Kind(
+        "warning", "an account passed a threshold of its quota", ("login", "percent", "octets", "messages"), True
+    ),
+    "quota.domain_near": Kind(
+        "warning",
+        "the accounts of a domain passed a threshold of its quota",
+        ("domain", "percent", "octets", "messages"),
+        True,
+    ),
+    "usage.unread": Kind("warning", "what an account holds could not be looked at or kept", ("login", "reason")),
     "notice.dropped": Kind("warning", "a mail of the server's own could not be sent", ("login", "reason")),
     "relay.unusable": Kind(
         "warning", "a server cannot be used, its mail waits", ("host", "reply", "pause")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postroom.config import Mailboxes
-from postroom.store.api import AccountRow, DirectoryStore, DomainRow
+from postroom.store.api import AccountRow, DirectoryStore, DomainRow, Together
 
 _MOST_KNOWN: Final = 10_000
 
@@ -23,11 +23,15 @@ class Defaults:
     messages: int = 0
     mailboxes: int = 10_000
     annotations: int = 1024 * 1024
+    grace: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What one account may hold, and all accounts of its domain together (domain_*)."""
+    """What one account may hold, and all accounts of its domain together (domain_*).
+
+    grace: percent by which mail that comes in may go beyond octets.
+    """
 
     octets: int
     messages: int
@@ -36,6 +40,12 @@ class Allowance:
     domain: str = ""
     domain_octets: int = 0
     domain_messages: int = 0
+    grace: int = 0
+
+    @property
+    def incoming(self) -> int:
+        """Octets up to which mail that comes in is taken."""
+        return self.octets + self.octets * self.grace // 100
 
     @property
     def limited(self) -> bool:
@@ -50,7 +60,12 @@ class Allowance:
     def is_full(self, octets: int, messages: int, more: int = 0) -> bool:
         """Is there no room for another message of `more` octets in an account that holds so much?"""
         full = bool(self.messages) and messages >= self.messages
-        return full or (bool(self.octets) and octets + more >= self.octets)
+        return full or (bool(self.octets) and octets + more >= self.incoming)
+
+    def domain_is_full(self, held: Together) -> bool:
+        """Do all accounts of the domain hold as much as they may?"""
+        full = bool(self.domain_octets) and held.octets >= self.domain_octets
+        return full or (bool(self.domain_messages) and held.messages >= self.domain_messages)
 
 
 class Allowances:
@@ -98,6 +113,7 @@ def resolve(row: AccountRow, domain: DomainRow | None, defaults: Defaults) -> Al
         domain=domain.name if domain is not None else "",
         domain_octets=domain.quota if domain is not None else 0,
         domain_messages=domain.quota_messages if domain is not None else 0,
+        grace=defaults.grace,
     )
 
 
@@ -108,6 +124,7 @@ def configured(boxes: Mailboxes) -> Defaults:
         messages=boxes.quota_messages,
         mailboxes=boxes.most,
         annotations=boxes.annotation_storage,
+        grace=boxes.grace_percent,
     )
 
 

@@ -24,12 +24,16 @@ _WHAT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A mail the server writes by itself. login: who gets it, "" for no user; domain: its administrator gets it too."""
+    """A mail the server writes by itself. login: who gets it, "" for no user; domain: its administrator gets it too.
+
+    to_admin: whether the administrator does.
+    """
 
     login: str
     domain: str
     subject: str
     text: str
+    to_admin: bool = True
 
 
 def shown(name: str) -> str:

@@ -58,8 +58,20 @@ async def select(session: Session, command: Command) -> Reply:
         await _send_name(session, args.mailbox, place)
     if args.qresync and args.qresync.uidvalidity == snapshot.uidvalidity and selected.modseqs:
         await _resynchronise(session, snapshot, args.qresync)
+    await _tell_over_quota(session)
     done = "Examine completed" if selected.examined else "Select completed"
     return ok(done, b"READ-ONLY" if selected.read_only else b"READ-WRITE")
+
+
+async def _tell_over_quota(session: Session) -> None:
+    """RFC 9208 4.3.1: the account holds more than it may, which new mail within its grace can bring about."""
+    account = session.box.account
+    may = await account.allowance()
+    if may.limited:
+        usage = await account.store.usage()
+        if 0 < may.octets < usage.octets or 0 < may.messages < usage.messages:
+            text = "This account holds more than its quota; new mail may be refused until some is deleted"
+            session.send(response.no(b"*", text, b"OVERQUOTA"))
 
 
 def _send_state(session: Session, snapshot: Snapshot) -> None:

@@ -110,6 +110,7 @@ from postroom.store.api.store import Finding, Spool, Store
 from postroom.store.api.training import EVERYBODY, Learned, Lesson, Standing, TrainingStore
 from postroom.store.api.traits import BLOCK, TraitRow, TraitSource, TraitStore, block_of
 from postroom.store.api.transport import Demanded, StsPolicy, TlsCount, TransportStore
+from postroom.store.api.usage import Held, Seen, Together, UsageStore
 
 __all__ = [
     "BLOCK",
@@ -156,6 +157,7 @@ __all__ = [
     "FlagOp",
     "Freeze",
     "GroupRow",
+    "Held",
     "Hint",
     "HookChange",
     "HookState",
@@ -208,6 +210,7 @@ __all__ = [
     "ScriptExists",
     "ScriptInfo",
     "ScriptLimits",
+    "Seen",
     "SeenMode",
     "SegmentRow",
     "SentReport",
@@ -228,6 +231,7 @@ __all__ = [
     "Taken",
     "Tally",
     "TlsCount",
+    "Together",
     "TokenRow",
     "TooMany",
     "TooManyAnnotations",
@@ -240,6 +244,7 @@ __all__ = [
     "TransportStore",
     "Undone",
     "Usage",
+    "UsageStore",
     "Used",
     "Verdict",
     "block_of",

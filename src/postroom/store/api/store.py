@@ -18,6 +18,7 @@ from postroom.store.api.queue import QueueStore
 from postroom.store.api.reports import ReportStore
 from postroom.store.api.training import TrainingStore
 from postroom.store.api.transport import TransportStore
+from postroom.store.api.usage import UsageStore
 from postroom.values.content import Content
 
 Progress = Callable[[int, int], None]
@@ -75,6 +76,9 @@ class Store(Protocol):
 
     @property
     def transport(self) -> TransportStore: ...
+
+    @property
+    def usage(self) -> UsageStore: ...
 
     @property
     def feed(self) -> Feed: ...

@@ -268,6 +268,8 @@ def forget(db: apsw.Connection, name: str) -> None:
         db.execute(f"DELETE FROM {table} WHERE name = ?", (name,))
     for table in ("correspondent", "place", "frozen"):
         db.execute(f"DELETE FROM {table} WHERE account = ?", (name,))
+    db.execute("DELETE FROM held WHERE account = ?", (name,))
+    db.execute("DELETE FROM held_domain WHERE domain = ?", (name,))
     next_version(db)
 
 

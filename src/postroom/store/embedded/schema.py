@@ -195,6 +195,7 @@ CREATE TABLE delivered(
 ) WITHOUT ROWID;
 """
 
+#: held, held_domain: what accounts held at the last look (store.api.usage);
 #: used: counts by slot (store.api.limits); correspondent: who was written to, by account; place: networks of log-ins;
 #: version: grows with every change of bans, freezes and lifts, and is the serial of a ban changed with it
 POLICY_VERSION: Final = 1
@@ -215,6 +216,12 @@ CREATE TABLE place(
     account TEXT NOT NULL, network TEXT NOT NULL, first REAL NOT NULL, last REAL NOT NULL,
     PRIMARY KEY (account, network)
 ) WITHOUT ROWID;
+CREATE TABLE held(
+    account TEXT PRIMARY KEY, domain TEXT NOT NULL, octets INTEGER NOT NULL, messages INTEGER NOT NULL,
+    percent INTEGER NOT NULL, at REAL NOT NULL, full_since REAL NOT NULL, warned INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX held_of ON held(domain, octets, messages);
+CREATE TABLE held_domain(domain TEXT PRIMARY KEY, warned INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE ban(
     network TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, times INTEGER NOT NULL,
     author TEXT NOT NULL, serial INTEGER NOT NULL

@@ -42,6 +42,7 @@ from postroom.store.embedded.spool import FileSpool, sweep_spools
 from postroom.store.embedded.training import EmbeddedTraining
 from postroom.store.embedded.transport import EmbeddedTransport
 from postroom.store.embedded.unsettled import Unsettled, this_boot
+from postroom.store.embedded.usage import EmbeddedUsage
 from postroom.values.clock import Clock, SystemClock
 
 
@@ -97,6 +98,7 @@ class EmbeddedStore:
             self._queue = EmbeddedQueue(self._layout, slot, database, self._disk, self._queue_committer, self._settle)
             self._limits = EmbeddedLimits(self._layout, database, self._limits_committer, self._around.clock)
             self._transport = EmbeddedTransport(self._limits)
+            self._usage = EmbeddedUsage(self._limits, self._around.clock)
             self._audit = EmbeddedAudit(self._layout)
             self._alarms = EmbeddedAlarms(self._layout, database)
             self._events = EmbeddedEvents(self._layout, slot, database, self._around.clock)
@@ -139,6 +141,10 @@ class EmbeddedStore:
     @property
     def transport(self) -> EmbeddedTransport:
         return self._transport
+
+    @property
+    def usage(self) -> EmbeddedUsage:
+        return self._usage
 
     @property
     def alarms(self) -> EmbeddedAlarms:

@@ -28,12 +28,14 @@ from postroom.store.api.limits import (
     frees,
     slot_of,
 )
+from postroom.store.memory.usage import MemoryUsage
 
 
 class MemoryLimits:
     """Nothing survives."""
 
     def __init__(self) -> None:
+        self.usage = MemoryUsage()
         self._counts: dict[tuple[str, str], dict[int, int]] = {}
         self._written: dict[str, dict[str, float]] = {}
         self._warned: dict[tuple[str, str], float] = {}
@@ -180,6 +182,7 @@ class MemoryLimits:
                 del known[place]
         for by_name in (self._written, self._places, self._frozen, self._lifts):
             by_name.pop(name, None)
+        self.usage.forget(name)
         self._version += 1
 
     async def wait(self, key: str, first: float, now: float) -> float:

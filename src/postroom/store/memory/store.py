@@ -17,6 +17,7 @@ from postroom.store.memory.queue import MemoryQueue
 from postroom.store.memory.reports import MemoryReports
 from postroom.store.memory.training import MemoryTraining
 from postroom.store.memory.transport import MemoryTransport
+from postroom.store.memory.usage import MemoryUsage
 from postroom.values.clock import Clock, SystemClock
 from postroom.values.content import Content
 
@@ -74,6 +75,10 @@ class MemoryStore:
     @property
     def transport(self) -> MemoryTransport:
         return self._transport
+
+    @property
+    def usage(self) -> MemoryUsage:
+        return self._limits.usage
 
     @property
     def alarms(self) -> MemoryAlarms:

@@ -25,6 +25,7 @@ from postroom.testing.store_contract.spool import SpoolContract
 from postroom.testing.store_contract.training import TrainingContract
 from postroom.testing.store_contract.traits import TraitContract
 from postroom.testing.store_contract.transport import TransportContract
+from postroom.testing.store_contract.usage import UsageContract
 
 __all__ = [
     "AccountContract",
@@ -49,6 +50,7 @@ __all__ = [
     "TrainingContract",
     "TraitContract",
     "TransportContract",
+    "UsageContract",
     "message",
     "received",
 ]
