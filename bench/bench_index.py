@@ -27,8 +27,9 @@ from postroom.index.lookup import look_up
 from postroom.index.segment import BODY_FIELDS, TEXT_FIELDS
 from postroom.index.terms import Wanted
 from postroom.mailbox.criteria import Scene
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.search import Pace, search
-from postroom.mailbox.service import Incoming, Mailboxes
+from postroom.mailbox.service import Mailboxes
 from postroom.message.folding import fold
 from postroom.message.index import index
 from postroom.message.parts import Parts

@@ -13,7 +13,8 @@ from uuid import uuid4
 import apsw
 import pytest
 
-from postroom.mailbox.service import Account, Incoming, Mailboxes
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Account, Mailboxes
 from postroom.store.api import AccountStore, FlagChange, FlagOp
 from postroom.store.embedded import EmbeddedStore
 from postroom.testing.store_contract import SettableClock

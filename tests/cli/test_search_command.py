@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from postroom.mailbox.service import Incoming, Mailboxes
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Mailboxes
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.clock import SystemClock
 from postroom.values.content import Content

@@ -8,7 +8,8 @@ import pytest
 
 from postroom.delivery.sent import SentCopies
 from postroom.identity.model import Found
-from postroom.mailbox.service import Account, Incoming, Mailboxes
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Account, Mailboxes
 from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import AccountRow, Entry, Recipient, StoreUnavailable
 from postroom.store.memory import MemoryStore

@@ -11,8 +11,9 @@ from typing import Any
 
 from postroom.config import Imap, Limits, Listener, Protocol, TlsMode
 from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.limits import MailboxLimits
-from postroom.mailbox.service import Account, Incoming, Mailboxes
+from postroom.mailbox.service import Account, Mailboxes
 from postroom.net.link import TlsInfo
 from postroom.policy import Offence, Tally
 from postroom.servers.imap.service import ImapService, Rooms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from imap_house import NOW, Client, House, fill, message, play
 
-from postroom.mailbox.service import Incoming
+from postroom.mailbox.incoming import Incoming
 from postroom.store.api import StoreUnavailable
 from postroom.values import flags
 from postroom.values.content import Content

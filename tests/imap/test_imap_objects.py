@@ -6,7 +6,7 @@ import re
 
 from imap_house import NOW, House, fill, play
 
-from postroom.mailbox.service import Incoming
+from postroom.mailbox.incoming import Incoming
 from postroom.store.api import Origin
 from postroom.values.content import Content
 

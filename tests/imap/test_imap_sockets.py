@@ -191,7 +191,7 @@ def test_reader_who_does_not_read_costs_bounded_memory(run: Any) -> None:
         return sock
 
     async def test(server: Running) -> None:
-        from postroom.mailbox.service import Incoming
+        from postroom.mailbox.incoming import Incoming
         from postroom.values.content import Content
 
         row = await server.house.store.directory.account("ann-example.org")

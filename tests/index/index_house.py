@@ -7,8 +7,9 @@ from itertools import count
 
 from postroom.index.keeper import Keeper
 from postroom.mailbox.criteria import Scene
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.search import Pace, search
-from postroom.mailbox.service import Incoming, Mailboxes
+from postroom.mailbox.service import Mailboxes
 from postroom.store.api import AccountRow, AccountStore, Store
 from postroom.store.memory import MemoryStore
 from postroom.store.memory.index import MemoryIndex

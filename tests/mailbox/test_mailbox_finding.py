@@ -10,8 +10,9 @@ from postroom.index.keeper import Keeper
 from postroom.index.query import parse
 from postroom.mailbox.excerpts import excerpt, hits_of
 from postroom.mailbox.finding import Hit, When, Wish, find
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.search import Pace
-from postroom.mailbox.service import Account, Incoming
+from postroom.mailbox.service import Account
 from postroom.store.api import FlagChange, FlagOp, Store
 from postroom.values.clock import Clock
 from postroom.values.content import Content

@@ -7,7 +7,8 @@ import random
 import pytest
 from test_mailbox_view import Client
 
-from postroom.mailbox.service import Account, Incoming
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Account
 from postroom.store.api import FlagChange, FlagOp
 from postroom.values.content import Content
 from postroom.values.flags import DELETED, FLAGGED, POP3_HIDDEN, SEEN, VISIBLE

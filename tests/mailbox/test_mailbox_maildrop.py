@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from postroom.mailbox.errors import LoginTooSoon, MaildropTaken, NeedsUtf8, NoSuchMessage, response_code
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.maildrop import DropPolicy, Maildrop
-from postroom.mailbox.service import Account, Incoming
+from postroom.mailbox.service import Account
 from postroom.mailbox.view import View
 from postroom.message.surrogate import MAX_HEADER
 from postroom.store.api import FlagChange, FlagOp, Store

@@ -17,8 +17,9 @@ from postroom.mailbox.errors import (
     TooManyMailboxes,
     response_code,
 )
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.limits import MailboxLimits
-from postroom.mailbox.service import Account, Incoming, Mailboxes
+from postroom.mailbox.service import Account, Mailboxes
 from postroom.message.index import index
 from postroom.store.api import (
     FlagChange,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from postroom.mailbox.service import Account, Incoming, Mailboxes
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Account, Mailboxes
 from postroom.mailbox.teaching import Teaching
 from postroom.store.api import AccountRow, FlagChange, FlagOp
 from postroom.store.memory import MemoryStore

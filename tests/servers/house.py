@@ -15,7 +15,8 @@ from postroom.identity.model import Permit, Sending
 from postroom.intake.rooms import Rooms as IntakeRooms
 from postroom.intake.routing import Hosted, NotHosted, Target, Unknown
 from postroom.intake.service import Intake
-from postroom.mailbox.service import Incoming, Mailboxes
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Mailboxes
 from postroom.net import Certificates, Driver, Link, LinkOptions, Wheel, bind, serve
 from postroom.policy import Offence, Tally
 from postroom.policy.strangers import Strangers

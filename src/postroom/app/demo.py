@@ -42,8 +42,9 @@ from postroom.identity.groups import Groups
 from postroom.identity.hashing import InlineHasher
 from postroom.identity.rotation import Rotation
 from postroom.mailbox import acl
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.members import ROLES, join
-from postroom.mailbox.service import Incoming, Mailboxes
+from postroom.mailbox.service import Mailboxes
 from postroom.net.tls import write_self_signed
 from postroom.store.api import FlagOp, RightsChange
 from postroom.store.embedded import EmbeddedStore

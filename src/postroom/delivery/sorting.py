@@ -21,8 +21,9 @@ from postroom.delivery.account_world import AccountWorld, digest, world_of
 from postroom.delivery.outgoing import Arrived, Means, Outgoing
 from postroom.delivery.programs import Compiled, Programs
 from postroom.mailbox.errors import MailboxError
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.names import INBOX
-from postroom.mailbox.service import Account, Incoming
+from postroom.mailbox.service import Account
 from postroom.message.compose import text_entity, unstructured
 from postroom.message.dates import format_date
 from postroom.message.fields import field_values

@@ -9,12 +9,9 @@ On failure: errors of mailbox.errors and store.api; `mailbox.errors.response_cod
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 from weakref import WeakValueDictionary
-
-from msgspec import Struct
 
 from postroom.mailbox import names, sent
 from postroom.mailbox.errors import (
@@ -23,13 +20,14 @@ from postroom.mailbox.errors import (
     NotAllowed,
     TooManyMailboxes,
 )
+from postroom.mailbox.incoming import Incoming, rendered
 from postroom.mailbox.limits import MailboxLimits, Quota
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.reader import ReaderStore
 from postroom.mailbox.special_use import special_use
 from postroom.mailbox.teaching import Teaching
 from postroom.mailbox.trait_keeper import Latecomers
-from postroom.message.index import IndexLimits, MessageIndex, index
+from postroom.message.index import MessageIndex
 from postroom.policy.allowance import Allowance, resolve
 from postroom.store.api import (
     EVERY_FLAG,
@@ -46,7 +44,6 @@ from postroom.store.api import (
     MailboxExists,
     MailboxInfo,
     NewMessage,
-    Origin,
     OverQuota,
     Remembered,
     Settable,
@@ -57,27 +54,9 @@ from postroom.store.api import (
 )
 from postroom.values.clock import Clock
 from postroom.values.content import Content
-from postroom.values.flags import EIGHT_BIT, VISIBLE
 
-#: octets above which a message is indexed in a thread instead of on the loop
-_INDEX_IN_THREAD: Final = 512 * 1024
 #: accounts kept at hand although nobody uses them just now
 _RECENT: Final = 64
-
-
-class Incoming(Struct, frozen=True, kw_only=True):
-    """A message to be added. internaldate: Unix seconds, None = now; index: as message.index gave it, None = do it.
-
-    index counts offsets with content.prefix in front (its `lead`); origin: identifiers it keeps, being a copy of a
-    message of another account.
-    """
-
-    content: Content
-    internaldate: int | None = None
-    flags: int = 0
-    keywords: tuple[str, ...] = ()
-    index: MessageIndex | None = None
-    origin: Origin | None = None
 
 
 class Mailboxes:
@@ -397,27 +376,9 @@ class Account:
 
     async def _indexed(self, message: Incoming, *, limited: bool = True) -> NewMessage:
         """The message with everything rendered that readers will ask for."""
-        content = message.content
-        if limited and content.size > self.limits.message_size:
+        if limited and message.content.size > self.limits.message_size:
             raise MessageTooBig(f"Messages may have at most {self.limits.message_size} octets")
-        found = message.index if message.index is not None else await _index(content, self.limits.index)
-        date = message.internaldate
-        lead = content.prefix if content.path else content.data[: found.header]  # the trace fields were not indexed
-        eight_bit = found.eight_bit or not lead.isascii()
-        return NewMessage(
-            content=content,
-            guid=self.new_guid(),
-            internaldate=int(self._clock.now()) if date is None else date,
-            envelope=found.envelope,
-            structure=found.structure,
-            bodystructure=found.bodystructure,
-            parts=found.parts,
-            header=found.header,
-            references=found.references,
-            origin=message.origin,
-            flags=message.flags & VISIBLE | (EIGHT_BIT if eight_bit else 0),
-            keywords=message.keywords,
-        )
+        return await rendered(message, self.limits.index, self.new_guid(), self._clock)
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3). Raises TooManyKeywords, NotFound."""
@@ -491,12 +452,3 @@ class Account:
     def watch_all(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back on every change of the account (NOTIFY, POP3); returns the end."""
         return self._all.feed.subscribe(self.id, callback)
-
-
-async def _index(content: Content, limits: IndexLimits) -> MessageIndex:
-    """Index octets whose first part may be a prefix that is not in the source; large ones beside the loop."""
-    source = content.source()
-    lead = len(content.prefix) if content.path else 0
-    if content.size > _INDEX_IN_THREAD:
-        return await asyncio.to_thread(index, source, lead, limits=limits)
-    return index(source, lead, limits=limits)

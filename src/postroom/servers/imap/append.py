@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.places import Place, may_set
-from postroom.mailbox.service import Incoming
 from postroom.servers.imap import updates
 from postroom.servers.imap.catenate import add_part
 from postroom.servers.imap.copy import destination
