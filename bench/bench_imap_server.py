@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "imap")]
 
 from imap_house import NOW, Client, House, message, settle  # noqa: E402
 
-from postroom.mailbox.service import Incoming  # noqa: E402
+from postroom.mailbox.incoming import Incoming  # noqa: E402
 from postroom.store.embedded import EmbeddedStore  # noqa: E402
 from postroom.values.content import Content  # noqa: E402
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imap_house import Client, House, play
 
-from postroom.mailbox.service import Incoming
+from postroom.mailbox.incoming import Incoming
 from postroom.values.content import Content
 
 LETTERS = (
