@@ -144,7 +144,7 @@ def add(account: str, name: str, replace: bool, as_json: bool, config_file: str 
     """Add a rule, in place of one of this name.
 
     \b
-    FIELD is from, to, subject, list or header:NAME, and OP contains, is or matches;
+    FIELD is from, to, subject, list or header:NAME, OP contains, is or matches;
     or: domain is, body contains, size over, size under.
     DEED is file MAILBOX, flag FLAG, forward ADDRESS, forward-only ADDRESS,
     reject TEXT, discard or keep.
