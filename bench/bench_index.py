@@ -1,4 +1,4 @@
-"""What a full-text index costs and gives: CPU to keep, octets, CPU of a search; the segments of ours beside SQLite's FTS5.
+"""What a full-text index costs and gives: CPU to keep, octets, CPU of a search; our segments beside SQLite's FTS5.
 
 Run: python bench/bench_index.py [messages]
 Messages are of about 4 KiB, with the header fields of real mail (trace, DKIM) and words of a vocabulary of 200,000 that
@@ -68,8 +68,10 @@ def messages(count: int) -> Iterator[bytes]:
         yield (
             f"Received: from mx{number}.example.net (mx{number}.example.net [192.0.2.{number % 250}])\r\n"
             f"\tby mail.example.org with ESMTPS id {rng.getrandbits(60):x}\r\n\tfor <ann@example.org>;"
-            f" Mon, 1 Jan 2024 10:00:00 +0000\r\nDKIM-Signature: v=1; a=rsa-sha256; d=example.net; s=k1; b={signature}\r\n"
-            f"Message-ID: <{rng.getrandbits(80):x}@example.net>\r\nFrom: Person {number % 500} <p{number % 500}@example.net>\r\n"
+            " Mon, 1 Jan 2024 10:00:00 +0000\r\n"
+            f"DKIM-Signature: v=1; a=rsa-sha256; d=example.net; s=k1; b={signature}\r\n"
+            f"Message-ID: <{rng.getrandbits(80):x}@example.net>\r\n"
+            f"From: Person {number % 500} <p{number % 500}@example.net>\r\n"
             f"To: Ann <ann@example.org>\r\nSubject: {' '.join(text[:6])} nr{number}\r\nMIME-Version: 1.0\r\n"
             "Content-Type: text/plain; charset=utf-8\r\n\r\n" + "\r\n".join(lines) + "\r\n"
         ).encode()
@@ -155,7 +157,8 @@ def fts5(count: int, tokenizer: str, match: str) -> None:
         database.pragma("journal_mode", "wal")
         database.pragma("synchronous", 1)
         database.execute(
-            f"CREATE VIRTUAL TABLE t USING fts5(header, body, tokenize={tokenizer!r}, content='', detail=none, columnsize=0)"
+            f"CREATE VIRTUAL TABLE t USING fts5(header, body, tokenize={tokenizer!r}, content='', detail=none,"
+            " columnsize=0)"
         )
         texts = [folded(octets) for octets in messages(count)]
         started = process_time()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imap_house import NOW, Client, House, fill, play
 
-from postroom.mailbox.service import Account, Incoming
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Account
 from postroom.servers.imap import contexts
 from postroom.store.api import FlagChange, FlagOp, StoreUnavailable
 from postroom.values import flags
