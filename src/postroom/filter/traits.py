@@ -34,7 +34,7 @@ def traits(seen: Seen, age: float | None) -> Iterator[Reason]:
 
 def _missing(seen: Seen, age: float | None) -> Iterator[Reason]:
     if not seen.values("date"):
-        yield Reason("NO_DATE", 1.2, "it has no Date field")
+        yield Reason("NO_DATE", 0.6, "it has no Date field")
     elif age is None:
         yield Reason("BAD_DATE", 0.8, "its Date field cannot be read")
     elif age < -_DAY:
@@ -42,11 +42,11 @@ def _missing(seen: Seen, age: float | None) -> Iterator[Reason]:
     elif age > 14 * _DAY:
         yield Reason("DATE_OLD", 0.5, "its date is more than two weeks ago")
     if not seen.message_id:
-        yield Reason("NO_MESSAGE_ID", 1.0, "it has no Message-ID field")
+        yield Reason("NO_MESSAGE_ID", 0.5, "it has no Message-ID field")
     if not seen.values("to") and not seen.values("cc"):
-        yield Reason("NO_TO", 0.6, "it names no recipient")
+        yield Reason("NO_TO", 0.3, "it names no recipient")
     if not seen.subject:
-        yield Reason("NO_SUBJECT", 0.4, "it has no subject")
+        yield Reason("NO_SUBJECT", 0.2, "it has no subject")
 
 
 def _twice(seen: Seen) -> Iterator[Reason]:

@@ -132,9 +132,9 @@ def _of_peer(standing: Standing | None) -> Iterable[Reason]:
     if standing is None:
         return
     if standing.iprev is not None and standing.iprev.result not in ("pass", "temperror"):
-        yield Reason("NO_REVERSE_NAME", 1.2, standing.iprev.reason)
+        yield Reason("NO_REVERSE_NAME", 0.8, standing.iprev.reason)
     if standing.helo is not None and not standing.helo.ok:
-        yield Reason("ODD_HELO", 0.8, standing.helo.reason)
+        yield Reason("ODD_HELO", 0.5, standing.helo.reason)
     for hit in standing.listed.hits:
         yield Reason("LISTED", round(3.0 * hit.weight, 2), str(hit))
 
