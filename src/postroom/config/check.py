@@ -251,6 +251,10 @@ def _everybody(key: str, text: str) -> Problem:
 
 def _relay(config: Config) -> Iterator[Problem]:
     relay = config.relay
+    countries = config.sending.country_file
+    if countries and not _readable(countries):
+        cause = f"{countries} cannot be read"
+        yield Problem("sending.country_file", cause, "Check the path and its permissions", False)
     yield from _login("relay", relay.user, relay.password_file, relay.tls)
     if relay.retry_first > relay.retry_longest:
         yield Problem("relay.retry_first", "it is longer than relay.retry_longest", "Make it the shorter one", False)

@@ -105,6 +105,7 @@ def _with_paths(config: Config, folder: Path) -> Config:
         server=replace(config.server, data=under(config.server.data)),
         tls=replace(config.tls, certificate=under(config.tls.certificate), key=under(config.tls.key)),
         relay=replace(config.relay, password_file=under(config.relay.password_file)),
+        sending=replace(config.sending, country_file=under(config.sending.country_file)),
         route=tuple(replace(one, password_file=under(one.password_file)) for one in config.route),
         webhook=tuple(replace(one, secret_file=under(one.secret_file)) for one in config.webhook),
         log=replace(config.log, file=under(config.log.file)),

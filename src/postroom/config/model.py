@@ -242,9 +242,9 @@ class Sending(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     new_networks: Annotated[
         int, Meta(ge=0, description="Sign: networks (/16, /32) that it first logs in from, within an hour. 0: no sign.")
     ] = 4
-    foreign_senders: Annotated[
-        int, Meta(ge=0, description="Sign: attempts an hour to send under somebody else's address. 0 is no sign.")
-    ] = 10
+    country_file: Annotated[str, Meta(description="MaxMind DB (*.mmdb) of addresses' countries; empty: none.")] = ""
+    new_countries: Annotated[int, Meta(ge=0, description="Sign: new countries of log-ins in a day. 0: no sign.")] = 2
+    foreign_senders: Annotated[int, Meta(ge=0, description="Sign: tries an hour to send as another. 0: no sign.")] = 10
 
 
 class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

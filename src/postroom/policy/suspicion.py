@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from postroom.config import Config, Sending
 from postroom.policy import words
+from postroom.policy.countries import Countries
 from postroom.policy.networks import Networks, region
 from postroom.policy.outgoing import BURST, DAY, HOUR, Event
 from postroom.policy.words import Notice
@@ -38,8 +39,10 @@ WINDOWS: Final = {
 }
 _AT_THRESHOLD: Final = 50.0
 #: the most a sign alone can give; what honest people may do stays below the freezing score
-_CAPS: Final = {"unknown": 100, "spam": 100, "new": 40, "denied": 30, "foreign": 50, "networks": 40}
+_CAPS: Final = {"unknown": 100, "spam": 100, "new": 40, "denied": 30, "foreign": 50, "networks": 40, "countries": 50}
 _DENIED: Final = 20
+#: what a country is called among the places of log-ins
+_COUNTRY: Final = "country "
 _SPAM_PERCENT: Final = 10
 _SPAM_WORDS: Final = re.compile(
     r"\b(?:spam|unsolicited|phish\w*|abus\w*|blocked|block ?list\w*|black ?list\w*|reputation|virus|malware)\b",
@@ -70,7 +73,18 @@ class Result:
 class Suspicion:
     """Signs of one worker's accounts; the counts are everybody's."""
 
-    __slots__ = ("_clock", "_event", "_hold", "_placed", "_post", "_sending", "_store", "_tasks", "_trusted")
+    __slots__ = (
+        "_clock",
+        "_countries",
+        "_event",
+        "_hold",
+        "_placed",
+        "_post",
+        "_sending",
+        "_store",
+        "_tasks",
+        "_trusted",
+    )
 
     def __init__(
         self,
@@ -89,6 +103,7 @@ class Suspicion:
         self._event = event
         self._post = post
         self._hold = hold
+        self._countries = Countries(config.sending.country_file, clock.monotonic)
         self._placed: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -105,10 +120,17 @@ class Suspicion:
         self._placed.move_to_end(key)
         if len(self._placed) > _REMEMBERED:
             self._placed.popitem(last=False)
-        self._soon(self._place(account, key[1]))
+        self._soon(self._place(account, key[1], ip))
 
-    async def _place(self, account: AccountRow, network: str) -> None:
-        if await self._store.place(account.id, network, self._clock.now()):
+    async def _place(self, account: AccountRow, network: str, ip: str) -> None:
+        now = self._clock.now()
+        new = await self._store.place(account.id, network, now)
+        country = self._countries.of(ip)
+        if self._countries.fault:
+            self._event("limit.fault", login=account.login, reason=self._countries.fault)
+        if country and await self._store.place(account.id, _COUNTRY + country, now):
+            new = True
+        if new:
             await self._weigh(account)
 
     def sent(self, account: AccountRow) -> None:
@@ -199,7 +221,7 @@ def signs_of(store: LimitsStore, sending: Sending, account: str, now: float) -> 
     found = [
         *_result_signs(counts, sending),
         *_own_signs(counts, sending),
-        *_place_signs(store.places(account), sending.new_networks, now),
+        *_place_signs(store.places(account), sending, now),
     ]
     return sorted(found, key=lambda sign: -sign.points)
 
@@ -217,13 +239,20 @@ def _own_signs(counts: dict[str, int], sending: Sending) -> list[Sign]:
     ]
 
 
-def _place_signs(places: list[tuple[str, float, float]], threshold: int, now: float) -> list[Sign]:
-    """Networks never seen before; not of an account that is new itself."""
-    fresh = [network for network, first, _ in places if first > now - HOUR]
-    if not 0 < threshold <= len(fresh) or len(fresh) == len(places):
-        return []
-    text = f"log-ins from {len(fresh)} networks never seen before, within an hour: {', '.join(fresh[:8])}"
-    return [Sign(_points(len(fresh), threshold, "networks"), text)]
+def _place_signs(places: list[tuple[str, float, float]], sending: Sending, now: float) -> list[Sign]:
+    """Networks and countries never seen before; not of an account that is new itself."""
+    networks = [(place, first) for place, first, _ in places if not place.startswith(_COUNTRY)]
+    countries = [(place.removeprefix(_COUNTRY), first) for place, first, _ in places if place.startswith(_COUNTRY)]
+    found = []
+    for kind, there, threshold, window, words_ in (
+        ("networks", networks, sending.new_networks, HOUR, "networks never seen before, within an hour"),
+        ("countries", countries, sending.new_countries, DAY, "countries never seen before, within a day"),
+    ):
+        fresh = [place for place, first in there if first > now - window]
+        if 0 < threshold <= len(fresh) and len(fresh) < len(there):
+            text = f"log-ins from {len(fresh)} {words_}: {', '.join(fresh[:8])}"
+            found.append(Sign(_points(len(fresh), threshold, kind), text))
+    return found
 
 
 def _result_signs(counts: dict[str, int], sending: Sending) -> list[Sign]:
