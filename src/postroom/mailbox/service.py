@@ -23,6 +23,7 @@ from postroom.mailbox.errors import (
 from postroom.mailbox.incoming import Incoming, rendered
 from postroom.mailbox.limits import MailboxLimits, Quota
 from postroom.mailbox.names import INBOX
+from postroom.mailbox.previews import Previews
 from postroom.mailbox.reader import ReaderStore
 from postroom.mailbox.special_use import special_use
 from postroom.mailbox.teaching import Teaching
@@ -62,7 +63,7 @@ _RECENT: Final = 64
 class Mailboxes:
     """All accounts of this process, each opened once while somebody uses it."""
 
-    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store", "latecomers", "teaching")
+    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store", "latecomers", "previews", "teaching")
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Mailboxes:
         self._clock = clock
         self._new_guid = new_guid
         self._limits = limits or MailboxLimits()
+        self.previews: Final = Previews(clock.monotonic)
         self.teaching: Teaching | None = None  # who learns from what readers do
         self.latecomers: Latecomers | None = None  # who makes the traits of what arrived
         self._open: WeakValueDictionary[str, Account] = WeakValueDictionary()

@@ -122,7 +122,7 @@ class _Reader:
             if attribute in RENDERED:
                 columns[attribute] = await store.columns(self._messages, RENDERED[attribute])
             elif attribute in LOOKED_UP:
-                columns[attribute] = await looked_up(store, attribute, self._messages, pace)
+                columns[attribute] = await looked_up(self._session, attribute, self._messages, pace)
             else:
                 columns[attribute] = held(attribute, runs, texts, self._session.recent)
         self._columns = columns

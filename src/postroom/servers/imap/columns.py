@@ -17,9 +17,11 @@ from postroom.mailbox.selection import Selection
 from postroom.mailbox.slices import Breathing
 from postroom.mailbox.trait_keeper import shelf_of
 from postroom.mailbox.traits import THREAD
-from postroom.store.api import AccountStore, Page
+from postroom.servers.imap.session import Session
+from postroom.store.api import Page
 from postroom.wire.imap.commands import Attribute
 from postroom.wire.imap.rows import FlagTexts, dates
+from postroom.wire.imap.strings import nstring
 
 #: (sequence number of the first message, page, begin, end)
 Run = tuple[int, Page, int, int]
@@ -42,8 +44,9 @@ HELD: Final = frozenset(
         Attribute.SAVEDATE,
     ),
 )
+_PREVIEWS: Final = frozenset((Attribute.PREVIEW, Attribute.LAZY_PREVIEW))
 #: attributes that are found by message id
-LOOKED_UP: Final = frozenset((Attribute.EMAILID, Attribute.THREADID))
+LOOKED_UP: Final = frozenset((Attribute.EMAILID, Attribute.THREADID, Attribute.PREVIEW, Attribute.LAZY_PREVIEW))
 
 
 def groups(selection: Selection, size: int) -> Iterator[list[Run]]:
@@ -101,9 +104,14 @@ def held(attribute: Attribute, runs: Sequence[Run], texts: FlagTexts, recent: Re
 
 
 async def looked_up(
-    store: AccountStore, attribute: Attribute, messages: Sequence[int], pace: Breathing
+    session: Session, attribute: Attribute, messages: Sequence[int], pace: Breathing
 ) -> Sequence[object]:
     """Values of an attribute that is found by message id, in the order of the messages."""
+    store = session.box.account.store
+    if attribute in _PREVIEWS:
+        previews = session.service.mailboxes.previews
+        texts = await previews.of(store, messages, pace, lazy=attribute is Attribute.LAZY_PREVIEW)
+        return [nstring(None if text is None else text.encode(), session.wire.utf8) for text in texts]
     if attribute is Attribute.THREADID:
         shelf = await shelf_of(store, messages, pace)
         return list(map(thread_id, shelf.numbers(THREAD)))

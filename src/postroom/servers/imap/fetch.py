@@ -95,7 +95,7 @@ async def _send_rows(session: Session, selection: Selection, form: RowFormat) ->
             if attribute in RENDERED:
                 columns.append(await session.box.account.store.columns(messages, RENDERED[attribute]))
             elif attribute in LOOKED_UP:
-                columns.append(await looked_up(session.box.account.store, attribute, messages, pace))
+                columns.append(await looked_up(session, attribute, messages, pace))
             else:
                 columns.append(held(attribute, runs, texts, session.recent))
         if rendered and _has_gone(form, columns):

@@ -77,6 +77,7 @@ EXTENSIONS: Final = (
     _row("FILTERS", 5466, "3", "Searches that are kept under a name"),
     _row("OBJECTID", 8474, "3", "Identifiers that outlive names and moves"),
     _row("PARTIAL", 9394, "3", "Results and messages by windows"),
+    _row("PREVIEW", 8970, "3", "The first words of messages"),
     _row("SORT", 5256, "3", "Messages in an order of choice"),
     _row("SORT=DISPLAY", 5957, "4", "Order by the names that people see"),
     _row("ESORT", 5267, "3", "Sorted results as sets and counts"),

@@ -1,7 +1,8 @@
 """FETCH and UID FETCH.
 
 Standards: RFC 9051 6.4.5, RFC 3501 6.4.5 (RFC822 items, macros), RFC 3516 4 (BINARY), RFC 7162 3.1.4 and 3.2.6,
-RFC 8514 4.2 (SAVEDATE), RFC 8474 5.3 (EMAILID, THREADID), RFC 9394 3.3 (PARTIAL).
+RFC 8514 4.2 (SAVEDATE), RFC 8474 5.3 (EMAILID, THREADID), RFC 9394 3.3 (PARTIAL),
+RFC 8970 6 (PREVIEW).
 What comes out is ready for the server: UID FETCH always has UID among its items, CHANGEDSINCE always MODSEQ.
 On failure: BadSyntax.
 """
@@ -44,6 +45,9 @@ _SIMPLE: Final = {
     "RFC822.HEADER": Item(Attribute.RFC822_HEADER, label=b"RFC822.HEADER"),
     "RFC822.TEXT": Item(Attribute.RFC822_TEXT, peek=False, label=b"RFC822.TEXT"),
 }
+_PREVIEW: Final = Item(Attribute.PREVIEW, label=b"PREVIEW")
+_LAZY_PREVIEW: Final = Item(Attribute.LAZY_PREVIEW, label=b"PREVIEW")
+_LAZY: Final = re.compile(rb" \(LAZY(?: LAZY)*\)", re.IGNORECASE)
 # RFC 9051 6.4.5: macros stand alone
 _MACROS: Final = {
     "FAST": (_FLAGS, _DATE, _SIZE),
@@ -146,10 +150,19 @@ def item(scanner: Scanner) -> Item:
             return _section(scanner, name == "BODY.PEEK")
         if name in ("BINARY", "BINARY.PEEK", "BINARY.SIZE"):
             return _binary(scanner, name)
-    found_item = _SIMPLE.get(name)
+    found_item = _preview(scanner) if name == "PREVIEW" else _SIMPLE.get(name)
     if found_item is None:
         raise scanner.fail("known item to fetch")
     return found_item
+
+
+def _preview(scanner: Scanner) -> Item:
+    """ "PREVIEW" [SP "(" preview-mod ")"] (RFC 8970 6); another list behind a lone item holds fetch-modifiers."""
+    found = _LAZY.match(scanner.text, scanner.pos)
+    if not found:
+        return _PREVIEW
+    scanner.pos = found.end()
+    return _LAZY_PREVIEW
 
 
 def _section(scanner: Scanner, peek: bool) -> Item:

@@ -32,6 +32,8 @@ _FORMATS: Final = {
     Attribute.SAVEDATE: b"SAVEDATE %b",
     Attribute.EMAILID: b"EMAILID (%b)",
     Attribute.THREADID: b"THREADID (%b)",
+    Attribute.PREVIEW: b"PREVIEW %b",
+    Attribute.LAZY_PREVIEW: b"PREVIEW %b",
 }
 
 #: one column for each attribute, values in the order of the messages
@@ -44,7 +46,7 @@ class RowFormat:
     uidonly: UIDFETCH, whose number is the UID (RFC 9586 3.3).
 
     attributes: what the columns must hold, in this order: UID, SIZE, MODSEQ integers; FLAGS the inside of the list
-    (FlagTexts); INTERNALDATE and SAVEDATE quoted (dates()); EMAILID, THREADID, ENVELOPE, BODY, BODYSTRUCTURE octets.
+    (FlagTexts); INTERNALDATE and SAVEDATE quoted (dates()); the others octets as they are printed.
     """
 
     __slots__ = ("_template", "attributes")
