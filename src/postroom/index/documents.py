@@ -7,6 +7,7 @@ Pure; messages are hostile octets. On failure: never, but OSError of `read` pass
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +29,7 @@ _SHORT: Final = 40
 SHOWN: Final = frozenset(
     (b"from", b"to", b"cc", b"bcc", b"reply-to", b"sender", b"subject", b"comments", b"keywords", b"organization")
 )
+_SHOWN_LINE = re.compile(rb"(?:%b)[ \t]*:" % b"|".join(sorted(SHOWN)), re.IGNORECASE)
 _NAMING: Final = (b"content-type", b"content-disposition")
 
 
@@ -63,28 +65,39 @@ def document(read: Read, parts: Parts) -> Document:
 
 def _add_headers(made: Document, read: Read, parts: Parts) -> None:
     guess = Guess()
-    plain: dict[int, list[bytes]] = {Field.SHOWN: [], Field.OTHER: []}
+    plain: list[bytes] = []
+    shown: list[bytes] = []
     decoded: dict[int, list[str]] = {Field.SHOWN: [], Field.OTHER: []}
     for part, header in all_headers(read, parts):
-        for line in unfold(header, -1):
-            name, colon, value = line.partition(b":")
-            shown = part.index == 0 and bool(colon) and name.rstrip().lower() in SHOWN
-            place = Field.SHOWN if shown else Field.OTHER
-            if b"=?" not in line and b"*" not in line and line.isascii():
-                plain[place].append(value if shown else line)
-            else:
-                texts = line_texts(line, guess)
-                decoded[place] += [text.partition(":")[2] for text in texts] if shown else texts
-            if shown:
-                plain[Field.OTHER].append(name)
+        lines = unfold(header, -1)
+        odd = () if _is_plain(header) else [line for line in lines if not _is_plain(line)]
+        for line in odd:
+            is_shown = part.index == 0 and _SHOWN_LINE.match(line)
+            texts = line_texts(line, guess)
+            decoded[Field.SHOWN if is_shown else Field.OTHER] += [
+                text.partition(":")[2] if is_shown else text for text in texts
+            ]
+            plain.append(line.partition(b":")[0])
+        if odd:
+            seen = set(odd)
+            lines = [line for line in lines if line not in seen]
+        # what is shown too is taken out again at the end
+        plain += lines
+        if part.index == 0:
+            shown = [line.partition(b":")[2] for line in lines if _SHOWN_LINE.match(line)]
         names = file_names(header)
         if names:
             decoded[Field.SHOWN] += names
             made.names[part.index] = names[0]
-    for place, lines in plain.items():
-        made.add(place, ascii_terms(b"\n".join(lines)))
-        if decoded[place]:
-            made.add(place, terms_of("\n".join(decoded[place])))
+    made.add(Field.OTHER, ascii_terms(b"\n".join(plain)))
+    made.add(Field.SHOWN, ascii_terms(b"\n".join(shown)))
+    for place, texts in decoded.items():
+        if texts:
+            made.add(place, terms_of("\n".join(texts)))
+
+
+def _is_plain(octets: bytes) -> bool:
+    return octets.isascii() and b"=?" not in octets and b"*" not in octets
 
 
 def shown_texts(read: Read, parts: Parts) -> list[str]:
@@ -94,8 +107,7 @@ def shown_texts(read: Read, parts: Parts) -> list[str]:
     for part, header in all_headers(read, parts):
         if part.index == 0:
             for line in unfold(header, -1):
-                name, colon, _ = line.partition(b":")
-                if colon and name.rstrip().lower() in SHOWN:
+                if _SHOWN_LINE.match(line):
                     found += [text.partition(":")[2] for text in line_texts(line, guess)]
         found += file_names(header)
     return found

@@ -48,10 +48,15 @@ def terms(text: str) -> set[bytes]:
 
 
 def terms_of(text: str) -> set[bytes]:
-    """The terms of text as people write it: folding is dear, so each word is folded once."""
+    """The terms of text as people write it: folding is dear, so each word that needs it is folded once."""
+    octets = text.encode("utf-8", "surrogatepass")
     if text.isascii():
-        return ascii_terms(text.encode())
-    return terms(fold(" ".join(set(text.split()))))
+        return ascii_terms(octets)
+    words = set(octets.split())
+    odd = [word for word in words if not word.isascii()]
+    found = ascii_terms(b" ".join(words.difference(odd)))
+    found |= terms(fold(b" ".join(odd).decode("utf-8", "surrogatepass")))
+    return found
 
 
 def ascii_terms(octets: bytes) -> set[bytes]:
