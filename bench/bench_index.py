@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What a full-text index costs and gives: CPU to keep, octets, CPU of a search; our segments beside SQLite's FTS5.
-=======
 """What a full-text index costs and gives: CPU to keep, octets, CPU of a search; ours beside SQLite's FTS5.
->>>>>>> 7a2c51d (Taking a message apart folds only words that need it)
 
 Run: python bench/bench_index.py [messages]
 Messages are of about 4 KiB, with the header fields of real mail (trace, DKIM) and words of a vocabulary of 200,000 that
@@ -31,9 +27,8 @@ from postroom.index.lookup import look_up
 from postroom.index.segment import BODY_FIELDS, TEXT_FIELDS
 from postroom.index.terms import Wanted
 from postroom.mailbox.criteria import Scene
-from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.search import Pace, search
-from postroom.mailbox.service import Mailboxes
+from postroom.mailbox.service import Incoming, Mailboxes
 from postroom.message.folding import fold
 from postroom.message.index import index
 from postroom.message.parts import Parts
@@ -72,14 +67,8 @@ def messages(count: int) -> Iterator[bytes]:
         yield (
             f"Received: from mx{number}.example.net (mx{number}.example.net [192.0.2.{number % 250}])\r\n"
             f"\tby mail.example.org with ESMTPS id {rng.getrandbits(60):x}\r\n\tfor <ann@example.org>;"
-<<<<<<< HEAD
-            " Mon, 1 Jan 2024 10:00:00 +0000\r\n"
-            f"DKIM-Signature: v=1; a=rsa-sha256; d=example.net; s=k1; b={signature}\r\n"
-            f"Message-ID: <{rng.getrandbits(80):x}@example.net>\r\n"
-=======
             " Mon, 1 Jan 2024 10:00:00 +0000\r\nDKIM-Signature: v=1; a=rsa-sha256; d=example.net; s=k1;"
             f"\r\n\tb={signature}\r\nMessage-ID: <{rng.getrandbits(80):x}@example.net>\r\n"
->>>>>>> 7a2c51d (Taking a message apart folds only words that need it)
             f"From: Person {number % 500} <p{number % 500}@example.net>\r\n"
             f"To: Ann <ann@example.org>\r\nSubject: {' '.join(text[:6])} nr{number}\r\nMIME-Version: 1.0\r\n"
             "Content-Type: text/plain; charset=utf-8\r\n\r\n" + "\r\n".join(lines) + "\r\n"
@@ -166,13 +155,8 @@ def fts5(count: int, tokenizer: str, detail: str) -> None:
         database.pragma("journal_mode", "wal")
         database.pragma("synchronous", 1)
         database.execute(
-<<<<<<< HEAD
-            f"CREATE VIRTUAL TABLE t USING fts5(header, body, tokenize={tokenizer!r}, content='', detail=none,"
-            " columnsize=0)"
-=======
             "CREATE VIRTUAL TABLE t USING fts5("
             f"header, body, tokenize={tokenizer!r}, content='', detail={detail}, columnsize=0)"
->>>>>>> 7a2c51d (Taking a message apart folds only words that need it)
         )
         texts = [folded(octets) for octets in messages(count)]
         started = process_time()
