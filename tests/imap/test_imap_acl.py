@@ -12,7 +12,7 @@ from imap_house import Client, House, fill, message, play, settle
 
 from postroom.mailbox import acl
 from postroom.mailbox.service import Account
-from postroom.store.api import AppendResult, FlagOp, GroupRow, NewMessage, RightsChange, SeenMode
+from postroom.store.api import AppendResult, DomainRow, FlagOp, GroupRow, NewMessage, RightsChange, SeenMode
 from postroom.store.embedded import EmbeddedStore
 from postroom.values import rights as right
 
@@ -453,6 +453,34 @@ async def test_a_copy_that_fails_leaves_nothing(house: House, monkeypatch: pytes
     assert (await client.tagged(f"COPY 1:* {THEIRS}/Archive")).startswith("NO [UNAVAILABLE]")
     assert calls == [2, 2, 1]
     assert (await ann.find("Archive")).messages == 0
+
+
+async def test_a_move_that_fails_leaves_all_in_the_source(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(await account(house), "INBOX", 3)
+    await give(house, "INBOX", BEN, "lrite")
+    client = await house.selected(f"{THEIRS}/INBOX", BEN)
+    place = await client.driver.session.world.find(f"{THEIRS}/INBOX")
+    expunge = type(place.account.store).expunge
+
+    async def failing(self: object, mailbox: int, uids: Sequence[int], **options: bool) -> object:
+        if mailbox == place.id:
+            raise OSError("disk full")
+        return await expunge(self, mailbox, uids, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(place.account.store), "expunge", failing)
+    assert (await client.tagged("MOVE 1:* Archive")).startswith("NO [UNAVAILABLE]")
+    monkeypatch.undo()
+    assert (await (await account(house, BEN)).find("Archive")).messages == 0
+    assert (await (await account(house)).find("INBOX")).messages == 3
+
+
+async def test_identifiers_in_another_form_are_the_same_person(house: House) -> None:
+    await house.store.directory.put_domain(DomainRow(name="alias.test", created=0.0, alias_of="example.org"))
+    owner = await house.login()
+    for form in ("BEN@alias.test", "ben+shop@example.org", "ben"):
+        await owner.do(f"SETACL INBOX {form} +l")
+    await owner.do("SETACL INBOX -ben@alias.test w")
+    assert (await told(owner, "GETACL INBOX"))[0].endswith(f"-{BEN} w {BEN} l")
 
 
 async def test_the_owner_pays_with_his_quota(house: House) -> None:

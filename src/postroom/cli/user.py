@@ -51,6 +51,7 @@ def _plain(row: AccountRow, used: int | None = None, messages: int | None = None
         "disabled": row.disabled,
         "receives": row.receives or not row.disabled,
         "has_password": bool(row.password),
+        "shared": row.shared,
         "quota": row.quota,
         "quota_messages": row.quota_messages,
         "quota_mailboxes": row.quota_mailboxes,
@@ -173,7 +174,7 @@ async def _show(site: Site, login: str) -> dict[str, Any]:
 def _state(found: dict[str, Any]) -> str:
     if found["disabled"]:
         return "disabled, receives mail" if found["receives"] else "disabled"
-    return "on" if found["has_password"] else "no password"
+    return "shared" if found["shared"] else "on" if found["has_password"] else "no password"
 
 
 def _sending(found: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from postroom.identity.routing import find_row
 from postroom.mailbox.errors import BadIdentifier, UnknownIdentifier
 from postroom.store.api import AccountRow, AccountStore, DirectoryStore, FlagOp, RightsChange
 from postroom.values import rights as right
@@ -75,19 +76,23 @@ async def known(directory: DirectoryStore, identifier: str, owner: AccountRow) -
     An owner has all rights whatever an ACL says, so he is none either.
     """
     found = normal(identifier, domain_of(owner.login))
-    name = found.removeprefix("-")
+    dash, name = ("-" if found.startswith("-") else ""), found.removeprefix("-")
+    if name == ANYONE:
+        return found
     if name.startswith(GROUP):
-        there = await directory.group(name[len(GROUP) :]) is not None
-    elif name == ANYONE:
-        there = True
-    else:
-        row = await directory.account_by_login(name)
-        there = row is not None and not row.shared
-        if row is not None and row.id == owner.id:
-            raise UnknownIdentifier("The owner of a mailbox has all rights, always")
-    if not there:
-        raise UnknownIdentifier(f"There is no {name!r} here who could be given rights")
-    return found
+        if await directory.group(name[len(GROUP) :]) is None:
+            raise _unknown(name)
+        return found
+    row = await find_row(directory, name)  # also by a detail, or in an alias of the domain
+    if not isinstance(row, AccountRow) or row.shared:
+        raise _unknown(name)
+    if row.id == owner.id:
+        raise UnknownIdentifier("The owner of a mailbox has all rights, always")
+    return dash + row.login
+
+
+def _unknown(name: str) -> UnknownIdentifier:
+    return UnknownIdentifier(f"There is no {name!r} here who could be given rights")
 
 
 async def grant(

@@ -54,7 +54,11 @@ async def move(source: Place, uids: Sequence[int], target: Place) -> CopyResult:
     if source.account.id == target.account.id:
         return await target.account.move(source.id, uids, target.id, may_set(target.rights))
     copied = await _between(source, uids, target)
-    gone = await source.account.store.expunge(source.id, copied.source, only_deleted=False)
+    try:
+        gone = await source.account.store.expunge(source.id, copied.source, only_deleted=False)
+    except BaseException:
+        await _take_back(target, copied.target)
+        raise
     return CopyResult(copied.uidvalidity, copied.source, copied.target, gone.snapshot, copied.target_snapshot)
 
 
@@ -75,11 +79,16 @@ async def _between(source: Place, uids: Sequence[int], target: Place) -> CopyRes
             came += result.uids
             latest = result.snapshot
     except BaseException:
-        if came:
-            with suppress(StoreError):
-                await target.account.store.expunge(target.id, came, only_deleted=False)
+        await _take_back(target, came)
         raise
     return CopyResult(latest.uidvalidity, tuple(taken.uids()), tuple(came), snapshot, latest)
+
+
+async def _take_back(target: Place, uids: Sequence[int]) -> None:
+    """What was copied goes again, as far as the store will."""
+    if uids:
+        with suppress(StoreError):
+            await target.account.store.expunge(target.id, uids, only_deleted=False)
 
 
 def _batches(spots: Sequence[_Spot]) -> Iterator[Sequence[_Spot]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import apsw
@@ -15,6 +16,7 @@ from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import sweep_account_folders
 from postroom.store.embedded.audit import EmbeddedAudit
 from postroom.store.embedded.check import check_account, check_integrity
+from postroom.store.embedded.check_sharing import check_index
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
@@ -81,6 +83,11 @@ class Caretaker:
             progress(number, len(accounts))
             for finding in await asyncio.to_thread(_checked, self._check_account, one):
                 yield finding
+            if await directory.account(one) is None:  # deleted, and may come back: then the index is made again
+                continue
+            indexed = frozenset(await directory.shares(one))
+            for finding in await asyncio.to_thread(_checked, partial(self._check_index, indexed), one):
+                yield finding
         if account is not None:
             return
         for finding in await asyncio.to_thread(_checked, self._check_shared, ""):
@@ -112,6 +119,9 @@ class Caretaker:
 
     def _check_account(self, account: str) -> list[Finding]:
         return check_account(account, self._layout.account(account), self._around.options, self._grace)
+
+    def _check_index(self, indexed: frozenset[str], account: str) -> list[Finding]:
+        return check_index(account, self._layout.account(account), self._around.options, indexed)
 
     def _check_shared(self, _: str) -> list[Finding]:
         options = self._around.options

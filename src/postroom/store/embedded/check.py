@@ -16,6 +16,7 @@ import apsw
 
 from postroom.store.api.store import Finding
 from postroom.store.embedded.account_read import page_id, read_counters, read_totals
+from postroom.store.embedded.check_sharing import check_sharing
 from postroom.store.embedded.codec import unpack_ids, unpack_page, unpack_tail, unpack_uids
 from postroom.store.embedded.columns import deleted, unseen
 from postroom.store.embedded.database import OpenOptions, open_database
@@ -74,6 +75,7 @@ class _AccountCheck:
         known = " OR ".join(f"id BETWEEN {page_id(box, 0)} AND {page_id(box + 1, 0) - 1}" for box in self._uids)
         for (number,) in self._rows(f"SELECT id FROM page WHERE NOT ({known or 'false'})"):
             yield self._found(f"page {number} belongs to no mailbox", mendable=True)
+        yield from check_sharing(self._reader, self._place)
         yield from self._check_annotations()
         yield from self._check_expunged()
         yield from self._check_lives()
