@@ -40,7 +40,7 @@ def mail(number: int) -> bytes:
 
 def test_new_mail_is_in_the_index_soon(server: Running, mailbox: dict[str, str]) -> None:
     append(server, mailbox, *[mail(number) for number in range(30)])
-    until(lambda: show(server, mailbox["login"])["behind"] == 0, 10)
+    until(lambda: show(server, mailbox["login"])["behind"] == 0, 40)  # the index waits for some seconds of news
     told = show(server, mailbox["login"])
     assert told["indexed"] == told["messages"] == 30
     assert told["segments"] >= 1
@@ -57,8 +57,8 @@ def test_attachments_are_found_soon(server: Running, mailbox: dict[str, str]) ->
     ).encode()
     whole = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + octets + b"\r\n--b--\r\n"
     append(server, mailbox, *[mail(number) for number in range(30)], whole)
-    until(lambda: show(server, mailbox["login"])["behind"] == 0, 10)
-    until(lambda: show(server, mailbox["login"])["attachments_waiting"] == 0, 20)
+    until(lambda: show(server, mailbox["login"])["behind"] == 0, 40)  # the index waits for some seconds of news
+    until(lambda: show(server, mailbox["login"])["attachments_waiting"] == 0, 40)
     assert search(server, mailbox, "platypus") == b"31"
 
 
@@ -73,14 +73,14 @@ def test_rebuilding_while_serving(server: Running, mailbox: dict[str, str]) -> N
 
 def test_a_damaged_index_is_made_anew_by_itself(server: Running, mailbox: dict[str, str]) -> None:
     append(server, mailbox, *[mail(number) for number in range(3)])
-    until(lambda: show(server, mailbox["login"])["behind"] == 0, 10)
+    until(lambda: show(server, mailbox["login"])["behind"] == 0, 40)  # the index waits for some seconds of news
     before = {path: path.stat().st_mtime for path in Path(server.data).rglob("index.db-wal")}
     newest = max(before, key=lambda path: before[path])
     newest.write_bytes(os.urandom(newest.stat().st_size))
     newest.with_name("index.db").write_bytes(os.urandom(65536))
     assert search(server, mailbox, "token2x") == b"3"
     append(server, mailbox, mail(4))
-    until(lambda: show(server, mailbox["login"])["indexed"] == 4, 10)
+    until(lambda: show(server, mailbox["login"])["indexed"] == 4, 40)  # the index waits for some seconds of news
     assert search(server, mailbox, "token4x") == b"4"
 
 
