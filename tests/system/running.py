@@ -144,6 +144,7 @@ def needs(program: str) -> pytest.MarkDecorator:
 def serve_again(before: Running) -> Running:
     """`postroom serve` on the folder of a demo that has stopped; waits until every port answers."""
     folder = Path(before.data).parent
+    until(lambda: not any(map(_lives, before.pids)), 20)  # those of a server that was killed notice it in a moment
     process = subprocess.Popen(
         [sys.executable, "-m", "postroom.cli.main", "serve", "--config", before.config],
         stdout=subprocess.PIPE,
@@ -154,6 +155,13 @@ def serve_again(before: Running) -> Running:
     for port in before.ports.values():
         _answers(process, before.host, port)
     return replace(before, process=process, pids=children(process.pid))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _answers(process: subprocess.Popen[str], host: str, port: int) -> None:

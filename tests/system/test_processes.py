@@ -262,6 +262,7 @@ def test_a_stop_says_goodbye(demo: Running) -> None:
     drop = pop3(demo)
     demo.process.send_signal(signal.SIGTERM)
     words = {"smtp": b"421 4.3.2", "submission": b"421 4.3.2", "submissions": b"421 4.3.2", "lmtp": b"421 4.3.2"}
+    words["managesieve"] = b"BYE (TRYLATER)"
     for service, wire in wires.items():
         said = wire.recv(1000)
         assert said.startswith(words.get(service, b"* BYE" if "imap" in service else b"-ERR [SYS/TEMP]")), service

@@ -7,7 +7,7 @@ import smtplib
 from pathlib import Path
 from typing import Any
 
-from running import Running, start_demo, stop_demo
+from running import Running, start_demo, stop_demo, until
 
 
 def trace(server: Running, *arguments: str, ok: bool = True) -> list[dict[str, Any]]:
@@ -31,6 +31,7 @@ def test_one_id_from_smtp_to_mailbox(server: Running, mailbox: dict[str, str]) -
         code, text = smtp.data(b"From: bob@far.test\r\nMessage-ID: <%b>\r\n\r\nhello\r\n" % ann.encode())
     assert code == 250
     name = queued(text)
+    until(lambda: trace(server, name)[0]["recipients"][1]["state"] == "delivered")
     for word in (name, ann, f"<{ann}>", f"nobody.{ann}"):
         [one] = trace(server, word)
         assert one["id"] == name
