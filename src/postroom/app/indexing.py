@@ -36,8 +36,9 @@ FIRST_SECONDS: Final = 5.0
 TURN_SECONDS: Final = 86_400.0
 _BETWEEN: Final = 0.02
 #: seconds an account waits after its first news: several messages are taken in at once, and searches look at what is
-#: not in the index themselves
+#: not in the index themselves; and so many news end the waiting
 _GATHER: Final = 10.0
+_MANY: Final = 100
 #: seconds before an account that could not be done is tried again
 _AGAIN: Final = 30.0
 
@@ -89,7 +90,7 @@ class Indexing:
         self._reader = reader
         self._clock = SystemClock()
         self._waiting: OrderedDict[str, bool] = OrderedDict()  # account -> is it to be made anew
-        self._gathering: set[str] = set()  # accounts that had news lately
+        self._gathering: dict[str, int] = {}  # accounts that had news lately, and how many
         self._wake = asyncio.Event()
 
     def want(self, account: str, *, rebuild: bool = False) -> None:
@@ -99,12 +100,15 @@ class Indexing:
 
     def news(self, account: str) -> None:
         """Something changed in an account: it is wanted soon."""
-        if account not in self._gathering:
-            self._gathering.add(account)
+        heard = self._gathering.get(account, 0) + 1
+        self._gathering[account] = heard
+        if heard == 1:
             asyncio.get_running_loop().call_later(_GATHER, self._gathered, account)
+        elif heard % _MANY == 0:
+            self.want(account)
 
     def _gathered(self, account: str) -> None:
-        self._gathering.discard(account)
+        del self._gathering[account]
         self.want(account)
 
     async def run(self) -> None:
