@@ -84,7 +84,7 @@ def test_what_is_written_is_what_is_read(subject: str, name: str, text: str) -> 
     assert "".join(shown.split()) == "".join(name.split())
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     assert (
-        message.get_payload(decode=True).decode().replace("\r\n", "\n").rstrip("\n") == plain.rstrip("\n")
+        message.get_payload(decode=True).decode().replace("\r\n", "\n").removesuffix("\n") == plain.removesuffix("\n")
         or message.get_content().removesuffix("\n") == plain
     )
 

@@ -214,7 +214,7 @@ def _text(field: str, text: str, subtype: str) -> _Entity:
         octets = text.encode("utf-8")
     except UnicodeEncodeError:
         raise Unsuitable(field, "it holds half a character (a lone surrogate)") from None
-    lines = _LINE_END.sub(b"\n", octets)
+    lines = _LINE_END.sub(b"\n", octets).removesuffix(b"\n")  # whoever writes the entity ends its last line
     if lines.isascii() and b"\0" not in lines and max(map(len, lines.split(b"\n"))) <= LONGEST_LINE:
         encoding, body = "7bit", lines
     elif 4 * sum(octet > 126 for octet in lines) <= len(lines):
