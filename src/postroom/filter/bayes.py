@@ -9,7 +9,7 @@ Pure. On failure: never; with too little training there is no opinion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Final
@@ -105,8 +105,3 @@ _SURELY_WANTED: Final = -3.0
 def points(found: Opinion) -> float:
     """What an opinion is worth in a score."""
     return next((worth for bound, worth in _POINTS if found.probability >= bound), _SURELY_WANTED)
-
-
-def known(counts: Iterable[tuple[int, int]]) -> int:
-    """How many tokens were ever seen."""
-    return sum(1 for bad, good in counts if bad or good)

@@ -19,12 +19,13 @@ from postroom.filter import bayes, links
 from postroom.filter.attachments import dangers
 from postroom.filter.rules import Rules
 from postroom.filter.scoring import DEFAULT, Act, Reason, Score, Thresholds
-from postroom.filter.seen import Seen, see
-from postroom.filter.tokens import tokens
+from postroom.filter.seen import Seen
+from postroom.filter.tokens import read
 from postroom.filter.traits import traits
 from postroom.filter.wishes import Wishes, wishes_of
 from postroom.message.dates import parse_date
 from postroom.policy.blocklists import Blocklists
+from postroom.policy.networks import neighbourhood
 from postroom.store.api import EVERYBODY, DirectoryStore, LimitsStore, StoreError, TrainingStore
 from postroom.values.content import Content
 
@@ -96,20 +97,22 @@ class Judge:
     async def judge(self, content: Content, known: Known, readers: Sequence[Reader]) -> Judgement:
         """The verdict. Raises OSError when the content's file is gone."""
         if content.size > _IN_THREAD:
-            seen, words = await asyncio.to_thread(_read, content)
+            seen, words = await asyncio.to_thread(read, content)
         else:
-            seen, words = _read(content)
+            seen, words = read(content)
         reasons = [*known.findings, *self._of_message(seen, known.now), *await self._listed(seen)]
         reasons += self._standing(known)
         everybody = self._learned(EVERYBODY, words)
-        common = [*reasons, *_weighed(bayes.opinion(everybody))]
-        score = Score.of(common)
+        general = _weighed(bayes.opinion(everybody))
+        score = Score.of([*reasons, *general])
         scores: list[Score] = []
         acts: list[Act] = []
         for place, reader in enumerate(readers):
             wishes = await wishes_of(self._sources.directory, reader.address)
             own = self._learned(reader.account, words) if place < _PERSONAL else None
-            personal = [*reasons, *_weighed(bayes.opinion(everybody, own)), *self._acquainted(reader, known)]
+            learned = own is not None and own.spam + own.ham > 0
+            words_say = _weighed(bayes.opinion(everybody, own)) if learned else general
+            personal = [*reasons, *words_say, *self._acquainted(reader, known)]
             personal += wishes.reasons(known.author, [one.address for one in seen.authors])
             found = Score.of(personal)
             scores.append(found)
@@ -172,11 +175,6 @@ def _act(wishes: Wishes, score: Score, thresholds: Thresholds) -> Act:
     return wishes.thresholds(thresholds).act(score.points)
 
 
-def _read(content: Content) -> tuple[Seen, list[int]]:
-    seen = see(content)
-    return seen, tokens(seen)
-
-
 def _weighed(found: bayes.Opinion | None) -> list[Reason]:
     if found is None:
         return []
@@ -193,14 +191,7 @@ def sender_keys(ip: str, author: str) -> list[str]:
         pass
     else:
         if not address.is_loopback:
-            width = 24 if address.version == 4 else 64
-            keys.append(f"network:{_network(ip, width)}")
+            keys.append(f"network:{neighbourhood(ip)}")
     if author:
         keys += [f"domain:{author.rpartition('@')[2]}", f"sender:{author}"]
     return keys
-
-
-def _network(ip: str, width: int) -> str:
-    from ipaddress import ip_network
-
-    return str(ip_network(f"{ip}/{width}", strict=False))

@@ -101,10 +101,9 @@ def see(content: Content, bounds: Bounds = DEFAULT) -> Seen:
     """Read a message."""
     found = index(content.source(), len(content.prefix))
     header = content.read(0, min(found.header, bounds.header))
-    fields = tuple(
-        (name.decode("latin-1").lower(), decode_words(value).strip()) for name, value in header_fields(header)
-    )
-    raw_from = next((value for name, value in header_fields(header) if name.lower() == b"from"), b"")
+    raw = list(header_fields(header))
+    fields = tuple([(name.decode("latin-1").lower(), decode_words(value).strip()) for name, value in raw])
+    raw_from = next((value for name, value in raw if name.lower() == b"from"), b"")
     texts, html, attachments = _bodies(content, Parts.unpack(found.parts), bounds)
     links = tuple(_links(" ".join(texts), html, bounds.links))
     if html:

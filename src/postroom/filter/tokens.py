@@ -15,8 +15,9 @@ from itertools import pairwise
 from typing import Final
 from zlib import crc32
 
-from postroom.filter.seen import Seen
+from postroom.filter.seen import Seen, see
 from postroom.message.search import fold
+from postroom.values.content import Content
 
 #: different tokens of one message
 MOST: Final = 2_000
@@ -24,6 +25,12 @@ _WORD: Final = re.compile(r"[^\W_]{2,30}(?:['.-][^\W_]{1,15}){0,2}|[$€£!?]{1,
 _DENSE: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff]")
 _TRAITS: Final = ("x-mailer", "user-agent", "content-type", "list-id", "precedence", "mime-version", "importance")
 _TEXT: Final = 40_000
+
+
+def read(content: Content) -> tuple[Seen, list[int]]:
+    """A message and its tokens. Raises OSError when the content's file is gone."""
+    seen = see(content)
+    return seen, tokens(seen)
 
 
 def tokens(seen: Seen) -> list[int]:

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from postroom.filter.judge import sender_keys
-from postroom.filter.seen import Seen, see
-from postroom.filter.tokens import tokens
+from postroom.filter.seen import Seen
+from postroom.filter.tokens import read
 from postroom.store.api import EVERYBODY, Lesson, NotFound, Snapshot, Store, StoreError
 from postroom.values.clock import Clock
 from postroom.values.content import Content
@@ -80,7 +80,7 @@ class Trainer:
         return known
 
     async def _learn(self, account: str, guid: str, content: Content, spam: bool | None) -> bool:
-        seen, words = await asyncio.to_thread(_read, content)
+        seen, words = await asyncio.to_thread(read, content)
         lesson = Lesson(id=guid, tokens=tuple(words), spam=spam)
         now = self._clock.now()
         before = self._store.training.lesson(account, guid)
@@ -120,8 +120,3 @@ def _messages(snapshot: Snapshot, uids: Sequence[int]) -> Iterator[int]:
         if seq is not None:
             page, place = snapshot.locate(seq)
             yield page.messages[place]
-
-
-def _read(content: Content) -> tuple[Seen, list[int]]:
-    seen = see(content)
-    return seen, tokens(seen)

@@ -7,12 +7,11 @@ Owns: nothing. On failure: StoreUnavailable.
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from math import ceil
 from typing import Final
 
 from postroom.config import Config
-from postroom.policy.networks import Networks
+from postroom.policy.networks import Networks, neighbourhood
 from postroom.store.api import LimitsStore
 from postroom.values.clock import Clock
 from postroom.values.refusal import Refusal
@@ -38,7 +37,7 @@ class Greylist:
         """sender, recipient: addresses. Raises Refusal 451 4.7.1 while it has to wait; StoreUnavailable."""
         if not self.active or self._exempt.contains(ip):
             return
-        network = str(ip_network(f"{ip}/{64 if ':' in ip else 24}", strict=False))
+        network = neighbourhood(ip)
         now = self._clock.now()
         if self._limits.waits(network) is not None:
             await self._limits.wait(network, now, now)
