@@ -10,11 +10,12 @@ On failure: an event with the reason; nobody is told by mail. Only a store that 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
+from postroom.delivery.one_by_one import OneByOne
 from postroom.delivery.report_reading import LARGEST_MAIL, Found, NoReport, pack, reports_in
+from postroom.delivery.service import Event, Queue
 from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import (
     DirectoryStore,
@@ -31,66 +32,26 @@ _DAY: Final = 86400.0
 _LONGEST, _OLDEST, _AHEAD = 40 * _DAY, 400 * _DAY, 2 * _DAY
 
 
-class Queue(Protocol):
-    """What it tells the queue."""
-
-    async def settle(self, entry: Entry, outcomes: Sequence[Outcome]) -> None: ...
-    def give_back(self, entry: Entry, recipients: Sequence[Recipient]) -> None: ...
-
-
-class Event(Protocol):
-    """Where lives of messages are told."""
-
-    def __call__(self, name: str, /, **fields: object) -> None: ...
-
-
-class ReportDelivery:
+class ReportDelivery(OneByOne):
     """One per worker. Give `take` to the queue as the consumer of the route "reports"."""
 
     def __init__(self, queue: Queue, store: ReportStore, directory: DirectoryStore, event: Event) -> None:
-        self._queue = queue
+        super().__init__(queue)
         self._store = store
         self._directory = directory
         self._event = event
-        self._pending: deque[tuple[Entry, Sequence[Recipient]]] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = False
 
-    def take(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
-        """Recipients of an entry to read now."""
-        if self._stopping:
-            self._queue.give_back(entry, recipients)
-            return
-        self._pending.append((entry, recipients))
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def settled(self) -> None:
-        """Wait until nothing is being read."""
-        while self._task is not None and not self._task.done():
-            await self._task
-
-    async def stop(self) -> None:
-        """Finish the one that is being read; what has not begun stays in the queue."""
-        self._stopping = True
-        while self._pending:
-            self._queue.give_back(*self._pending.popleft())
-        await self.settled()
-
-    async def _work(self) -> None:
-        while self._pending:
-            entry, recipients = self._pending.popleft()
-            outcome = Kind.DELIVERED, "2.0.0", "Read"
-            try:
-                await self._read(entry, recipients)
-            except StoreError as fault:
-                outcome = Kind.DEFERRED, "4.3.0", f"The report cannot be kept now: {fault}"
-            except Exception as fault:  # accepted mail never waits for ever for a fault of ours
-                self._event("delivery.fault", queue_id=entry.id, recipient=recipients[0].address, reason=repr(fault))
-                outcome = Kind.DELIVERED, "2.0.0", "Dropped: it could not be read"
-            kind, status, reply = outcome
-            outcomes = [Outcome(recipient=each, kind=kind, status=status, reply=reply) for each in recipients]
-            await self._queue.settle(entry, outcomes)
+    async def outcomes(self, entry: Entry, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
+        """Read an entry, once for all its recipients."""
+        kind, status, reply = Kind.DELIVERED, "2.0.0", "Read"
+        try:
+            await self._read(entry, recipients)
+        except StoreError as fault:
+            kind, status, reply = Kind.DEFERRED, "4.3.0", f"The report cannot be kept now: {fault}"
+        except Exception as fault:  # accepted mail never waits for ever for a fault of ours
+            self._event("delivery.fault", queue_id=entry.id, recipient=recipients[0].address, reason=repr(fault))
+            reply = "Dropped: it could not be read"
+        return [Outcome(recipient=each, kind=kind, status=status, reply=reply) for each in recipients]
 
     async def _read(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
         """Raises StoreError."""

@@ -9,10 +9,10 @@ On failure: a copy waits and is tried again like other local mail; nobody is tol
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from postroom.delivery.one_by_one import OneByOne
 from postroom.delivery.service import Event, FindAccount, Queue
 from postroom.mailbox import sent
 from postroom.mailbox.service import Mailboxes
@@ -26,44 +26,19 @@ from postroom.values.flags import SEEN
 _INDEX_IN_THREAD: Final = 512 * 1024
 
 
-class SentCopies:
+class SentCopies(OneByOne):
     """One per worker. Give `take` to the queue as the consumer of the route "sent"."""
 
     def __init__(self, queue: Queue, mailboxes: Mailboxes, find: FindAccount, clock: Clock, event: Event) -> None:
-        self._queue = queue
+        super().__init__(queue)
         self._mailboxes = mailboxes
         self._find = find
         self._clock = clock
         self._event = event
-        self._pending: deque[tuple[Entry, Sequence[Recipient]]] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = False
 
-    def take(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
-        """Copies of an entry to file now."""
-        if self._stopping:
-            self._queue.give_back(entry, recipients)
-            return
-        self._pending.append((entry, recipients))
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def settled(self) -> None:
-        """Wait until nothing is being filed."""
-        while self._task is not None and not self._task.done():
-            await self._task
-
-    async def stop(self) -> None:
-        """Finish the one that is being filed; what has not begun stays in the queue."""
-        self._stopping = True
-        while self._pending:
-            self._queue.give_back(*self._pending.popleft())
-        await self.settled()
-
-    async def _work(self) -> None:
-        while self._pending:
-            entry, recipients = self._pending.popleft()
-            await self._queue.settle(entry, [await self._file(entry, each) for each in recipients])
+    async def outcomes(self, entry: Entry, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
+        """File the copies of an entry."""
+        return [await self._file(entry, each) for each in recipients]
 
     async def _file(self, entry: Entry, recipient: Recipient) -> Outcome:
         try:
