@@ -41,13 +41,15 @@ class Known:
     uidnext: int = 1
     highest: int = 0
     writers: dict[int, set[int]] = field(default_factory=dict)  # numbers of clients that ever changed flags
-    leaky: bool = False  # others, whom nobody asks, add and take away
+    leaky: bool = False  # others, whom nobody asks, add, read and take away
 
 
 class Ledger:
     """Of all mailboxes."""
 
-    def __init__(self) -> None:
+    def __init__(self, leaky: frozenset[str] = frozenset()) -> None:
+        """leaky: last names of mailboxes in which others, whom nobody asks, work too."""
+        self._leaky = leaky
         self.boxes: dict[Box, Known] = {}
         self.digests: set[bytes] = set()  # of all messages that clients made
         self.maybe: set[bytes] = set()  # of those whose APPEND was cut off
@@ -56,6 +58,12 @@ class Ledger:
     def box(self, box: Box) -> Known:
         """What is known of a mailbox."""
         return self.boxes.setdefault(box, Known())
+
+    def named(self, box: Box, name: str) -> Known:
+        """A mailbox that was found under a name."""
+        known = self.box(box)
+        known.leaky |= name.rsplit("/", 1)[-1] in self._leaky
+        return known
 
     def fact(self, box: Box, uid: int, fact: Fact) -> None:
         """A message was seen, or made. Raises Lie when its UID was another's."""

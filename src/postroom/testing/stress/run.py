@@ -61,7 +61,7 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.ledger = Ledger()
+        self.ledger = Ledger(plan.leaky)
         self.record = Record()
         self.manners = _manners(plan)
         self.clients = [Client(n, plan.server, manner, self.ledger) for n, manner in enumerate(self.manners)]
@@ -212,7 +212,6 @@ class Run:
                 now = (tuple(client.belief.uids), client.belief.flags)
                 client.talk.cut()
                 if now == before:
-                    self.ledger.box(client.belief.box).leaky |= name.rsplit("/", 1)[-1] in self.plan.leaky
                     found[client.belief.box] = client.belief
                     break
                 before = now
