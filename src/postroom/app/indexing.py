@@ -9,6 +9,7 @@ On failure: told as an event, tried again at the next change. A kill loses the s
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -78,6 +79,12 @@ async def _keep(plan: Plan, ready: Callable[[], None]) -> int:
     return 0
 
 
+def _give_memory_back() -> None:
+    """Merging large segments takes tens of megabytes; the C library keeps what was freed unless it is asked."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Indexing:
     """Which accounts wait, and the work on them."""
 
@@ -123,6 +130,7 @@ class Indexing:
                 await self._serve(account, rebuild=rebuild)
                 await asyncio.sleep(0)
             self._wake.clear()
+            _give_memory_back()
 
     async def look_at_all(self) -> None:
         """Every account, in case a hint was lost: at the start and once a day, until cancelled."""

@@ -30,6 +30,9 @@ SHOWN: Final = frozenset(
     (b"from", b"to", b"cc", b"bcc", b"reply-to", b"sender", b"subject", b"comments", b"keywords", b"organization")
 )
 _SHOWN_LINE = re.compile(rb"(?:%b)[ \t]*:" % b"|".join(sorted(SHOWN)), re.IGNORECASE)
+_SHOWN_VALUE = re.compile(rb"^(?:%b)[ \t]*:(.*)$" % b"|".join(sorted(SHOWN)), re.IGNORECASE | re.MULTILINE)
+#: what makes a line differ from the text in it
+_ODD = re.compile(rb"=\?|\*|[\x80-\xff]")
 _NAMING: Final = (b"content-type", b"content-disposition")
 
 
@@ -66,38 +69,35 @@ def document(read: Read, parts: Parts) -> Document:
 def _add_headers(made: Document, read: Read, parts: Parts) -> None:
     guess = Guess()
     plain: list[bytes] = []
-    shown: list[bytes] = []
     decoded: dict[int, list[str]] = {Field.SHOWN: [], Field.OTHER: []}
     for part, header in all_headers(read, parts):
         lines = unfold(header, -1)
-        odd = () if _is_plain(header) else [line for line in lines if not _is_plain(line)]
-        for line in odd:
-            is_shown = part.index == 0 and _SHOWN_LINE.match(line)
-            texts = line_texts(line, guess)
-            decoded[Field.SHOWN if is_shown else Field.OTHER] += [
-                text.partition(":")[2] if is_shown else text for text in texts
-            ]
-            plain.append(line.partition(b":")[0])
-        if odd:
-            seen = set(odd)
-            lines = [line for line in lines if line not in seen]
-        # what is shown too is taken out again at the end
-        plain += lines
+        if _ODD.search(header):
+            even: list[bytes] = []
+            for line in lines:
+                if not _ODD.search(line):
+                    even.append(line)
+                    continue
+                is_shown = part.index == 0 and _SHOWN_LINE.match(line)
+                texts = line_texts(line, guess)
+                shown = [text.partition(":")[2] for text in texts] if is_shown else texts
+                decoded[Field.SHOWN if is_shown else Field.OTHER] += shown
+                plain.append(line.partition(b":")[0])
+            lines = even
+        text = b"\n".join(lines)
+        plain.append(text)
         if part.index == 0:
-            shown = [line.partition(b":")[2] for line in lines if _SHOWN_LINE.match(line)]
-        names = file_names(header)
-        if names:
-            decoded[Field.SHOWN] += names
-            made.names[part.index] = names[0]
+            made.add(Field.SHOWN, ascii_terms(b"\n".join(_SHOWN_VALUE.findall(text))))
+        if b"name" in header or b"NAME" in header or b"Name" in header:
+            names = file_names(header)
+            if names:
+                decoded[Field.SHOWN] += names
+                made.names[part.index] = names[0]
+    # what is shown stands in here too; it is taken out again at the end
     made.add(Field.OTHER, ascii_terms(b"\n".join(plain)))
-    made.add(Field.SHOWN, ascii_terms(b"\n".join(shown)))
     for place, texts in decoded.items():
         if texts:
             made.add(place, terms_of("\n".join(texts)))
-
-
-def _is_plain(octets: bytes) -> bool:
-    return octets.isascii() and b"=?" not in octets and b"*" not in octets
 
 
 def shown_texts(read: Read, parts: Parts) -> list[str]:

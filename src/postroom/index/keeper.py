@@ -33,9 +33,9 @@ from postroom.store.api import (
 )
 from postroom.values.clock import Clock
 
-#: messages, and octets of their terms, in one step
+#: messages, and terms of them, in one step
 BATCH: Final = 1024
-_BATCH_OCTETS: Final = 8 * 1024 * 1024
+_BATCH_TERMS: Final = 1_000_000
 #: messages between two pauses
 _BREATH: Final = 16
 #: attachments of one message that are read, and how often one is tried that ended with the process
@@ -146,7 +146,7 @@ class Keeper:
         block = ids[0] >> BLOCK_BITS
         ids = [message for message in ids if message >> BLOCK_BITS == block]
         draft = Draft(block)
-        octets = 0
+        terms = 0
         last = ids[0]
         waiting = dict(state.waiting)
         for number, (message, parts) in enumerate(zip(ids, await self._account.columns(ids, "parts"), strict=True), 1):
@@ -154,11 +154,11 @@ class Keeper:
             draft.add(message, found.terms, whole=found.whole)
             if has_files:
                 waiting[message] = 0
-            octets += sum(sum(map(len, terms)) for terms in found.terms.values())
+            terms += sum(map(len, found.terms.values()))
             last = message
             if not number % _BREATH:
                 await self._pause()
-            if octets > _BATCH_OCTETS:
+            if terms > _BATCH_TERMS:
                 break
         rendered = await self._account.rendered([last])
         self._index.change(

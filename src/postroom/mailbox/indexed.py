@@ -68,6 +68,8 @@ class Indexed:
 
 async def _decided(found: Found, messages: Sequence[int], look: Look) -> Sequence[bool]:
     sure, maybe, until = found.sure, found.maybe, found.until
+    if not maybe and max(messages, default=0) <= until:
+        return list(map(sure.__contains__, messages))
     doubtful = [message for message in messages if message > until or message in maybe]
     if not doubtful:
         return [message in sure for message in messages]

@@ -82,12 +82,13 @@ def shifted(data: bytes, lead: int) -> bytes:
 class Parts:
     """The parts of one message."""
 
-    __slots__ = ("_labels", "_packed_labels", "_rows")
+    __slots__ = ("_labels", "_packed_labels", "_rows", "_walked")
 
     def __init__(self, rows: list[Row], packed_labels: bytes) -> None:
         self._rows = rows
         self._packed_labels = packed_labels
         self._labels: list[bytes] = []  # taken apart when first asked for; `section` never asks
+        self._walked: list[Part] = []  # the same
 
     @classmethod
     def unpack(cls, data: bytes) -> Parts:
@@ -114,12 +115,21 @@ class Parts:
 
     def walk(self) -> Iterator[Part]:
         """Every part in the order it stands in the message, the message itself first."""
+        if len(self._walked) == len(self._rows):
+            return iter(self._walked)
+        return self._walk()
+
+    def _walk(self) -> Iterator[Part]:
+        walked: list[Part] = []
         ends: list[int] = []
         for index, row in enumerate(self._rows):
             while ends and ends[-1] <= index:
                 ends.pop()
-            yield self._part(index, len(ends))
+            part = self._part(index, len(ends))
+            walked.append(part)
+            yield part
             ends.append(index + row[4])
+        self._walked = walked
 
     def children(self, part: Part) -> Iterator[Part]:
         """The parts of a multipart, or the message inside a message part."""
