@@ -88,7 +88,7 @@ def _add_headers(made: Document, read: Read, parts: Parts) -> None:
         plain.append(text)
         if part.index == 0:
             made.add(Field.SHOWN, ascii_terms(b"\n".join(_SHOWN_VALUE.findall(text))))
-        if b"name" in header or b"NAME" in header or b"Name" in header:
+        if b"name" in header.lower():
             names = file_names(header)
             if names:
                 decoded[Field.SHOWN] += names
