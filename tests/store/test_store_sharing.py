@@ -9,7 +9,7 @@ import pytest
 
 from postroom.store.api import AccountRow, DomainRow, FlagOp, RightsChange
 from postroom.store.embedded import EmbeddedStore
-from postroom.testing.store_contract import message
+from postroom.testing.store_contract import SettableClock, message
 from postroom.values import rights as right
 
 
@@ -72,3 +72,29 @@ async def test_what_is_not_in_order_is_found(data: Path, sql: str, said: str) ->
 async def test_an_index_that_names_too_many_is_no_fault(data: Path) -> None:
     damage(data, "INSERT INTO share VALUES ('eve@x.test', 'acc1')", "directory.db")
     assert await findings(data) == []
+
+
+async def test_an_outline_that_is_remembered_shows_what_others_change(data: Path) -> None:
+    """The first store's clock stands far ahead, so that files count as settled at once."""
+    one, two = EmbeddedStore(data, clock=SettableClock(9e12)), EmbeddedStore(data, 1)
+    try:
+        before = await one.outline("acc1")
+        while (again := await one.outline("acc1")) is not before:  # closing the first reader may have tidied the files
+            before = again
+        account = await two.account("acc1")
+        made = await account.create("Made")
+        assert made in (await one.outline("acc1")).mailboxes
+        await account.grant([made.id], "ben@x.test", RightsChange(FlagOp.REPLACE, right.LOOKUP))
+        assert (await one.outline("acc1")).acls[made.id] == {"ben@x.test": right.LOOKUP}
+    finally:
+        await one.close()
+        await two.close()
+
+
+async def test_what_changed_just_now_is_looked_at_again(data: Path) -> None:
+    store = EmbeddedStore(data, clock=SettableClock(0.0))
+    try:
+        first = await store.outline("acc1")
+        assert await store.outline("acc1") is not first
+    finally:
+        await store.close()

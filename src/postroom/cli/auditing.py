@@ -55,7 +55,7 @@ READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
         "directory", "queue", "limits", "hooks", "feed", "events", "audit", "alarms", "reports", "transport", "usage",
-        "account", "training",
+        "account", "training", "outline",
         "spool", "sweep", "check", "close", "create_account", "remove_account",
     }),
     "directory": frozenset({

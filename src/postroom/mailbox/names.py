@@ -11,13 +11,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from postroom.mailbox.errors import BadName
 from postroom.store.api import MailboxInfo
-
-if TYPE_CHECKING:
-    from postroom.mailbox.places import Place
 
 DELIMITER: Final = "/"
 INBOX: Final = "INBOX"
@@ -79,14 +76,14 @@ def below(name: str, names: Iterable[str]) -> list[str]:
 class Listed:
     """A name as LIST shows it. info None: a level that exists only because mailboxes lie below it (\\NonExistent).
 
-    info has the name within its account; place: where the mailbox is for this login, None for those of its own account.
+    info has the name within its account; foreign: it is not the login's own.
     root: a level of a namespace, where no mailbox can be made (\\Noselect).
     """
 
     name: str
     info: MailboxInfo | None
     has_children: bool
-    place: Place | None = None
+    foreign: bool = False
     root: bool = False
 
 

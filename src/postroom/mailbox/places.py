@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -86,6 +86,19 @@ class Namespace(Protocol):
 
         It is asked before anything is opened for the realm, and its answers change while realms are looked at.
         """
+        ...
+
+
+#: a realm's prefix, and the mailboxes in it that the login may see ("l"), by name, without special uses
+Overview = tuple[str, Sequence["MailboxInfo"]]
+
+
+@runtime_checkable
+class Surveyed(Protocol):
+    """A namespace that can say what is in its realms without opening them, for lists."""
+
+    def overviews(self, wanted: Callable[[str], bool]) -> AsyncIterator[Overview]:
+        """By prefix; `wanted` as for `realms`."""
         ...
 
 
@@ -192,7 +205,7 @@ class Places:
         """The list of the account that a mailbox is in."""
         if place.realm is self.home:
             return await self.own.list()
-        return _below(place.realm, await seen(place.realm))
+        return _below(place.realm.prefix, [info for info, _ in await seen(place.realm)])
 
     # --- names
 
@@ -256,14 +269,20 @@ async def _listed(namespace: Namespace, matches: names.Matcher, breathe: Breathe
         """Once there is something, others do not matter for whether the top has children."""
         return not found or matches.below(prefix) or matches(prefix.removesuffix(names.DELIMITER))
 
-    async for realm in namespace.realms(wanted):
-        visible = await seen(realm)
+    overviews = namespace.overviews(wanted) if isinstance(namespace, Surveyed) else _overviews(namespace, wanted)
+    async for prefix, visible in overviews:
         if visible:
-            found += _below(realm, visible)
+            found += _below(prefix, visible)
         await breathe()
     if found and found[0].name != top:
         found.insert(0, names.Listed(top, None, True, root=True))
     return found
+
+
+async def _overviews(namespace: Namespace, wanted: Callable[[str], bool]) -> AsyncIterator[Overview]:
+    """For a namespace that has to open its realms."""
+    async for realm in namespace.realms(wanted):
+        yield realm.prefix, [info for info, _ in await seen(realm)]
 
 
 async def seen(realm: Realm) -> list[tuple[MailboxInfo, int]]:
@@ -279,20 +298,13 @@ async def seen(realm: Realm) -> list[tuple[MailboxInfo, int]]:
     return found
 
 
-def _below(realm: Realm, visible: Sequence[tuple[MailboxInfo, int]]) -> list[names.Listed]:
-    """The level of the realm, and its mailboxes below it."""
-    level = realm.prefix.removesuffix(names.DELIMITER)
-    places = {info.id: Place(realm, info, rights) for info, rights in visible}
+def _below(prefix: str, visible: Sequence[MailboxInfo]) -> list[names.Listed]:
+    """The level of a realm, and its mailboxes below it."""
     return [
-        names.Listed(level, None, True, root=True),
+        names.Listed(prefix.removesuffix(names.DELIMITER), None, True, root=True),
         *[
-            names.Listed(
-                realm.prefix + listed.name,
-                listed.info,
-                listed.has_children,
-                places[listed.info.id] if listed.info else None,
-            )
-            for listed in names.hierarchy([info for info, _ in visible])
+            names.Listed(prefix + listed.name, listed.info, listed.has_children, foreign=True)
+            for listed in names.hierarchy(visible)
         ],
     ]
 

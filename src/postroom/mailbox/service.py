@@ -45,6 +45,7 @@ from postroom.store.api import (
     MailboxExists,
     MailboxInfo,
     NewMessage,
+    Outline,
     OverQuota,
     Remembered,
     Settable,
@@ -110,6 +111,10 @@ class Mailboxes:
         found.teaching = self.teaching
         found.latecomers = self.latecomers
         return found
+
+    async def outline(self, account: AccountRow) -> Outline:
+        """What an account has, without opening it. Raises NotFound, StoreUnavailable."""
+        return await self._store.outline(account.id)
 
     def view(self, store: AccountStore, account: AccountRow) -> Account:
         """Something else to be seen as an account's mailboxes."""

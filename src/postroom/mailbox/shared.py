@@ -9,11 +9,12 @@ Owns: nothing but the realms of one login that are in use. Standards: RFC 2342, 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from postroom.mailbox import acl, names
-from postroom.mailbox.places import Kind, Namespace, Places, Realm
+from postroom.mailbox.places import Kind, Namespace, Overview, Places, Realm
 from postroom.mailbox.recover import Recover, Surroundings
 from postroom.store.api import AccountRow, DirectoryStore, NotFound
 from postroom.values import rights as right
@@ -86,6 +87,31 @@ class Others:
                 yield await self._open(owner)
             except NotFound:  # it is just being removed
                 continue
+            looked += 1
+            if looked >= MOST_LISTED:
+                return
+
+    async def overviews(self, wanted: Callable[[str], bool]) -> AsyncIterator[Overview]:
+        """As realms, from the store's outlines: no account is opened that has not changed."""
+        looked = 0
+        matching: dict[str, frozenset[str]] = {}
+        for owner in await self._owners():
+            if not wanted(self._prefix(owner)):
+                continue
+            domain = acl.domain_of(owner.login)
+            if domain not in matching:
+                matching[domain] = await acl.matching(self._directory, self._login, owner.login)
+            try:
+                outline = await self._mailboxes.outline(owner)
+            except NotFound:  # it is just being removed
+                continue
+            mine = matching[domain]
+            visible = [
+                replace(info, special_use="") if info.special_use else info
+                for info in outline.mailboxes
+                if acl.effective(outline.acls.get(info.id, {}), mine) & right.LOOKUP
+            ]
+            yield self._prefix(owner), visible
             looked += 1
             if looked >= MOST_LISTED:
                 return

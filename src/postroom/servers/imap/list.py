@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Final, cast
 
 from postroom.mailbox import names
-from postroom.mailbox.places import Place
+from postroom.mailbox.errors import NoSuchMailbox
 from postroom.servers.imap.acl import send_my_rights
-from postroom.servers.imap.listing import Known, select_mailboxes, select_subscribed
+from postroom.servers.imap.listing import Known, Shown, select_mailboxes, select_subscribed
 from postroom.servers.imap.metadata import metadata_line
 from postroom.servers.imap.pace import Pace
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.status import status_line
+from postroom.store.api import MailboxInfo, NotFound
 from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, List, MetadataOptions
@@ -44,14 +45,21 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
     for shown in select_mailboxes(known, matches, frozenset(args.select), frozenset(args.returns)):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
         if shown.info is not None and shown.met:
-            await _send_more(session, shown.place or session.world.own_place(shown.info), args)
+            await _send_more(session, shown, shown.info, args)
         await pace.breathe()
     return ok("List completed")
 
 
-async def _send_more(session: Session, place: Place, args: List) -> None:
+async def _send_more(session: Session, shown: Shown, info: MailboxInfo, args: List) -> None:
     """What RETURN asks for, after its LIST; RFC 5819 2: none for a name that cannot be selected (RFC 8440 3)."""
-    if "MYRIGHTS" in args.returns:
+    rights = "MYRIGHTS" in args.returns
+    if not (rights or args.status or args.metadata):
+        return
+    try:
+        place = await session.world.find(shown.name) if shown.foreign else session.world.own_place(info)
+    except (NoSuchMailbox, NotFound):  # lost since it was listed
+        return
+    if rights:
         send_my_rights(session, place)
     if args.status and place.rights & right.READ:
         session.send(await status_line(session, place, args.status))

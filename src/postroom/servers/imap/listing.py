@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom.mailbox import names
-from postroom.mailbox.places import Place
 from postroom.store.api import MailboxInfo
 
 Matches = Callable[[str], bool]
@@ -28,14 +27,14 @@ class Known:
 class Shown:
     """One LIST response. attributes as printed; childinfo: selection options that mailboxes below it meet.
 
-    place: as in names.Listed; met: it is shown for itself, not only for what is below it.
+    foreign: as in names.Listed; met: it is shown for itself, not only for what is below it.
     """
 
     name: str
     attributes: tuple[str, ...]
     childinfo: tuple[str, ...] = ()
     info: MailboxInfo | None = None
-    place: Place | None = None
+    foreign: bool = False
     met: bool = True
 
 
@@ -57,7 +56,7 @@ def select_mailboxes(
         name = listed.name
         if matches(name) and (name in met or name in hidden):
             shown = attributes(listed, subscribed=tell and name in known.subscribed)
-            yield Shown(name, shown, criteria if name in above else (), listed.info, listed.place, name in met)
+            yield Shown(name, shown, criteria if name in above else (), listed.info, listed.foreign, name in met)
 
 
 def _with_subscribed(known: Known, *, levels: bool) -> Sequence[names.Listed]:

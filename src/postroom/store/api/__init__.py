@@ -106,7 +106,7 @@ from postroom.store.api.reports import (
     SentReport,
     TooMany,
 )
-from postroom.store.api.store import Finding, Spool, Store
+from postroom.store.api.store import Finding, Outline, Spool, Store
 from postroom.store.api.training import EVERYBODY, Learned, Lesson, Standing, TrainingStore
 from postroom.store.api.traits import BLOCK, TraitRow, TraitSource, TraitStore, block_of
 from postroom.store.api.transport import Demanded, StsPolicy, TlsCount, TransportStore
@@ -189,6 +189,7 @@ __all__ = [
     "NotFound",
     "Once",
     "Origin",
+    "Outline",
     "OverQuota",
     "Page",
     "Per",

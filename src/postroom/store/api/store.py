@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from postroom.store.api.account import AccountStore
+from postroom.store.api.account import AccountStore, MailboxInfo
 from postroom.store.api.alarms import AlarmStore
 from postroom.store.api.audit import AuditStore
 from postroom.store.api.directory import DirectoryStore
@@ -35,6 +35,14 @@ class Finding:
     place: str
     what: str
     mendable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What an account has, and who else may do what with it: mailboxes by name, ACLs by mailbox (0: the top level)."""
+
+    mailboxes: Sequence[MailboxInfo]
+    acls: Mapping[int, Mapping[str, int]]
 
 
 class Spool(Protocol):
@@ -103,6 +111,10 @@ class Store(Protocol):
 
     async def account(self, account: str) -> AccountStore:
         """The mailboxes of an account, opened at first use and kept for the next. Raises NotFound, StoreUnavailable."""
+        ...
+
+    async def outline(self, account: str) -> Outline:
+        """Of an account that need not be opened for it: cheap where nothing has changed. Raises NotFound."""
         ...
 
     async def create_account(self, account: str, mailboxes: list[tuple[str, str]]) -> None:

@@ -19,7 +19,7 @@ import apsw
 from postroom.observe.meters import Histogram
 from postroom.store.api.errors import NotFound, StoreError, StoreUnavailable
 from postroom.store.api.feed import Feed
-from postroom.store.api.store import Finding, Progress, unheard
+from postroom.store.api.store import Finding, Outline, Progress, unheard
 from postroom.store.embedded.account import EmbeddedAccount, Pool
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import make_account_folder, remove_account_folder
@@ -36,6 +36,7 @@ from postroom.store.embedded.hooks import EmbeddedHooks
 from postroom.store.embedded.layout import AccountLayout, Layout
 from postroom.store.embedded.limits import EmbeddedLimits
 from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.outlines import Outlines
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.reports import EmbeddedReports
 from postroom.store.embedded.spool import FileSpool, sweep_spools
@@ -110,6 +111,7 @@ class EmbeddedStore:
             raise unavailable(fault) from fault
         self._care = Caretaker(self._layout, self._around, self._mail_committers[0], self._options.stray_seconds)
         self._pool = Pool(self._options.open_accounts)
+        self._outlines = Outlines(database, self._around.clock)
         self._accounts: weakref.WeakValueDictionary[str, EmbeddedAccount] = weakref.WeakValueDictionary()
 
     def _own_slot(self, slot: int | None) -> None:
@@ -189,6 +191,9 @@ class EmbeddedStore:
             await found.skip_lost()
             found = self._accounts.setdefault(account, found)
         return found
+
+    async def outline(self, account: str) -> Outline:
+        return self._outlines.of(self._account_layout(account))
 
     def account_ids(self) -> list[str]:
         """Every account that has a folder. Reads folders: call it in a thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from postroom.store.api import Feed, Finding, NotFound
+from postroom.store.api import Feed, Finding, NotFound, Outline
 from postroom.store.api.store import Progress, unheard
 from postroom.store.memory.account import MemoryAccount
 from postroom.store.memory.alarms import MemoryAlarms
@@ -113,6 +113,10 @@ class MemoryStore:
         if found is None:
             raise NotFound(f"no account {account}")
         return found
+
+    async def outline(self, account: str) -> Outline:
+        found = await self.account(account)
+        return Outline(await found.mailboxes(), await found.acls())
 
     async def create_account(self, account: str, mailboxes: list[tuple[str, str]]) -> None:
         if account not in self._accounts:

@@ -44,6 +44,19 @@ class AclContract:
         assert not await account.grant([trash.id], "ben@x.test", NOTHING)
         assert await account.acls() == {}
 
+    async def test_an_outline_is_what_the_account_has(self, store: Store) -> None:
+        account, inbox = await open_account(store)
+        outline = await store.outline("acc1")
+        assert list(outline.mailboxes) == list(await account.mailboxes())
+        assert outline.acls == {}
+        await account.create("More")
+        await account.grant([inbox.id, 0], "ben@x.test", READ)
+        outline = await store.outline("acc1")
+        assert list(outline.mailboxes) == list(await account.mailboxes())
+        assert outline.acls == await account.acls()
+        with pytest.raises(NotFound):
+            await store.outline("nobody")
+
     async def test_all_mailboxes_or_none(self, store: Store) -> None:
         account, inbox = await open_account(store)
         with pytest.raises(NotFound):
