@@ -1,23 +1,25 @@
 """Attachments nobody should be sent: programs, under their own or a borrowed name, also inside archives.
 
-Octets are believed more than names. Archives are listed, never unpacked: at most MOST_ENTRIES names of the first
-LARGEST octets.
+Octets are believed more than names. Archives are listed, never unpacked (filter.archives). A page of HTML as an
+attachment is a page to log in outside of every list of hosts, so it is looked at too.
 Pure but for reading the content. On failure: never; an archive that cannot be listed says so.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
+import re
 from collections.abc import Iterator
 from typing import Final
 
+from postroom.filter.archives import Listing, listing
 from postroom.filter.scoring import Reason
 from postroom.filter.seen import Attachment, Seen
 
 #: octets of an attachment that are looked at
 LARGEST: Final = 8 * 1024 * 1024
-MOST_ENTRIES: Final = 2_000
+#: octets of all attachments of a message together
+_ALL: Final = 24 * 1024 * 1024
+_PAGE: Final = 64 * 1024
 PROGRAMS: Final = frozenset((
     "exe", "scr", "com", "pif", "bat", "cmd", "vbs", "vbe", "js", "jse", "wsf", "wsh", "hta", "jar", "lnk", "msi",
     "msp", "cpl", "reg", "ps1", "psm1", "dll", "sys", "chm", "iso", "img", "vhd", "vhdx", "application", "gadget",
@@ -25,7 +27,11 @@ PROGRAMS: Final = frozenset((
 ))  # fmt: skip
 _MACROS: Final = frozenset(("docm", "dotm", "xlsm", "xltm", "xlam", "pptm", "potm", "ppam", "ppsm", "sldm"))
 _HARMLESS: Final = frozenset(("pdf", "doc", "docx", "xls", "xlsx", "jpg", "jpeg", "png", "gif", "txt", "mp3", "mp4"))
-_ARCHIVES: Final = frozenset(("zip", "docx", "xlsx", "pptx", "jar", "odt", "ods"))
+_PAGES: Final = frozenset(("htm", "html", "shtml", "xhtml", "xht", "svg", "mht", "mhtml", "hta"))
+_ASKS: Final = re.compile(
+    rb"<form\b|type\s{0,9}=\s{0,9}[\"']?password|<script\b|\batob\s{0,9}\(|location\s{0,9}[.=]|http-equiv\s{0,9}=\s{0,9}[\"']?refresh",
+    re.IGNORECASE,
+)
 _PROGRAM_STARTS: Final = (
     (b"MZ", "a Windows program"),
     (b"\x7fELF", "a Linux program"),
@@ -37,14 +43,18 @@ _OVERRIDE: Final = "\u202e"
 def dangers(seen: Seen) -> Iterator[Reason]:
     """At most one reason of each kind."""
     told: set[str] = set()
+    room = _ALL
     for attachment in seen.attachments:
-        for reason in _of(attachment):
+        size = min(attachment.size, LARGEST)
+        whole, room = size <= room, room - size
+        for reason in _of(attachment, whole):
             if reason.name not in told:
                 told.add(reason.name)
                 yield reason
 
 
-def _of(one: Attachment) -> Iterator[Reason]:
+def _of(one: Attachment, whole: bool) -> Iterator[Reason]:
+    """whole: there is room to look at all its octets."""
     name = one.name or "without a name"
     if _OVERRIDE in one.name:
         yield Reason(
@@ -55,8 +65,17 @@ def _of(one: Attachment) -> Iterator[Reason]:
     for octets, what in _PROGRAM_STARTS:
         if start.startswith(octets):
             yield Reason("FILE_PROGRAM", 8.0, f"the attachment {_shown(name)} is {what}")
-    if start.startswith(b"PK\x03\x04") and (one.extension in _ARCHIVES or not one.extension):
-        yield from _archive(one)
+    if one.extension in _PAGES or (one.type == "text/html" and one.name):
+        yield from _page(one)
+    elif whole:
+        found = listing(start, one.octets, LARGEST)
+        if found is not None:
+            yield from _archive(one, found)
+
+
+def _page(one: Attachment) -> Iterator[Reason]:
+    if _ASKS.search(one.octets(_PAGE)):
+        yield Reason("FILE_PAGE", 3.0, f"the attachment {_shown(one.name)} is a page that asks for something or runs")
 
 
 def _by_name(one: Attachment) -> Iterator[Reason]:
@@ -71,23 +90,16 @@ def _by_name(one: Attachment) -> Iterator[Reason]:
         yield Reason("FILE_MACROS", 2.0, f"the attachment {_shown(one.name)} is a document with macros")
 
 
-def _archive(one: Attachment) -> Iterator[Reason]:
-    octets = one.octets(LARGEST)
-    try:
-        with zipfile.ZipFile(io.BytesIO(octets)) as archive:
-            entries = archive.infolist()[:MOST_ENTRIES]
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError, RecursionError):
-        if len(octets) < LARGEST:
-            yield Reason("FILE_BROKEN", 1.0, f"the archive {_shown(one.name)} cannot be read")
-        return
-    names = [entry.filename.lower() for entry in entries]
-    for name in names:
+def _archive(one: Attachment, found: Listing) -> Iterator[Reason]:
+    if found.broken:
+        yield Reason("FILE_BROKEN", 1.0, f"the archive {_shown(one.name)} cannot be read")
+    for name in found.names:
         if name.rpartition(".")[2] in PROGRAMS:
             yield Reason("FILE_INSIDE", 6.0, f"the archive {_shown(one.name)} holds {_shown(name)}, which can run")
             break
-    if any(name.endswith("vbaproject.bin") for name in names):
+    if any(name.endswith("vbaproject.bin") for name in found.names):
         yield Reason("FILE_MACROS", 2.0, f"the document {_shown(one.name)} holds macros")
-    if any(entry.flag_bits & 1 for entry in entries):
+    if found.locked:
         yield Reason(
             "FILE_LOCKED", 1.5, f"the archive {_shown(one.name)} is locked with a password, so nothing can look inside"
         )

@@ -17,6 +17,7 @@ from typing import Final
 
 from postroom.filter import bayes, links
 from postroom.filter.attachments import dangers
+from postroom.filter.borrowed import Trusted
 from postroom.filter.rules import Rules
 from postroom.filter.scoring import DEFAULT, Act, Reason, Score, Thresholds
 from postroom.filter.seen import Seen
@@ -93,15 +94,17 @@ class Judge:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._trusted: Trusted | None = None
+        self._generation = -1
 
     async def judge(self, content: Content, known: Known, readers: Sequence[Reader]) -> Judgement:
         """The verdict. Raises OSError when the content's file is gone."""
+        trusted = await self._trust()
         if content.size > _IN_THREAD:
-            seen, words = await asyncio.to_thread(read, content)
+            seen, words, found = await asyncio.to_thread(self._read, content, known, trusted)
         else:
-            seen, words = read(content)
-        reasons = [*known.findings, *self._of_message(seen, known.now), *await self._listed(seen)]
-        reasons += self._standing(known)
+            seen, words, found = self._read(content, known, trusted)
+        reasons = [*known.findings, *found, *await self._listed(seen), *self._standing(known)]
         everybody = self._learned(EVERYBODY, words)
         general = _weighed(bayes.opinion(everybody))
         score = Score.of([*reasons, *general])
@@ -114,17 +117,33 @@ class Judge:
             words_say = _weighed(bayes.opinion(everybody, own)) if learned else general
             personal = [*reasons, *words_say, *self._acquainted(reader, known)]
             personal += wishes.reasons(known.author, [one.address for one in seen.authors])
-            found = Score.of(personal)
-            scores.append(found)
-            acts.append(_act(wishes, found, self._sources.thresholds))
+            own_score = Score.of(personal)
+            scores.append(own_score)
+            acts.append(_act(wishes, own_score, self._sources.thresholds))
         return Judgement(score, tuple(acts), tuple(scores), self._sources.thresholds.junk)
 
-    def _of_message(self, seen: Seen, now: float) -> list[Reason]:
+    async def _trust(self) -> Trusted:
+        """What others may borrow: made again when the directory changes."""
+        directory, brands = self._sources.directory, self._sources.rules.brands
+        try:
+            generation = directory.generation()
+            if self._trusted is None or generation != self._generation:
+                self._trusted = Trusted([row.name for row in await directory.domains()], brands)
+                self._generation = generation
+        except StoreError:
+            return self._trusted or Trusted((), brands)
+        return self._trusted
+
+    def _read(self, content: Content, known: Known, trusted: Trusted) -> tuple[Seen, list[int], list[Reason]]:
+        """What is in the message, its tokens, and what speaks for and against it. Raises OSError."""
+        seen, words = read(content)
         dates = seen.values("date")
         parsed = parse_date(dates[0].encode("ascii", "replace")) if dates else None
-        age = None if parsed is None else now - parsed[0]
-        found = [*self._sources.rules.apply(seen), *links.deceptions(seen), *dangers(seen), *traits(seen, age)]
-        return [*found, *links.phishing(found)]
+        age = None if parsed is None else known.now - parsed[0]
+        found = [*self._sources.rules.apply(seen), *links.deceptions(seen), *trusted.reasons(seen), *dangers(seen)]
+        warned = any(reason.name == "IMITATION" for reason in known.findings)
+        found += [one for one in traits(seen, age) if not (warned and one.name == "NAME_IS_ADDRESS")]
+        return seen, words, [*found, *links.phishing([*known.findings, *found])]
 
     async def _listed(self, seen: Seen) -> list[Reason]:
         """What lists of domains in the DNS say of the hosts of its links."""

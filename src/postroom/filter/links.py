@@ -13,9 +13,10 @@ from typing import Final
 
 from publicsuffixlist import PublicSuffixList
 
+from postroom.filter.anchors import Link, host_of
 from postroom.filter.scoring import Reason
-from postroom.filter.seen import Link, Seen, host_of
-from postroom.values.likeness import shown_domain, skeleton
+from postroom.filter.seen import Seen
+from postroom.values.likeness import shown_domain
 
 #: what is shown looks like a host or a URL
 _SHOWN_HOST: Final = re.compile(
@@ -31,11 +32,17 @@ _SHORTENERS: Final = frozenset((
 _MOST: Final = 40
 
 
+#: a page to log in, in a host and in a path
+_LOGIN_HOST: Final = re.compile(r"log-?in|sign-?in|verif|secur|account|update|auth|webmail")
+_LOGIN_PATH: Final = re.compile(r"log-?in|sign-?in|verif|webmail|owa\b|account|passw|session|confirm", re.IGNORECASE)
+
+
 @lru_cache(maxsize=1)
 def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
+@lru_cache(maxsize=8192)
 def organisation(host: str) -> str:
     """The domain somebody registered for this host, the host itself when there is none."""
     return _suffixes().privatesuffix(host) or host
@@ -44,25 +51,32 @@ def organisation(host: str) -> str:
 def deceptions(seen: Seen) -> Iterator[Reason]:
     """At most one reason of each kind."""
     told: set[str] = set()
+    home = organisation(seen.authors[0].domain.lower()) if seen.authors else ""
     for link in seen.links[:_MOST]:
-        for reason in _of_link(link):
+        for reason in _of_link(link, home):
             if reason.name not in told:
                 told.add(reason.name)
                 yield reason
 
 
-def _of_link(link: Link) -> Iterator[Reason]:
+def _of_link(link: Link, home: str) -> Iterator[Reason]:
+    """home: the author's organisation; what is shown of it may lead over a counter of clicks."""
     if not link.host:
         return
+    there = organisation(link.host)
     shown = _shown_host(link.shown)
-    if shown and organisation(shown) != organisation(link.host):
-        yield Reason("LINK_MISMATCH", 2.5, f"a link shows {shown} but leads to {link.host}")
+    if shown and organisation(shown) != there:
+        points = 0.8 if organisation(shown) == home else 2.5
+        yield Reason("LINK_MISMATCH", points, f"a link shows {shown} but leads to {link.host}")
+    path = link.target.partition("//")[2].partition("/")[2][:300]
+    if there != home and _LOGIN_HOST.search(link.host) and _LOGIN_PATH.search(path):
+        yield Reason("LINK_LOGIN", 1.2, f"a link leads to what looks like a log-in page, at {link.host}")
     if _is_address(link.host):
         yield Reason("LINK_ADDRESS", 1.5, f"a link leads to a bare address, {link.host}")
     if "@" in link.target.partition("//")[2].partition("/")[0]:
         yield Reason("LINK_USERINFO", 2.5, f"a link hides its target {link.host} behind something else")
     yield from _homograph(link.host)
-    if organisation(link.host) in _SHORTENERS:
+    if there in _SHORTENERS:
         yield Reason("LINK_SHORTENED", 0.4, f"a link hides its target behind {link.host}")
 
 
@@ -92,26 +106,17 @@ def _homograph(host: str) -> Iterator[Reason]:
             return
 
 
-#: links that deceive about where they lead
+#: what deceives about where a link leads, or about who asks
 _DECEIVE: Final = frozenset((
-    "LINK_MISMATCH", "LINK_ADDRESS", "LINK_USERINFO", "LINK_HOMOGRAPH", "LINK_LOOKALIKE", "LINK_LOGIN", "LINK_DATA",
-    "FORM_INSIDE",
+    "LINK_ADDRESS", "LINK_USERINFO", "LINK_HOMOGRAPH", "LINK_LOOKALIKE", "LINK_BORROWED", "LINK_NEAR", "LINK_BRAND",
+    "LINK_LOGIN", "LINK_DATA", "FORM_INSIDE", "NAME_IS_BRAND", "AUTHOR_LOOKALIKE", "IMITATION", "FILE_PAGE",
 ))  # fmt: skip
 
 
 def phishing(found: Iterable[Reason]) -> Iterator[Reason]:
     """A threat and a link that deceives, together, are more than both alone."""
-    names = {reason.name for reason in found}
-    if "ACCOUNT_THREAT" in names and names & _DECEIVE:
+    told = list(found)
+    names = {reason.name for reason in told}
+    hidden = any(reason.name == "LINK_MISMATCH" and reason.points > 1 for reason in told)
+    if "ACCOUNT_THREAT" in names and (hidden or names & _DECEIVE):
         yield Reason("PHISHING", 3.0, "it threatens the reader and asks for a log-in somewhere else")
-
-
-def imitated(hosts: Iterable[str], protected: Iterable[str]) -> Iterator[Reason]:
-    """Hosts that look like one of these domains and are none. protected: domains people here trust."""
-    keys = {skeleton(shown_domain(domain)): domain for domain in protected}
-    for host in hosts:
-        name = organisation(host)
-        real = keys.get(skeleton(shown_domain(name)))
-        if real is not None and real != name:
-            yield Reason("LINK_LOOKALIKE", 4.0, f"a link leads to {shown_domain(name)}, which looks like {real}")
-            return

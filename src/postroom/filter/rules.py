@@ -3,6 +3,8 @@
 One TOML table [[rule]] each: name, where it looks (subject, from, reply-to, text, html, link, attachment, or
 header:NAME), what it looks for (`words`: any of these, folded; or `pattern`: a regular expression), its points and
 what people are told. A rule of the administrator's file replaces ours of the same name; points = 0 switches it off.
+One table [[brand]] each: the name of an organisation that is often imitated, and the domains that are its own; a brand
+without domains is no brand any more.
 Bounded: at most LONGEST characters are looked at.
 Pure. On failure: BadRules, naming the rule.
 """
@@ -18,6 +20,8 @@ from typing import Final
 
 import msgspec
 
+from postroom.filter.borrowed import Brand
+from postroom.filter.disguise import Undisguised
 from postroom.filter.scoring import Reason
 from postroom.filter.seen import Seen
 from postroom.message.search import fold
@@ -41,8 +45,16 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     text: str
 
 
+class _Brand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A brand of the file: its name as people write it, and all domains it uses."""
+
+    name: str
+    domains: tuple[str, ...]
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rule: list[Rule] = []
+    brand: list[_Brand] = []
 
 
 _Test = Callable[[str], bool]
@@ -50,9 +62,10 @@ _Test = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules ready to run, by the place they look at."""
+    """Rules ready to run, by the place they look at; brands: whose names others borrow."""
 
     places: tuple[tuple[str, tuple[tuple[_Test, Rule], ...]], ...]
+    brands: tuple[Brand, ...] = ()
 
     @property
     def rules(self) -> list[Rule]:
@@ -78,6 +91,7 @@ def built_in() -> str:
 def load(texts: Sequence[str]) -> Rules:
     """From TOML texts, later ones over earlier ones. Raises BadRules."""
     found: dict[str, Rule] = {}
+    brands: dict[str, Brand] = {}
     for text in texts:
         try:
             file = msgspec.convert(tomllib.loads(text), _File)
@@ -85,12 +99,17 @@ def load(texts: Sequence[str]) -> Rules:
             raise BadRules(f"the rules cannot be read: {fault}") from None
         for rule in file.rule:
             found[rule.name] = rule
+        for brand in file.brand:
+            brands[brand.name.casefold()] = Brand(brand.name, tuple([domain.lower() for domain in brand.domains]))
     places: dict[str, list[tuple[_Test, Rule]]] = {}
     for rule in found.values():
         test = _test(rule)
         if rule.points:
             places.setdefault(rule.where, []).append((test, rule))
-    return Rules(tuple((place, tuple(rows)) for place, rows in places.items()))
+    return Rules(
+        tuple((place, tuple(rows)) for place, rows in places.items()),
+        tuple(one for one in brands.values() if one.domains),
+    )
 
 
 def _test(rule: Rule) -> _Test:
@@ -112,9 +131,9 @@ def _test(rule: Rule) -> _Test:
 
 def _text_at(seen: Seen, place: str) -> str:
     if place == "subject":
-        return fold(seen.subject[:1000])
+        return _with_hidden(seen.subject_plain)
     if place == "text":
-        return fold(seen.text[:LONGEST])
+        return _with_hidden(seen.plain)
     if place == "html":
         return seen.html[:LONGEST]
     if place == "link":
@@ -123,3 +142,8 @@ def _text_at(seen: Seen, place: str) -> str:
         return "\n".join(one.name for one in seen.attachments).lower()[:LONGEST]
     name = place.removeprefix("header:").lower()
     return "\n".join(seen.values(name))[:LONGEST]
+
+
+def _with_hidden(found: Undisguised) -> str:
+    """What is read, and below it the words that were disguised."""
+    return f"{found.text}\n{' '.join(found.hidden)}" if found.hidden else found.text

@@ -8,11 +8,13 @@ On failure: never for any octets; OSError when the content's file is gone.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
+from postroom.filter.anchors import Link, links
+from postroom.filter.disguise import Undisguised, undisguise
 from postroom.message.charsets import to_text
 from postroom.message.decode import NamedAddress, decode_parameters, decode_words, parse_addresses
 from postroom.message.fields import header_fields
@@ -21,6 +23,12 @@ from postroom.message.index import index
 from postroom.message.parts import LEAF, Part, Parts
 from postroom.message.transfer import UndecodableContent, decode_transfer
 from postroom.values.content import Content
+
+#: characters of the text and of the subject that are compared with rules and words
+COMPARED: Final = 40_000
+COMPARED_SUBJECT: Final = 1_000
+#: parts of a message that are looked at
+MOST_PARTS: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +42,6 @@ class Bounds:
 
 
 DEFAULT: Final = Bounds()
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link: the host and scheme it leads to, the whole target, and the text that is shown for it."""
-
-    target: str
-    host: str
-    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,8 @@ class Attachment:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A message as the filter sees it. fields: lower-case name and decoded value, in order; authors: of From;
-    text: all text as shown, HTML without its tags; html: the HTML itself.
+    text: all text as shown, HTML without its tags; html: the HTML itself; plain, subject_plain: the beginning of
+    the text and the subject as they are compared; written: there is a part of plain text that says something.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -77,24 +77,23 @@ class Seen:
     links: tuple[Link, ...]
     attachments: tuple[Attachment, ...]
     size: int
+    plain: Undisguised
+    subject_plain: Undisguised
+    written: bool
 
     def values(self, name: str) -> list[str]:
         """Every value of a field, by its lower-case name."""
         return [value for each, value in self.fields if each == name]
 
     @property
+    def recipients(self) -> int:
+        """How many To and Cc name, roughly."""
+        return sum(value.count("@") for name, value in self.fields if name in ("to", "cc"))
+
+    @property
     def message_id(self) -> str:
         """Of the Message-ID field, "" without one."""
         return next(iter(self.values("message-id")), "").strip()
-
-
-_PLAIN_LINK: Final = re.compile(r"\bhttps?://[^\s<>\"'\])]{1,2000}|\bwww\.[^\s<>\"'\])]{1,500}", re.IGNORECASE)
-_ANCHOR: Final = re.compile(
-    r"<a\b[^>]{0,2000}?\bhref\s*=\s*(?:\"([^\"]{0,2000})\"|'([^']{0,2000})'|([^\s>\"']{1,2000}))[^>]{0,2000}>(.{0,500}?)</a",
-    re.IGNORECASE | re.DOTALL,
-)
-_TAGS: Final = re.compile(r"<[^>]{0,2000}>")
-_SHOWN: Final = 300
 
 
 def see(content: Content, bounds: Bounds = DEFAULT) -> Seen:
@@ -105,18 +104,24 @@ def see(content: Content, bounds: Bounds = DEFAULT) -> Seen:
     fields = tuple([(name.decode("latin-1").lower(), decode_words(value).strip()) for name, value in raw])
     raw_from = next((value for name, value in raw if name.lower() == b"from"), b"")
     texts, html, attachments = _bodies(content, Parts.unpack(found.parts), bounds)
-    links = tuple(_links(" ".join(texts), html, bounds.links))
-    if html:
-        texts.append(html_text(html))
+    written = "\n".join(texts)
+    shown = html_text(html) if html else ""
+    if shown:
+        texts.append(shown)
+    text = "\n".join(texts)
+    subject = next((value for name, value in fields if name == "subject"), "")
     return Seen(
         fields=fields,
-        subject=next((value for name, value in fields if name == "subject"), ""),
+        subject=subject,
         authors=tuple(parse_addresses(raw_from)),
-        text="\n".join(texts),
+        text=text,
         html=html,
-        links=links,
+        links=tuple(links(written, html, shown, bounds.links)),
         attachments=tuple(attachments),
         size=content.size,
+        plain=undisguise(text[:COMPARED]),
+        subject_plain=undisguise(subject[:COMPARED_SUBJECT]),
+        written=bool(written.strip()),
     )
 
 
@@ -125,9 +130,7 @@ def _bodies(content: Content, parts: Parts, bounds: Bounds) -> tuple[list[str], 
     html: list[str] = []
     attachments: list[Attachment] = []
     room = bounds.text
-    for part in parts.walk():
-        if part.kind != LEAF:
-            continue
+    for part in islice((part for part in parts.walk() if part.kind == LEAF), MOST_PARTS):
         name = _name(content, part)
         if part.type == "text" and room > 0 and (part.depth == 0 or not name):
             octets = content.read(part.body_start, min(part.end, part.body_start + room))
@@ -166,29 +169,3 @@ def _decoded(octets: bytes, encoding: str) -> bytes:
         return decode_transfer(octets, encoding)
     except UndecodableContent:
         return b"" if encoding == "base64" else octets
-
-
-def _links(text: str, html: str, most: int) -> Iterator[Link]:
-    count = 0
-    for match in _ANCHOR.finditer(html):
-        target = (match[1] or match[2] or match[3] or "").strip()
-        if target.lower().startswith(("http:", "https:", "//")):
-            yield Link(target, host_of(target), " ".join(_TAGS.sub(" ", match[4]).split())[:_SHOWN])
-            count += 1
-            if count >= most:
-                return
-    for match in _PLAIN_LINK.finditer(text):
-        yield Link(match[0], host_of(match[0]), match[0][:_SHOWN])
-        count += 1
-        if count >= most:
-            return
-
-
-def host_of(url: str) -> str:
-    """The host a browser would go to, lower case, "" when there is none (WHATWG URL: the last @, \\ is /)."""
-    rest = url.replace("\\", "/").partition("//")[2] if "//" in url.replace("\\", "/") else url
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    host = authority.rpartition("@")[2]
-    if host.startswith("["):
-        return host.partition("]")[0][1:].lower()
-    return host.partition(":")[0].strip(".").lower()

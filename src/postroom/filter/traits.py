@@ -21,6 +21,8 @@ _FREE: Final = frozenset((
     "proton.me", "protonmail.com", "icloud.com", "yandex.ru", "yandex.com", "mail.com", "zoho.com",
 ))  # fmt: skip
 _ONCE: Final = ("date", "message-id", "subject", "reply-to", "to", "cc", "sender")
+#: how lists and services name those for whom they write
+_VIA: Final = re.compile(r"\b(?:via|by way of|per|über|par)\b", re.IGNORECASE)
 _DAY: Final = 86400.0
 
 
@@ -63,8 +65,11 @@ def _authors(seen: Seen) -> Iterator[Reason]:
     domain = author.domain.lower()
     for match in _ADDRESS.finditer(author.name[:300]):
         if organisation(match[1].lower()) != organisation(domain):
+            by = seen.values("list-id") or _VIA.search(author.name[:300])
             yield Reason(
-                "NAME_IS_ADDRESS", 2.5, f"the name of the sender shows {match[0]}, but it is from {author.address}"
+                "NAME_IS_ADDRESS",
+                0.3 if by else 2.5,
+                f"the name of the sender shows {match[0]}, but it is from {author.address}",
             )
             break
     replies = [one for value in seen.values("reply-to") for one in parse_addresses(value.encode())]
@@ -80,6 +85,7 @@ def _body(seen: Seen) -> Iterator[Reason]:
         yield Reason("ONLY_PICTURE", 1.2, "it shows a picture instead of text")
     if words < 5 and seen.links:
         yield Reason("ONLY_LINK", 1.0, "it is little more than a link")
-    invisible = sum(seen.text[:20_000].count(letter) for letter in "\u200b\u200c\u200d\u2060\ufeff\u00ad")
-    if invisible > 20 and invisible * 20 > len(seen.text[:20_000]):
-        yield Reason("INVISIBLE", 1.5, "invisible characters are strewn into its words")
+    if seen.plain.strewn + seen.subject_plain.strewn >= 4:
+        yield Reason("INVISIBLE", 2.0, "invisible characters are strewn into its words")
+    if seen.plain.mixed + 3 * seen.subject_plain.mixed >= 3:
+        yield Reason("MIXED_ALPHABETS", 2.0, "its words mix alphabets that look alike")

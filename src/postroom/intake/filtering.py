@@ -8,12 +8,12 @@ On failure: StoreError of the directory; OSError when the content's file is gone
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judge, Judgement, Known, Reader
-from postroom.filter.scoring import Act, Reason, Score
+from postroom.filter.scoring import Act, Score
 from postroom.intake.authors import Author
 from postroom.intake.model import Envelope, Peer
 from postroom.intake.routing import LOCAL
@@ -59,15 +59,15 @@ class Filtering:
 
         The refusal is given when nobody wants it.
         """
-        peer, envelope = origin
+        client, envelope = origin
         evidence, warning = found
         author = authors[0]
         proven = f"{author.local}@{author.domain}".lower() if proves(evidence, author.domain) else ""
         known = Known(
-            ip=peer.ip,
+            ip=client.ip,
             now=now,
             author=proven,
-            findings=(*_of_evidence(evidence), *_of_peer(envelope.standing), *_of_warning(warning)),
+            findings=tuple(findings(proofs(evidence), peer(envelope.standing), warning)),
         )
         readers = await self._readers(envelope)
         judgement = await self._judge.judge(content, known, readers)
@@ -111,37 +111,29 @@ def _plain(text: str) -> str:
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
 
 
-def _of_evidence(evidence: Evidence) -> Iterable[Reason]:
-    spf = str(evidence.spf.result)
-    points = {"fail": 1.5, "softfail": 0.7, "none": 0.5, "permerror": 0.5, "pass": -0.1}.get(spf, 0.0)
-    if points:
-        yield Reason(f"SPF_{spf.upper()}", points, f"SPF: {evidence.spf.reason}")
-    results = {one.result for one in evidence.dkims}
-    if "pass" in results:
-        yield Reason("DKIM_PASS", -0.3, "a DKIM signature is good")
-    elif results & {"fail", "permerror"}:
-        yield Reason("DKIM_FAIL", 0.5, "its DKIM signature is broken")
+def proofs(evidence: Evidence) -> Proofs:
+    """What the checks of who sent it have found."""
     worst = strictest(evidence.dmarc)
-    if worst is not None:
-        points = {"pass": -0.5, "fail": 1.2, "none": 0.2}.get(str(worst.result), 0.0)
-        if points:
-            yield Reason(f"DMARC_{str(worst.result).upper()}", points, f"DMARC: {worst.reason}")
+    return Proofs(
+        spf=str(evidence.spf.result),
+        spf_says=evidence.spf.reason,
+        dkim=tuple([one.result for one in evidence.dkims]),
+        dmarc="" if worst is None else str(worst.result),
+        dmarc_says="" if worst is None else worst.reason,
+    )
 
 
-def _of_peer(standing: Standing | None) -> Iterable[Reason]:
+def peer(standing: Standing | None) -> PeerFacts:
+    """What is known of who handed it in."""
     if standing is None:
-        return
-    if standing.iprev is not None and standing.iprev.result not in ("pass", "temperror"):
-        yield Reason("NO_REVERSE_NAME", 0.8, standing.iprev.reason)
-    if standing.helo is not None and not standing.helo.ok:
-        yield Reason("ODD_HELO", 0.5, standing.helo.reason)
-    for hit in standing.listed.hits:
-        yield Reason("LISTED", round(3.0 * hit.weight, 2), str(hit))
-
-
-def _of_warning(warning: str) -> Iterable[Reason]:
-    if warning:
-        yield Reason("IMITATION", 2.5, warning.rstrip("."))
+        return PeerFacts()
+    iprev, helo = standing.iprev, standing.helo
+    return PeerFacts(
+        iprev="" if iprev is None else iprev.result,
+        iprev_says="" if iprev is None else iprev.reason,
+        helo_says="" if helo is None or helo.ok else helo.reason,
+        listed=tuple([(hit.weight, str(hit)) for hit in standing.listed.hits]),
+    )
 
 
 def fields(judgement: Judgement, junk: bool) -> bytes:

@@ -8,15 +8,12 @@ Owns: nothing. On failure: StoreUnavailable.
 from __future__ import annotations
 
 from math import ceil
-from typing import Final
 
 from postroom.config import Config
-from postroom.policy.networks import Networks, neighbourhood
+from postroom.policy.networks import exempt, neighbourhood
 from postroom.store.api import LimitsStore
 from postroom.values.clock import Clock
 from postroom.values.refusal import Refusal
-
-_THIS_MACHINE: Final = ("127.0.0.1/32", "::1/128")
 
 
 class Greylist:
@@ -26,7 +23,7 @@ class Greylist:
         self._limits = limits
         self._clock = clock
         self._seconds = config.filter.greylist_seconds
-        self._exempt = Networks((*_THIS_MACHINE, *config.limits.trusted_networks, *config.limits.relay_networks))
+        self._exempt = exempt(config.limits)
 
     @property
     def active(self) -> bool:

@@ -9,6 +9,11 @@ import socket
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_network
+from typing import Final
+
+from postroom.config import Limits
+
+_THIS_MACHINE: Final = ("127.0.0.1/32", "::1/128")
 
 
 @lru_cache(maxsize=1024)
@@ -113,6 +118,11 @@ class Networks:
         except OSError:
             return False
         return any(number & mask == start for mask, start in (self._six if six else self._four))
+
+
+def exempt(limits: Limits) -> Networks:
+    """Peers that no stranger's check is for: this machine, trusted networks, and those that may relay."""
+    return Networks((*_THIS_MACHINE, *limits.trusted_networks, *limits.relay_networks))
 
 
 def _never(_ip: str) -> bool:

@@ -13,13 +13,11 @@ from typing import Final
 
 from postroom.config import BlocklistKind, Check, Config
 from postroom.policy.blocklists import NOT_LISTED, Blocklists, Event, Listed
-from postroom.policy.networks import Networks
+from postroom.policy.networks import exempt
 from postroom.policy.peer_names import HeloName, Iprev, check_helo, iprev
 from postroom.values.clock import Clock
 from postroom.values.dns import Dns
 from postroom.values.refusal import Refusal
-
-_THIS_MACHINE: Final = ("127.0.0.1/32", "::1/128")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +58,12 @@ class Strangers:
     __slots__ = ("_blocklists", "_dns", "_exempt", "_helo", "_hostname", "_reverse", "_seconds", "_threshold")
 
     def __init__(self, dns: Dns, config: Config, clock: Clock, event: Event) -> None:
-        peers, limits = config.peers, config.limits
+        peers = config.peers
         self._dns = dns
         self._blocklists = Blocklists(
             dns, [one for one in config.blocklist if one.kind is not BlocklistKind.URL], clock, event
         )
-        self._exempt = Networks((*_THIS_MACHINE, *limits.trusted_networks, *limits.relay_networks))
+        self._exempt = exempt(config.limits)
         self._hostname = config.server.hostname
         self._reverse = peers.reverse_name
         self._helo = peers.helo_name
