@@ -129,6 +129,14 @@ class FakeIdentity:
             raise AccountDisabled
         return row
 
+    async def by_certificate(self, login: str) -> AccountRow:
+        row = await self.store.directory.account_by_login(login.lower())
+        if row is None:
+            raise BadCredentials
+        if row.disabled:
+            raise AccountDisabled
+        return row
+
     async def scram(self, login: str) -> tuple[AccountRow, ScramKeys] | None:
         row = await self.store.directory.account_by_login(login.lower())
         if row is None or row.disabled:

@@ -56,6 +56,11 @@ class People:
             raise AccountDisabled
         return ANN
 
+    async def by_certificate(self, login: str) -> AccountRow:
+        if login.casefold() != ANN.login:
+            raise BadCredentials
+        return ANN
+
     async def scram(self, login: str) -> tuple[AccountRow, ScramKeys] | None:
         return (ANN, KEYS) if login.casefold() == ANN.login else None
 

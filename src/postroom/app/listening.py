@@ -1,8 +1,9 @@
 """The listeners of one worker, at its start and through reloads.
 
-Owns: this worker's listening sockets, one for each row of the plan, and what serves them; the certificate; the count of
-handshakes. A listener that did not change is not touched by a reload; one that did is served anew on the same socket,
-whose backlog waits meanwhile. Connections that stand do not hear of it.
+Owns: this worker's listening sockets, one for each row of the plan, and what serves them; the certificate, once for
+each file of authorities that clients may have theirs from; the count of handshakes. A listener that did not change is
+not touched by a reload; one that did is served anew on the same socket, whose backlog waits meanwhile. Connections that
+stand do not hear of it.
 On failure: CertificateError and ListenError; then the certificate, and listeners not yet looked at, are as before.
 """
 
@@ -24,6 +25,11 @@ from postroom.policy.networks import Networks, unit
 HANDSHAKES: Final = 2000
 
 
+def client_authorities(config: Config) -> list[str]:
+    """The files of authorities that listeners name, each once; "" for those that name none."""
+    return list(dict.fromkeys(listener.client_authorities for listener in config.listener))
+
+
 class Listening:
     """make_driver: for a listener, what makes the driver of a new connection; failed: told of those without one.
 
@@ -42,7 +48,7 @@ class Listening:
         self._wheel = wheel
         self._make_driver = make_driver
         self._failed = failed
-        self._certificates: Certificates | None = None
+        self._certificates: dict[str, Certificates] = {}  # by the authorities of clients
         self._handshakes = Handshakes(1, HANDSHAKES, unit, barred=barred)
         self._sockets: dict[int, socket.socket] = {}
         self._served: dict[int, tuple[Listener, Server]] = {}
@@ -53,16 +59,13 @@ class Listening:
 
     async def follow(self, config: Config, rows: Sequence[int]) -> None:
         """Serve these listeners, each on the socket of its row, and no others. Raises CertificateError, ListenError."""
-        had_tls = self._certificates is not None
+        had_tls = bool(self._certificates)
         if config.tls.certificate:
-            if self._certificates is None:
-                self._certificates = Certificates(config.tls)
-            else:
-                self._certificates.reload(config.tls)
+            self._renew(config)
         self._limit(config.limits)
         wanted = dict(zip(rows, config.listener, strict=True))
         for row, (listener, server) in list(self._served.items()):
-            if wanted.get(row) != listener or had_tls != (self._certificates is not None):
+            if wanted.get(row) != listener or had_tls != bool(self._certificates):
                 del self._served[row]
                 server.close()
         for row in self._sockets.keys() - wanted.keys():
@@ -71,11 +74,24 @@ class Listening:
             if row not in self._served:
                 await self._serve(row, listener)
 
+    def _renew(self, config: Config) -> None:
+        """Raises CertificateError."""
+        known, self._certificates = self._certificates, {}
+        try:
+            for authorities in client_authorities(config):
+                if authorities in known:
+                    known[authorities].reload(config.tls)
+                self._certificates[authorities] = known.get(authorities) or Certificates(config.tls, authorities)
+        except BaseException:
+            self._certificates = known
+            raise
+
     def _limit(self, limits: Limits) -> None:
         self._handshakes.limit(limits.connections_per_ip, Networks(limits.trusted_networks).contains)
 
     async def _serve(self, row: int, listener: Listener) -> None:
-        options = LinkOptions(wheel=self._wheel, tls=self._certificates, handshakes=self._handshakes)
+        certificates = self._certificates.get(listener.client_authorities)
+        options = LinkOptions(wheel=self._wheel, tls=certificates, handshakes=self._handshakes)
         sock = self._sockets[row].dup()  # a server closes its socket; ours stays for the next one
         sock.setblocking(False)
         try:

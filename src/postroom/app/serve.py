@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import structs
 
 from postroom.app.audit import audit_config
+from postroom.app.listening import client_authorities
 from postroom.app.plan import Plan
 from postroom.app.privileges import become_user
 from postroom.app.runfolder import SUPERVISOR_LOCK, AlreadyRunning, RunFolder
@@ -148,7 +149,8 @@ def _usable(before: Plan) -> tuple[Config, list[str]]:
 
     fresh = load(before.path)
     if fresh.tls.certificate:
-        Certificates(fresh.tls)
+        for authorities in client_authorities(fresh):
+            Certificates(fresh.tls, authorities)
     elif any(listener.tls is not TlsMode.NONE for listener in fresh.listener):
         raise ConfigError("a listener wants TLS, but [tls] names no certificate")
     fatal = [str(problem) for problem in check(fresh) if problem.fatal]

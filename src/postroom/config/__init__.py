@@ -6,6 +6,7 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 
 from postroom.config.check import Problem, check
 from postroom.config.endpoints import Place, parse_dns_server, parse_url
+from postroom.config.listeners import ClientCertificate, Listener, Protocol, Tls, TlsMode
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.mailboxes import Imap, Mailboxes, Sieve, WhenFull
 from postroom.config.manual import Described, describe, sample
@@ -18,14 +19,12 @@ from postroom.config.model import (
     Config,
     Filter,
     Limits,
-    Listener,
     Log,
     MtaSts,
     OutgoingTls,
     Passwords,
     Peers,
     Pop3,
-    Protocol,
     Relay,
     Reports,
     Retention,
@@ -34,8 +33,6 @@ from postroom.config.model import (
     Server,
     Signing,
     Source,
-    Tls,
-    TlsMode,
     Webhook,
 )
 
@@ -45,6 +42,7 @@ __all__ = [
     "Blocklist",
     "BlocklistKind",
     "Check",
+    "ClientCertificate",
     "Config",
     "ConfigError",
     "Described",

@@ -14,7 +14,8 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from postroom.config.endpoints import parse_dns_server, parse_url
-from postroom.config.model import BlocklistKind, Config, Listener, OutgoingTls, Protocol, TlsMode
+from postroom.config.listeners import Listener, Protocol, TlsMode
+from postroom.config.model import BlocklistKind, Config, OutgoingTls
 from postroom.values.address import Address, BadAddress, parse_domain
 
 _EVERY = {"::", "0.0.0.0"}  # noqa: S104 - compared with, not bound
@@ -43,6 +44,7 @@ def check(config: Config, now: datetime | None = None, capabilities: Collection[
         *_server(config),
         *_listeners(config),
         *_certificate(config, now or datetime.now(UTC)),
+        *_clients(config),
         *_networks(config),
         *_relay(config),
         *_blocklists(config),
@@ -163,6 +165,40 @@ def _certificate(config: Config, now: datetime) -> Iterator[Problem]:
     if tls.key and Path(tls.key).stat().st_mode & 0o004:
         yield Problem("tls.key", f"everybody on this machine can read {tls.key}", f"chmod o-r {tls.key}", fatal=False)
     yield from _dates_and_names(config, now)
+
+
+#: where a client's certificate opens an account
+_LOGINS = {Protocol.SUBMISSION, Protocol.IMAP, Protocol.POP3, Protocol.MANAGESIEVE}
+
+
+def _clients(config: Config) -> Iterator[Problem]:
+    """Certificates of clients (RFC 4422, EXTERNAL)."""
+    for number, one in enumerate(config.listener):
+        key = f"listener[{number}].client_authorities"
+        if not one.client_authorities:
+            continue
+        if not _readable(one.client_authorities):
+            yield Problem(key, f"{one.client_authorities} cannot be read", "Check the path and its permissions")
+        elif fault := _authorities_fault(one.client_authorities):
+            yield Problem(key, f"{one.client_authorities} holds no authorities ({fault})", "Write a PEM file of them")
+        if one.protocol not in _LOGINS or one.tls is TlsMode.NONE:
+            cause = "certificates of clients are of no use here"
+            yield Problem(key, cause, "Leave it out, or name it at a listener where people log in by TLS", fatal=False)
+    for number, known in enumerate(config.client_certificate):
+        if not _parses(Address.parse, known.account):
+            yield Problem(
+                f"client_certificate[{number}]", f"{known.account!r} is no login", "Write it like ann@example.com"
+            )
+
+
+def _authorities_fault(path: str) -> str:
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+    except (ssl.SSLError, OSError) as fault:
+        return getattr(fault, "reason", None) or str(fault)
+    return ""
 
 
 def _pair_fault(certificate: str, key: str) -> Problem | None:

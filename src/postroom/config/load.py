@@ -104,6 +104,7 @@ def _with_paths(config: Config, folder: Path) -> Config:
         config,
         server=replace(config.server, data=under(config.server.data)),
         tls=replace(config.tls, certificate=under(config.tls.certificate), key=under(config.tls.key)),
+        listener=tuple(replace(one, client_authorities=under(one.client_authorities)) for one in config.listener),
         relay=replace(config.relay, password_file=under(config.relay.password_file)),
         sending=replace(config.sending, country_file=under(config.sending.country_file)),
         route=tuple(replace(one, password_file=under(one.password_file)) for one in config.route),

@@ -11,12 +11,14 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
-from postroom.config.model import Blocklist, Config, Listener, Route, Source, Webhook
+from postroom.config.listeners import ClientCertificate, Listener
+from postroom.config.model import Blocklist, Config, Route, Source, Webhook
 
 _WIDTH = 100
 #: tables that may stand several times in the file
 _LISTS: Final[dict[str, type[Struct]]] = {
     "listener": Listener,
+    "client_certificate": ClientCertificate,
     "route": Route,
     "source": Source,
     "blocklist": Blocklist,

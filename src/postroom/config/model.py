@@ -7,28 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from postroom.config.listeners import ClientCertificate, Listener, Tls
 from postroom.config.mailboxes import Imap, Index, Mailboxes, Sieve
-
-
-class Protocol(StrEnum):
-    """What a listener speaks."""
-
-    SMTP = "smtp"  # mail from other servers (port 25)
-    SUBMISSION = "submission"  # mail from our own users (587, 465)
-    LMTP = "lmtp"
-    IMAP = "imap"
-    POP3 = "pop3"
-    MANAGESIEVE = "managesieve"
-    HTTP = "http"  # with tls = "implicit" it is HTTPS
-    METRICS = "metrics"  # /metrics and /health over HTTP, for machines of the administrator
-
-
-class TlsMode(StrEnum):
-    """How a listener does TLS."""
-
-    NONE = "none"
-    STARTTLS = "starttls"  # STARTTLS, or STLS in POP3
-    IMPLICIT = "implicit"
 
 
 class OutgoingTls(StrEnum):
@@ -38,20 +18,6 @@ class OutgoingTls(StrEnum):
     OPPORTUNISTIC = "opportunistic"  # when the server offers it, any certificate
     STARTTLS = "starttls"  # or no mail
     IMPLICIT = "implicit"
-
-
-class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One address and port."""
-
-    protocol: Annotated[Protocol, Meta(description="smtp, submission, lmtp, imap, pop3, managesieve, http or metrics.")]
-    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 lets the system choose one.")]
-    address: Annotated[str, Meta(description="IP address to listen on; :: is every address.")] = "127.0.0.1"
-    tls: Annotated[
-        TlsMode, Meta(description="none, starttls or implicit; http is implicit by default, metrics none.")
-    ] = TlsMode.STARTTLS
-    proxy_networks: Annotated[
-        tuple[str, ...], Meta(description="Networks of load balancers whose PROXY protocol v1/v2 header is believed.")
-    ] = ()
 
 
 class Server(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,14 +38,6 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str, Meta(description="Address for mail to a postmaster nobody has set up; empty is the first account.")
     ] = ""
     shutdown_seconds: Annotated[float, Meta(gt=0, description="How long a stop may take before it is forced.")] = 10.0
-
-
-class Tls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Certificates. Read again on SIGHUP."""
-
-    certificate: Annotated[str, Meta(description="PEM file: certificate and chain.")] = ""
-    key: Annotated[str, Meta(description="PEM file: private key.")] = ""
-    minimum: Annotated[str, Meta(pattern=r"^1\.[23]$", description="Lowest TLS version: 1.2 or 1.3.")] = "1.2"
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -474,6 +432,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     server: Server = field(default_factory=Server)
     listener: tuple[Listener, ...] = ()
     tls: Tls = field(default_factory=Tls)
+    client_certificate: tuple[ClientCertificate, ...] = ()
     limits: Limits = field(default_factory=Limits)
     relay: Relay = field(default_factory=Relay)
     sending: Sending = field(default_factory=Sending)

@@ -99,6 +99,15 @@ class Identity:
             return None
         return row, msgspec.msgpack.decode(row.scram, type=ScramKeys)
 
+    async def by_certificate(self, login: str) -> AccountRow:
+        """The account that a verified certificate names. Raises BadCredentials, AccountDisabled."""
+        row = await self._account(login) if "@" in login else None
+        if row is None:
+            raise BadCredentials(login)
+        if await self._off(row):
+            raise AccountDisabled(row.login)
+        return row
+
     async def by_token(self, token: str, now: float) -> tuple[AccountRow, TokenRow]:
         """Whose token it is, and what it may do. Raises BadCredentials (also when it is expired), AccountDisabled."""
         found = await self._directory.token(digest(token))

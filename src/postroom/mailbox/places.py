@@ -15,7 +15,7 @@ On failure: NoSuchMailbox; NoPermission where the mailbox may be seen, but this 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 
 Breathe = Callable[[], Awaitable[None]]
+
+
+_ANY: Final = names.Matcher("", ["*"])
 
 
 async def no_pause() -> None:
@@ -196,6 +199,23 @@ class Places:
         for namespace in self.namespaces:
             found += await _listed(namespace, matches or names.Matcher("", ["*"]), breathe)
         return found
+
+    async def realms_at(self, wanted: Iterable[str]) -> AsyncIterator[Realm]:
+        """The realms of others that these (normalised) names lie in or stand above, each once."""
+        found: set[str] = set()
+        for namespace in self.namespaces:
+            for name in wanted:
+                path = name + names.DELIMITER
+                if path == namespace.prefix:
+                    async for realm in namespace.realms(_ANY):
+                        if realm.prefix not in found:
+                            found.add(realm.prefix)
+                            yield realm
+                elif path.startswith(namespace.prefix):
+                    one = await namespace.realm(path)
+                    if one is not None and one.prefix not in found:
+                        found.add(one.prefix)
+                        yield one
 
     def own_place(self, info: MailboxInfo) -> Place:
         """A mailbox of the own account."""

@@ -125,9 +125,14 @@ class Found:
         return max((max(compress(page.modseqs, chosen)) for _, page, chosen in self._hits), default=0)
 
 
-async def search(key: SearchKey, scene: Scene, store: AccountStore, pace: Pace) -> Found:
-    """The messages of scene.snapshot that match. Raises BadSequence, SearchTooDeep, StoreUnavailable."""
-    reading = _Reading(store, pace)
+async def search(
+    key: SearchKey, scene: Scene, store: AccountStore, pace: Pace, indexed: Indexed | None = None
+) -> Found:
+    """The messages of scene.snapshot that match. Raises BadSequence, SearchTooDeep, StoreUnavailable.
+
+    indexed: of the same store, for searches of several mailboxes with one program.
+    """
+    reading = _Reading(store, pace, indexed or Indexed(store))
     criterion = _compile(key, scene, reading, 0)
     found, start = Found(reading.fuzzy), 1
     if isinstance(criterion, _Cheap):
@@ -305,10 +310,10 @@ class _Reading:
 
     __slots__ = ("_indexed", "_pace", "_store", "_traits", "fuzzy")
 
-    def __init__(self, store: AccountStore, pace: Pace) -> None:
+    def __init__(self, store: AccountStore, pace: Pace, indexed: Indexed) -> None:
         self._store = store
         self._pace = pace
-        self._indexed = Indexed(store)
+        self._indexed = indexed
         self._traits = TraitSearch(store, pace)
         self.fuzzy = Fuzzy(store)
 

@@ -10,14 +10,20 @@ import ssl
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from postroom.net.client_certificate import ClientCertificate, client_certificate
+
 
 @dataclass(frozen=True, slots=True)
 class TlsInfo:
-    """What was negotiated. server_end_point: RFC 5929 4.1 hash of the server's certificate; b"" if undefined."""
+    """What was negotiated. server_end_point: RFC 5929 4.1 hash of the server's certificate; b"" if undefined.
+
+    client: who the peer of a server is by a certificate that was verified.
+    """
 
     version: str  # such as "TLSv1.3"
     cipher: str
     server_end_point: bytes = b""
+    client: ClientCertificate | None = None
 
 
 class TlsSource(Protocol):
@@ -40,5 +46,10 @@ class TlsSource(Protocol):
 def tls_info(tls: Any, source: TlsSource | None) -> TlsInfo:
     """What a handshake came to; tls: the transport's ssl_object, of whichever loop."""
     cipher = tls.cipher()
-    end_point = source.end_point(tls.context) if source is not None and source.server_name is None else b""
-    return TlsInfo(version=str(tls.version()), cipher=cipher[0] if cipher else "", server_end_point=end_point)
+    serving = source is not None and source.server_name is None
+    return TlsInfo(
+        version=str(tls.version()),
+        cipher=cipher[0] if cipher else "",
+        server_end_point=source.end_point(tls.context) if source is not None and serving else b"",
+        client=client_certificate(tls) if serving else None,
+    )

@@ -1,6 +1,7 @@
 """TLS: server contexts that can be renewed under running listeners, self-made certificates, client contexts.
 
-Owns: certificate and key in memory. Trusts: the files an administrator named; peers show no certificate.
+Owns: certificate and key in memory. Trusts: the files an administrator named. Clients may show a certificate where a
+listener names authorities for them; one that those do not vouch for ends the handshake.
 Standards: RFC 8996 (no TLS below 1.2), RFC 9325 4 (ciphers), RFC 5929 4.1 (tls-server-end-point), RFC 8314.
 Session tickets of TLS 1.3 are off: with two of them a login costs 1.38 ms of CPU instead of 0.97 ms, and mail clients
 that hold a connection for hours gain nothing by resuming.
@@ -40,14 +41,15 @@ class CertificateError(Exception):
 class Certificates:
     """The server's certificate; `reload` swaps what new handshakes are given, also under listeners that stand."""
 
-    __slots__ = ("_current", "_end_points", "_tls")
+    __slots__ = ("_authorities", "_current", "_end_points", "_tls")
 
     #: we are the server: no name to verify
     server_name: None = None
 
-    def __init__(self, tls: Tls) -> None:
-        """Raises CertificateError."""
+    def __init__(self, tls: Tls, authorities: str = "") -> None:
+        """authorities: PEM file of those whose certificates clients may show. Raises CertificateError."""
         self._tls = tls
+        self._authorities = authorities
         self._end_points: WeakKeyDictionary[ssl.SSLContext, bytes] = WeakKeyDictionary()
         self._current = self._load(tls)
 
@@ -60,7 +62,7 @@ class Certificates:
         return self._end_points.get(context, b"")
 
     def examine(self, tls: ssl.SSLObject) -> None:
-        """Clients show us no certificate."""
+        """What a client shows is verified in the handshake."""
 
     def reload(self, tls: Tls | None = None) -> None:
         """Read the files again (others, if given) for new handshakes; open sessions go on undisturbed.
@@ -95,7 +97,19 @@ class Certificates:
                 f"cannot read the certificate {tls.certificate!r} or its key {tls.key!r}: {fault.strerror}"
             ) from fault
         self._end_points[context] = end_point(Path(tls.certificate).read_bytes())
+        if self._authorities:
+            context.verify_mode = ssl.CERT_OPTIONAL
+            _load_authorities(context, self._authorities)
         return context
+
+
+def _load_authorities(context: ssl.SSLContext, path: str) -> None:
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as fault:
+        raise CertificateError(f"{path!r} holds no certificates of authorities in PEM") from fault
+    except OSError as fault:
+        raise CertificateError(f"cannot read the authorities of clients {path!r}: {fault.strerror}") from fault
 
 
 def _refuse_password(tls: Tls) -> str:

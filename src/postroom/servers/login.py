@@ -2,15 +2,16 @@
 
 Owns: the mechanism of an exchange in progress. Trusts: identity for every answer about passwords.
 Unknown login, wrong password and failed proof look alike, in time and text.
-Standards: RFC 4422; RFC 4616 2 (nobody acts for another account here); RFC 5802 (decoy keys for unknown logins).
+Standards: RFC 4422 and its appendix A (EXTERNAL: by a certificate that was verified); RFC 4616 2 (nobody acts for
+another account here); RFC 5802 (decoy keys for unknown logins).
 On failure: LoginRefused, whose kind the protocol turns into its own code.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from postroom.identity.errors import AccountDisabled, BadCredentials
@@ -21,6 +22,7 @@ from postroom.store.api import AccountRow, DirectoryStore, StoreError, TokenRow
 from postroom.wire import sasl
 
 _PLUS = "SCRAM-SHA-256-PLUS"
+_EXTERNAL = "EXTERNAL"
 _MECHANISMS = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
 
 
@@ -62,7 +64,7 @@ class Logins:
     """What all logins of a service share. nonce: fresh randomness, 18 characters at least; decoy: a secret.
 
     plaintext_on_loopback: passwords without TLS for clients on this machine; entered: told of each login, and from
-    which address.
+    which address; certificates: logins by the SHA-256 of a client's certificate.
     """
 
     service: str
@@ -74,9 +76,12 @@ class Logins:
     scram_iterations: int = 4096
     plaintext_on_loopback: bool = False
     entered: Callable[[AccountRow, str], None] = _unnoticed
+    certificates: Mapping[str, str] = field(default_factory=dict)
 
     def mechanisms(self, link: Link) -> tuple[str, ...]:
         """What this connection may use now; nothing before TLS, but on loopback where that is configured."""
+        if link.tls is not None and self._named(link):
+            return (_EXTERNAL, _PLUS, *_MECHANISMS) if link.tls.server_end_point else (_EXTERNAL, *_MECHANISMS)
         if link.tls is not None and link.tls.server_end_point:
             return (_PLUS, *_MECHANISMS)
         if link.tls is not None or (self.plaintext_on_loopback and link.loopback):
@@ -96,6 +101,38 @@ class Logins:
         except StoreError as fault:
             raise self._unavailable(link, login, fault) from fault
         return self._entered(link, row, mechanism)
+
+    def _named(self, link: Link) -> tuple[str, ...]:
+        """The logins that the client's certificate names: as configured, then its own addresses."""
+        shown = link.tls.client if link.tls is not None else None
+        if shown is None:
+            return ()
+        configured = self.certificates.get(shown.sha256)
+        return (configured, *shown.addresses) if configured else shown.addresses
+
+    async def certificate(self, link: Link, authzid: str) -> AccountRow:
+        """The account that the client's certificate names first, or which of its names is asked for.
+
+        Raises LoginRefused.
+        """
+        named = self._named(link)
+        wanted = authzid or next(iter(named), "")
+        await self._throttled(link, wanted, _EXTERNAL)
+        if authzid and authzid.casefold() not in {name.casefold() for name in named}:
+            self._count(link, wanted, _EXTERNAL, "the certificate is not for this account")
+            raise LoginRefused(Kind.FORBIDDEN, "Your certificate is not for that account")
+        for name in [authzid] if authzid else named:
+            try:
+                return self._entered(link, await self.identity.by_certificate(name), _EXTERNAL)
+            except BadCredentials:
+                continue
+            except AccountDisabled:
+                self._count(link, name, _EXTERNAL, "the account is disabled")
+                raise LoginRefused(Kind.DISABLED, "This account is disabled") from None
+            except StoreError as fault:
+                raise self._unavailable(link, name, fault) from fault
+        self._count(link, wanted, _EXTERNAL, "the certificate names no account")
+        raise LoginRefused(Kind.WRONG, "Your certificate names no account here")
 
     async def token(self, link: Link, text: str, now: float) -> tuple[AccountRow, TokenRow]:
         """The account whose access token this is, and what it may do. Raises LoginRefused."""
@@ -185,6 +222,8 @@ class Exchange:
             return sasl.Plain()
         if mechanism == "LOGIN":
             return sasl.LoginMechanism()
+        if mechanism == _EXTERNAL:
+            return sasl.External()
         tls = self._link.tls
         return sasl.Scram(
             self._logins.nonce(),
@@ -210,6 +249,8 @@ class Exchange:
             raise self._logins.wrong(self._link, self._login, self._name, str(fault)) from None
         if isinstance(step, sasl.Challenge):
             return step.data
+        if isinstance(step, sasl.Asserted):
+            return await self._logins.certificate(self._link, step.authzid)
         self._login = step.login
         if isinstance(step, sasl.KeysWanted):
             assert isinstance(self._mechanism, sasl.Scram)

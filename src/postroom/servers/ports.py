@@ -25,6 +25,10 @@ class Identity(Protocol):
         """Whose access token it is. Raises BadCredentials, AccountDisabled; StoreUnavailable."""
         ...
 
+    async def by_certificate(self, login: str) -> AccountRow:
+        """The account that a verified certificate names. Raises BadCredentials, AccountDisabled; StoreUnavailable."""
+        ...
+
     async def scram(self, login: str) -> tuple[AccountRow, ScramKeys] | None:
         """The account and its SCRAM keys; None when it is not there, disabled, or has none."""
         ...

@@ -42,13 +42,17 @@ _LAST_UID: Final = 2**32 - 1
 
 @dataclass(slots=True)
 class Context:
-    """One search. criteria: of a SORT, None for a SEARCH; uids: its results, in their order."""
+    """One search. criteria: of a SORT, None for a SEARCH; uids: its results, in their order.
+
+    where: what its responses say of the mailbox, b"" unless it was an ESEARCH (RFC 7377 2.1).
+    """
 
     tag: bytes
     by_uid: bool
     key: SearchKey
     criteria: Sequence[SortCriterion] | None
     uids: array[int]
+    where: bytes = b""
 
     def holds(self, uids: Iterable[int]) -> set[int]:
         """Those that are results."""
@@ -177,7 +181,7 @@ def _remove(session: Session, context: Context, gone: set[int], seqs: dict[int, 
         for low, high in reversed(ranges_of(places)):
             moved.append((low + 1, runs_of(_shown(session, context, context.uids[low : high + 1], seqs))))
     context.uids = array("I", [uid for uid in context.uids if uid not in gone])
-    session.send(response.context_update(context.tag, b"REMOVEFROM", moved, uid=context.by_uid))
+    session.send(response.context_update(context.tag, b"REMOVEFROM", moved, uid=context.by_uid, where=context.where))
 
 
 async def _add(session: Session, context: Context, added: list[int], pace: search.Pace) -> None:
@@ -193,7 +197,7 @@ async def _add(session: Session, context: Context, added: list[int], pace: searc
             (low + 1, runs_of(_shown(session, context, context.uids[low : high + 1], None)))
             for low, high in ranges_of(places)
         ]
-    session.send(response.context_update(context.tag, b"ADDTO", moved, uid=context.by_uid))
+    session.send(response.context_update(context.tag, b"ADDTO", moved, uid=context.by_uid, where=context.where))
 
 
 async def _sorted(

@@ -27,6 +27,7 @@ from postroom.servers.imap import (
     login,
     mailboxes,
     metadata,
+    multisearch,
     notify,
     quota,
     search,
@@ -84,6 +85,7 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "UID EXPUNGE": expunge.expunge,
     "SEARCH": filters.with_filters(search.search),
     "UID SEARCH": filters.with_filters(search.search),
+    "ESEARCH": multisearch.esearch,
     "CANCELUPDATE": sort.cancel_update,
     "SORT": filters.with_filters(sort.sort),
     "UID SORT": filters.with_filters(sort.sort),
@@ -109,7 +111,7 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "SETMETADATA": metadata.set_metadata,
 }
 
-_SEARCHING: Final = frozenset(("UID SEARCH", "UID SORT", "UID THREAD"))
+_SEARCHING: Final = frozenset(("UID SEARCH", "UID SORT", "UID THREAD", "ESEARCH"))
 #: commands by which a client asks for news
 _ASKING: Final = frozenset(("NOOP", "CHECK"))
 

@@ -17,7 +17,7 @@ from postroom.mailbox import metadata
 from postroom.mailbox.metadata import Subject, Value
 from postroom.servers.imap.replies import Refused, Reply, no
 from postroom.servers.imap.session import Session
-from postroom.wire.imap.commands import Command, Key, Search, SearchKey, Sort, Thread
+from postroom.wire.imap.commands import Command, Key, MultiSearch, Search, SearchKey, Sort, Thread
 from postroom.wire.imap.errors import BadSyntax
 from postroom.wire.imap.filters import is_filter_name, parse_filter
 
@@ -61,18 +61,16 @@ def with_filters(executor: Executor) -> Executor:
         uses_modseq = args.uses_modseq or expansion.uses_modseq
         plain = replace(args, key=key, uses_modseq=uses_modseq, uses_filters=False)
         whole = command.args
-        return await executor(
-            session,
-            replace(command, args=replace(whole, search=plain) if isinstance(whole, Sort | Thread) else plain),
-        )
+        new = replace(whole, search=plain) if isinstance(whole, Sort | Thread | MultiSearch) else plain
+        return await executor(session, replace(command, args=new))
 
     return run
 
 
 def search_of(command: Command) -> Search:
-    """The search in a SEARCH, SORT or THREAD."""
+    """The search in a SEARCH, ESEARCH, SORT or THREAD."""
     args = command.args
-    return args.search if isinstance(args, Sort | Thread) else cast(Search, args)
+    return args.search if isinstance(args, Sort | Thread | MultiSearch) else cast(Search, args)
 
 
 class _Expansion:

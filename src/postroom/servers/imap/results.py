@@ -14,6 +14,7 @@ from typing import Final
 
 from postroom.mailbox.search import Found
 from postroom.servers.imap.session import Session
+from postroom.store.api import Snapshot
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Search
 from postroom.wire.imap.sequence import ranges_of, runs_of
@@ -48,27 +49,44 @@ class Results:
 
 def send_extended(session: Session, command: Command, search: Search, results: Results) -> None:
     """The ESEARCH response, and what "$" stands for from now on."""
+    save(session, search, results)
+    if set(search.returns or ()) == {"SAVE"}:
+        return  # RFC 5182 2.4: nothing else was asked for
+    session.send(response.esearch(command.tag, extended(search, results, session.box.view.snapshot)))
+
+
+def save(session: Session, search: Search, results: Results) -> None:
+    """What "$" stands for from now on, if the search says so."""
+    if "SAVE" in (search.returns or ()):
+        uids = results.uids()
+        session.box.view.save(sorted(_meant(uids, _wanted(search), _part(search, uids))))
+
+
+def extended(search: Search, results: Results, snapshot: Snapshot) -> response.Found:
+    """What an ESEARCH response tells. snapshot: what was searched."""
     uids = results.uids()
     numbers = uids if results.by_uid else results.numbers()
-    wanted = frozenset(search.returns or ("ALL",)) - _NO_RESULTS
+    wanted, part = _wanted(search), _part(search, uids)
     ranges = ranges_of if results.order is None else runs_of
-    part = slice_of(len(numbers), search.partial) if search.partial else None
-    if "SAVE" in wanted:
-        session.box.view.save(sorted(_meant(uids, wanted, part)))
-    if wanted == {"SAVE"}:
-        return  # RFC 5182 2.4: nothing else was asked for
     relevancies = results.relevancies() if "RELEVANCY" in wanted else None
-    result = response.Found(
+    return response.Found(
         uid=results.by_uid,
         least=numbers[0] if numbers and "MIN" in wanted else None,
         most=numbers[-1] if numbers and "MAX" in wanted else None,
         count=len(numbers) if "COUNT" in wanted else None,
         all=ranges(numbers) if "ALL" in wanted else (),
         partial=(search.partial, ranges(numbers[part])) if search.partial and part else None,
-        modseq=_modseq(session, results, _meant(uids, wanted, part)) if search.uses_modseq and numbers else None,
+        modseq=_modseq(snapshot, results, _meant(uids, wanted, part)) if search.uses_modseq and numbers else None,
         relevancy=relevancies[part] if relevancies is not None and part and "ALL" not in wanted else relevancies,
     )
-    session.send(response.esearch(command.tag, result))
+
+
+def _wanted(search: Search) -> frozenset[str]:
+    return frozenset(search.returns or ("ALL",)) - _NO_RESULTS
+
+
+def _part(search: Search, uids: Sequence[int]) -> slice | None:
+    return slice_of(len(uids), search.partial) if search.partial else None
 
 
 def slice_of(count: int, partial: tuple[int, int]) -> slice:
@@ -94,11 +112,10 @@ def _meant(uids: Sequence[int], wanted: frozenset[str], part: slice | None) -> S
     return list(shown)
 
 
-def _modseq(session: Session, results: Results, uids: Sequence[int]) -> int:
+def _modseq(snapshot: Snapshot, results: Results, uids: Sequence[int]) -> int:
     """The highest MODSEQ of some of the results."""
     if len(uids) == len(results.found):
         return results.found.modseq()
-    snapshot = session.box.view.snapshot
     modseqs = []
     for uid in uids:
         seq = snapshot.seq(uid)

@@ -46,14 +46,19 @@ def wants_updates(args: Search) -> bool:
 
 
 def keep_up_to_date(
-    session: Session, tag: bytes, args: Search, results: Results, criteria: Sequence[SortCriterion] | None = None
+    session: Session,
+    tag: bytes,
+    args: Search,
+    results: Results,
+    criteria: Sequence[SortCriterion] | None = None,
+    where: bytes = b"",
 ) -> None:
     """Let the search go on, or say that it cannot: there are too many, or it is fuzzy (RFC 5267 4.3.1).
 
-    args: with the program that `find` gave.
+    args: with the program that `find` gave; where: see Context.
     """
     ranked = args.uses_fuzzy or any(each.by is SortBy.RELEVANCY for each in criteria or ())
-    context = Context(tag, results.by_uid, args.key, criteria, array("I", results.uids()))
+    context = Context(tag, results.by_uid, args.key, criteria, array("I", results.uids()), where)
     if ranked or not session.box.contexts.add(session, context):
         session.send(response.no(b"*", "The results are not kept up to date", response.noupdate(tag)))
 

@@ -12,10 +12,9 @@ does not answer is asked again at the next hint or command.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from postroom.mailbox import names
 from postroom.mailbox.places import Place, Places, Realm, seen
 from postroom.mailbox.selection import Selection, of_uids
 from postroom.servers.imap import fetch
@@ -44,7 +43,6 @@ from postroom.wire.imap.response import Listed
 MOST: Final = 5000
 
 _READING: Final = right.LOOKUP | right.READ
-_EVERYTHING: Final = names.Matcher("", ["*"])
 _UNSEEN: Final = bytes(not octet & SEEN for octet in range(256))
 
 
@@ -296,7 +294,7 @@ class Watch:
         self._subscribed = await world.own.subscriptions()
         around = [Around(world.home, [(info, right.ALL) for info in await world.own.store.mailboxes()])]
         wanted = [*self.interests.named, *(self._subscribed if self.interests.subscribed else ())]
-        async for realm in _foreign(world, wanted):
+        async for realm in world.realms_at(wanted):
             self._listen(realm)
             around.append(Around(realm, await seen(realm)))
         return around
@@ -388,24 +386,6 @@ def _all_names(around: Iterable[Around]) -> dict[Key, str]:
     return {
         (each.realm.account.id, info.id): each.realm.prefix + info.name for each in around for info, _ in each.visible
     }
-
-
-async def _foreign(world: Places, wanted: Iterable[str]) -> AsyncIterator[Realm]:
-    """The realms of others that these names lie in or stand above, each once."""
-    found: set[str] = set()
-    for namespace in world.namespaces:
-        for name in wanted:
-            path = name + names.DELIMITER
-            if path == namespace.prefix:
-                async for realm in namespace.realms(_EVERYTHING):
-                    if realm.prefix not in found:
-                        found.add(realm.prefix)
-                        yield realm
-            elif path.startswith(namespace.prefix):
-                one = await namespace.realm(path)
-                if one is not None and one.prefix not in found:
-                    found.add(one.prefix)
-                    yield one
 
 
 def _is_selected(session: Session, key: Key) -> bool:

@@ -58,6 +58,7 @@ EXTENSIONS: Final = (
     _row("STATUS=SIZE", 8438, "3", "Size of a mailbox"),
     _row("ESEARCH", 4731, "3", "Search results as sets and counts"),
     _row("SEARCH=FUZZY", 6203, "3", "Words that are nearly the wanted ones, and how well results fit"),
+    _row("MULTISEARCH", 7377, "2", "Searching several mailboxes at once"),
     _row("SEARCHRES", 5182, "2", "Using the last search result"),
     Extension(name="CONDSTORE", rfc=7162, section="3.1", title="Changes since a point, safe STORE", enable=True),
     Extension(name="QRESYNC", rfc=7162, section="3.2", title="Quick resynchronisation", enable=True),
@@ -104,7 +105,8 @@ _NEW_RIGHTS: Final = "".join(sorted(set(rights.LETTERS).difference("lrswipacd"))
 _BUILT_ON: Final = {
     "ACL": ("RIGHTS=", "LIST-MYRIGHTS"),
     "CONDSTORE": ("QRESYNC",),  # RFC 7162 3.2.3
-    "ESEARCH": ("SEARCHRES", "PARTIAL", "CONTEXT=SEARCH", "CONTEXT=SORT"),  # RFC 5182 2.1: it is asked for by RETURN
+    # RFC 5182 2.1: it is asked for by RETURN
+    "ESEARCH": ("SEARCHRES", "MULTISEARCH", "PARTIAL", "CONTEXT=SEARCH", "CONTEXT=SORT"),
     "LIST-EXTENDED": ("LIST-STATUS", "LIST-MYRIGHTS"),  # RFC 5819 2: by RETURN, too
     "METADATA": ("LIST-METADATA", "FILTERS"),
     "QUOTA": (

@@ -255,6 +255,23 @@ class Search(Struct, frozen=True):
     uses_fuzzy: bool = False
 
 
+class Source(Struct, frozen=True):
+    """Mailboxes to search (RFC 7377 2.2).
+
+    kind: SELECTED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE, SUBTREE-ONE or MAILBOXES; names: for the last three.
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+
+
+class MultiSearch(Struct, frozen=True):
+    """ESEARCH. sources: one at least; search: always with result options."""
+
+    sources: tuple[Source, ...]
+    search: Search
+
+
 class SortBy(StrEnum):
     """What SORT compares (RFC 5256 3, RFC 5957 4, RFC 6203 6)."""
 

@@ -62,7 +62,7 @@ def _group(scanner: Scanner) -> EventGroup:
     names: tuple[str, ...] = ()
     scanner.space()
     if chosen in _NAMED:
-        names = _mailboxes(scanner)
+        names = mailboxes(scanner)
         scanner.space()
     events, items = _events(scanner)
     scanner.expect(b")")
@@ -70,7 +70,7 @@ def _group(scanner: Scanner) -> EventGroup:
     return EventGroup(chosen, names, events, items)
 
 
-def _mailboxes(scanner: Scanner) -> tuple[str, ...]:
+def mailboxes(scanner: Scanner) -> tuple[str, ...]:
     """mailbox / "(" mailbox *(SP mailbox) ")"; no wildcards (RFC 5465 6.6)."""
     if not scanner.accept(b"("):
         return (scanner.mailbox(),)

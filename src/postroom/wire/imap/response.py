@@ -268,9 +268,14 @@ class Found(Struct, frozen=True, kw_only=True):
     relevancy: Sequence[int] | None = None  # of each result in turn, 1 to 100
 
 
-def esearch(tag: bytes, found: Found) -> bytes:
-    """RFC 9051 7.3.4, RFC 4731 3.1, RFC 9394 4 and RFC 6203 4."""
-    words = [b"* ESEARCH (TAG %b)" % string(tag)]
+def searched(mailbox: str, uidvalidity: int, utf8: bool = False) -> bytes:
+    """RFC 7377 4: the correlators that say which mailbox results are of."""
+    return b" MAILBOX %b UIDVALIDITY %d" % (names.printed(mailbox, utf8), uidvalidity)
+
+
+def esearch(tag: bytes, found: Found, where: bytes = b"") -> bytes:
+    """RFC 9051 7.3.4, RFC 4731 3.1, RFC 9394 4 and RFC 6203 4. where: see searched."""
+    words = [b"* ESEARCH (TAG %b%b)" % (string(tag), where)]
     if found.uid:
         words.append(b"UID")
     if found.least is not None:
@@ -301,10 +306,10 @@ def uidbatches(tag: bytes, ranges: Iterable[tuple[int, int]]) -> bytes:
 Moved = tuple[int, Iterable[tuple[int, int]]]
 
 
-def context_update(tag: bytes, item: bytes, moved: Iterable[Moved], *, uid: bool) -> bytes:
-    """RFC 5267 4.3.3 and 4.3.4: an ESEARCH response with ADDTO or REMOVEFROM."""
+def context_update(tag: bytes, item: bytes, moved: Iterable[Moved], *, uid: bool, where: bytes = b"") -> bytes:
+    """RFC 5267 4.3.3 and 4.3.4: an ESEARCH response with ADDTO or REMOVEFROM. where: see searched."""
     pairs = b" ".join([b"%d %b" % (position, print_ranges(ranges)) for position, ranges in moved])
-    return b"* ESEARCH (TAG %b)%b %b (%b)\r\n" % (string(tag), b" UID" if uid else b"", item, pairs)
+    return b"* ESEARCH (TAG %b%b)%b %b (%b)\r\n" % (string(tag), where, b" UID" if uid else b"", item, pairs)
 
 
 def noupdate(tag: bytes) -> bytes:

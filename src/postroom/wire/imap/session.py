@@ -21,6 +21,7 @@ from postroom.wire.imap.commands import (
     Command,
     Fetch,
     Key,
+    MultiSearch,
     Search,
     SearchKey,
     Select,
@@ -238,7 +239,7 @@ def _names_numbers(command: Command) -> bool:
     args = command.args
     if isinstance(args, Select):
         return args.qresync is not None and bool(args.qresync.match_seqs)  # RFC 9586 3.5
-    if isinstance(args, Sort | Thread):
+    if isinstance(args, Sort | Thread | MultiSearch):
         args = args.search
     return isinstance(args, Search) and names_numbers(args.key)
 
@@ -263,7 +264,7 @@ def _enables_condstore(args: object) -> bool:
             return args.unchanged_since is not None
         case Search():
             return args.uses_modseq
-        case Sort() | Thread():
+        case Sort() | Thread() | MultiSearch():
             return args.search.uses_modseq
         case Status():
             return "HIGHESTMODSEQ" in args.items

@@ -22,6 +22,7 @@ from postroom.wire.imap import (
     listing,
     mailbox,
     metadata,
+    multisearch,
     notify,
     quota,
     search,
@@ -104,6 +105,7 @@ _ROWS: Final = (
     # APPEND and REPLACE: the framer reads them; a line that comes here has no literal of a message
     Row(name="APPEND", states=_AUTH, parse=lambda scanner: append.whole(scanner, "APPEND"), rfc="RFC 9051 6.3.12"),
     Row(name="IDLE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.13"),
+    Row(name="ESEARCH", states=_AUTH, parse=multisearch.esearch, rfc="RFC 7377 2"),
     Row(name="NOTIFY", states=_AUTH, parse=notify.notify, rfc="RFC 5465 3.1"),
     Row(name="GETQUOTA", states=_AUTH, parse=quota.get_quota, rfc="RFC 9208 4.1.1"),
     Row(name="GETQUOTAROOT", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9208 4.1.2"),

@@ -2,7 +2,8 @@
 
 Server: `start(initial)` and `step(response)` return what comes next:
 `Challenge(data)` send it, feed the answer to `step`; `Password` check login and password, then tell the client;
-`KeysWanted` look the login's SCRAM keys up and call `keys(...)`; `Proven` the client is who it says.
+`KeysWanted` look the login's SCRAM keys up and call `keys(...)`; `Proven` the client is who it says; `Asserted` see
+whether the connection itself proves who it is.
 They raise `SaslFault` for malformed messages and `NotProven` for a wrong proof.
 Client: `PlainClient` and `LoginClient`, `respond(challenge)`.
 """
@@ -11,7 +12,9 @@ from postroom.wire.sasl.clients import ClientMechanism, LoginClient, PlainClient
 from postroom.wire.sasl.prepare import saslprep
 from postroom.wire.sasl.scram import Scram, ScramKeys, decoy_keys, derive_scram_keys
 from postroom.wire.sasl.server import (
+    Asserted,
     Challenge,
+    External,
     KeysWanted,
     LoginMechanism,
     NotProven,
@@ -25,8 +28,10 @@ from postroom.wire.sasl.server import (
 )
 
 __all__ = [
+    "Asserted",
     "Challenge",
     "ClientMechanism",
+    "External",
     "KeysWanted",
     "LoginClient",
     "LoginMechanism",

@@ -1,7 +1,8 @@
 """What a server needs of SASL: the steps all mechanisms share, PLAIN and LOGIN.
 
 Trust: responses are hostile octets of bounded length (the protocol's line limit).
-Standards: RFC 4422 3, RFC 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), RFC 4648 4 (base64).
+Standards: RFC 4422 3 and appendix A (EXTERNAL), RFC 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), RFC 4648 4
+(base64).
 On failure: SaslFault (the message is malformed) or NotProven (the credentials are wrong); the mechanism is then over.
 """
 
@@ -51,7 +52,13 @@ class Proven(Struct, frozen=True):
     authzid: str = ""
 
 
-Step = Challenge | Password | KeysWanted | Proven
+class Asserted(Struct, frozen=True):
+    """Who the client is, something outside SASL has to say. authzid: whose account is asked for, "" = its own."""
+
+    authzid: str = ""
+
+
+Step = Challenge | Password | KeysWanted | Proven | Asserted
 
 
 class ServerMechanism(Protocol):
@@ -120,6 +127,20 @@ class Plain:
             password=prepared(fields[2], "password"),
             authzid=utf8(fields[0], "authorization identity"),
         )
+
+
+class External:
+    """EXTERNAL: the authorization identity alone (RFC 4422 A.1)."""
+
+    __slots__ = ()
+
+    def start(self, initial: bytes | None) -> Step:
+        """The message may come with the command or after an empty challenge."""
+        return Challenge(b"") if initial is None else self.step(initial)
+
+    def step(self, response: bytes) -> Step:
+        """Read the message."""
+        return Asserted(utf8(response, "authorization identity"))
 
 
 class LoginMechanism:
