@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import imaplib
+import resource
 import socket
 import ssl
 import time
@@ -21,9 +22,11 @@ from imap_house import House, message
 from imapclient import IMAPClient
 
 from postroom.config import Listener, Protocol, Tls, TlsMode
+from postroom.mailbox.incoming import Incoming
 from postroom.net import Certificates, LinkOptions, Wheel, bind, serve
 from postroom.net.tls import write_self_signed
 from postroom.store.embedded import EmbeddedStore
+from postroom.values.content import Content
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -191,9 +194,6 @@ def test_reader_who_does_not_read_costs_bounded_memory(run: Any) -> None:
         return sock
 
     async def test(server: Running) -> None:
-        from postroom.mailbox.incoming import Incoming
-        from postroom.values.content import Content
-
         row = await server.house.store.directory.account("ann-example.org")
         account = await server.house.mailboxes.open(row)
         info = await account.find("INBOX")
@@ -206,6 +206,79 @@ def test_reader_who_does_not_read_costs_bounded_memory(run: Any) -> None:
         with_other = await asyncio.to_thread(_login_logout, server)
         assert with_other == "BYE"
         await asyncio.to_thread(sock.close)
+
+    run(test)
+
+
+class Talker:
+    """A client in the loop of the server: says lines, and reads as slowly as it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def connect(cls, server: Running) -> Talker:
+        pair = await asyncio.open_connection(
+            "127.0.0.1", server.imaps, ssl=server.context, server_hostname="127.0.0.1", limit=1 << 16
+        )
+        talker = cls(*pair)
+        await talker.reader.readline()
+        await talker.do(b"LOGIN ann@example.org secret")
+        return talker
+
+    async def do(self, command: bytes) -> None:
+        self.writer.write(b"t " + command + b"\r\n")
+        while not (line := await self.reader.readline()).startswith(b"t "):
+            assert line
+        assert line.startswith(b"t OK"), line
+
+
+def resident() -> int:
+    """Octets of memory this process uses."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_a_hundred_thousand_messages_for_a_slow_reader(run: Any) -> None:
+    """Others are answered all the while, and the answer never lies in memory as a whole."""
+    count, batch = 100_000, 1000
+    body = "x" * 400
+
+    async def test(server: Running) -> None:
+        row = await server.house.store.directory.account("ann-example.org")
+        account = await server.house.mailboxes.open(row)
+        inbox, archive = await account.find("INBOX"), await account.find("Archive")
+        letter = b"Subject: %b\r\n\r\n" % body.encode()
+        await account.append(inbox.id, [Incoming(content=Content.of(letter)) for _ in range(batch)])
+        for _ in range(count // batch):
+            await account.store.copy(inbox.id, range(1, batch + 1), archive.id)
+
+        slow, other = await Talker.connect(server), await Talker.connect(server)
+        await slow.do(b"SELECT Archive")
+        await other.do(b"SELECT INBOX")
+        [connection] = [each for each in server.house.service._connections if each.session.box.id == archive.id]
+        before = most = resident()
+        slow.writer.write(b"f FETCH 1:* (UID FLAGS ENVELOPE)\r\n")
+        while connection._work is None or not connection._link._choked:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for _ in range(20):  # nothing of it is read meanwhile
+            await other.do(b"NOOP")
+        octets = rows = answered = 0
+        end = b""
+        while not end.endswith(b"f OK Fetch completed\r\n"):
+            data = await slow.reader.read(1 << 16)
+            assert data, end
+            octets += len(data)
+            rows += data.count(b"\n")
+            end = (end + data)[-100:]
+            if connection._work is not None:
+                await other.do(b"NOOP")
+                answered += 1
+                most = max(most, resident())
+        assert rows == count + 1
+        assert answered > 100
+        assert most - before < octets / 3, (before, most, octets)
+        for talker in (slow, other):
+            talker.writer.close()
 
     run(test)
 

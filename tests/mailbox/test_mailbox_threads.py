@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from thread_model import Letter
 from thread_model import references as model
 
-from postroom.mailbox.slices import SLICE, Slices, sort_places
+from postroom.mailbox.slices import SLICE, Slices, sort_by_number, sort_places
 from postroom.mailbox.threads import Forest, Letters, ordered_subject, references
 from postroom.wire.imap.sort import ThreadPrinter
 
@@ -169,3 +169,12 @@ def test_sorting_in_slices_is_sorting(count: int, reverse: bool, spread: int) ->
     for _ in sort_places(places, values.__getitem__, reverse=reverse):
         pass
     assert places == sorted(range(count), key=values.__getitem__, reverse=reverse)
+
+
+@given(st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(2**53 - 2, 2**53 + 2), st.integers(0, 9))))
+def test_numbers_of_any_size_are_sorted_exactly(numbers: list[int]) -> None:
+    for reverse in (False, True):
+        places = list(range(len(numbers)))
+        for _ in sort_by_number(places, numbers, reverse=reverse):
+            pass
+        assert places == sorted(range(len(numbers)), key=numbers.__getitem__, reverse=reverse)

@@ -13,6 +13,7 @@ On failure: BadSequence, SearchTooDeep, StoreUnavailable. A message that was swe
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import compress
@@ -88,21 +89,23 @@ class Found:
 
     def __init__(self, fuzzy: Fuzzy) -> None:
         self._fuzzy = fuzzy
-        self._hits: list[tuple[int, Page, bytes]] = []
+        self._hits: list[tuple[int, Page, bytes | None]] = []  # None: all of the page
 
     def add(self, start: int, page: Page, mask: int) -> None:
         """Rows of a page whose first has sequence number `start`."""
         if mask:
-            self._hits.append((start, page, mask_octets(mask, len(page))))
+            count = len(page)
+            self._hits.append((start, page, None if mask == ones(count) else mask_octets(mask, count)))
 
     def __len__(self) -> int:
-        return sum(chosen.count(1) for _, _, chosen in self._hits)
+        return sum(len(page) if chosen is None else chosen.count(1) for _, page, chosen in self._hits)
 
     def seqs(self) -> list[int]:
         """Sequence numbers."""
         found: list[int] = []
         for start, page, chosen in self._hits:
-            found.extend(compress(range(start, start + len(page)), chosen))
+            here = range(start, start + len(page))
+            found.extend(here if chosen is None else compress(here, chosen))
         return found
 
     def uids(self) -> list[int]:
@@ -113,16 +116,23 @@ class Found:
         """A column of them."""
         found: list[int] = []
         for _, page, chosen in self._hits:
-            found.extend(compress(of(page), chosen))
+            found.extend(of(page) if chosen is None else compress(of(page), chosen))
+        return found
+
+    def messages(self) -> array[int]:
+        """Message ids ('Q')."""
+        found = array("Q")
+        for _, page, chosen in self._hits:
+            found.extend(page.messages if chosen is None else compress(page.messages, chosen))
         return found
 
     def relevancies(self) -> list[int]:
         """How well each fits a fuzzy search, from 1 to 100 (RFC 6203 4)."""
-        return self._fuzzy.relevancies(self.column(lambda page: page.messages))
+        return self._fuzzy.relevancies(self.messages())
 
     def modseq(self) -> int:
         """The highest MODSEQ of them (RFC 7162 3.1.5), 0 when there are none."""
-        return max((max(compress(page.modseqs, chosen)) for _, page, chosen in self._hits), default=0)
+        return max(self.column(lambda page: page.modseqs), default=0)
 
 
 async def search(

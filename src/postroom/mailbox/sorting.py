@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from postroom.mailbox import traits
-from postroom.mailbox.slices import Breathing, drive, sort_places
+from postroom.mailbox.slices import Breathing, drive, sort_by_number, sort_places
 from postroom.mailbox.trait_keeper import shelf_of
 from postroom.store.api import AccountStore
 from postroom.wire.imap.commands import SortBy, SortCriterion
@@ -50,19 +50,23 @@ async def order(criteria: Sequence[SortCriterion], rows: Rows, store: AccountSto
     shelf = await shelf_of(store, rows.messages, pace, keys=needs_keys) if needs_traits and places else None
     # the last criterion first: sorting is stable, and what is equal stays in mailbox order
     for criterion in reversed(criteria):
-        column: Sequence[int] | Sequence[bytes]
-        if criterion.by is SortBy.ARRIVAL:
-            column = rows.arrivals
-        elif criterion.by is SortBy.SIZE:
-            column = rows.sizes
-        elif criterion.by is SortBy.RELEVANCY:
-            column = [-score for score in rows.relevancies] or [0] * len(places)  # RFC 6203 6: the highest is first
-        elif shelf is None:
-            continue
-        elif criterion.by is SortBy.DATE:
-            column = shelf.numbers(traits.SENT)
-        else:
-            column = shelf.keys(_KEYS[criterion.by])
         await pace.breathe()
-        await drive(sort_places(places, column.__getitem__, reverse=criterion.reverse), pace)
+        place = _KEYS.get(criterion.by)
+        if place is None:
+            numbers = _numbers(criterion.by, rows, shelf)
+            await drive(sort_by_number(places, numbers, reverse=criterion.reverse), pace)
+        elif shelf is not None:
+            keys = shelf.keys(place)
+            await drive(sort_places(places, keys.__getitem__, reverse=criterion.reverse), pace)
     return places
+
+
+def _numbers(by: SortBy, rows: Rows, shelf: traits.Shelf | None) -> Sequence[int]:
+    """The column of a criterion that compares numbers."""
+    if by is SortBy.ARRIVAL:
+        return rows.arrivals
+    if by is SortBy.SIZE:
+        return rows.sizes
+    if by is SortBy.RELEVANCY:  # RFC 6203 6: the highest is first
+        return [-score for score in rows.relevancies] or [0] * len(rows.messages)
+    return shelf.numbers(traits.SENT) if shelf is not None else ()

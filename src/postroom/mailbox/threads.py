@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import compress
+from operator import ne
 from typing import Final
 
-from postroom.mailbox.slices import SLICE, Slices, sort_places
+from postroom.mailbox.slices import Slices, sort_by_number
 
 #: messages between two yields
-_BETWEEN: Final = 2048
+SLICE: Final = 8192
 #: steps up the tree for each message, on average, in looking for loops
 _MOST_STEPS: Final = 200
 
@@ -47,23 +49,14 @@ class Forest:
     Nodes from `count` on are no messages: they hold siblings together.
     """
 
-    __slots__ = ("_last", "count", "first", "following", "roots")
+    __slots__ = ("count", "first", "following", "last", "roots")
 
     def __init__(self, count: int, nodes: int) -> None:
         self.count: Final = count
         self.roots: Final[list[int]] = []
         self.first: Final = [-1] * nodes
         self.following: Final = [-1] * nodes
-        self._last = [-1] * nodes
-
-    def add(self, parent: int, child: int) -> None:
-        """Put a node behind the other children of its parent; a root that gets its first child stays where it is."""
-        last = self._last
-        if self.first[parent] < 0:
-            self.first[parent] = child
-        else:
-            self.following[last[parent]] = child
-        last[parent] = child
+        self.last: Final = [-1] * nodes  # child of each
 
     def children(self, node: int) -> list[int]:
         """The children of a node, in order."""
@@ -79,15 +72,18 @@ def ordered_subject(subject: Sequence[int], sent: Sequence[int]) -> Slices[Fores
     """ORDEREDSUBJECT: messages of one base subject are one thread, the first of them its root."""
     order = yield from _by_date(sent)
     forest = Forest(len(sent), len(sent))
+    first, following, last, roots = forest.first, forest.following, forest.last, forest.roots
     heads: dict[int, int] = {}
-    for done, place in enumerate(order, 1):
-        root = heads.setdefault(subject[place], place)
-        if root == place:
-            forest.roots.append(place)
-        else:
-            forest.add(root, place)
-        if not done % _BETWEEN:
-            yield
+    for begin in range(0, len(order), SLICE):
+        for place in order[begin : begin + SLICE]:
+            root = heads.setdefault(subject[place], place)
+            if root == place:
+                roots.append(place)
+            elif first[root] < 0:
+                first[root] = last[root] = place
+            else:
+                following[last[root]] = last[root] = place
+        yield
     return forest
 
 
@@ -104,14 +100,14 @@ def references(letters: Letters) -> Slices[Forest]:
 def _by_date(sent: Sequence[int]) -> Slices[list[int]]:
     """Places by date; what has one date by place (RFC 5256 2.2)."""
     order = list(range(len(sent)))
-    yield from sort_places(order, sent.__getitem__)
+    yield from sort_by_number(order, sent)
     return order
 
 
 class _Linking:
     """(1) The parent of each message, and of dummies for ids that no message has."""
 
-    __slots__ = ("_has_children", "_letters", "_nodes", "_parents", "_steps")
+    __slots__ = ("_ahead", "_has_children", "_letters", "_nodes", "_parents", "_steps")
 
     def __init__(self, letters: Letters) -> None:
         count = len(letters.sent)
@@ -120,43 +116,58 @@ class _Linking:
         self._parents = [-1] * count
         self._has_children = bytearray(count)
         self._steps = _MOST_STEPS * count + 100_000
+        self._ahead: list[int] = []  # a heap: messages without references that got a parent before their turn
 
     def run(self) -> Slices[list[int]]:
         """Parents, -1 for none; of messages, then of dummies."""
-        letters, parents = self._letters, self._parents
-        own, begins, ends, flat = letters.own, letters.begins, letters.ends, letters.references
-        nodes = self._nodes
+        letters, parents, ahead = self._letters, self._parents, self._ahead
+        begins, ends, flat = letters.begins, letters.ends, letters.references
+        yield from self._name()
+        count = len(parents)
+        for start in range(0, count, SLICE):
+            stop = min(start + SLICE, count)
+            for place in compress(range(start, stop), map(ne, begins[start:stop], ends[start:stop])):
+                while ahead and ahead[0] < place:
+                    parents[heappop(ahead)] = -1  # (B)
+                last = self._chain(flat[begins[place] : ends[place]], place)
+                if parents[place] != last:  # (B)
+                    parents[place] = -1
+                    self._link(last, place)
+            yield
+        for place in ahead:
+            parents[place] = -1
+        return parents
+
+    def _name(self) -> Slices[None]:
+        """Of messages with one id the first has it: names are given backwards."""
+        own, nodes = self._letters.own, self._nodes
         for end in range(len(own), 0, -SLICE):
             begin = max(end - SLICE, 0)
-            # backwards: of messages with one id the first has it
             nodes.update(zip(reversed(own[begin:end]), range(end - 1, begin - 1, -1), strict=True))
             yield
         nodes.pop(0, None)
-        for place in range(len(own)):
-            begin, end = begins[place], ends[place]
-            last = self._chain(flat[begin:end]) if end > begin else -1
-            if parents[place] != last:  # (B)
-                parents[place] = -1
-                if last >= 0:
-                    self._link(last, place)
-            if not place % _BETWEEN:
-                yield
-        return parents
 
-    def _chain(self, found: Sequence[int]) -> int:
+    def _chain(self, found: Sequence[int], place: int) -> int:
         """(A) Each reference is the child of the one before it, unless it has a parent; gives the last."""
-        nodes, parents = self._nodes, self._parents
+        get, parents = self._nodes.get, self._parents
         last = -1
         for reference in found:
-            node = nodes.get(reference)
-            if node is None:
-                node = nodes[reference] = len(parents)
+            node = get(reference, -1)
+            if node < 0:
+                node = self._nodes[reference] = len(parents)
                 parents.append(-1)
                 self._has_children.append(0)
             if last >= 0 and parents[node] < 0:
                 self._link(last, node)
+                self._note(node, place)
             last = node
         return last
+
+    def _note(self, node: int, place: int) -> None:
+        """A message that has no references loses the parent that others gave it when its turn comes."""
+        letters = self._letters
+        if place < node < len(letters.own) and letters.begins[node] == letters.ends[node] and self._parents[node] >= 0:
+            heappush(self._ahead, node)
 
     def _link(self, parent: int, child: int) -> None:
         """Unless that would make a loop."""
@@ -192,26 +203,25 @@ class _Tree:
         parents, count, roots, first = self._parents, self._count, self._roots, self._stand_in
         above: dict[int, int] = {}
         children: Counter[int] = Counter()
-        for done, place in enumerate(order, 1):
-            parent = parents[place]
-            if parent < 0:
-                roots.append(place)
-            elif parent >= count:
-                parent = parents[place] = self._visible(parent, above)
-                if parent >= count:
-                    children[parent] += 1
-                    if parent not in first:
-                        first[parent] = place
-                        roots.append(parent)
-            if not done % _BETWEEN:
-                yield
-        for dummy, number in children.items():
-            if number == 1:
-                parents[first[dummy]] = -1
-        for begin in range(0, len(roots), SLICE):
+        for begin in range(0, len(order), SLICE):
+            for place in order[begin : begin + SLICE]:
+                parent = parents[place]
+                if parent < 0:
+                    roots.append(place)
+                elif parent >= count:
+                    parent = parents[place] = self._visible(parent, above)
+                    if parent >= count:
+                        children[parent] += 1
+                        if parent not in first:
+                            first[parent] = place
+                            roots.append(parent)
+            yield
+        lone = {dummy for dummy, number in children.items() if number == 1}
+        for dummy in lone:
+            parents[first[dummy]] = -1
+        for begin in range(0, len(roots) if lone else 0, SLICE):
             roots[begin : begin + SLICE] = [
-                first.pop(node) if node >= count and children[node] == 1 else node
-                for node in roots[begin : begin + SLICE]
+                first.pop(node) if node in lone else node for node in roots[begin : begin + SLICE]
             ]
             yield
 
@@ -230,64 +240,73 @@ class _Tree:
     def gather_subjects(self) -> Slices[None]:
         """(5) Threads with one base subject become one."""
         subject, count, stand_in, roots = self._letters.subject, self._count, self._stand_in, self._roots
+        found: list[int] = []  # of each root
         occurring: Counter[int] = Counter()
         for begin in range(0, len(roots), SLICE):
-            occurring.update([subject[stand_in.get(node, node)] for node in roots[begin : begin + SLICE]])
+            some = [subject[node if node < count else stand_in[node]] for node in roots[begin : begin + SLICE]]
+            occurring.update(some)
+            found += some
             yield
-        occurring.pop(0, None)  # (B) (ii), (C) (ii)
-        nodes: list[int] = []  # and their subjects: those that others have too
+        shared = {text for text, number in occurring.items() if number > 1 and text}  # (B) (ii), (C) (ii)
+        nodes: list[int] = []  # those whose subject others have too
         texts: list[int] = []
         for begin in range(0, len(roots), SLICE):
-            some = roots[begin : begin + SLICE]
-            found = [subject[stand_in.get(node, node)] for node in some]
-            shared = [occurring[text] > 1 for text in found]
-            nodes += compress(some, shared)
-            texts += compress(found, shared)
+            chosen = list(map(shared.__contains__, found[begin : begin + SLICE]))
+            nodes += compress(roots[begin : begin + SLICE], chosen)
+            texts += compress(found[begin : begin + SLICE], chosen)
             yield
         table: dict[int, int] = {}
-        for done, (node, text) in enumerate(zip(nodes, texts, strict=True), 1):  # (B)
-            old = table.setdefault(text, node)
-            if old < count and old != node and (node >= count or (self._is_reply(old) and not self._is_reply(node))):
+        for begin in range(0, len(nodes), SLICE):
+            self._choose_heads(nodes[begin : begin + SLICE], texts[begin : begin + SLICE], table)
+            yield
+        for begin in range(0, len(nodes), SLICE):
+            self._join_heads(nodes[begin : begin + SLICE], texts[begin : begin + SLICE], table)
+            yield
+
+    def _choose_heads(self, nodes: Sequence[int], texts: Sequence[int], table: dict[int, int]) -> None:
+        """(B)"""
+        count, reply, head_of = self._count, self._letters.reply, table.setdefault
+        for node, text in zip(nodes, texts, strict=True):
+            old = head_of(text, node)
+            if old < count and old != node and (node >= count or (reply[old] and not reply[node])):
                 table[text] = node
-            if not done % _BETWEEN:
-                yield
-        for done, (node, text) in enumerate(zip(nodes, texts, strict=True), 1):  # (C)
-            if table[text] != node:
-                self._merge(node, text, table)
-            if not done % _BETWEEN:
-                yield
 
-    def _is_reply(self, node: int) -> bool:
-        return node < self._count and bool(self._letters.reply[node])
-
-    def _merge(self, node: int, text: int, table: dict[int, int]) -> None:
-        head = table[text]
-        if head >= self._count:
-            if node >= self._count:
-                self._alias[node] = head
-            else:
-                self._parents[node] = head
-        elif self._is_reply(node) and not self._is_reply(head):
-            self._parents[node] = head
-        else:  # both are messages: a dummy would stand in the table
-            table[text] = self._parents[head] = self._parents[node] = self._nodes
-            self._nodes += 1
+    def _join_heads(self, nodes: Sequence[int], texts: Sequence[int], table: dict[int, int]) -> None:
+        """(C)"""
+        count, reply, parents = self._count, self._letters.reply, self._parents
+        for node, text in zip(nodes, texts, strict=True):
+            head = table[text]
+            if head == node:
+                continue
+            if head >= count:
+                if node >= count:
+                    self._alias[node] = head
+                else:
+                    parents[node] = head
+            elif reply[node] and not reply[head]:
+                parents[node] = head
+            else:  # both are messages, as (B) prefers dummies: a new one would stand in the table
+                table[text] = parents[head] = parents[node] = self._nodes
+                self._nodes += 1
 
     def grow(self, order: Sequence[int]) -> Slices[Forest]:
         """(6) The forest, every set of siblings by date."""
         forest = Forest(self._count, self._nodes)
         parents, count, alias, roots = self._parents, self._count, self._alias, forest.roots
-        first, add = forest.first, forest.add
-        for done, place in enumerate(order, 1):
-            parent = parents[place]
-            if parent < 0:
-                roots.append(place)
-            else:
+        first, following, last = forest.first, forest.following, forest.last
+        for begin in range(0, len(order), SLICE):
+            for place in order[begin : begin + SLICE]:
+                parent = parents[place]
+                if parent < 0:
+                    roots.append(place)
+                    continue
                 if parent >= count:
                     parent = alias.get(parent, parent)
                     if first[parent] < 0:
                         roots.append(parent)
-                add(parent, place)
-            if not done % _BETWEEN:
-                yield
+                if first[parent] < 0:  # a root that gets its first child stays where it is
+                    first[parent] = last[parent] = place
+                else:
+                    following[last[parent]] = last[parent] = place
+            yield
         return forest

@@ -219,7 +219,8 @@ def _located(offsets: Mapping[int, int], messages: Sequence[int]) -> slice | Seq
 
 
 def _ascending(messages: Sequence[int]) -> bool:
-    return array("Q", range(messages[0], messages[-1] + 1)) == array("Q", messages)
+    found = messages if isinstance(messages, array) and messages.typecode == "Q" else array("Q", messages)
+    return array("Q", range(messages[0], messages[-1] + 1)) == found
 
 
 def _picker(places: slice | Sequence[int]) -> Callable[[Sequence[T]], Sequence[T]]:

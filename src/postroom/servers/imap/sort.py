@@ -20,7 +20,7 @@ from postroom.servers.imap.replies import Reply, bad, ok
 from postroom.servers.imap.results import Results, send_extended
 from postroom.servers.imap.search import find, keep_up_to_date, wants_updates
 from postroom.servers.imap.session import Session
-from postroom.wire.imap.commands import CancelUpdate, Command, Sort, Thread, ThreadBy
+from postroom.wire.imap.commands import CancelUpdate, Command, Sort, SortBy, Thread, ThreadBy
 from postroom.wire.imap.sort import ThreadPrinter, sorted_response, thread_response
 
 #: threads printed at once
@@ -32,10 +32,11 @@ async def sort(session: Session, command: Command) -> Reply:
     args = cast(Sort, command.args)
     pace = Pace(session.service.clock)
     found, key = await find(session, command, args.search, pace)
+    wanted = {each.by for each in args.criteria}
     rows = sorting.Rows(
-        found.column(lambda page: page.messages),
-        found.column(lambda page: page.dates),
-        found.column(lambda page: page.sizes),
+        found.messages(),
+        found.column(lambda page: page.dates) if SortBy.ARRIVAL in wanted else (),
+        found.column(lambda page: page.sizes) if SortBy.SIZE in wanted else (),
         found.relevancies() if args.search.uses_fuzzy or args.search.uses_filters else (),
     )
     order = await sorting.order(args.criteria, rows, session.box.account.store, pace)
@@ -62,8 +63,7 @@ async def thread(session: Session, command: Command) -> Reply:
     args = cast(Thread, command.args)
     pace = Pace(session.service.clock)
     found, _ = await find(session, command, args.search, pace)
-    messages = found.column(lambda page: page.messages)
-    shelf = await shelf_of(session.box.account.store, messages, pace)
+    shelf = await shelf_of(session.box.account.store, found.messages(), pace)
     await pace.breathe()
     forest = await drive(_forest(args.by, shelf), pace)
     numbers = found.uids() if command.name == "UID THREAD" else found.seqs()
@@ -83,7 +83,7 @@ def _forest(by: ThreadBy, shelf: Shelf) -> Slices[threads.Forest]:
     letters = threads.Letters(
         sent=shelf.numbers(traits.SENT),
         own=shelf.numbers(traits.OWN),
-        subject=shelf.numbers(traits.SUBJECT_HASH),
+        subject=list(shelf.numbers(traits.SUBJECT_HASH)),  # looked at more than once
         reply=shelf.numbers(traits.REPLY),
         begins=begins,
         ends=ends,

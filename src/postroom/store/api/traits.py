@@ -59,7 +59,7 @@ class TraitStore(Protocol):
         ...
 
     async def rows(self, messages: Sequence[int], *, keys: bool = False, texts: bool = False) -> list[TraitRow]:
-        """The rows of all blocks that these messages (in any order) are in, by id."""
+        """The rows of all blocks that these messages (in any order) are in, and perhaps some between them, by id."""
         ...
 
     async def threads_of(self, references: Sequence[int]) -> dict[int, int]:

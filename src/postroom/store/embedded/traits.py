@@ -18,6 +18,8 @@ from postroom.store.embedded.account_file import AccountUnit
 from postroom.store.embedded.account_read import read_totals, signed
 
 _U64: Final = 2**64
+#: so many messages a block, and all blocks between the first and the last are wanted
+_DENSE: Final = BLOCK // 8
 _END: Final = "SELECT first + count FROM traits ORDER BY first DESC LIMIT 1"
 _SOURCES: Final = "SELECT id, internaldate, envelope, refs FROM message WHERE id BETWEEN ? AND ?"
 _NOTHING: Final = "x''"
@@ -62,7 +64,12 @@ def read_traits(reader: apsw.Connection, messages: Sequence[int], *, keys: bool,
     """See TraitStore.rows."""
     if not messages:
         return []
-    blocks = sorted({(message - 1) // BLOCK for message in messages})
+    first, last = (min(messages) - 1) // BLOCK, (max(messages) - 1) // BLOCK
+    blocks: Sequence[int]
+    if (last - first) * _DENSE < len(messages):
+        blocks = range(first, last + 1)
+    else:
+        blocks = sorted({(message - 1) // BLOCK for message in messages})
     wanted = signed([block * BLOCK + 1 for block in blocks])
     rows: list[Any] = reader.execute(_ROWS[keys, texts], (apsw.carray(wanted),)).fetchall()
     return [TraitRow(*row) for row in rows]

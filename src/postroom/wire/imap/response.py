@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from postroom.wire.imap import names
 from postroom.wire.imap.events import Refused
-from postroom.wire.imap.sequence import print_ranges
+from postroom.wire.imap.sequence import print_numbers, print_ranges
 from postroom.wire.imap.strings import astring, nstring, string
 
 CONTINUE: Final = b"+ OK\r\n"
@@ -249,7 +249,7 @@ def search(numbers: Sequence[int], modseq: int | None = None) -> bytes:
     """RFC 3501 7.2.5; modseq: the highest of the messages found (RFC 7162 3.1.6), only with a MODSEQ criterion."""
     if not numbers:
         return b"* SEARCH\r\n"
-    words = (b"%d " * len(numbers) % tuple(numbers))[:-1]
+    words = print_numbers(numbers)
     if modseq is None:
         return b"* SEARCH %b\r\n" % words
     return b"* SEARCH %b (MODSEQ %d)\r\n" % (words, modseq)

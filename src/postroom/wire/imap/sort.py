@@ -13,6 +13,7 @@ from typing import Final
 from postroom.wire.imap import charset, search
 from postroom.wire.imap.commands import CancelUpdate, Sort, SortBy, SortCriterion, Thread, ThreadBy
 from postroom.wire.imap.scanner import Scanner
+from postroom.wire.imap.sequence import print_numbers
 
 _BY: Final = {by.value: by for by in SortBy}
 _THREAD_BY: Final = {by.value: by for by in ThreadBy}
@@ -78,10 +79,10 @@ def sorted_response(numbers: Sequence[int], modseq: int | None = None) -> bytes:
     """RFC 5256 4: SORT; modseq: see response.search."""
     if not numbers:
         return b"* SORT\r\n"
-    words = (b" %d" * len(numbers)) % tuple(numbers)
+    words = print_numbers(numbers)
     if modseq is None:
-        return b"* SORT%b\r\n" % words
-    return b"* SORT%b (MODSEQ %d)\r\n" % (words, modseq)
+        return b"* SORT %b\r\n" % words
+    return b"* SORT %b (MODSEQ %d)\r\n" % (words, modseq)
 
 
 class ThreadPrinter:
@@ -91,22 +92,22 @@ class ThreadPrinter:
     none; nodes that have no number hold siblings together.
     """
 
-    __slots__ = ("_first", "_following", "_numbers")
+    __slots__ = ("_alone", "_first", "_following", "_numbers")
 
     def __init__(self, numbers: Sequence[int], first: Sequence[int], following: Sequence[int]) -> None:
         self._numbers = numbers
         self._first = first
         self._following = following
+        self._alone = _alone(numbers)
 
     def threads(self, roots: Sequence[int]) -> bytes:
         """Some threads, in order."""
-        numbers, first, count = self._numbers, self._first, len(self._numbers)
-        return b"".join(
-            [b"(%d)" % numbers[root] if root < count and first[root] < 0 else self._thread(root) for root in roots]
-        )
+        alone, first, count = self._alone, self._first, len(self._numbers)
+        return b"".join([alone[root] if root < count and first[root] < 0 else self._thread(root) for root in roots])
 
     def _thread(self, root: int) -> bytes:
-        numbers, first, following, count = self._numbers, self._first, self._following, len(self._numbers)
+        numbers, first, following, alone = self._numbers, self._first, self._following, self._alone
+        count = len(numbers)
         out: list[bytes] = []
         waiting: list[int] = []  # for each list that is open: the next of its siblings, -1 for none
         node = root
@@ -124,18 +125,23 @@ class ThreadPrinter:
                 waiting.append(child)
             node = -1
             while waiting and node < 0:
-                child = waiting[-1]
+                child = waiting.pop()
+                while child >= 0 and first[child] < 0:
+                    out.append(alone[child])
+                    child = following[child]
                 if child < 0:
                     out.append(b")")
-                    waiting.pop()
-                    continue
-                waiting[-1] = following[child]
-                if first[child] < 0:
-                    out.append(b"(%d)" % numbers[child])
                 else:
+                    waiting.append(following[child])
                     node = child
             if node < 0:
                 return b"".join(out)
+
+
+def _alone(numbers: Sequence[int]) -> Sequence[bytes]:
+    """Each as a thread of its own."""
+    texts = b"(%b)" % print_numbers(numbers).replace(b" ", b")\n(")
+    return texts.split(b"\n") if numbers else ()
 
 
 def thread_response(printed: Sequence[bytes]) -> bytes:
