@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from postroom.cli.main import COMMANDS, root
-from postroom.store.api import AccountRow, Attempt, NewEntry, NewRecipient
+from postroom.store.api import AccountRow, Attempt, DomainRow, NewEntry, NewRecipient
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.content import Content
 
@@ -418,6 +418,26 @@ def test_check(postroom: Any, ann: str, site: Path) -> None:
     assert broken.json["findings"]
 
 
+def test_check_repairs(postroom: Any, ann: str, site: Path) -> None:
+    [path] = site.glob("data/accounts/*/*/mail.db")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE mailbox SET messages = 7 WHERE name = 'INBOX'")
+        database.execute("INSERT INTO acl VALUES (77, 'ben@example.org', 3)")
+    database.close()
+    broken = postroom("check")
+    assert broken.code == 1
+    assert "counters say" in broken.out
+    assert broken.err.endswith("can be mended: postroom check --repair\n")
+    mended = postroom("check", "--user", ann, "--repair", "--json")
+    assert mended.code == 0
+    assert mended.json["findings"] == []
+    assert {one["mendable"] for one in mended.json["mended"]} == {True}
+    assert any("mailbox 77" in one["what"] for one in mended.json["mended"])
+    assert postroom("check", "--repair").err == "all is well\n"
+    [act] = [act for act in postroom("audit", "list", "--json").json["acts"] if act["act"] == "check"]
+    assert act["on"] == ann
+
+
 def test_check_names_what_an_older_directory_does_not_know(postroom: Any, ann: str, site: Path) -> None:
     """A directory.db put back from before an account was made or removed."""
     data = site / "data"
@@ -476,6 +496,7 @@ def test_check_looks_at_each_account_once(tmp_path: Path) -> None:
 
     async def work() -> None:
         store = EmbeddedStore(str(tmp_path / "data"), None)
+        await store.directory.put_domain(DomainRow(name="x.test", created=0.0))
         for account in ("one", "two"):
             await store.create_account(account, [("INBOX", "")])
             await store.directory.put_account(AccountRow(id=account, login=f"{account}@x.test", created=0.0))

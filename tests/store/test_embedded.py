@@ -19,6 +19,7 @@ from store_house import STRICT, must_be_sound
 from postroom.store.api import (
     AccountRow,
     DeliveredAlready,
+    DomainRow,
     FlagChange,
     FlagOp,
     Hint,
@@ -387,6 +388,7 @@ async def test_check_finds_damaged_files(tmp_path: Path) -> None:
 
 async def test_check_names_accounts_without_folders_and_folders_without_accounts(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
+        await store.directory.put_domain(DomainRow(name="x.test", created=0.0))
         for number in ("both", "row"):
             await store.directory.put_account(AccountRow(id=number, login=f"{number}@x.test", created=0.0))
         for number in ("both", "folder"):
@@ -402,6 +404,7 @@ async def test_check_names_accounts_without_folders_and_folders_without_accounts
 async def test_check_beside_accounts_that_are_made_and_removed(tmp_path: Path) -> None:
     """Folder first when made, row first when removed: for an instant there is a folder that is nobody's."""
     async with opened(tmp_path) as store:
+        await store.directory.put_domain(DomainRow(name="x.test", created=0.0))
         for number in ("new", "old", "left"):
             await store.create_account(number, [("INBOX", "")])
         accounts = store.directory.accounts

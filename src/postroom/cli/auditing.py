@@ -39,6 +39,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
         "put_delegate", "remove_delegate",
         "put_wishes",
     }),
+    "store": frozenset({"repair"}),
     "queue": frozenset({"change"}),
     "limits": frozenset({"put_ban", "freeze", "unfreeze", "lift", "forget", "suppress", "unsuppress"}),
     "marks": frozenset({"set_mode"}),
@@ -180,6 +181,10 @@ async def _name(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     return await _login(store, str(given[0])), None
 
 
+async def _repaired(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    return await _login(store, given[0]) if given and given[0] else "all accounts, queue and directory", None
+
+
 async def _login(store: Store, name: str) -> str:
     row = await store.directory.account(name)
     return row.login if row else name
@@ -211,6 +216,7 @@ _LOOKS: Final[dict[str, Look]] = {
     "lift": _lifted,
     "suppress": _suppressed,
     "unsuppress": _suppressed,
+    "repair": _repaired,
 }
 
 
@@ -255,6 +261,7 @@ class Audited:
         self.alarms = _Part(self, store.alarms, "alarms")
         self.hooks = _Part(self, store.hooks, "hooks")
         self.training = _Part(self, store.training, "training")
+        self.repair = self.recorded("repair", store.repair)
 
     async def account(self, account: str) -> _Part:
         """The mailboxes of an account."""

@@ -14,9 +14,10 @@ from typing import Final
 
 from postroom.mailbox.slices import Breathing
 from postroom.mailbox.trait_keeper import complete
-from postroom.mailbox.traits import DAY, NO_DAY, TEXTS, THREAD, TOO_LONG, DamagedTraits, numbers_of, text_column
+from postroom.mailbox.traits import DAY, NO_DAY, THREAD, TOO_LONG, DamagedTraits, numbers_of, text_column
 from postroom.message.search import fold
 from postroom.store.api import BLOCK, AccountStore, TraitRow, block_of
+from postroom.store.api.traits import TEXTS
 
 #: message ids to whether each matches
 Look = Callable[[Sequence[int]], Awaitable[Sequence[bool]]]

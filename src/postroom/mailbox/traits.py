@@ -9,7 +9,6 @@ On failure: DamagedTraits.
 
 from __future__ import annotations
 
-import struct
 import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -18,15 +17,15 @@ from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 from postroom.store.api import BLOCK, TraitRow, block_of
+from postroom.store.api.traits import KEYS, SEPARATOR, TEXTS, pack_texts
+from postroom.store.api.traits import text_column as unpack_column
 
 T = TypeVar("T")
 
-#: columns of keys (RFC 5256 3, RFC 5957 4)
+#: columns of keys, KEYS in all (RFC 5256 3, RFC 5957 4)
 SUBJECT, FROM, TO, CC, DISPLAY_FROM, DISPLAY_TO = range(6)
-KEYS: Final = 6
-#: columns of texts
+#: columns of texts, TEXTS in all
 IN_SUBJECT, IN_FROM, IN_TO, IN_CC, IN_MESSAGE_ID = range(5)
-TEXTS: Final = 5
 #: a text that is too long to be kept: the message itself must be asked
 TOO_LONG: Final = b"\1"
 #: `day` of a message whose Date field cannot be read
@@ -40,7 +39,6 @@ SENT, OWN, SUBJECT_HASH, THREAD, DAY, REPLY, COUNTS = range(7)
 _TYPES: Final = "qQQQiBH"
 _WIDTHS: Final = (8, 8, 8, 8, 4, 1, 2)
 _BEFORE: Final = (0, *accumulate(_WIDTHS))
-_SEPARATOR: Final = b"\0"
 
 
 class DamagedTraits(Exception):
@@ -93,23 +91,17 @@ def pack(first: int, made: Sequence[Traits]) -> TraitRow:
         array("Q", [number for each in made for number in each.references]),
     ]
     numbers = b"".join([_VERSION, *map(_out, columns)])
-    keys = _pack_texts([_SEPARATOR.join([each.keys[place] for each in made]) for place in range(KEYS)])
-    texts = _pack_texts([_SEPARATOR.join([each.texts[place] for each in made]) for place in range(TEXTS)])
+    keys = pack_texts([SEPARATOR.join([each.keys[place] for each in made]) for place in range(KEYS)])
+    texts = pack_texts([SEPARATOR.join([each.texts[place] for each in made]) for place in range(TEXTS)])
     return TraitRow(first, len(made), numbers, keys, texts)
-
-
-def _pack_texts(columns: Sequence[bytes]) -> bytes:
-    return b"".join([struct.pack(f"<{len(columns)}I", *map(len, columns)), *columns])
 
 
 def text_column(packed: bytes, place: int, count: int) -> bytes:
     """One column of keys (count KEYS) or texts (TEXTS), its values separated by NUL. Raises DamagedTraits."""
     try:
-        sizes = struct.unpack_from(f"<{count}I", packed)
-    except struct.error as fault:
+        return unpack_column(packed, place, count)
+    except ValueError as fault:
         raise DamagedTraits(str(fault)) from fault
-    begin = 4 * count + sum(sizes[:place])
-    return packed[begin : begin + sizes[place]]
 
 
 def number_column(row: TraitRow, place: int) -> bytes:
@@ -144,8 +136,8 @@ def merged(rows: Sequence[TraitRow]) -> TraitRow:
         rows[0].first,
         sum(row.count for row in rows),
         b"".join([_VERSION, *columns, *map(_references, rows)]),
-        _pack_texts([_SEPARATOR.join([text_column(row.keys, at, KEYS) for row in rows]) for at in range(KEYS)]),
-        _pack_texts([_SEPARATOR.join([text_column(row.texts, at, TEXTS) for row in rows]) for at in range(TEXTS)]),
+        pack_texts([SEPARATOR.join([text_column(row.keys, at, KEYS) for row in rows]) for at in range(KEYS)]),
+        pack_texts([SEPARATOR.join([text_column(row.texts, at, TEXTS) for row in rows]) for at in range(TEXTS)]),
     )
 
 
@@ -168,7 +160,7 @@ class Shelf:
 
     def keys(self, place: int) -> Sequence[bytes]:
         """A column of keys. Raises DamagedTraits."""
-        return self._picked(_SEPARATOR.join([text_column(row.keys, place, KEYS) for row in self._rows]).split(b"\0"))
+        return self._picked(SEPARATOR.join([text_column(row.keys, place, KEYS) for row in self._rows]).split(SEPARATOR))
 
     def references(self) -> tuple[Sequence[int], Sequence[int], array[int]]:
         """Where the references of each begin, and end, in the references of all rows. Raises DamagedTraits."""

@@ -30,7 +30,7 @@ def unheard(_number: int, _of: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken invariant that `postroom check` found: where, what, and whether `repair` could mend it."""
+    """One broken invariant that `postroom check` found: where, what, and whether `repair` can mend it."""
 
     place: str
     what: str
@@ -137,6 +137,13 @@ class Store(Protocol):
         """Every broken invariant (docs/store.md, invariants); nothing when all is well.
 
         progress: told the number of the account that is looked at, and of how many.
+        """
+        ...
+
+    async def repair(self, account: str | None = None) -> None:
+        """Mend what `check` calls mendable, of one account or everywhere; mail is never thrown away by it.
+
+        What it could mend is gone when `check` is asked again. Raises StoreUnavailable.
         """
         ...
 

@@ -2,24 +2,57 @@
 
 They are made from what was rendered at delivery, by a reader that comes later (mailbox.trait_keeper), and kept with
 the account. Message ids are given in order, so traits are rows of consecutive ids; ids 1 to BLOCK share a block, and
-so on, and no row reaches into another block. What the columns hold is the reader's business.
+so on, and no row reaches into another block. What the columns hold is the reader's business; but keys and texts are
+columns of values with a separator between them, so that the store can take out what was swept.
 Only the threads are not made anew: what a message's thread is, once it is kept, stays (RFC 8474 5.2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
 
 #: message ids that share a block
 BLOCK: Final = 512
+#: columns of keys, and of texts; what stands between their values
+KEYS: Final = 6
+TEXTS: Final = 5
+SEPARATOR: Final = b"\0"
 
 
 def block_of(message: int) -> int:
     """The first message id of the block."""
     return (message - 1) // BLOCK * BLOCK + 1
+
+
+def pack_texts(columns: Sequence[bytes]) -> bytes:
+    """Columns of text as one: their sizes, then they."""
+    return b"".join([struct.pack(f"<{len(columns)}I", *map(len, columns)), *columns])
+
+
+def text_column(packed: bytes, place: int, count: int) -> bytes:
+    """One column of what `pack_texts` made of `count`, its values separated. Raises ValueError."""
+    try:
+        sizes = struct.unpack_from(f"<{count}I", packed)
+    except struct.error as fault:
+        raise ValueError(str(fault)) from fault
+    begin = 4 * count + sum(sizes[:place])
+    return packed[begin : begin + sizes[place]]
+
+
+def without_texts(packed: bytes, count: int, places: Collection[int]) -> bytes:
+    """The same columns with nothing left of the values at these places. Raises ValueError."""
+    columns = []
+    for number in range(count):
+        values = text_column(packed, number, count).split(SEPARATOR)
+        for place in places:
+            if place < len(values):
+                values[place] = b""
+        columns.append(SEPARATOR.join(values))
+    return pack_texts(columns)
 
 
 class TraitSource(Struct, frozen=True):

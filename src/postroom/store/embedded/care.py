@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -15,19 +17,29 @@ from postroom.store.api.store import Finding, Progress
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import sweep_account_folders
 from postroom.store.embedded.audit import EmbeddedAudit
-from postroom.store.embedded.check import check_account, check_integrity
-from postroom.store.embedded.check_sharing import check_index
+from postroom.store.embedded.check import check_account
+from postroom.store.embedded.check_sharing import check_index, mend_index, named_and_filtered
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
 from postroom.store.embedded.disk import discard
 from postroom.store.embedded.events_check import check_events
-from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.index_file import condemn, faults_of
+from postroom.store.embedded.layout import AccountLayout, Layout
 from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.mend import MendAccount
 from postroom.store.embedded.queue import EmbeddedQueue
-from postroom.store.embedded.queue_check import check_queue, queue_files
+from postroom.store.embedded.queue_check import check_queue, mend_queue, queue_files
 from postroom.store.embedded.queue_file import answers, open_slot, select, with_octets
-from postroom.store.embedded.shared_check import check_shared_files
+from postroom.store.embedded.row_rules import is_sound
+from postroom.store.embedded.shared_check import (
+    check_directory,
+    check_file_rows,
+    check_shared_files,
+    mend_directory,
+    mend_file_rows,
+    mend_shared_files,
+)
 from postroom.store.embedded.sweep import SweepSlice, Tidy, sweep_strays
 
 #: seconds in which an account is made or removed
@@ -53,11 +65,14 @@ class Caretaker:
             finally:
                 self._committer.run_between(file.close)
         await asyncio.to_thread(sweep_account_folders, self._layout, self._grace)
+        await self._sweep_queue()
+        return removed
+
+    async def _sweep_queue(self) -> None:
         named = await asyncio.to_thread(queue_files, self._layout, self._around.options)
         await asyncio.to_thread(
             sweep_strays, self._around.disk, self._layout.queue_bodies, named.__contains__, self._grace
         )
-        return removed
 
     def _account_ids(self) -> list[str]:
         return list(self._layout.account_ids())
@@ -70,30 +85,69 @@ class Caretaker:
             if not handled:
                 break
         await self._committer.submit(file, Tidy(now, before))
+        await self._sweep_files(file)
+        return removed
+
+    async def _sweep_files(self, file: AccountFile) -> None:
         named = await asyncio.to_thread(_body_files, file.layout.database, self._around.options)
         await asyncio.to_thread(sweep_strays, self._around.disk, file.layout.bodies, named.__contains__, self._grace)
-        return removed
 
     async def check(
         self, account: str | None, directory: EmbeddedDirectory, progress: Progress
     ) -> AsyncIterator[Finding]:
         """Broken invariants of one account, or of everything."""
         accounts = [account] if account is not None else await asyncio.to_thread(self._account_ids)
+        before = directory.known()
         for number, one in enumerate(accounts, 1):
             progress(number, len(accounts))
             for finding in await asyncio.to_thread(_checked, self._check_account, one):
                 yield finding
-            if await directory.account(one) is None:  # deleted, and may come back: then the index is made again
+            row = await directory.account(one)
+            if row is None:  # deleted, and may come back: then the index is made again
                 continue
             indexed = frozenset(await directory.shares(one))
-            for finding in await asyncio.to_thread(_checked, partial(self._check_index, indexed), one):
+            for finding in await asyncio.to_thread(_checked, partial(self._check_index, row, indexed), one):
                 yield finding
         if account is not None:
             return
-        for finding in await asyncio.to_thread(_checked, self._check_shared, ""):
+        known = before | directory.known()
+        for finding in await asyncio.to_thread(_checked, partial(self._check_shared, known), ""):
             yield finding
         for finding in await self._check_folders(accounts, directory):
             yield finding
+
+    async def repair(self, account: str | None, directory: EmbeddedDirectory) -> None:
+        """Mend what can be, in one account or in everything. Raises StoreUnavailable."""
+        options = self._around.options
+        for one in [account] if account is not None else await asyncio.to_thread(self._account_ids):
+            await self._repair_account(one)
+            row = await directory.account(one)
+            if row is not None:
+                layout = self._layout.account(one)
+                await mend_index(directory, row, *await asyncio.to_thread(named_and_filtered, layout, options))
+        if account is not None:
+            return
+        known = directory.known()
+        try:
+            await asyncio.to_thread(mend_queue, self._layout, options)
+            await asyncio.to_thread(mend_directory, self._layout, options)
+            await asyncio.to_thread(mend_shared_files, self._layout, options, known)
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+        await self._sweep_queue()
+
+    async def _repair_account(self, account: str) -> None:
+        file = AccountFile(account, self._layout.account(account), self._around)
+        try:
+            if not await asyncio.to_thread(_can_be_mended, file.layout.database, self._around.options):
+                return
+            await self._committer.submit(file, MendAccount())
+            await self._sweep_files(file)
+            await asyncio.to_thread(_repair_beside, file.layout, self._around.options)
+        except (apsw.Error, OSError) as fault:
+            raise unavailable(fault) from fault
+        finally:
+            self._committer.run_between(file.close)
 
     async def _check_folders(self, before: Sequence[str], directory: EmbeddedDirectory) -> list[Finding]:
         """Accounts without a folder, and folders without an account. before: those there when the check began.
@@ -118,22 +172,24 @@ class Caretaker:
         return found
 
     def _check_account(self, account: str) -> list[Finding]:
-        return check_account(account, self._layout.account(account), self._around.options, self._grace)
+        layout, options = self._layout.account(account), self._around.options
+        found = check_account(account, layout, options, self._grace)
+        index = f"accounts/{account}/index.db"
+        found += [Finding(index, what, mendable=True) for what in faults_of(layout.index, options)]
+        if os.path.exists(layout.training):
+            found += check_file_rows(layout.training, f"accounts/{account}/training.db", options)
+        return found
 
-    def _check_index(self, indexed: frozenset[str], account: str) -> list[Finding]:
-        return check_index(account, self._layout.account(account), self._around.options, indexed)
+    def _check_index(self, row: AccountRow, indexed: frozenset[str], account: str) -> list[Finding]:
+        return check_index(row, self._layout.account(account), self._around.options, indexed)
 
-    def _check_shared(self, _: str) -> list[Finding]:
+    def _check_shared(self, accounts: frozenset[str], _: str) -> list[Finding]:
         options = self._around.options
         found = check_queue(self._layout, options, self._grace)
         found += check_events(self._layout, options)
-        found += check_shared_files(self._layout, options)
+        found += check_shared_files(self._layout, options, accounts)
         found += [Finding("audit", fault) for fault in EmbeddedAudit(self._layout).look({}).faults]
-        reader = open_database(self._layout.directory, options, cache_kib=options.reader_cache_kib)
-        try:
-            return found + list(check_integrity(reader, "directory.db"))
-        finally:
-            reader.close()
+        return found + check_directory(self._layout, options)
 
     async def adopt(self, queue: EmbeddedQueue, first: int) -> int:
         """Take over entries of slots `first` and above whose owner is gone; how many entries.
@@ -172,6 +228,27 @@ class Caretaker:
 async def _accounts(directory: EmbeddedDirectory) -> list[AccountRow]:
     """Those that are and those that can be brought back."""
     return [*await directory.accounts(), *[gone.row for gone in await directory.deleted_accounts()]]
+
+
+def _can_be_mended(database: str, options: OpenOptions) -> bool:
+    """Can its rows be read and written? What cannot is for a backup. Raises apsw.Error."""
+    try:
+        connection = open_database(database, options, cache_kib=options.writer_cache_kib)
+    except (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError):
+        return False
+    try:
+        return is_sound(connection)
+    finally:
+        connection.close()
+
+
+def _repair_beside(layout: AccountLayout, options: OpenOptions) -> None:
+    """What lies beside an account's mail."""
+    if any(True for _ in faults_of(layout.index, options)):
+        condemn(layout.index)
+    if os.path.exists(layout.training):
+        with contextlib.suppress(apsw.NotADBError, apsw.CorruptError):  # it is made anew when it is used
+            mend_file_rows(layout.training, options)
 
 
 def _checked(check: Callable[[str], list[Finding]], what: str) -> list[Finding]:

@@ -16,11 +16,14 @@ import apsw
 
 from postroom.store.api.store import Finding
 from postroom.store.embedded.account_read import page_id, read_counters, read_totals
+from postroom.store.embedded.account_rules import MAIL
+from postroom.store.embedded.check_contents import check_memories, check_traits
 from postroom.store.embedded.check_sharing import check_sharing
 from postroom.store.embedded.codec import unpack_ids, unpack_page, unpack_tail, unpack_uids
 from postroom.store.embedded.columns import deleted, unseen
 from postroom.store.embedded.database import OpenOptions, open_database
 from postroom.store.embedded.layout import AccountLayout
+from postroom.store.embedded.row_rules import broken, check_integrity
 from postroom.store.embedded.sweep import stray_files
 from postroom.store.embedded.working import LAST, Counters
 
@@ -35,14 +38,6 @@ def check_account(account: str, layout: AccountLayout, options: OpenOptions, gra
         return list(_AccountCheck(account, layout, reader, grace).run())
     finally:
         reader.close()
-
-
-def check_integrity(reader: apsw.Connection, place: str) -> Iterator[Finding]:
-    """What SQLite itself says about the file."""
-    said: Any = reader.execute("PRAGMA integrity_check(10)").fetchall()
-    for (line,) in said:
-        if line != "ok":
-            yield Finding(place, line)
 
 
 class _AccountCheck:
@@ -64,19 +59,26 @@ class _AccountCheck:
 
     def run(self) -> Iterator[Finding]:
         yield from check_integrity(self._reader, f"{self._place}/mail.db")
-        self._modseq, _, octets, messages = read_totals(self._reader)
+        self._modseq, next_message, octets, messages = read_totals(self._reader)
+        newest = self._rows("SELECT coalesce(max(id), 0) FROM message")[0][0]
+        if newest >= next_message:
+            yield self._found(f"message {newest} has a number that is still to be given", mendable=True)
         held = Counter[str]()
         for (mailbox,) in self._rows("SELECT id FROM mailbox"):
             row = read_counters(self._reader, mailbox)
             held.update(octets=row.size, messages=row.messages)
             yield from self._check_mailbox(row)
         if (held["octets"], held["messages"]) != (octets, messages):
-            yield self._found(f"usage says {octets} octets, {messages} messages; mailboxes hold {dict(held)}")
+            yield self._found(
+                f"usage says {octets} octets, {messages} messages; mailboxes hold {dict(held)}", mendable=True
+            )
         known = " OR ".join(f"id BETWEEN {page_id(box, 0)} AND {page_id(box + 1, 0) - 1}" for box in self._uids)
         for (number,) in self._rows(f"SELECT id FROM page WHERE NOT ({known or 'false'})"):
             yield self._found(f"page {number} belongs to no mailbox", mendable=True)
+        yield from broken(self._reader, self._place, MAIL)
         yield from check_sharing(self._reader, self._place)
-        yield from self._check_annotations()
+        yield from check_traits(self._reader, self._place)
+        yield from check_memories(self._reader, self._place)
         yield from self._check_expunged()
         yield from self._check_lives()
         yield from self._check_messages()
@@ -85,7 +87,7 @@ class _AccountCheck:
     def _check_mailbox(self, row: Counters) -> Iterator[Finding]:
         place = f"mailbox {row.id}"
         if row.modseq > self._modseq:
-            yield self._found(f"{place}: MODSEQ {row.modseq} is above the account's {self._modseq}")
+            yield self._found(f"{place}: MODSEQ {row.modseq} is above the account's {self._modseq}", mendable=True)
         seen: array[int] = array("I")
         counted: Counter[str] = Counter()
         keywords = len(row.keywords.split("\n")) if row.keywords else 0
@@ -94,7 +96,7 @@ class _AccountCheck:
         )
         halves = {key: data for key, _, data in pages}
         if any(version > row.modseq for _, version, _ in pages):
-            yield self._found(f"{place}: a page is newer than the mailbox")
+            yield self._found(f"{place}: a page is newer than the mailbox", mendable=True)
         keys = sorted({key & ~1 for key in halves})
         if row.tail:
             keys.append(page_id(row.id, LAST))
@@ -113,7 +115,7 @@ class _AccountCheck:
                 messages=len(page), unseen=unseen(page.flags), deleted=deleted(page.flags), size=sum(page.sizes)
             )
             if max(page.modseqs) > row.modseq:
-                yield self._found(f"{place}: a message is newer than the mailbox")
+                yield self._found(f"{place}: a message is newer than the mailbox", mendable=True)
             if max(page.keywords) >> keywords:
                 yield self._found(f"{place}: a message has a keyword the mailbox does not know")
             self._references.update(page.messages)
@@ -126,17 +128,10 @@ class _AccountCheck:
         if len(self._uids[row.id]) != len(seen) or sorted(seen) != list(seen):
             yield self._found(f"{place}: UIDs are not strictly ascending")
         if seen and (seen[-1] >= row.uidnext or seen[0] < 1):
-            yield self._found(f"{place}: UIDs lie outside 1..{row.uidnext - 1}")
+            yield self._found(f"{place}: UIDs lie outside 1..{row.uidnext - 1}", mendable=bool(seen[0]))
         says = {"messages": row.messages, "unseen": row.unseen, "deleted": row.deleted, "size": row.size}
         if any(counted[name] != value for name, value in says.items()):
             yield self._found(f"{place}: counters say {says}, pages hold {dict(counted)}", mendable=True)
-
-    def _check_annotations(self) -> Iterator[Finding]:
-        for mailbox, modseq in self._rows("SELECT mailbox, max(modseq) FROM annotation GROUP BY mailbox"):
-            if mailbox and mailbox not in self._uids:
-                yield self._found(f"annotations of mailbox {mailbox}, which is not there", mendable=True)
-            if modseq > self._modseq:
-                yield self._found(f"an annotation of mailbox {mailbox} is above the account's MODSEQ")
 
     def _check_expunged(self) -> Iterator[Finding]:
         last = 0
@@ -150,7 +145,7 @@ class _AccountCheck:
             if back is not None and (messages is None or len(back) * 8 != len(messages)):
                 yield self._found(f"expunge record {modseq} has marks of messages it has not")
             if modseq > self._modseq:
-                yield self._found(f"expunge record {modseq} is above the account's MODSEQ")
+                yield self._found(f"expunge record {modseq} is above the account's MODSEQ", mendable=True)
             if mailbox in self._uids:
                 if self._uids[mailbox].intersection(gone):
                     yield self._found(f"mailbox {mailbox}: expunged UIDs are there")
@@ -163,10 +158,12 @@ class _AccountCheck:
         """Every mailbox has a life, and so has every one that mail can be brought back from."""
         alive = {mailbox for (mailbox,) in self._rows("SELECT mailbox FROM life WHERE deleted IS NULL")}
         if alive != self._uids.keys():
-            yield self._found(f"lives of mailboxes differ from mailboxes: {sorted(alive ^ self._uids.keys())[:10]}")
+            yield self._found(
+                f"lives of mailboxes differ from mailboxes: {sorted(alive ^ self._uids.keys())[:10]}", mendable=True
+            )
         sql = "SELECT DISTINCT mailbox FROM expunged WHERE columns IS NOT NULL EXCEPT SELECT mailbox FROM life"
         for (mailbox,) in self._rows(sql):
-            yield self._found(f"mail left mailbox {mailbox}, of which nothing is known")
+            yield self._found(f"mail left mailbox {mailbox}, of which nothing is known", mendable=True)
 
     def _check_messages(self) -> Iterator[Finding]:
         extra: dict[int, int] = dict(self._rows("SELECT message, count FROM extra"))
@@ -202,7 +199,8 @@ class _AccountCheck:
         for (message,) in self._rows(
             "SELECT id FROM body WHERE id NOT IN (SELECT id FROM message WHERE prefix IS NULL)"
         ):
-            yield self._found(f"octets of message {message} belong to no message", mendable=True)
+            missed = message in self._references  # then these may be the only octets of it
+            yield self._found(f"octets of message {message} belong to no message", mendable=not missed)
         for path in stray_files(self._layout.bodies, files.__contains__, self._grace):
             yield self._found(f"file {os.path.basename(path)} belongs to no message", mendable=True)
 

@@ -1,34 +1,31 @@
-"""The invariants of sharing: ACLs and marks of mailboxes that are there, and an index that names nobody too few."""
+"""The invariants of sharing beside those of its rows (account_rules.py): marks in order, and an index that names
+nobody too few.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import apsw
 
+from postroom.store.api.directory import AccountRow, DirectoryStore
 from postroom.store.api.marks import CHUNK_BITS
 from postroom.store.api.store import Finding
 from postroom.store.embedded.account_sharing import read_acls
 from postroom.store.embedded.database import OpenOptions, open_database
 from postroom.store.embedded.layout import AccountLayout
 from postroom.store.embedded.marks import unpack
-from postroom.values.rights import ALL
 
 
 def check_sharing(reader: apsw.Connection, place: str) -> Iterator[Finding]:
-    """Rows of one account's file, within its read transaction."""
+    """What readers have seen, within the read transaction of one account's file."""
     boxes: dict[int, tuple[int, int]] = {
         box: (uidnext, modseq) for box, uidnext, modseq in _rows(reader, "SELECT id, uidnext, modseq FROM mailbox")
     }
-    for mailbox, acl in read_acls(reader).items():
-        if mailbox and mailbox not in boxes:
-            yield Finding(place, f"an ACL is of mailbox {mailbox}, which is not there", mendable=True)
-        if any(not 0 < rights <= ALL for rights in acl.values()):
-            yield Finding(place, f"the ACL of mailbox {mailbox} has rights there are not")
     for mailbox, reads, chunk, data in _rows(reader, "SELECT mailbox, reader, chunk, data FROM mark"):
         if mailbox not in boxes:
-            yield Finding(place, f"marks are of mailbox {mailbox}, which is not there", mendable=True)
             continue
         uidnext, modseq = boxes[mailbox]
         try:
@@ -44,19 +41,48 @@ def check_sharing(reader: apsw.Connection, place: str) -> Iterator[Finding]:
             yield Finding(place, f"a mark of {reads} is newer than mailbox {mailbox}")
 
 
-def check_index(account: str, layout: AccountLayout, options: OpenOptions, indexed: frozenset[str]) -> list[Finding]:
-    """Everybody named in an ACL is in the directory's index, or he would not find what is shared with him."""
-    reader = open_database(layout.database, options, cache_kib=options.reader_cache_kib)
-    try:
-        named = {identifier for acl in read_acls(reader).values() for identifier in acl}
-    finally:
-        reader.close()
-    return [
-        Finding(
-            "directory.db", f"{identifier} has rights on mailboxes of {account} that no index tells of", mendable=True
-        )
+def check_index(row: AccountRow, layout: AccountLayout, options: OpenOptions, indexed: frozenset[str]) -> list[Finding]:
+    """What the directory says of an account's file and nobody would find without.
+
+    Everybody named in an ACL is in its index, and whoever has a script is known to have one. An account that is being
+    made has no row yet; one with a row has an INBOX.
+    """
+    named, filtered = named_and_filtered(layout, options)
+    found = [
+        Finding("directory.db", f"{identifier} has rights on mailboxes of {row.id} that no index tells of", True)
         for identifier in sorted(named - indexed)
     ]
+    if filtered and not row.filtered:
+        found.append(Finding("directory.db", f"nobody looks for the scripts of {row.login}", True))
+    if not _has_inbox(layout, options):
+        found.append(Finding(f"accounts/{row.id}", "there is no INBOX", True))
+    return found
+
+
+def _has_inbox(layout: AccountLayout, options: OpenOptions) -> bool:
+    reader = open_database(layout.database, options, cache_kib=options.reader_cache_kib)
+    try:
+        return bool(_rows(reader, "SELECT 1 FROM mailbox WHERE name = 'INBOX'"))
+    finally:
+        reader.close()
+
+
+def named_and_filtered(layout: AccountLayout, options: OpenOptions) -> tuple[frozenset[str], bool]:
+    """Everybody named in an ACL of the account, and whether it has scripts. Raises apsw.Error."""
+    reader = open_database(layout.database, options, cache_kib=options.reader_cache_kib)
+    try:
+        named = frozenset(identifier for acl in read_acls(reader).values() for identifier in acl)
+        return named, bool(_rows(reader, "SELECT 1 FROM script LIMIT 1"))
+    finally:
+        reader.close()
+
+
+async def mend_index(directory: DirectoryStore, row: AccountRow, named: frozenset[str], filtered: bool) -> None:
+    """Have the directory say it. Raises StoreUnavailable."""
+    for identifier in sorted(named - frozenset(await directory.shares(row.id))):
+        await directory.put_share(row.id, identifier)
+    if filtered and not row.filtered:
+        await directory.put_account(replace(row, filtered=True))
 
 
 def _rows(reader: apsw.Connection, sql: str) -> list[Any]:

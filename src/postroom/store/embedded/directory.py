@@ -182,6 +182,7 @@ class EmbeddedDirectory:
                     raise StoreError(f"the domain is still used by a row of {table}")
             _delete_one(db, "domain", "name", name)
             db.execute("DELETE FROM signing_key WHERE domain = ?", (name,))
+            db.execute("DELETE FROM filter WHERE owner = ?", (name,))
 
         await self._change(remove)
 
@@ -201,6 +202,12 @@ class EmbeddedDirectory:
         found = self._rows(f"{rows.GET_ACCOUNT} WHERE ?1 IN ('', domain) ORDER BY login", domain)
         return [rows.account(row) for row in found]
 
+    def known(self) -> frozenset[str]:
+        """Internal: ids of all accounts, and of deleted ones that can be brought back. Raises StoreUnavailable."""
+        return frozenset(
+            number for (number,) in self._rows("SELECT id FROM account UNION SELECT id FROM deleted_account")
+        )
+
     async def named(self, key: str) -> tuple[str, ...]:
         return self._cached("named", key, self._load_named) if key else ()
 
@@ -218,6 +225,7 @@ class EmbeddedDirectory:
     async def remove_account(self, account: str) -> None:
         def remove(db: apsw.Connection) -> None:
             sharing.forget_account(db, account)
+            db.execute("DELETE FROM filter WHERE owner = (SELECT login FROM account WHERE id = ?)", (account,))
             _delete_one(db, "account", "id", account)
             db.execute("DELETE FROM token WHERE account = ?", (account,))
 
@@ -244,7 +252,7 @@ class EmbeddedDirectory:
         await self._change(revive)
 
     async def forget_account(self, account: str) -> None:
-        await self._change(lambda db: deleted.forget(db, account))
+        await self._change(lambda db: deleted.forget_for_good(db, account))
 
     # aliases
 

@@ -32,9 +32,17 @@ def retire(db: apsw.Connection, gone: DeletedAccount) -> None:
 
 
 def load(query: Rows, domain: str) -> list[DeletedAccount]:
-    """The last deleted first."""
+    """The last deleted first; damaged rows, of which `postroom check` tells, are passed over."""
     sql = "SELECT data FROM deleted_account WHERE ?1 IN ('', domain) ORDER BY deleted DESC, id"
-    return [msgspec.msgpack.decode(data, type=DeletedAccount) for (data,) in query(sql, domain)]
+    return [gone for (data,) in query(sql, domain) if (gone := read(data)) is not None]
+
+
+def read(data: bytes) -> DeletedAccount | None:
+    """The account of a row; None when it is damaged."""
+    try:
+        return msgspec.msgpack.decode(data, type=DeletedAccount)
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return None
 
 
 def load_login(query: Rows, login: str) -> bool:
@@ -47,3 +55,13 @@ def forget(db: apsw.Connection, account: str) -> None:
     db.execute("DELETE FROM deleted_account WHERE id = ?", (account,))
     if not db.changes():
         raise NotFound(f"no deleted account {account}")
+
+
+def forget_for_good(db: apsw.Connection, account: str) -> None:
+    """With what its owner wanted of the spam filter, unless somebody has the log-in again. Raises NotFound."""
+    db.execute(
+        "DELETE FROM filter WHERE owner = (SELECT login FROM deleted_account WHERE id = ?)"
+        " AND owner NOT IN (SELECT login FROM account)",
+        (account,),
+    )
+    forget(db, account)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import apsw
 
 from postroom.store.api.store import Finding
-from postroom.store.embedded.check import check_integrity
 from postroom.store.embedded.database import OpenOptions, open_database
 from postroom.store.embedded.events_block import Events
 from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.row_rules import check_integrity
 
 
 def check_events(layout: Layout, options: OpenOptions) -> list[Finding]:

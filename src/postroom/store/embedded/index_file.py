@@ -100,11 +100,15 @@ class EmbeddedIndex:
         except IndexDamaged:
             self._close()
             with contextlib.suppress(OSError):
-                os.close(os.open(self._bad, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                condemn(self._path)
             raise
 
     def report(self) -> None:
         self._told()
+
+    def connection(self) -> apsw.Connection:
+        """Of the file that is there, without its promises. Raises apsw.Error, IndexDamaged."""
+        return self._connect()
 
     def close(self) -> None:
         if self._lock.acquire(blocking=False):  # in use: it stays open until the next time
@@ -174,6 +178,39 @@ class EmbeddedIndex:
             connection.close()
             raise
         return connection
+
+
+def faults_of(path: str, options: OpenOptions) -> Iterator[str]:
+    """What is wrong with an index, for `postroom check`; one that is marked as damaged is made anew, and is no fault.
+
+    Reads all of it. Raises StoreUnavailable.
+    """
+    if not os.path.exists(path) or os.path.exists(f"{path.removesuffix('.db')}.bad"):
+        return
+    index = EmbeddedIndex(path, options)
+    try:
+        with _told():
+            connection = index.connection()
+            connection.execute("BEGIN")
+            yield from (line for (line,) in connection.execute("PRAGMA integrity_check(10)") if line != "ok")
+            reading = Reading(connection)
+            for row in reading.state.segments:
+                reading.segment(row)(0, row.size)
+            for message, crc, data in connection.execute("SELECT message, crc, data FROM text"):
+                if crc32(data) != crc:
+                    yield f"what was read in the attachments of message {message} has changed"
+            known = {row.id for row in reading.state.segments}
+            pieces: list[Any] = connection.execute("SELECT DISTINCT id >> 24 FROM piece").fetchall()
+            yield from (f"pieces belong to no segment: {number}" for (number,) in pieces if number not in known)
+    except IndexDamaged as fault:
+        yield str(fault)
+    finally:
+        index.close()
+
+
+def condemn(path: str) -> None:
+    """Mark an index as damaged: nobody reads it any more, and it is made anew. Raises OSError."""
+    os.close(os.open(f"{path.removesuffix('.db')}.bad", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 class Reading:

@@ -9,11 +9,13 @@ from typing import Any
 import apsw
 
 from postroom.store.api.store import Finding
-from postroom.store.embedded.check import check_file, check_integrity
-from postroom.store.embedded.database import OpenOptions
+from postroom.store.embedded.check import check_file
+from postroom.store.embedded.database import OpenOptions, rollback
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.queue_file import open_slot, select
 from postroom.store.embedded.queue_rows import is_over, next_try
+from postroom.store.embedded.row_rules import broken, check_integrity, is_sound, mend
+from postroom.store.embedded.shared_rules import QUEUE
 from postroom.store.embedded.sweep import stray_files
 
 
@@ -25,6 +27,7 @@ def check_queue(layout: Layout, options: OpenOptions, grace: float) -> list[Find
         try:
             reader.execute("BEGIN")
             found += check_integrity(reader, f"queue/{slot}.db")
+            found += broken(reader, f"queue/{slot}.db", QUEUE)
             found += _check_slot(reader, layout, slot)
         finally:
             reader.close()
@@ -32,6 +35,35 @@ def check_queue(layout: Layout, options: OpenOptions, grace: float) -> list[Find
     for path in stray_files(layout.queue_bodies, named.__contains__, grace):
         found.append(Finding(f"queue/bodies/{os.path.basename(path)}", "the file belongs to no entry", True))
     return found
+
+
+def mend_queue(layout: Layout, options: OpenOptions) -> None:
+    """Set right what `check_queue` finds and can be, but for files. Raises apsw.Error."""
+    for slot in layout.slots():
+        connection = open_slot(layout.slot(slot), options)
+        try:
+            if not is_sound(connection):
+                continue
+            connection.execute("BEGIN IMMEDIATE")
+            mend(connection, QUEUE)
+            _mend_slot(connection, layout, slot)
+            connection.execute("COMMIT")
+        finally:
+            rollback(connection)
+            connection.close()
+
+
+def _mend_slot(connection: apsw.Connection, layout: Layout, slot: int) -> None:
+    bodies: set[int] = set()
+    for body, entry in list(select(connection, layout, slot)):
+        if is_over(entry):
+            connection.execute("DELETE FROM entry WHERE id = ?", (entry.id,))
+            continue
+        bodies.add(body)
+        connection.execute("UPDATE entry SET next = ?1 WHERE id = ?2 AND next IS NOT ?1", (next_try(entry), entry.id))
+    for (body,) in _rows(connection, "SELECT id FROM body"):
+        if body not in bodies:
+            connection.execute("DELETE FROM body WHERE id = ?", (body,))
 
 
 def queue_files(layout: Layout, options: OpenOptions) -> set[str]:

@@ -1,64 +1,64 @@
-"""`postroom check` for the small files that all share: reports, webhooks, limits, alarms, what the filter has learned.
+"""`postroom check` for the files that all share: the directory, reports, webhooks, limits, alarms, what was learned.
 
-Each is made at first use, so one that is not there is no fault. What is damaged is told and left as it is.
+Each small one is made at first use, so one that is not there is no fault. What a rule can set right is mended when it
+is asked for; what is damaged otherwise is told and left as it is.
 On failure: findings.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import apsw
 
-from postroom.store.api.reports import LARGEST
 from postroom.store.api.store import Finding
-from postroom.store.embedded.check import check_integrity
-from postroom.store.embedded.database import OpenOptions, open_database
+from postroom.store.embedded.database import OpenOptions, open_database, rollback
+from postroom.store.embedded.directory_deleted import read as read_deleted
 from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.row_rules import Rule, broken, check_integrity, is_sound, mend
+from postroom.store.embedded.shared_rules import DIRECTORY, FILES
 
-#: file: (what must have no rows, what it means when there are some)
-_FAULTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "reports.db": (
-        ("SELECT domain FROM received WHERE begin > until", "reports about {} end before they begin"),
-        (f"SELECT domain FROM received WHERE length(data) > {LARGEST}", "reports about {} are larger than is kept"),
-        (
-            "SELECT name FROM sent WHERE length(day) != 10 OR entry = ''",
-            "reports to {} were written down without a day",
-        ),
-        ("SELECT kind || ' ' || day FROM finished WHERE length(day) != 10", "days that are done are no days: {}"),
-    ),
-    "webhooks.db": (
-        ("SELECT hook FROM call WHERE json_valid(CAST(body AS TEXT)) = 0", "calls of {} have no JSON"),
-        ("SELECT hook FROM call WHERE attempts < 0 OR id = '' OR hook = ''", "calls of {} cannot be made"),
-        ("SELECT id FROM context WHERE length(data) = 0", "whose the messages {} are is lost"),
-    ),
-    "policy.db": (
-        ("SELECT name FROM used WHERE count < 0", "less than nothing was counted for {}"),
-        ("SELECT domain FROM sts WHERE json_valid(mx) = 0", "policies of {} name no servers"),
-    ),
-    "alarms.db": (),
-    "training.db": (("SELECT id FROM token WHERE spam < 0 OR ham < 0", "words {} were learned less often than never"),),
-}
-_SHOWN: Final = 5
+#: the accounts there are, for rules of policy.db
+_KNOWN: Final = "CREATE TEMP TABLE known(id TEXT PRIMARY KEY) WITHOUT ROWID"
 
 
-def check_shared_files(layout: Layout, options: OpenOptions) -> list[Finding]:
-    """What is wrong with the files that all share."""
+def check_shared_files(layout: Layout, options: OpenOptions, accounts: Collection[str]) -> list[Finding]:
+    """What is wrong with the small files. accounts: ids, also of deleted ones that can be brought back."""
     found: list[Finding] = []
-    for path in (layout.policy, layout.reports, layout.webhooks, layout.alarms, layout.training):
+    for path in _small(layout):
         place = os.path.basename(path)
-        if not os.path.exists(path):
-            continue
         try:
-            found += list(_faults(path, place, options))
+            found += check_file_rows(path, place, options, accounts)
         except apsw.Error as fault:
             found.append(Finding(place, f"it cannot be read: {fault}"))
     return found
 
 
-def _faults(path: str, place: str, options: OpenOptions) -> Iterator[Finding]:
+def _small(layout: Layout) -> list[str]:
+    paths = (layout.policy, layout.reports, layout.webhooks, layout.alarms, layout.training)
+    return [path for path in paths if os.path.exists(path)]
+
+
+def check_directory(layout: Layout, options: OpenOptions) -> list[Finding]:
+    """What is wrong with directory.db. Raises apsw.Error."""
+    reader = open_database(layout.directory, options, cache_kib=options.reader_cache_kib)
+    try:
+        unsound = list(check_integrity(reader, "directory.db"))
+        return unsound or [*broken(reader, "directory.db", DIRECTORY), *_lost_accounts(reader)]
+    finally:
+        reader.close()
+
+
+def _lost_accounts(reader: apsw.Connection) -> Iterator[Finding]:
+    for login, data in reader.execute("SELECT login, data FROM deleted_account"):
+        if read_deleted(bytes(data)) is None:
+            yield Finding("directory.db", f"the account {login} cannot be brought back: its row is damaged")
+
+
+def check_file_rows(path: str, place: str, options: OpenOptions, accounts: Collection[str] = ()) -> Iterator[Finding]:
+    """One of FILES, by the name it ends in. Raises apsw.Error."""
     reader = open_database(path, options, cache_kib=options.reader_cache_kib)
     try:
         if not reader.pragma("user_version"):
@@ -67,10 +67,52 @@ def _faults(path: str, place: str, options: OpenOptions) -> Iterator[Finding]:
         if unsound:
             yield from unsound
             return
-        for sql, words in _FAULTS[place]:
-            rows: list[Any] = reader.execute(f"SELECT DISTINCT * FROM ({sql}) LIMIT {_SHOWN + 1}").fetchall()
-            if rows:
-                names = ", ".join(str(row[0]) for row in rows[:_SHOWN]) + (" and others" if len(rows) > _SHOWN else "")
-                yield Finding(place, words.format(names))
+        _tell_accounts(reader, accounts)
+        yield from broken(reader, place, _rules_of(path))
     finally:
         reader.close()
+
+
+def mend_shared_files(layout: Layout, options: OpenOptions, accounts: Collection[str]) -> None:
+    """Set right what rules can. Raises apsw.Error."""
+    for path in _small(layout):
+        mend_file_rows(path, options, accounts)
+
+
+def mend_file_rows(path: str, options: OpenOptions, accounts: Collection[str] = ()) -> None:
+    """The same for one of FILES. Raises apsw.Error."""
+    _mend(path, options, _rules_of(path), accounts)
+
+
+def mend_directory(layout: Layout, options: OpenOptions) -> None:
+    """The same for directory.db. Raises apsw.Error."""
+    _mend(layout.directory, options, DIRECTORY, ())
+
+
+def _mend(path: str, options: OpenOptions, rules: tuple[Rule, ...], accounts: Collection[str]) -> None:
+    connection = open_database(path, options, cache_kib=options.writer_cache_kib)
+    try:
+        if not connection.pragma("user_version") or not is_sound(connection):
+            return
+        _tell_accounts(connection, accounts)
+        connection.execute("BEGIN IMMEDIATE")
+        if mend(connection, rules) and _has_version(connection):
+            connection.execute("UPDATE version SET number = number + 1")  # every process looks again
+        connection.execute("COMMIT")
+    finally:
+        rollback(connection)
+        connection.close()
+
+
+def _rules_of(path: str) -> tuple[Rule, ...]:
+    return FILES[os.path.basename(path)]
+
+
+def _tell_accounts(connection: apsw.Connection, accounts: Collection[str]) -> None:
+    connection.execute(_KNOWN)
+    connection.executemany("INSERT INTO known VALUES (?)", [(account,) for account in set(accounts)])
+
+
+def _has_version(connection: apsw.Connection) -> bool:
+    rows: list[Any] = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'version'").fetchall()
+    return bool(rows)

@@ -244,6 +244,9 @@ class EmbeddedStore:
     def check(self, account: str | None = None, progress: Progress = unheard) -> AsyncIterator[Finding]:
         return self._care.check(account, self._directory, progress)
 
+    async def repair(self, account: str | None = None) -> None:
+        await self._care.repair(account, self._directory)
+
     async def adopt(self, workers: int) -> int:
         """Take over the queue of slots from `workers` on, left by a time with more workers; how many entries."""
         return await self._care.adopt(self._queue, workers)

@@ -14,10 +14,12 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import apsw
 
+from postroom.store.api.traits import BLOCK, KEYS, TEXTS, block_of, without_texts
 from postroom.store.embedded.account_file import AccountUnit
 from postroom.store.embedded.account_read import signed
 from postroom.store.embedded.codec import pack_ids, pack_uids, unpack_ids, unpack_uids
@@ -97,6 +99,33 @@ def _remove(unit: AccountUnit, dead: list[int]) -> None:
         unit.drop_file(unit.file.layout.body(guid))
     for table, key in (("body", "id"), ("message", "id"), ("origin", "message")):
         unit.connection.execute(f"DELETE FROM {table} WHERE {key} IN carray(?)", (apsw.carray(ids),))
+    for block, group in groupby(sorted(dead), block_of):
+        _forget_traits(unit.connection, block, list(group))
+
+
+def _forget_traits(connection: apsw.Connection, block: int, gone: list[int]) -> None:
+    """Texts of messages that are gone leave their traits; a block of which nothing is kept goes whole.
+
+    But for the last one, whose end says how far traits are made.
+    """
+    reach = (block, block + BLOCK - 1)
+    rows: list[Any] = connection.execute(
+        "SELECT first, count, keys, texts FROM traits WHERE first BETWEEN ? AND ?", reach
+    ).fetchall()
+    if not rows:
+        return
+    later: bool = connection.execute("SELECT EXISTS (SELECT 1 FROM traits WHERE first > ?)", reach[1:]).get
+    if later and not connection.execute("SELECT EXISTS (SELECT 1 FROM message WHERE id BETWEEN ? AND ?)", reach).get:
+        connection.execute("DELETE FROM traits WHERE first BETWEEN ? AND ?", reach)
+        return
+    for first, count, keys, texts in rows:
+        places = [message - first for message in gone if first <= message < first + count]
+        if places:
+            try:
+                changed = without_texts(keys, KEYS, places), without_texts(texts, TEXTS, places)
+            except ValueError:  # whoever needs them finds them damaged and makes all anew
+                changed = b"", b""
+            connection.execute("UPDATE traits SET keys = ?, texts = ? WHERE first = ?", (*changed, first))
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,5 +142,8 @@ class MemoryStore:
         for finding in nothing:
             yield finding
 
+    async def repair(self, account: str | None = None) -> None:
+        """Nothing is ever broken."""
+
     async def close(self) -> None:
         """Nothing to close."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from msgspec import structs
 
 from postroom.store.api import BLOCK, Store, TraitRow, TraitSource
+from postroom.store.api.traits import KEYS, SEPARATOR, TEXTS, pack_texts
 from postroom.testing.store_contract.build import SettableClock, message, open_account, rows
 
 
 def row(first: int, count: int, mark: bytes = b"x") -> TraitRow:
     """A row that says where it begins."""
-    return TraitRow(first, count, b"n%d" % first + mark, b"k%d" % first + mark, b"t%d" % first + mark)
+    keys, texts = (SEPARATOR.join([b"%b%d" % (letter, first) + mark] * count) for letter in (b"k", b"t"))
+    return TraitRow(first, count, b"n%d" % first + mark, pack_texts([keys] * KEYS), pack_texts([texts] * TEXTS))
 
 
 def numbers_of(given: TraitRow) -> TraitRow:
