@@ -12,6 +12,8 @@ from postroom.config import BlocklistKind, Config, ConfigError
 from postroom.filter.judge import Judge, Sources
 from postroom.filter.rules import BadRules, Rules, built_in, load
 from postroom.filter.scoring import Thresholds
+from postroom.intake.filtering import Filtering
+from postroom.intake.scanning import Scanning
 from postroom.policy.blocklists import Blocklists, Event
 from postroom.store.api import Store
 
@@ -44,3 +46,13 @@ def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Even
             thresholds=Thresholds(junk=config.filter.junk, refuse=config.filter.refuse),
         )
     )
+
+
+def make_filtering(
+    config: Config, store: Store, dns: Dns, means: tuple[Clock, Event], scanning: Scanning | None
+) -> Filtering | None:
+    """What intake asks about mail from outside; None when there is nothing to ask. Raises ConfigError."""
+    if not config.filter.enabled and scanning is None:
+        return None
+    judge = make_judge(config, store, dns, *means) if config.filter.enabled else None
+    return Filtering(judge, store.directory, scanning)

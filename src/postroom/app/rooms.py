@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from postroom import __version__
-from postroom.app.filtering import make_judge
+from postroom.app.filtering import make_filtering
 from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
+from postroom.app.scanning import make_scanners
 from postroom.app.sieve import SorterRooms, make_refuses, make_sorter, sieve_limits
 from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
@@ -26,15 +27,16 @@ from postroom.config import Protocol as Spoken
 from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.sent import SentCopies
 from postroom.delivery.service import Delivery
+from postroom.filter.scanners import Scanners
 from postroom.filter.training import Trainer
 from postroom.identity.client import HashingClient
 from postroom.identity.service import Identity
-from postroom.intake.filtering import Filtering
 from postroom.intake.lists import Lists
 from postroom.intake.notices import Notices
 from postroom.intake.outside import Means, Outside
 from postroom.intake.rooms import Rooms as IntakeRooms
 from postroom.intake.routing import REPORTS, SENT, Routes
+from postroom.intake.scanning import Scanning
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
 from postroom.mailbox.limits import MailboxLimits
@@ -196,6 +198,7 @@ class Services:
     relay: Relay
     doors: Doors
     http: Mapping[str, HttpService]
+    scanners: Scanners | None
     before: list[Services] = field(default_factory=list)
 
     def sessions(self) -> dict[str, int]:
@@ -222,11 +225,14 @@ class Services:
 
     def retire(self, newer: Services) -> None:
         """Newer services take over."""
+        if self.scanners is not None:
+            self.scanners.close()
         newer.before = [older for older in (*self.before, self) if any(older.sessions().values()) or older.relay.busy]
 
     def attach(self, core: Core) -> None:
         """From now on the queue works with these."""
         core.queue.subscribe("remote", self.relay.take)
+        core.trainer.elsewhere = self.scanners.teach if self.scanners is not None and self.scanners.learns else None
         core.queue.watch = Outcomes(self.doors.suspicion, core.store.directory, core.events)
 
     async def stop(self) -> None:
@@ -246,6 +252,8 @@ class Services:
         for services in everything:
             await services.relay.stop()
             await services.doors.settled()
+            if services.scanners is not None:
+                services.scanners.close()
 
 
 def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
@@ -324,7 +332,8 @@ def build_services(core: Core, config: Config) -> Services:
     """The rooms that follow the configuration. Raises OSError when the relay's password cannot be read."""
     doors = _doors(core, config)
     relay = Relay(core.queue, config, relay_means(core, config))
-    intake = _intake(core, config, doors)
+    scanners = make_scanners(config, core.clock, core.events)
+    intake = _intake(core, config, doors, scanners)
     strangers = Strangers(core.resolver, config, core.clock, core.events)
     mail = smtp.SmtpService(
         smtp.Rooms(
@@ -354,7 +363,15 @@ def build_services(core: Core, config: Config) -> Services:
     http = http_services(core, config, ways)
     spoken.update({Spoken(name): service for name, service in http.items()})
     return Services(
-        of=spoken, imap=boxes, pop3=drops, managesieve=scripts, smtp=mail, relay=relay, doors=doors, http=http
+        of=spoken,
+        imap=boxes,
+        pop3=drops,
+        managesieve=scripts,
+        smtp=mail,
+        relay=relay,
+        doors=doors,
+        http=http,
+        scanners=scanners,
     )
 
 
@@ -443,15 +460,9 @@ def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
     )
 
 
-def _filtering(core: Core, config: Config) -> Filtering | None:
-    if not config.filter.enabled:
-        return None
-    judge = make_judge(config, core.store, core.resolver, core.clock, core.events)
-    return Filtering(judge, core.store.directory)
-
-
-def _intake(core: Core, config: Config, doors: Doors) -> Intake:
+def _intake(core: Core, config: Config, doors: Doors, scanners: Scanners | None) -> Intake:
     """What decides on mail, with the limits on what leaves."""
+    scanning = Scanning(scanners, config.server.hostname) if scanners is not None else None
     stores = (core.store.limits, core.store.directory)
     outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices, doors.suspicion)
     outside = None
@@ -463,7 +474,7 @@ def _intake(core: Core, config: Config, doors: Doors) -> Intake:
             events=core.events,
             signer=core.signer,
             lists=Lists(core.store.limits, core.identity, core.resolver),
-            filtering=_filtering(core, config),
+            filtering=make_filtering(config, core.store, core.resolver, (core.clock, core.events), scanning),
         )
         outside = Outside(means, config.authentication)
     greylist = Greylist(core.store.limits, config, core.clock)

@@ -5,7 +5,8 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 """
 
 from postroom.config.check import Problem, check
-from postroom.config.endpoints import Place, parse_dns_server, parse_url
+from postroom.config.endpoints import Place, parse_dns_server, parse_server, parse_socket, parse_url
+from postroom.config.filtering import Clamav, Filter, OnFailure, Rspamd, RspamdMode, VirusAct
 from postroom.config.listeners import ClientCertificate, Listener, Protocol, Tls, TlsMode
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.mailboxes import Imap, Mailboxes, Sieve, WhenFull
@@ -17,7 +18,6 @@ from postroom.config.model import (
     BlocklistKind,
     Check,
     Config,
-    Filter,
     Limits,
     Log,
     MtaSts,
@@ -42,6 +42,7 @@ __all__ = [
     "Blocklist",
     "BlocklistKind",
     "Check",
+    "Clamav",
     "ClientCertificate",
     "Config",
     "ConfigError",
@@ -53,6 +54,7 @@ __all__ = [
     "Log",
     "Mailboxes",
     "MtaSts",
+    "OnFailure",
     "OutgoingTls",
     "Passwords",
     "Peers",
@@ -64,6 +66,8 @@ __all__ = [
     "Reports",
     "Retention",
     "Route",
+    "Rspamd",
+    "RspamdMode",
     "Sending",
     "Server",
     "Sieve",
@@ -71,6 +75,7 @@ __all__ = [
     "Source",
     "Tls",
     "TlsMode",
+    "VirusAct",
     "Webhook",
     "WhenFull",
     "check",
@@ -78,6 +83,8 @@ __all__ = [
     "load",
     "parse",
     "parse_dns_server",
+    "parse_server",
+    "parse_socket",
     "parse_url",
     "sample",
 ]

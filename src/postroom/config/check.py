@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from postroom.config.endpoints import parse_dns_server, parse_url
+from postroom.config.endpoints import is_here, parse_dns_server, parse_server, parse_socket, parse_url
 from postroom.config.listeners import Listener, Protocol, TlsMode
 from postroom.config.model import BlocklistKind, Config, OutgoingTls
 from postroom.values.address import Address, BadAddress, parse_domain
@@ -50,6 +50,7 @@ def check(config: Config, now: datetime | None = None, capabilities: Collection[
         *_blocklists(config),
         *_imap(config, capabilities),
         *_webhooks(config),
+        *_scanners(config),
         *_log(config),
     ]
 
@@ -368,6 +369,28 @@ def _webhooks(config: Config) -> Iterator[Problem]:
             )
         if one.login and not _parses(Address.parse, one.login):
             yield Problem(f"{key}.login", f"{one.login!r} is no mail address", "Write it like ann@example.com")
+
+
+def _scanners(config: Config) -> Iterator[Problem]:
+    rspamd, clamav = config.rspamd, config.clamav
+    for name, url in (("url", rspamd.url), ("controller", rspamd.controller)):
+        key = f"rspamd.{name}"
+        if url and not _parses(parse_server, url):
+            yield Problem(key, f"{url!r} is no place to ask", "Write it like http://127.0.0.1:11333")
+        elif url and not parse_server(url).tls and not is_here(parse_server(url).host):
+            yield Problem(key, "mail would travel in the clear", "Use https, or a rspamd on this machine", fatal=False)
+    if rspamd.password_file and not _readable(rspamd.password_file):
+        cause = f"{rspamd.password_file!r} cannot be read"
+        yield Problem("rspamd.password_file", cause, "Check the path and its permissions")
+    if clamav.socket and not _parses(parse_socket, clamav.socket):
+        cause = f"{clamav.socket!r} is no place to ask"
+        yield Problem("clamav.socket", cause, "Write the path of clamd's LocalSocket, or 127.0.0.1:3310")
+    if rspamd.url and not config.filter.enabled:
+        yield Problem("rspamd.url", "its answers count nothing without filter.enabled", "Set that to true", False)
+    if not config.authentication.verify:
+        for name, place in (("rspamd.url", rspamd.url), ("clamav.socket", clamav.socket)):
+            if place:
+                yield Problem(name, "mail is not looked at without authentication.verify", "Set that to true", False)
 
 
 def _log(config: Config) -> Iterator[Problem]:

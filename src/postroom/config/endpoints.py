@@ -34,19 +34,37 @@ class Place(NamedTuple):
 
 def parse_url(text: str) -> Place:
     """An https URL, or an http one of this machine; without a user and a fragment. Raises ValueError."""
+    place = parse_server(text)
+    if not place.tls and not is_here(place.host):
+        raise ValueError("without TLS only programs on this machine can be called")
+    return place
+
+
+def parse_server(text: str) -> Place:
+    """An http or https URL of any machine; without a user and a fragment. Raises ValueError."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(f"{text!r} is no URL")
     parts = urlsplit(text)
     host = parts.hostname or ""
     if parts.scheme not in {"http", "https"} or not host or parts.username is not None or parts.fragment:
         raise ValueError(f"{text!r} is no URL of an http or https server")
-    if parts.scheme == "http" and not _is_here(host):
-        raise ValueError("without TLS only programs on this machine can be called")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return Place(parts.scheme == "https", host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
-def _is_here(host: str) -> bool:
+def parse_socket(text: str) -> tuple[str, int]:
+    """A server without TLS: a path of a Unix socket, with port 0, or host and port. Raises ValueError."""
+    if text.startswith("/"):
+        return text, 0
+    host, colon, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} is neither the path of a socket nor host:port")
+    return host, int(port)
+
+
+def is_here(host: str) -> bool:
+    """Is it this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

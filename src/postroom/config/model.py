@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from postroom.config.filtering import Clamav, Filter, Rspamd
 from postroom.config.listeners import ClientCertificate, Listener, Tls
 from postroom.config.mailboxes import Imap, Index, Mailboxes, Sieve
 
@@ -367,21 +368,6 @@ class Authentication(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = ("google.com", "microsoft.com", "messagingengine.com")
 
 
-class Filter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The spam filter for mail from outside; needs authentication.verify."""
-
-    enabled: Annotated[bool, Meta(description="Judge mail from outside.")] = True
-    junk: Annotated[float, Meta(ge=0, description="Score from which on mail is filed as junk; 0 is never.")] = 5.0
-    refuse: Annotated[float, Meta(ge=0, description="Score from which on mail is refused; 0 is never.")] = 15.0
-    rules: Annotated[
-        str,
-        Meta(description="A file of rules of your own, over the built-in ones (postroom filter rules prints them)."),
-    ] = ""
-    greylist_seconds: Annotated[
-        float, Meta(ge=0, description="Seconds that the first mail of an unknown network has to wait; 0 is off.")
-    ] = 0.0
-
-
 class Signing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """DKIM: mail of our own users is signed with the key of its From domain."""
 
@@ -452,6 +438,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retention: Retention = field(default_factory=Retention)
     authentication: Authentication = field(default_factory=Authentication)
     filter: Filter = field(default_factory=Filter)
+    rspamd: Rspamd = field(default_factory=Rspamd)
+    clamav: Clamav = field(default_factory=Clamav)
     signing: Signing = field(default_factory=Signing)
     mta_sts: MtaSts = field(default_factory=MtaSts)
     reports: Reports = field(default_factory=Reports)

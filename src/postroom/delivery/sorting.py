@@ -57,6 +57,9 @@ _TOLD_AGAIN: Final = 30 * 86400.0
 _SPAM: Final = frozenset(("spamtest", "spamtestplus"))
 #: as intake.filtering writes it
 _SCORE: Final = re.compile(rb"score=(-?\d{1,6}(?:\.\d{1,3})?)\s+required=(\d{1,6}(?:\.\d{1,3})?)")
+#: the words of filter.scanners; what could not be looked at as a whole counts as not looked at
+_VIRUS: Final = {b"clean": 1, b"suspicious": 4, b"encrypted": 4, b"infected": 5}
+_WORD: Final = re.compile(rb"\s*([A-Za-z]+)")
 _REMEMBERING: Final = frozenset(("vacation", "duplicate"))
 _MOST_TOLD: Final = 12
 
@@ -134,6 +137,7 @@ class Sorter:
             items={**self.items, "remote-ip": mail.entry.peer, **_domain(mail)},
             separator=placement.separator,
             spam=spam_of(content.read(0, mail.header)) if not _SPAM.isdisjoint(compiled.program.uses) else None,
+            virus=virus_of(content.read(0, mail.header)) if "virustest" in compiled.program.uses else 0,
         )
 
         def run(limits: Limits, clock: Callable[[], float] | None) -> Result:
@@ -152,13 +156,25 @@ def spam_of(header: bytes) -> float | None:
 
     Its fields stand above those that the message came with: behind one Received field at most, which is ours.
     """
-    ours = b"\n" + header
-    second = ours.lower().find(b"\nreceived:", ours.lower().find(b"\nreceived:") + 1)
-    values = field_values(header if second < 0 else header[:second], b"x-spam-status")
+    values = field_values(_ours(header), b"x-spam-status")
     found = _SCORE.search(values[0]) if values else None
     if found is None or not float(found[2]):
         return None
     return min(max(float(found[1]) / float(found[2]) * 50.0, 0.0), 100.0)
+
+
+def virus_of(header: bytes) -> int:
+    """RFC 5235 3.3: 0 nobody looked, 1 nothing was found, 4 perhaps a virus, 5 surely one."""
+    values = field_values(_ours(header), b"x-virus-status")
+    word = _WORD.match(values[0]) if values else None
+    return _VIRUS.get(word[1].lower(), 0) if word is not None else 0
+
+
+def _ours(header: bytes) -> bytes:
+    """The fields above all but our own Received field: nobody else can have written them."""
+    ours = b"\n" + header.lower()
+    second = ours.find(b"\nreceived:", ours.find(b"\nreceived:") + 1)
+    return header if second < 0 else header[:second]
 
 
 def _domain(mail: Arrived) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Link:
 
 
 def links(text: str, html: str, shown: str, most: int) -> Iterator[Link]:
-    """text: of the plain parts; shown: the text of the HTML. Links of HTML come first; each plain target once, and none that
+    """text: of the plain parts; shown: the text of the HTML. Links of HTML come first; each plain target once, none that
     is only what a link of HTML shows.
     """
     count = 0

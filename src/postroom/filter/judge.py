@@ -19,11 +19,11 @@ from postroom.filter import bayes, links
 from postroom.filter.attachments import dangers
 from postroom.filter.borrowed import Trusted
 from postroom.filter.rules import Rules
-from postroom.filter.scoring import DEFAULT, Act, Reason, Score, Thresholds
+from postroom.filter.scoring import DEFAULT, Act, Reason, Score, Thresholds, stricter
 from postroom.filter.seen import Seen
 from postroom.filter.tokens import read
 from postroom.filter.traits import traits
-from postroom.filter.wishes import Wishes, wishes_of
+from postroom.filter.wishes import LISTED, Wishes, wishes_of
 from postroom.message.dates import parse_date
 from postroom.policy.blocklists import Blocklists
 from postroom.policy.networks import neighbourhood
@@ -41,13 +41,16 @@ _HOSTS: Final = 20  # hosts of links that lists are asked about
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What intake knows. ip: of the peer; findings: of the checks that were made before; author: the address in From,
-    "" when nothing proves its domain; now: Unix seconds.
+    "" when nothing proves its domain; now: Unix seconds; at_least: what becomes of it whatever anybody wishes;
+    decided: what becomes of it where nobody wishes anything else, instead of what the score says.
     """
 
     ip: str
     now: float
     author: str = ""
     findings: tuple[Reason, ...] = ()
+    at_least: Act = Act.ACCEPT
+    decided: Act | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,8 @@ class Judge:
             personal += wishes.reasons(known.author, [one.address for one in seen.authors])
             own_score = Score.of(personal)
             scores.append(own_score)
-            acts.append(_act(wishes, own_score, self._sources.thresholds))
+            act = _act(wishes, own_score, self._sources.thresholds, known.decided)
+            acts.append(stricter(known.at_least, act))
         return Judgement(score, tuple(acts), tuple(scores), self._sources.thresholds.junk)
 
     async def _trust(self) -> Trusted:
@@ -188,9 +192,11 @@ class Judge:
         return [Reason("CORRESPONDENT", -4.0, f"{reader.address} has written to {known.author} before")]
 
 
-def _act(wishes: Wishes, score: Score, thresholds: Thresholds) -> Act:
+def _act(wishes: Wishes, score: Score, thresholds: Thresholds, decided: Act | None) -> Act:
     if wishes.off:
         return Act.ACCEPT
+    if decided is not None and not any(one.name in LISTED for one in score.reasons):
+        return decided
     return wishes.thresholds(thresholds).act(score.points)
 
 

@@ -35,6 +35,12 @@ class Act(StrEnum):
     REFUSE = "refuse"
 
 
+def stricter(one: Act, other: Act) -> Act:
+    """The stricter of two."""
+    order = list(Act)
+    return max(one, other, key=order.index)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """Scores from which on; 0 switches one off."""

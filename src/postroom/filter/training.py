@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, Protocol
 
+from postroom.filter.health import ScannerFailed
 from postroom.filter.judge import sender_keys
 from postroom.filter.seen import Seen
 from postroom.filter.tokens import read
@@ -34,6 +35,10 @@ class Event(Protocol):
     def __call__(self, name: str, /, **fields: object) -> None: ...
 
 
+#: told of a message, and whether it is unwanted. Raises ScannerFailed, OSError
+Elsewhere = Callable[[Content, bool], Awaitable[None]]
+
+
 class Trainer:
     """Learns for one worker. hostname: of our own Authentication-Results."""
 
@@ -42,6 +47,7 @@ class Trainer:
         self._clock = clock
         self._event = event
         self._hostname = hostname.lower()
+        self.elsewhere: Elsewhere | None = None  # who else learns what readers say
         self._waiting: deque[tuple[str, int, Sequence[int], bool]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -88,6 +94,11 @@ class Trainer:
             return False
         await self._store.training.learn(EVERYBODY, [lesson], now)
         await self._rate(seen, before, spam, now)
+        if self.elsewhere is not None and spam is not None:
+            try:
+                await self.elsewhere(content, spam)
+            except ScannerFailed as fault:
+                self._event("filter.fault", account=account, reason=str(fault))
         return True
 
     async def _rate(self, seen: Seen, before: bool | None, spam: bool | None, now: float) -> None:

@@ -17,6 +17,8 @@ from postroom.store.api import DirectoryStore, FilterRow
 
 ALLOWED: Final = -100.0
 BLOCKED: Final = 100.0
+#: names of the reasons that say so
+LISTED: Final = frozenset(("ALLOWED", "BLOCKED"))
 
 
 @dataclass(frozen=True, slots=True)

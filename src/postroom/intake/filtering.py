@@ -13,10 +13,12 @@ from typing import Final
 
 from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judge, Judgement, Known, Reader
+from postroom.filter.scanners import NOTHING
 from postroom.filter.scoring import Act, Score
 from postroom.intake.authors import Author
 from postroom.intake.model import Envelope, Peer
 from postroom.intake.routing import LOCAL
+from postroom.intake.scanning import Scanning, virus_refusal
 from postroom.intake.verdict import proves, strictest
 from postroom.intake.verify import Evidence
 from postroom.policy.strangers import Standing
@@ -43,9 +45,11 @@ class Judged:
 class Filtering:
     """Asks the judge for one worker."""
 
-    def __init__(self, judge: Judge, directory: DirectoryStore) -> None:
+    def __init__(self, judge: Judge | None, directory: DirectoryStore, scanning: Scanning | None = None) -> None:
+        """judge: None when there is no score, and only what `scanning` finds counts."""
         self._judge = judge
         self._directory = directory
+        self._scanning = scanning
 
     async def look(
         self,
@@ -57,9 +61,10 @@ class Filtering:
     ) -> tuple[Judged, Refusal | None]:
         """found: the evidence, and the warning for the reader, "" for none; now: Unix seconds.
 
-        The refusal is given when nobody wants it.
+        The refusal is given when nobody wants it. Raises Refusal 451 4.7.1 when it cannot be looked at.
         """
         client, envelope = origin
+        scanned = await self._scanning.look(content, client, envelope) if self._scanning is not None else NOTHING
         evidence, warning = found
         author = authors[0]
         proven = f"{author.local}@{author.domain}".lower() if proves(evidence, author.domain) else ""
@@ -67,16 +72,27 @@ class Filtering:
             ip=client.ip,
             now=now,
             author=proven,
-            findings=tuple(findings(proofs(evidence), peer(envelope.standing), warning)),
+            findings=(*findings(proofs(evidence), peer(envelope.standing), warning), *scanned.findings),
+            at_least=scanned.at_least,
+            decided=scanned.decided,
         )
         readers = await self._readers(envelope)
-        judgement = await self._judge.judge(content, known, readers)
+        judgement = await self._judged(content, known, readers)
         names = tuple([reader.address for reader in readers])
         junk = frozenset(name for name, act in zip(names, judgement.acts, strict=True) if act is not Act.ACCEPT)
         score = judgement.told()
-        told: dict[str, object] = {"spam": score.points, "because": score.words()}
-        judged = Judged(names, junk, fields(judgement, bool(names) and len(junk) == len(names)), told)
+        told: dict[str, object] = {"spam": score.points, "because": score.words()} if self._judge is not None else {}
+        added = fields(judgement, bool(names) and len(junk) == len(names)) if self._judge is not None else b""
+        judged = Judged(names, junk, scanned.added + added, {**told, **scanned.told})
+        if scanned.at_least is Act.REFUSE:
+            return judged, virus_refusal(scanned)
         return judged, _refusal(score) if judgement.refused else None
+
+    async def _judged(self, content: Content, known: Known, readers: list[Reader]) -> Judgement:
+        if self._judge is not None:
+            return await self._judge.judge(content, known, readers)
+        nothing = Score.of(())
+        return Judgement(nothing, (known.at_least,) * len(readers), (nothing,) * len(readers))
 
     async def _readers(self, envelope: Envelope) -> list[Reader]:
         """Each account of ours it goes to, once."""

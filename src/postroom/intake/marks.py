@@ -31,7 +31,7 @@ from postroom.mailauth.dmarc import DmarcResult
 from postroom.policy.peer_names import Iprev
 
 _OURS: Final = re.compile(
-    rb"^x-(?:postroom-[!-9;-~]*|spam-(?:flag|score|status|report|level|bar))[ \t]*:.*\n(?:[ \t].*\n)*",
+    rb"^x-(?:postroom-[!-9;-~]*|spam-(?:flag|score|status|report|level|bar)|virus-status)[ \t]*:.*\n(?:[ \t].*\n)*",
     re.IGNORECASE | re.MULTILINE,
 )
 _LINE: Final = 76
@@ -80,7 +80,7 @@ def clean_header(head: bytes, hostname: str) -> bytes:
     """The header without fields that claim to be ours; the same object when there are none."""
     cleaned = remove_forged(head, [hostname])
     lower = cleaned.lower()
-    if b"x-postroom-" in lower or b"x-spam-" in lower:
+    if b"x-postroom-" in lower or b"x-spam-" in lower or b"x-virus-" in lower:
         cleaned = _OURS.sub(b"", cleaned)
     return cleaned
 

@@ -32,6 +32,10 @@ class FetchFailed(Exception):
         self.certificate = certificate
 
 
+class Silent(ValueError):
+    """The connection ended without an answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What to ask. host: a name, which the certificate must hold; addresses: where it is; seconds: for all of it.
@@ -49,11 +53,15 @@ class Request:
     seconds: float = 30.0
     most: int = 64 * 1024
 
+    def lines(self, *own: str) -> list[str]:
+        """Request line and fields, but the one that says how long it is; own: fields of the connection."""
+        host = self.host if self.port == 443 else f"{self.host}:{self.port}"
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}", "User-Agent: Postroom"]
+        return [*lines, *own, *(f"{name}: {value}" for name, value in self.fields)]
+
     def octets(self) -> bytes:
         """As it is sent."""
-        host = self.host if self.port == 443 else f"{self.host}:{self.port}"
-        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}", "User-Agent: Postroom", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in self.fields]
+        lines = self.lines("Connection: close")
         if self.body or self.method != "GET":
             lines.append(f"Content-Length: {len(self.body)}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
@@ -84,7 +92,7 @@ async def ask(request: Request, tls: ssl.SSLContext | None) -> Response:
             try:
                 writer.write(request.octets())
                 await writer.drain()
-                return await _response(reader, request.most)
+                return await read_response(reader, request.most)
             finally:
                 writer.transport.abort()
     except TimeoutError:
@@ -117,12 +125,13 @@ async def _connect(request: Request, tls: ssl.SSLContext | None) -> tuple[asynci
     raise last
 
 
-async def _response(reader: asyncio.StreamReader, most: int) -> Response:
-    """RFC 9112 6. Raises ValueError for what is no HTTP."""
+async def read_response(reader: asyncio.StreamReader, most: int) -> Response:
+    """RFC 9112 6. Raises Silent; ValueError for what is no HTTP, IncompleteReadError; FetchFailed: too large."""
     while True:
-        match = _STATUS.fullmatch(await reader.readline())
+        line = await reader.readline()
+        match = _STATUS.fullmatch(line)
         if match is None:
-            raise ValueError
+            raise ValueError if line else Silent
         status = int(match[1])
         fields = await _fields(reader)
         if status >= 200:

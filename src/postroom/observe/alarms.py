@@ -12,7 +12,7 @@ from typing import Any, Final
 from postroom.observe.catalogue import CATALOGUE
 
 #: warnings that are alarms
-_WARNINGS: Final = frozenset({"blocklist.ignored"})
+_WARNINGS: Final = frozenset({"blocklist.ignored", "scanner.failed"})
 #: the field whose value is the subject
 _SUBJECTS: Final = {
     "process.died": "name",
@@ -20,6 +20,8 @@ _SUBJECTS: Final = {
     "store.damaged": "login",
     "blocklist.ignored": "zone",
     "blocklist.restored": "zone",
+    "scanner.failed": "scanner",
+    "scanner.answers": "scanner",
     "account.frozen": "login",
     "account.unfrozen": "login",
     "webhook.failing": "hook",
@@ -33,6 +35,7 @@ ENDED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "server.started": ("server.failed",),
     "config.reloaded": ("config.refused", "config.unheard"),
     "blocklist.restored": ("blocklist.ignored",),
+    "scanner.answers": ("scanner.failed",),
     "account.unfrozen": ("account.frozen",),
     "webhook.recovered": ("webhook.failing",),
     "reports.finished": ("reports.failed",),

@@ -71,11 +71,16 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "mail.abandoned": Kind(
         "info", "a peer gave up a message between its recipients and its end", (*_PEER, "queue_id", "sender", "to")
     ),
+    "scanner.failed": Kind("warning", "a scanner of mail does not look at messages", ("scanner", "reason")),
+    "scanner.answers": Kind("info", "a scanner of mail looks at messages", ("scanner",)),
     "filter.fault": Kind("warning", "the spam filter could not learn", ("account", "reason")),
     "mail.checked": Kind(
         "info",
         "what was found out about who sent it",
-        ("queue_id", "spf", "dkim", "dmarc", "arc", "verdict", "reason", "report", "spam", "because"),
+        (
+            *("queue_id", "spf", "dkim", "dmarc", "arc", "verdict", "reason", "report", "spam", "because"),
+            *("virus", "rspamd", "unheard"),
+        ),
     ),
     "message.accepted": Kind(
         "info",

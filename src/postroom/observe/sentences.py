@@ -95,13 +95,17 @@ def _abandoned(fields: Fields, _: Callable[[float], str]) -> str:
     return f"{peer(fields)} gave up before the end of the message"
 
 
+_SCANNERS: Final = (("virus", "viruses"), ("rspamd", "rspamd"), ("unheard", "not looked at by"))
+
+
 def _checked(fields: Fields, _: Callable[[float], str]) -> str:
     found = [f"{name.upper()} {fields[name]}" for name in ("spf", "dkim", "dmarc", "arc") if fields.get(name)]
     text = f"who sent it was checked: {', '.join(found) or 'nothing to check'}"
     verdict = f"; verdict: {fields['verdict']}" if fields.get("verdict") else ""
     reason = f" ({fields['reason']})" if fields.get("reason") else ""
     spam = f"; spam score {fields['spam']}: {fields.get('because', '')}" if "spam" in fields else ""
-    return f"{text}{verdict}{reason}{spam}"
+    said = "".join(f"; {name}: {fields[key]}" for key, name in _SCANNERS if fields.get(key))
+    return f"{text}{verdict}{reason}{spam}{said}"
 
 
 def _stranger(fields: Fields, _: Callable[[float], str]) -> str:
