@@ -143,7 +143,7 @@ async def test_a_decision_holds_where_people_wish_nothing_else(tmp_path: Path) -
     assert not (await doors.take(FilterRow(owner=ALICE.login, allow=("far.test",)))).junk
     doors.scanners.says = Scanned(says.findings, Act.ACCEPT, Act.ACCEPT)
     assert not (await doors.take(FilterRow(owner=ALICE.login))).junk
-    with pytest.raises(Refusal, match="taken for spam"):
+    with pytest.raises(Refusal, match="never wants"):
         await doors.take(FilterRow(owner=ALICE.login, block=("far.test",)))
 
 
