@@ -43,7 +43,7 @@ def command(context: click.Context, batch: bool) -> None:
             raise click.UsageError("--batch stands alone: each request names its check.")
         run_batch(sys.stdin.buffer, sys.stdout.buffer)
     elif context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        click.echo(context.get_help(), err=True)
         context.exit(Exit.USAGE)
 
 

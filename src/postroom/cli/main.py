@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -98,30 +99,78 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows its number
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        status: Any = root.main(args=arguments, prog_name="postroom", standalone_mode=False)
-    except CommandFailed as fault:
-        click.echo(f"postroom: {fault.text}", err=True)
-        if fault.advice:
-            click.echo(fault.advice, err=True)
-        status = fault.code
-    except click.exceptions.Abort:
-        click.echo("postroom: stopped", err=True)
-        status = 130
-    except click.ClickException as fault:
-        fault.show()
-        status = Exit.USAGE if isinstance(fault, click.UsageError) else fault.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    except PermissionError as fault:
-        click.echo(f"postroom: not allowed: {fault.filename or fault}", err=True)
-        status = Exit.NO_PERMISSION
-    except OSError as fault:
-        where = f"{fault.filename}: " if fault.filename else ""
-        click.echo(f"postroom: {where}{fault.strerror or fault}", err=True)
-        status = Exit.FAILED
+        _look_at(words)
+        status: Any = root.main(args=words, prog_name="postroom", standalone_mode=False)
+    except Exception as fault:
+        status = _failed(fault)
     sys.exit(int(status or 0) if isinstance(status, int) else 0)
+
+
+def _look_at(words: Sequence[str]) -> None:
+    """What is no text is nobody's name, and no name of a file that could be written into a configuration."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"{word!r} is no UTF-8 text.") from None
+        if "\0" in word:
+            raise click.UsageError(f"{word!r} has a NUL in it.")
+
+
+def _failed(fault: Exception) -> int:
+    """Say what went wrong; the exit code."""
+    match fault:
+        case CommandFailed():
+            _say(f"postroom: {fault.text}", *filter(None, [fault.advice]))
+            return fault.code
+        case click.exceptions.Abort():
+            _say("postroom: stopped")
+            return 130
+        case click.exceptions.NoArgsIsHelpError():
+            fault.show()
+            return Exit.USAGE
+        case click.UsageError():
+            context = fault.ctx
+            if context is not None:
+                _say(context.get_usage(), f"Try '{context.command_path} --help' for help.", "")
+            _say(f"Error: {fault.format_message()}")
+            return Exit.USAGE
+        case click.ClickException():
+            _say(f"Error: {fault.format_message()}")
+            return fault.exit_code
+        case BrokenPipeError():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.OK
+        case PermissionError():
+            _say(f"postroom: not allowed: {fault.filename or fault}")
+            return Exit.NO_PERMISSION
+        case OSError():
+            _say(f"postroom: {f'{fault.filename}: ' if fault.filename else ''}{fault.strerror or fault}")
+            return Exit.FAILED
+    return _fault_of_ours(fault)
+
+
+def _fault_of_ours(fault: Exception) -> int:
+    """What nobody foresaw: one line, and how to see more."""
+    if os.environ.get("POSTROOM_TRACEBACK"):
+        raise fault
+    _say(
+        f"postroom: a fault of the program itself: {type(fault).__name__}: {fault}",
+        "Please report it, with what is printed when POSTROOM_TRACEBACK=1 is set.",
+    )
+    return Exit.FAILED
+
+
+def _say(*lines: str) -> None:
+    from postroom.cli.output import say
+
+    for text in lines:
+        say(text)
 
 
 if __name__ == "__main__":

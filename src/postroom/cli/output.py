@@ -15,6 +15,9 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: characters of a line of a message
+LONGEST = 600
+
 json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one line of JSON."
 )
@@ -30,12 +33,12 @@ def emit_json(**fields: Any) -> None:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Aligned columns; the heads are left out when there is nothing to show."""
-    lines = [[str(cell) for cell in row] for row in rows]
+    lines = [[line(str(cell)) for cell in row] for row in rows]
     if not lines:
         return
-    widths = [max(len(head), *(len(line[place]) for line in lines)) for place, head in enumerate(heads)]
-    for line in [list(heads), *lines]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    widths = [max(len(head), *(len(cells[place]) for cells in lines)) for place, head in enumerate(heads)]
+    for cells in [list(heads), *lines]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
 def record(pairs: Iterable[tuple[str, object]]) -> None:
@@ -43,12 +46,13 @@ def record(pairs: Iterable[tuple[str, object]]) -> None:
     known = list(pairs)
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        click.echo(f"{name.ljust(width)}  {value}")
+        click.echo(f"{name.ljust(width)}  {line(str(value))}")
 
 
 def say(text: str) -> None:
-    """A message for the person, on standard error."""
-    click.echo(text, err=True)
+    """A message for the person, on standard error. What was typed may stand in it: it must not fill the screen."""
+    for part in text.splitlines() or [""]:
+        click.echo(line(part, LONGEST), err=True)
 
 
 def line(text: str, most: int = 0) -> str:

@@ -91,23 +91,49 @@ async def open_store(site: Site) -> AsyncIterator[Store]:
         store = EmbeddedStore(site.data, None)
     except ConfigError as fault:
         raise CommandFailed(Exit.BAD_CONFIG, str(fault)) from fault
-    except PermissionError as fault:
-        raise CommandFailed(
-            Exit.NO_PERMISSION, f"{fault.filename}: permission denied", "Run this as the server's user or as root."
-        ) from fault
+    except (StoreUnavailable, PermissionError) as fault:
+        raise _unopened(site, fault) from fault
     audited = Audited(store)
     hints: dict[tuple[str, int], int] = {}
     store.feed.forward = lambda hint: hints.update({(hint.account, hint.mailbox): hint.modseq})
     try:
         yield cast("Store", audited)
     except StoreUnavailable as fault:
-        raise CommandFailed(Exit.TRY_LATER, f"the store cannot do that now: {fault}") from fault
+        raise _unopened(site, fault) from fault
     except StoreError as fault:
         raise CommandFailed(Exit.FAILED, str(fault)) from fault
     finally:
         announce(site, store, audited)
         tell(site, hints)
         await store.close()
+
+
+def _unopened(site: Site, fault: Exception) -> CommandFailed:
+    """Why the store cannot be used, and the way out."""
+    from postroom.store.api import StoreDamaged
+
+    cause = fault if isinstance(fault, PermissionError) else fault.__cause__
+    if isinstance(cause, PermissionError):
+        advice = "Run this as the server's user or as root."
+        return CommandFailed(Exit.NO_PERMISSION, f"{cause.filename}: permission denied", advice)
+    if isinstance(fault, StoreDamaged):
+        which = ", ".join(map(str, _no_databases(site.data))) or f"a database in {site.data}"
+        return CommandFailed(
+            Exit.FAILED,
+            f"{which} is damaged ({fault})",
+            'Stop the server and put it back from a backup: "Restore" in docs/operations.md.',
+        )
+    return CommandFailed(Exit.TRY_LATER, f"the store cannot do that now: {fault}")
+
+
+def _no_databases(data: Path) -> list[Path]:
+    """Files that should be databases and do not begin like one."""
+    found = []
+    for path in sorted(data.glob("*.db")):
+        with suppress(OSError), path.open("rb") as file:
+            if (head := file.read(16)) and head != b"SQLite format 3\0":
+                found.append(path)
+    return found
 
 
 def tell(site: Site, hints: dict[tuple[str, int], int]) -> None:
