@@ -110,7 +110,8 @@ def _imap_announces() -> set[str]:
     """Before TLS and after, before the login and after."""
     offers = (
         Offer(append_limit=1, mechanisms=_mechanisms(), jmap="https://x"),
-        Offer(append_limit=1, mechanisms=_mechanisms(), literal_minus=True),
+        Offer(append_limit=1, mechanisms=_mechanisms(), literal_minus=True, message_limit=1000),
+        Offer(save_limit=1000),
         Offer(append_limit=1, mechanisms=(), starttls=True, login=False),
     )
     return {name for offer in offers for known in (False, True) for name in capabilities(offer, known)}
@@ -136,7 +137,12 @@ def test_what_imap_announces_has_a_row() -> None:
             assert kind in rules
         else:
             assert name in rows or kind in rows or f"{kind}=" in rows
-    assert rows - announced == {"APPENDLIMIT", "RIGHTS="}  # announced with values; so all rows that say yes are true
+    assert rows - announced == {
+        "APPENDLIMIT",
+        "RIGHTS=",
+        "MESSAGELIMIT",
+        "SAVELIMIT",
+    }  # announced with values; so all rows that say yes are true
 
 
 def test_what_logins_offer_has_a_row() -> None:

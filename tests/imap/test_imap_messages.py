@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from imap_house import NOW, Client, House, fill, message, play
 
+from postroom.config import Imap
 from postroom.mailbox.incoming import Incoming
 from postroom.store.api import StoreUnavailable
 from postroom.values import flags
@@ -409,6 +410,30 @@ async def test_append_when_the_disk_is_full(house: House) -> None:
     assert heard.startswith(b"a1 NO [UNAVAILABLE]")
     house.store.spool = original  # type: ignore[method-assign]
     assert (await client.feed(b"a2 APPEND INBOX {%d+}\r\n%b\r\n" % (len(data), data))).endswith(b"Append completed\r\n")
+
+
+async def test_8bit_headers_are_for_clients_that_know_them(house: House) -> None:
+    """RFC 9755 4: refused from who has not enabled UTF-8, or taken from all where the administrator says so."""
+    client = await house.login()
+    odd = b"Subject: Gr\xc3\xbcn\r\n\r\nx\r\n"
+    plain = b"Subject: green\r\n\r\nGr\xc3\xbcn\r\n"
+    late = b"X-Long: %b\r\n x\r\nSubject: \xfc\r\n\r\n" % (b"y" * 70_000)
+
+    async def add(data: bytes, to: Client = client) -> bytes:
+        return await to.feed(b"a APPEND INBOX {%d+}\r\n%b\r\n" % (len(data), data))
+
+    for refused in (odd, late, b"Subject: \xfcber\r\n", odd.replace(b"\r\n", b"\n")):
+        assert (await add(refused)).startswith(b"a NO [CANNOT] The header has 8-bit characters"), refused[:20]
+    empty = b"\r\n\xff\r\n"
+    for taken in (plain, plain.replace(b"\r\n", b"\n"), empty, late.replace(b"\xfc", b"u")):
+        assert b"a OK [APPENDUID " in await add(taken), taken[:20]
+    catenated = b"a APPEND INBOX CATENATE (TEXT {14+}\r\nSubject: \xc3\xbc\r\n\r\n TEXT {1+}\r\nx)\r\n"
+    assert b"a NO [CANNOT] " in await client.feed(catenated.replace(b"{14", b"{15"))
+    await client.do("ENABLE UTF8=ACCEPT")
+    assert b"a OK [APPENDUID " in await add(odd)
+    generous = House(options=Imap(accept_8bit_headers=True))
+    await generous.add_account("ann@example.org")
+    assert b"a OK [APPENDUID " in await add(odd, await generous.login())
 
 
 async def test_utf8_append(house: House) -> None:

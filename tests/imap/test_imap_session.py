@@ -13,6 +13,8 @@ from imap_house import Client, House, play, settle
 
 from postroom.config import Imap, Limits
 from postroom.policy import Tally
+from postroom.wire.imap.capability import OPTIONAL, commands_off
+from postroom.wire.imap.table import COMMANDS
 
 
 def b64(data: bytes) -> str:
@@ -81,6 +83,27 @@ async def test_capabilities_switched_off_for_an_account(house: House) -> None:
         await house.store.directory.put_account(replace(ben.row, imap_without=("MOVE",)))
         [line] = await client.do("CAPABILITY")
         assert gone.isdisjoint(line.split())
+
+
+async def test_commands_go_with_their_capability(house: House) -> None:
+    without = ("IDLE", "MOVE", "SORT", "METADATA", "ACL", "REPLACE", "THREAD=REFERENCES", "CONTEXT=SEARCH")
+    await house.add_account("ben@example.org", imap_without=without)
+    client = await house.selected(login="ben@example.org")
+    refused = ("IDLE", "MOVE 1 Trash", "UID MOVE 1 Trash", "SORT (DATE) UTF-8 ALL", "MYRIGHTS INBOX", "REPLACE 1 x {9}")
+    for command in refused:
+        assert await client.tagged(command) == "BAD unknown command", command
+    # what another capability has, too
+    assert (await client.tagged('GETMETADATA "" /shared/comment')).startswith("OK ")
+    assert (await client.tagged("THREAD ORDEREDSUBJECT UTF-8 ALL")).startswith("OK ")
+    assert await client.tagged('CANCELUPDATE "x"') == "BAD unknown command"  # CONTEXT=SORT went with SORT
+    await client.do("ENABLE IMAP4rev2")
+    assert (await client.tagged("MOVE 1 Trash")).startswith("BAD There are 0 messages")
+    assert await client.tagged("MYRIGHTS INBOX") == "BAD unknown command"
+    assert (await (await house.login()).tagged("MYRIGHTS INBOX")).startswith("OK ")
+
+
+def test_every_command_that_can_go_is_one() -> None:
+    assert commands_off(frozenset(OPTIONAL.values())) < set(COMMANDS)
 
 
 async def test_no_password_without_tls(house: House) -> None:

@@ -20,6 +20,8 @@ from postroom.values.address import Address, BadAddress, parse_domain
 
 _EVERY = {"::", "0.0.0.0"}  # noqa: S104 - compared with, not bound
 _SOON = timedelta(days=14)
+#: RFC 9738 3: messages that one command should be good for
+_LEAST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +335,10 @@ def _imap(config: Config, capabilities: Collection[str]) -> Iterator[Problem]:
     for name in config.imap.disable if capabilities else ():
         if name.upper() not in capabilities:
             yield Problem("imap.disable", f"there is no capability {name!r} to disable", "See docs/protocols.md", False)
+    for name in ("message_limit", "save_limit"):
+        if 0 < getattr(config.imap, name) < _LEAST:
+            cause = f"{getattr(config.imap, name)} is less than clients can count on"
+            yield Problem(f"imap.{name}", cause, f"RFC 9738 asks for {_LEAST} at least; 0 is no limit", fatal=False)
 
 
 def _blocklists(config: Config) -> Iterator[Problem]:

@@ -80,6 +80,25 @@ class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     literal_minus: Annotated[
         bool, Meta(description="Announce LITERAL- instead of LITERAL+: large literals must be asked for (RFC 7888).")
     ] = False
+    message_limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Messages that one IMAP command works on (MESSAGELIMIT); clients go on where it stopped. Not "
+            "below 1000 (RFC 9738 3); 0 is any number.",
+        ),
+    ] = 0
+    save_limit: Annotated[
+        int,
+        Meta(ge=0, description="Messages that one COPY or APPEND adds (SAVELIMIT), without message_limit; 0 is any."),
+    ] = 0
+    accept_8bit_headers: Annotated[
+        bool,
+        Meta(
+            description="Take messages with 8-bit header fields also from clients that have not enabled UTF-8, against "
+            "RFC 9755 4: for old mail that is moved here."
+        ),
+    ] = False
     admin: Annotated[
         str,
         Meta(

@@ -1,8 +1,8 @@
 """APPEND with one message or more, and REPLACE: octets go to a spool as they come, and into the mailbox all at once.
 
 Owns: the spools of the messages that have arrived, until the store takes them over or the command fails.
-Trusts: nothing in the messages. 8-bit headers are accepted from every client (RFC 9051 4.3.1; RFC 6855 4 would refuse
-them from clients that did not ENABLE UTF8=ACCEPT, but such mail exists and its owner wants to keep it).
+Trusts: nothing in the messages. 8-bit header fields are for clients that have enabled UTF-8 (RFC 9755 4), and for all
+where the configuration says so: such mail exists, and its owner may want to bring it here.
 Standards: RFC 9051 6.3.12, RFC 3502, RFC 4469, RFC 8508, RFC 4315 3 (APPENDUID), RFC 7889 4 (TOOBIG),
 RFC 9208 4.3.1 (OVERQUOTA).
 On failure: the literal is refused before it comes where the reason is known; else its octets are thrown away and the
@@ -11,11 +11,12 @@ command ends with NO.
 
 from __future__ import annotations
 
+import re
 from typing import Final, cast
 
 from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.places import Place, may_set
-from postroom.servers.imap import updates
+from postroom.servers.imap import amount, updates
 from postroom.servers.imap.catenate import add_part
 from postroom.servers.imap.copy import destination
 from postroom.servers.imap.replies import Refused, Reply, no, ok, reply_for
@@ -63,6 +64,7 @@ async def start(session: Session, event: AppendStart) -> None:
         appending = session.appending
         if appending is None:
             appending = await _begin(session, event.name, event.mailbox, event.replaces)
+        amount.demand_all(session, event.index + 1, "appended")
         await _add_parts(session, appending, event.urls)
         appending.total += event.message.size
         _open(session, appending, event.index)
@@ -151,8 +153,9 @@ async def append(session: Session, command: Command) -> Reply:
             appending = await _begin(session, command.name, args.mailbox, args.replaces)
         if appending.fault is not None:
             return appending.fault
+        amount.demand_all(session, len(args.messages), "appended")
         await _add_parts(session, appending, args.urls)
-        messages = [await _incoming(appending, index, message) for index, message in enumerate(args.messages)]
+        messages = [await _incoming(session, appending, index, message) for index, message in enumerate(args.messages)]
         if appending.uid is not None:
             return await _replace(session, appending, messages[0])
         result = await appending.place.account.append(appending.place.id, messages)
@@ -165,13 +168,35 @@ async def append(session: Session, command: Command) -> Reply:
     return ok("Append completed" if count == 1 else f"Append of {count} messages completed", _appenduid(result))
 
 
-async def _incoming(appending: Appending, index: int, message: AppendMessage) -> Incoming:
+#: octets of a header that are looked at in one go
+_PIECE: Final = 64 * 1024
+_EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
+
+
+def _is_plain(content: Content) -> bool:
+    """No 8-bit octet before the empty line that ends the header."""
+    at, before = 0, b"\n"
+    while at < content.size:
+        piece = before + content.read(at, min(at + _PIECE, content.size))
+        end = _EMPTY_LINE.search(piece)
+        if end is not None:
+            return piece[: end.start()].isascii()
+        if not piece.isascii():
+            return False
+        at += len(piece) - len(before)
+        before = piece[-2:]
+    return True
+
+
+async def _incoming(session: Session, appending: Appending, index: int, message: AppendMessage) -> Incoming:
     """A message with all its octets, and what of its flags the client may set."""
     content = appending.contents[index]
     if content is None:
         if not appending.spools[index].size:
             raise Refused(no("An empty message cannot be appended"))
         content = await appending.spools[index].seal()
+    if not (session.wire.utf8 or session.service.takes_8bit_headers or _is_plain(content)):
+        raise Refused(no("The header has 8-bit characters: ENABLE UTF8=ACCEPT first (RFC 9755 4)", b"CANNOT"))
     return Incoming(
         content=content,
         internaldate=message.internaldate,

@@ -13,7 +13,7 @@ from postroom.mailbox import transfer
 from postroom.mailbox.errors import NoSuchMailbox
 from postroom.mailbox.places import Place
 from postroom.mailbox.selection import of_uids
-from postroom.servers.imap import updates
+from postroom.servers.imap import amount, updates
 from postroom.servers.imap.replies import Refused, Reply, no, ok
 from postroom.servers.imap.session import Session
 from postroom.store.api import CopyResult, NotFound
@@ -28,6 +28,7 @@ async def copy(session: Session, command: Command) -> Reply:
     args = cast(Copy, command.args)
     box = session.box
     uids = box.view.resolve(args.set, uid=command.name == "UID COPY").uids()
+    amount.demand_all(session, len(uids), "copied")
     target = await destination(session, args.mailbox)
     if not uids:
         return ok("Copy completed, nothing to copy")
@@ -50,7 +51,8 @@ async def move(session: Session, command: Command) -> Reply:
     """MOVE and UID MOVE: COPYUID untagged, then the EXPUNGEs, then OK (RFC 6851 4.3)."""
     args = cast(Copy, command.args)
     box = session.box
-    uids = box.view.resolve(args.set, uid=command.name == "UID MOVE").uids()
+    selection, limited = amount.newest(session, box.view.resolve(args.set, uid=command.name == "UID MOVE"))
+    uids = selection.uids()
     box.demand(right.DELETE_MESSAGE | right.EXPUNGE)  # RFC 6851 4.2
     target = await destination(session, args.mailbox)
     if target.same_mailbox(box.place):
@@ -66,7 +68,7 @@ async def move(session: Session, command: Command) -> Reply:
     await updates.send_changes(session, changes)
     # RFC 7162 3.2.7 is for EXPUNGE; the same knowledge is due after MOVE
     modseq = response.number_code(b"HIGHESTMODSEQ", box.view.modseq) if session.qresync and changes.vanished else b""
-    return ok("Move completed", modseq)
+    return ok("Move completed", modseq, limited)
 
 
 async def destination(session: Session, name: str) -> Place:

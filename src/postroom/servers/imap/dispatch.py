@@ -10,6 +10,7 @@ On failure: errors of the rooms below become their NO; a bug becomes NO [SERVERB
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from postroom.servers.imap import (
@@ -202,12 +203,22 @@ async def _finish(session: Session, command: Command, reply: Reply) -> None:
             reply = _held_back(session, reply, session.selected.view.modseq)
         if session.selected is not None and session.selected.contexts:
             await updates.follow(session)
+    if reply.spare:
+        reply = _with_spare(session, reply)
     session.send(reply.line(command.tag))
     if session.then is not None:
         then, session.then = session.then, None
         then()
     if session.watch is not None and session.due:
         session.connection.wake()
+
+
+def _with_spare(session: Session, reply: Reply) -> Reply:
+    """RFC 9738 3.1: the tagged reply has room for one code; the other comes before it, in an untagged NO."""
+    if not reply.code:
+        return replace(reply, code=reply.spare)
+    session.send(response.no(b"*", "Not all of the messages were worked on", reply.spare))
+    return reply
 
 
 def _expunge_ok(command: Command) -> bool:
@@ -235,7 +246,7 @@ def _held_back(session: Session, reply: Reply, modseq: int) -> Reply:
         code = response.number_code(b"HIGHESTMODSEQ", modseq)
     stale = reply.code.startswith(b"HIGHESTMODSEQ ")  # EXPUNGE and MOVE say it, and more was told since
     if (not reply.code or stale) and reply.status == b"OK":
-        return Reply(reply.status, reply.text, code)
+        return replace(reply, code=code)
     if session.qresync:
         session.send(response.ok(b"*", "All changes up to this are told", code))
     return reply

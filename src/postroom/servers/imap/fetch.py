@@ -12,7 +12,7 @@ from itertools import compress
 from typing import Final, cast
 
 from postroom.mailbox.selection import Selection
-from postroom.servers.imap import updates
+from postroom.servers.imap import amount, updates
 from postroom.servers.imap.bodies import send_bodies
 from postroom.servers.imap.columns import (
     LOOKED_UP,
@@ -25,7 +25,7 @@ from postroom.servers.imap.columns import (
     uids_of,
 )
 from postroom.servers.imap.pace import Pace
-from postroom.servers.imap.replies import Reply, no, ok
+from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.results import slice_of
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.vanished import vanished_uids
@@ -55,14 +55,16 @@ async def fetch(session: Session, command: Command) -> Reply:
     selection = session.box.view.resolve(args.set, uid=command.name == "UID FETCH")
     if args.partial is not None:  # RFC 9394 3.4: first the range, then what changed
         selection = selection.part(slice_of(len(selection), args.partial))
+        amount.demand_part(session, len(selection))
     if args.changed_since is not None:
         if args.vanished:
             gone = await vanished_uids(session, args.set, args.changed_since)
             session.send(response.vanished(ranges_of(gone), earlier=True))
         selection = selection.changed_since(args.changed_since)
+    selection, limited = amount.newest(session, selection)
     if await show(session, selection, args.items, mark=True):
-        return ok("Fetch completed")
-    return no("Some of the messages are gone", b"EXPUNGEISSUED")
+        return ok("Fetch completed", spare=limited)
+    return Reply(b"NO", "Some of the messages are gone", b"EXPUNGEISSUED", limited)
 
 
 async def show(session: Session, selection: Selection, items: Sequence[Item], *, mark: bool = False) -> bool:

@@ -24,7 +24,7 @@ from postroom.mailbox.indexed import Indexed
 from postroom.mailbox.places import Place, seen
 from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.search import Pace
-from postroom.servers.imap import updates
+from postroom.servers.imap import amount, updates
 from postroom.servers.imap.filters import with_filters
 from postroom.servers.imap.pace import Pace as Turns
 from postroom.servers.imap.replies import Reply, no, ok
@@ -63,15 +63,17 @@ async def _run(session: Session, command: Command) -> Reply:
     session.progress = sweep
     turns = Turns(session.link)
     known: dict[str, Indexed] = {}  # by realm
+    limited = b""
     for place in places:
         if not (args.search.uses_modseq and isinstance(place.realm, PastRealm)):  # RFC 7162 3.1.2.2
-            await _search(session, command, place, known, sweep)
+            limited = await _search(session, command, place, known, sweep) or limited
         sweep.next(place)
         await turns.breathe()
     if wants_updates(args.search) and not any(_is_selected(session, place) for place in places):
         text = "Only results of the selected mailbox are kept up to date"
         session.send(response.no(b"*", text, response.noupdate(command.tag)))
-    return ok("Esearch completed")
+    # RFC 7377 2.4: of several mailboxes nobody could say down to which UID
+    return ok("Esearch completed", spare=limited if len(places) == 1 else b"LIMIT" * bool(limited))
 
 
 _filtered: Final = with_filters(_run)
@@ -97,32 +99,33 @@ class _Sweep:
         self.pace.done = self.pace.goal = 0
 
 
-async def _search(session: Session, command: Command, place: Place, known: dict[str, Indexed], sweep: _Sweep) -> None:
+async def _search(session: Session, command: Command, place: Place, known: dict[str, Indexed], sweep: _Sweep) -> bytes:
+    """Gives the response code when not all messages were searched."""
     args = cast(MultiSearch, command.args).search
     where = response.searched(place.name, place.info.uidvalidity, session.wire.utf8)
     if _is_selected(session, place):
-        await _search_selected(session, command, where, sweep)
-        return
+        return await _search_selected(session, command, where, sweep)
     account = place.account
     try:
         snapshot = await account.snapshot(place.id)
-        key = fitted(args.key, len(snapshot), selected=False)
+        key, limited = amount.within(session, fitted(args.key, len(snapshot), selected=False), snapshot, ())
         scene = Scene(snapshot=snapshot, saved=(), now=session.service.clock.now())
         indexed = known.setdefault(place.realm.prefix, Indexed(account.store))
         found = await mailbox_search.search(key, scene, account.store, sweep.pace, indexed)
     except NotFound:
-        return
+        return b""
     if found:
         session.send(response.esearch(command.tag, extended(args, Results(found, True), snapshot), where))
+    return limited
 
 
-async def _search_selected(session: Session, command: Command, where: bytes, sweep: _Sweep) -> None:
+async def _search_selected(session: Session, command: Command, where: bytes, sweep: _Sweep) -> bytes:
     args = cast(MultiSearch, command.args).search
     if session.news:
         await updates.tell(session, expunge_ok=False)
     view = session.box.view
     fitting = replace(args, key=fitted(args.key, len(view), selected=True))
-    found, key = await find(session, command, fitting, sweep.pace)
+    found, key, limited = await find(session, command, fitting, sweep.pace)
     session.progress = sweep
     results = Results(found, True)
     save(session, args, results)
@@ -130,6 +133,7 @@ async def _search_selected(session: Session, command: Command, where: bytes, swe
         session.send(response.esearch(command.tag, extended(args, results, view.snapshot), where))
     if wants_updates(args):
         keep_up_to_date(session, command.tag, replace(fitting, key=key), results, where=where)
+    return limited
 
 
 def fitted(key: SearchKey, count: int, *, selected: bool) -> SearchKey:

@@ -29,20 +29,24 @@ from postroom.wire.imap.response import status_line
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The tagged end of a command. code: what stands in brackets, without them; text: ASCII for people."""
+    """The tagged end of a command. code: what stands in brackets, without them; text: ASCII for people.
+
+    spare: another code, told untagged if there is one already (RFC 9738 3.1).
+    """
 
     status: bytes
     text: str
     code: bytes = b""
+    spare: bytes = b""
 
     def line(self, tag: bytes) -> bytes:
         """The reply as sent."""
         return status_line(tag, self.status, self.text, self.code)
 
 
-def ok(text: str, code: bytes = b"") -> Reply:
+def ok(text: str, code: bytes = b"", spare: bytes = b"") -> Reply:
     """The command did what it should."""
-    return Reply(b"OK", text, code)
+    return Reply(b"OK", text, code, spare)
 
 
 def no(text: str, code: bytes = b"") -> Reply:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from postroom.mailbox import search as mailbox_search
 from postroom.mailbox.criteria import Scene
 from postroom.mailbox.search import Found, Pace
-from postroom.servers.imap import updates
+from postroom.servers.imap import amount, updates
 from postroom.servers.imap.contexts import Context, fixed
 from postroom.servers.imap.replies import Reply, ok, reply_for
 from postroom.servers.imap.results import Results, send_extended
@@ -28,7 +28,7 @@ from postroom.wire.imap.commands import Command, Key, Search, SearchKey, SortBy,
 async def search(session: Session, command: Command) -> Reply:
     """SEARCH and UID SEARCH."""
     args = cast(Search, command.args)
-    found, key = await find(session, command, args, Pace(session.service.clock))
+    found, key, limited = await find(session, command, args, Pace(session.service.clock))
     results = Results(found, command.name == "UID SEARCH")
     if args.returns is None and not session.wire.rev2:
         modseq = results.found.modseq() if args.uses_modseq else None
@@ -37,7 +37,7 @@ async def search(session: Session, command: Command) -> Reply:
         send_extended(session, command, args, results)
     if wants_updates(args):
         keep_up_to_date(session, command.tag, replace(args, key=key), results)
-    return ok("Search completed")
+    return ok("Search completed", spare=limited)
 
 
 def wants_updates(args: Search) -> bool:
@@ -63,10 +63,13 @@ def keep_up_to_date(
         session.send(response.no(b"*", "The results are not kept up to date", response.noupdate(tag)))
 
 
-async def find(session: Session, command: Command, args: Search, pace: Pace) -> tuple[Found, SearchKey]:
+async def find(
+    session: Session, command: Command, args: Search, pace: Pace, *, limited: bool = True
+) -> tuple[Found, SearchKey, bytes]:
     """Run the search program on the mailbox as the client knows it, with the news that it may have told first.
 
-    pace: of the whole command. Gives the program, too, as it goes on if it is to be kept up to date.
+    pace: of the whole command; limited: by MESSAGELIMIT. Gives the program, too, as it goes on if it is to be kept up
+    to date, and the response code when not all messages were searched.
     """
     session.progress = pace
     view = session.box.view
@@ -76,10 +79,12 @@ async def find(session: Session, command: Command, args: Search, pace: Pace) -> 
     if session.news:
         await updates.tell(session, expunge_ok=False)
     session.note_condstore(command)
-    key = fixed(args.key, view.snapshot, view.saved) if updating else args.key
+    key, code = amount.within(session, args.key, view.snapshot, view.saved) if limited else (args.key, b"")
+    if updating:
+        key = fixed(key, view.snapshot, view.saved)
     scene = Scene(snapshot=view.snapshot, saved=view.saved, now=session.service.clock.now(), recent=session.recent)
     try:
-        return await mailbox_search.search(key, scene, session.box.account.store, pace), key
+        return await mailbox_search.search(key, scene, session.box.account.store, pace), key, code
     except Exception as fault:
         reply = reply_for(fault)
         if args.returns is not None and "SAVE" in args.returns and reply is not None and reply.status == b"NO":

@@ -57,8 +57,10 @@ class ImapService:
         "_connections",
         "_jmap_url",
         "_literal_minus",
+        "_message_limit",
         "_progress",
         "_rooms",
+        "_save_limit",
         "_settled",
         "_stopping",
         "_without",
@@ -66,6 +68,7 @@ class ImapService:
         "awake",
         "greeting",
         "limits",
+        "takes_8bit_headers",
         "version",
         "wire_limits",
     )
@@ -75,6 +78,9 @@ class ImapService:
         self._without = switched_off(options.disable)
         self._literal_minus = options.literal_minus
         self._jmap_url = options.jmap_url
+        self._message_limit = options.message_limit
+        self._save_limit = options.save_limit
+        self.takes_8bit_headers: Final = options.accept_8bit_headers
         self._rooms = rooms
         self._connections: dict[ImapConnection, str] = {}  # and the account id of each, "" before login
         self._progress = Progress(self._connections)
@@ -130,6 +136,8 @@ class ImapService:
             mechanisms=mechanisms,
             append_limit=self._rooms.mailboxes.limits.message_size,
             literal_minus=self._literal_minus,
+            message_limit=self._message_limit,
+            save_limit=self._save_limit,
             jmap=self._jmap_url,
             without=self._without,
         )

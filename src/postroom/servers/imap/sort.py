@@ -31,7 +31,7 @@ async def sort(session: Session, command: Command) -> Reply:
     """SORT and UID SORT."""
     args = cast(Sort, command.args)
     pace = Pace(session.service.clock)
-    found, key = await find(session, command, args.search, pace)
+    found, key, _ = await find(session, command, args.search, pace, limited=False)
     wanted = {each.by for each in args.criteria}
     rows = sorting.Rows(
         found.messages(),
@@ -62,7 +62,7 @@ async def thread(session: Session, command: Command) -> Reply:
     """THREAD and UID THREAD."""
     args = cast(Thread, command.args)
     pace = Pace(session.service.clock)
-    found, _ = await find(session, command, args.search, pace)
+    found, _, _ = await find(session, command, args.search, pace, limited=False)
     shelf = await shelf_of(session.box.account.store, found.messages(), pace)
     await pace.breathe()
     forest = await drive(_forest(args.by, shelf), pace)

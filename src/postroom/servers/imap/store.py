@@ -6,12 +6,13 @@ Standards: RFC 9051 6.4.6; RFC 7162 3.1.3 (UNCHANGEDSINCE, MODIFIED) and 3.2.4; 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, cast
 
 from postroom.mailbox.places import may_set
 from postroom.mailbox.selection import Rows, Selection, of_uids
 from postroom.mailbox.view import Stored
-from postroom.servers.imap import updates
+from postroom.servers.imap import amount, updates
 from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Reply, no, ok
 from postroom.servers.imap.session import Session
 from postroom.store.api import FlagChange, FlagOp
@@ -28,7 +29,7 @@ async def store(session: Session, command: Command) -> Reply:
     by_uid = command.name == "UID STORE"
     box = session.box
     session.note_condstore(command)
-    selection = box.view.resolve(args.set, uid=by_uid)
+    selection, limited = amount.newest(session, box.view.resolve(args.set, uid=by_uid))
     change = FlagChange(
         op=_OPS[args.op],
         bits=args.flags.bits,
@@ -44,7 +45,8 @@ async def store(session: Session, command: Command) -> Reply:
     result = await box.account.store_flags(box.id, uids, change)
     stored = box.view.stored(result, uids, change, silent=args.silent)
     await _send(session, stored, silent=args.silent, conditional=args.unchanged_since is not None)
-    return _reply(session, result.modified, result.missing, by_uid=by_uid, silent=args.silent)
+    reply = _reply(session, result.modified, result.missing, by_uid=by_uid, silent=args.silent)
+    return replace(reply, spare=limited) if limited else reply
 
 
 def _reaches_any(change: FlagChange) -> bool:

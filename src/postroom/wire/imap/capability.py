@@ -1,13 +1,14 @@
 """What we can do, said once: the CAPABILITY line of every state, ENABLE, and the documentation's table.
 
 Purpose: each extension is one row with its RFC; nothing announces what has no row.
-What is switched off for broken clients is not announced; a client that uses it all the same is served.
+What is switched off for broken clients is not announced, and its commands are unknown (`commands_off`); what stands
+within other commands (options, items, modifiers) is served to who uses it all the same.
 Standards: RFC 9051 6.1.1 and 7.2.2, RFC 7888 (LITERAL+ or LITERAL-, never both), RFC 7889, RFC 9208 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -68,6 +69,8 @@ EXTENSIONS: Final = (
     Extension(name="UIDONLY", rfc=9586, section="3", title="No message numbers", enable=True),
     _row("UIDBATCHES", 10022, "3", "UIDs at which a mailbox can be cut into equal parts"),
     _row("INPROGRESS", 9585, "3", "How far a long command has come"),
+    _row("MESSAGELIMIT", 9738, "3", "Most messages that one command works on; only with imap.message_limit"),
+    _row("SAVELIMIT", 9738, "3", "Most messages that one COPY or APPEND adds; only with imap.save_limit"),
     _row("APPENDLIMIT", 7889, "2", "Largest message that APPEND takes"),
     Extension(name="UTF8=ACCEPT", rfc=9755, section="3", title="UTF-8 names and headers", enable=True),
     _row("BINARY", 3516, "4", "Parts without transfer encoding"),
@@ -126,7 +129,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
     starttls: TLS is possible and not yet there; login: passwords may be sent now; mechanisms: SASL names, best first;
     append_limit: octets, 0 when there is none; literal_minus: announce LITERAL- in place of LITERAL+;
-    message_limit: messages that one command may touch, 0 when there is no limit;
+    message_limit: messages that one command may touch, save_limit: that COPY and APPEND may add, 0: any number;
     jmap: URL of the JMAP session, "" when there is none; without: capabilities that are switched off, as printed.
     """
 
@@ -136,8 +139,48 @@ class Offer(Struct, frozen=True, kw_only=True):
     append_limit: int = 0
     literal_minus: bool = False
     message_limit: int = 0
+    save_limit: int = 0
     jmap: str = ""
     without: frozenset[str] = frozenset()
+
+
+#: commands that came with a capability, and go with it
+_COMMANDS: Final = {
+    "ENABLE": ("ENABLE",),
+    "ID": ("ID",),
+    "IDLE": ("IDLE",),
+    "COMPRESS=DEFLATE": ("COMPRESS",),
+    "UNAUTHENTICATE": ("UNAUTHENTICATE",),
+    "NOTIFY": ("NOTIFY",),
+    "NAMESPACE": ("NAMESPACE",),
+    "ACL": ("SETACL", "DELETEACL", "GETACL", "LISTRIGHTS", "MYRIGHTS"),
+    "UIDPLUS": ("UID EXPUNGE",),
+    "MOVE": ("MOVE", "UID MOVE"),
+    "UNSELECT": ("UNSELECT",),
+    "MULTISEARCH": ("ESEARCH",),
+    "REPLACE": ("REPLACE", "UID REPLACE"),
+    "UIDBATCHES": ("UIDBATCHES",),
+    "JMAPACCESS": ("GETJMAPACCESS",),
+    "SORT": ("SORT", "UID SORT"),
+    "QUOTA": ("GETQUOTA", "GETQUOTAROOT"),
+    "QUOTASET": ("SETQUOTA",),
+}
+#: and with the last of several
+_SHARED_COMMANDS: Final = {
+    ("CONTEXT=SEARCH", "CONTEXT=SORT"): ("CANCELUPDATE",),
+    ("METADATA", "METADATA-SERVER"): ("GETMETADATA", "SETMETADATA"),
+    ("THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES"): ("THREAD", "UID THREAD"),
+}
+
+
+@lru_cache(maxsize=64)
+def commands_off(without: frozenset[str]) -> frozenset[str]:
+    """The commands, as in the command table, of capabilities that are switched off (Offer.without)."""
+    gone = {command for name in without for command in _COMMANDS.get(name, ())}
+    for names, commands in _SHARED_COMMANDS.items():
+        if without.issuperset(names):
+            gone.update(commands)
+    return frozenset(gone)
 
 
 def switched_off(names: Iterable[str]) -> frozenset[str]:
@@ -161,9 +204,19 @@ def capabilities(offer: Offer, authenticated: bool) -> tuple[str, ...]:
 
 
 def _is_on(row: Extension, offer: Offer) -> bool:
-    if row.name in offer.without or (row.name == "APPENDLIMIT" and offer.append_limit <= 0):
+    if row.name in offer.without:
         return False
-    return row.name != "JMAPACCESS" or bool(offer.jmap)
+    needs = _CONFIGURED.get(row.name)
+    return needs is None or needs(offer)
+
+
+#: what is announced only where it is configured. RFC 9738 3: one of the limits, not both
+_CONFIGURED: Final[dict[str, Callable[[Offer], bool]]] = {
+    "APPENDLIMIT": lambda offer: offer.append_limit > 0,
+    "JMAPACCESS": lambda offer: bool(offer.jmap),
+    "MESSAGELIMIT": lambda offer: offer.message_limit > 0,
+    "SAVELIMIT": lambda offer: offer.save_limit > 0 and not offer.message_limit,
+}
 
 
 def _printed(name: str, offer: Offer) -> str:
@@ -171,6 +224,10 @@ def _printed(name: str, offer: Offer) -> str:
         return "LITERAL-"
     if name == "APPENDLIMIT":
         return f"APPENDLIMIT={offer.append_limit}"
+    if name == "MESSAGELIMIT":
+        return f"MESSAGELIMIT={offer.message_limit}"
+    if name == "SAVELIMIT":
+        return f"SAVELIMIT={offer.save_limit}"
     if name == "RIGHTS=":
         return f"RIGHTS={_NEW_RIGHTS}"
     return name

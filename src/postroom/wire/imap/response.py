@@ -77,6 +77,11 @@ def inprogress(tag: bytes, done: int | None, goal: int | None) -> bytes:
     return b"INPROGRESS (%b %b %b)" % (string(tag), *counts)
 
 
+def messagelimit(limit: int, lowest: int | None = None) -> bytes:
+    """RFC 9738 3.1: MESSAGELIMIT; lowest: UID of the last message that was worked on, the first not yet being below."""
+    return b"MESSAGELIMIT %d" % limit if lowest is None else b"MESSAGELIMIT %d %d" % (limit, lowest)
+
+
 def modified(ranges: Iterable[tuple[int, int]]) -> bytes:
     """RFC 7162 3.1.3: MODIFIED."""
     return b"MODIFIED " + print_ranges(ranges)

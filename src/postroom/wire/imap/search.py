@@ -2,7 +2,7 @@
 
 Standards: RFC 9051 6.4.4, RFC 3501 6.4.4 (RECENT, NEW, OLD, CHARSET), RFC 4731, RFC 5182, RFC 5267, RFC 9394 (RETURN),
 RFC 5032 (OLDER, YOUNGER), RFC 7162 3.1.5 (MODSEQ), RFC 5466 (FILTER), RFC 8514 4.3 (SAVED…),
-RFC 8474 6 (EMAILID, THREADID), RFC 6203 3 (FUZZY, RELEVANCY).
+RFC 8474 6 (EMAILID, THREADID), RFC 6203 3 (FUZZY, RELEVANCY), RFC 9738 3.2 (UIDAFTER, UIDBEFORE).
 Text is decoded here: from CHARSET, else as UTF-8 (which RFC 9051 makes the default and which US-ASCII is part of).
 A CHARSET together with UTF8=ACCEPT is accepted as long as the text decodes: RFC 6855 3 says SHOULD reject, but clients
 do it.
@@ -27,6 +27,7 @@ from postroom.wire.imap.scanner import Scanner
 #: codecs that a filter, which is UTF-8, agrees with
 _UTF8: Final = frozenset(("utf_8", "ascii"))
 MAX_DEPTH: Final = 100
+_LAST_UID: Final = 2**32 - 1
 MAX_KEYS: Final = 5000
 _RETURN: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL", "RELEVANCY", "CONTEXT", "UPDATE"))
 #: result options and the range of PARTIAL, as in Search
@@ -203,6 +204,20 @@ def _uid(program: _Program, _name: str, _depth: int) -> SearchKey:
     return SearchKey(Key.UID, set=program.scanner.sequence_set())
 
 
+def _uid_after(program: _Program, _name: str, _depth: int) -> SearchKey:
+    """RFC 9738 3.2: as UID n+1:4294967295."""
+    return _uids(program.scanner.nz_number(_LAST_UID) + 1, _LAST_UID)
+
+
+def _uid_before(program: _Program, _name: str, _depth: int) -> SearchKey:
+    """RFC 9738 3.2: as UID 1:n-1."""
+    return _uids(1, program.scanner.nz_number(_LAST_UID) - 1)
+
+
+def _uids(low: int, high: int) -> SearchKey:
+    return SearchKey(Key.UID, set=((low, high),)) if low <= high else SearchKey(Key.NOT, keys=(SearchKey(Key.ALL),))
+
+
 def _flag(program: _Program, name: str, _depth: int) -> SearchKey:
     return SearchKey(_KEYS[name], text=program.scanner.atom().decode("ascii"))
 
@@ -268,6 +283,8 @@ _READERS: Final[dict[str, Callable[[_Program, str, int], SearchKey]]] = {
     "OR": _or,
     "FUZZY": _fuzzy,
     "UID": _uid,
+    "UIDAFTER": _uid_after,
+    "UIDBEFORE": _uid_before,
     "KEYWORD": _flag,
     "UNKEYWORD": _flag,
     "HEADER": _header,

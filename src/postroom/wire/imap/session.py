@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from postroom.wire.imap.capability import ENABLED, Offer, capabilities
+from postroom.wire.imap.capability import ENABLED, Offer, capabilities, commands_off
 from postroom.wire.imap.commands import (
     SAVED,
     Attribute,
@@ -46,6 +46,8 @@ class SessionLimits(Struct, frozen=True, kw_only=True):
 
 
 _DEFAULT: Final = SessionLimits()
+_UNKNOWN: Final = "unknown command"
+_REV2: Final = "RFC 9051 "
 _NONSYNC: Final = 4096  # RFC 7888 5
 
 
@@ -97,6 +99,9 @@ class Session:
         if not row.states & self.state:
             self.framer.refuse()
             return Refused(event.tag, f"{event.name}: {wrong_state(row, self.state)}", pending=pending)
+        if self.offer.without and self._is_off(event.name):
+            self.framer.refuse()
+            return Refused(event.tag, _UNKNOWN, pending=pending)
         if row.numbers and self.uidonly:
             self.framer.refuse()
             return needs_uids(event.tag, pending)
@@ -107,11 +112,17 @@ class Session:
             command = parse(line, self.framer.utf8, self.state)
         except BadCommand as fault:
             return Refused(fault.tag, fault.text, fault.status, fault.code)
+        if self.offer.without and self._is_off(command.name):
+            return Refused(command.tag, _UNKNOWN)
         if self.state is State.NOT_AUTHENTICATED:
             return self._before_login(command)
         if self.uidonly and _names_numbers(command):
             return needs_uids(command.tag)
         return command
+
+    def _is_off(self, name: str) -> bool:
+        """The command went with its capability; but IMAP4rev2 has some of them itself, for who has enabled it."""
+        return name in commands_off(self.offer.without) and not (self.rev2 and COMMANDS[name].rfc.startswith(_REV2))
 
     def _before_login(self, command: Command) -> Event:
         """No password without TLS where that is the rule (RFC 9051 6.2.3, RFC 5530 3: PRIVACYREQUIRED)."""
