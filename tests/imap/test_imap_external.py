@@ -22,7 +22,7 @@ from postroom.net import CertificateError, Certificates, LinkOptions, Wheel, bin
 from postroom.net.client_certificate import ClientCertificate, client_certificate
 from postroom.net.tls import write_self_signed
 from postroom.servers.login import Logins
-from postroom.testing.authority import Authority
+from postroom.testing.client_authority import ClientAuthority
 
 ANN, BEN = "ann@example.org", "ben@example.org"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -38,8 +38,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"), "ours", NOW)
+def authority(tmp_path_factory: pytest.TempPathFactory) -> ClientAuthority:
+    return ClientAuthority(tmp_path_factory.mktemp("authority"), "ours", NOW)
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(pair: Tls, authority: Authority) -> AsyncIterator[Running]:
+async def running(pair: Tls, authority: ClientAuthority) -> AsyncIterator[Running]:
     house = House()
     for login in (ANN, BEN):
         await house.add_account(login)
@@ -90,7 +90,9 @@ async def running(pair: Tls, authority: Authority) -> AsyncIterator[Running]:
 
 
 @pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest, pair: Tls, authority: Authority) -> Callable[[Callable[[Running], None]], None]:
+def run(
+    request: pytest.FixtureRequest, pair: Tls, authority: ClientAuthority
+) -> Callable[[Callable[[Running], None]], None]:
     """Runs a client's part of a test in a thread, against a server on one of the loops."""
 
     def run_it(talk: Callable[[Running], None], prepare: Callable[[House], Awaitable[None]] | None = None) -> None:
@@ -114,7 +116,7 @@ def authenticate(client: imaplib.IMAP4, authzid: bytes = b"") -> str:
         return str(fault)
 
 
-def test_a_certificate_opens_its_account(run: Any, authority: Authority) -> None:
+def test_a_certificate_opens_its_account(run: Any, authority: ClientAuthority) -> None:
     path, _ = authority.certify("Ann@EXAMPLE.org")
 
     def talk(server: Running) -> None:
@@ -135,7 +137,7 @@ def test_a_certificate_opens_its_account(run: Any, authority: Authority) -> None
     run(talk)
 
 
-def test_without_a_certificate_there_is_nothing_to_say(run: Any, authority: Authority) -> None:
+def test_without_a_certificate_there_is_nothing_to_say(run: Any, authority: ClientAuthority) -> None:
     path, _ = authority.certify(ANN)
 
     def talk(server: Running) -> None:
@@ -161,8 +163,8 @@ def refused(port: int, context: ssl.SSLContext) -> bool:
         return True
 
 
-def test_what_is_not_verified_opens_nothing(run: Any, authority: Authority, tmp_path: Path) -> None:
-    strangers = Authority(tmp_path, "theirs", NOW).certify(ANN)[0]
+def test_what_is_not_verified_opens_nothing(run: Any, authority: ClientAuthority, tmp_path: Path) -> None:
+    strangers = ClientAuthority(tmp_path, "theirs", NOW).certify(ANN)[0]
     expired = authority.certify(ANN, until=NOW - DAY)[0]
     servers_own = authority.certify(ANN, for_servers=True)[0]
     good = authority.certify(ANN)[0]
@@ -177,7 +179,7 @@ def test_what_is_not_verified_opens_nothing(run: Any, authority: Authority, tmp_
     run(talk)
 
 
-def test_tls_1_2_and_sessions_that_go_on(run: Any, authority: Authority) -> None:
+def test_tls_1_2_and_sessions_that_go_on(run: Any, authority: ClientAuthority) -> None:
     """A session that is taken up again shows no certificate, and so opens nothing."""
     path, _ = authority.certify(ANN)
 
@@ -214,7 +216,7 @@ def test_a_resumed_session_has_no_certificate() -> None:
     assert client_certificate(Resumed()) is None
 
 
-def test_a_configured_certificate_needs_no_address(run: Any, authority: Authority) -> None:
+def test_a_configured_certificate_needs_no_address(run: Any, authority: ClientAuthority) -> None:
     path, sha256 = authority.certify()
     both, both_sha256 = authority.certify(ANN)
 
@@ -234,7 +236,7 @@ def test_a_configured_certificate_needs_no_address(run: Any, authority: Authorit
     run(talk, prepare)
 
 
-def test_authorities_are_files_of_certificates(pair: Tls, authority: Authority, tmp_path: Path) -> None:
+def test_authorities_are_files_of_certificates(pair: Tls, authority: ClientAuthority, tmp_path: Path) -> None:
     (tmp_path / "junk.pem").write_text("no certificate")
     with pytest.raises(CertificateError, match=r"junk\.pem"):
         Certificates(pair, str(tmp_path / "junk.pem"))

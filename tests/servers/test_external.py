@@ -10,7 +10,7 @@ from pathlib import Path
 
 from postroom.config import Protocol, Tls, TlsMode
 from postroom.net import Certificates
-from postroom.testing.authority import Authority
+from postroom.testing.client_authority import ClientAuthority
 
 from .house import ANN, House
 from .test_smtp_driver import blocking
@@ -37,7 +37,7 @@ def _log_in_to_pop3(port: int, context: ssl.SSLContext) -> tuple[list[str], byte
 
 
 async def test_a_certificate_opens_its_account(house: House, pair: Tls, tmp_path: Path) -> None:
-    authority = Authority(tmp_path, "ours", datetime.datetime.now(datetime.UTC))
+    authority = ClientAuthority(tmp_path, "ours", datetime.datetime.now(datetime.UTC))
     house.certificates = Certificates(pair, authority.path)
     with_certificate = ssl.create_default_context(cafile=pair.certificate)
     with_certificate.load_cert_chain(authority.certify(ANN.login)[0])
