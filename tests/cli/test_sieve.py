@@ -84,3 +84,33 @@ def test_trying_out(postroom: Any, ann: str, script: str, tmp_path: Path) -> Non
     assert "not sent" in one["actions"][0]
     done = postroom("sieve", "test", ann, "--script", script)
     assert done.code == 0 and "0 messages; nothing was changed" in done.err
+
+
+def test_scripts_of_the_site(postroom: Any, ann: str, script: str, tmp_path: Path) -> None:
+    """RFC 6609 3.2: checked when they are kept; a domain's stand before the server's; people's include them."""
+    assert postroom("sieve", "global", "put", "base", script).code == 0
+    assert postroom("sieve", "global", "put", "base", script, "--domain", "example.org").code == 0
+    assert postroom("sieve", "global", "put", "base", script, "--domain", "nowhere.test").code == 3
+    bad = tmp_path / "bad.sieve"
+    bad.write_text('fileinto "x";')
+    done = postroom("sieve", "global", "put", "bad", str(bad), "--json")
+    assert done.code == 1 and "fileinto" in done.json["faults"][0]["text"]
+    assert postroom("sieve", "global", "put", "", script).code == 2
+    listed = postroom("sieve", "global", "list", "--json").json["scripts"]
+    assert [(one["name"], one["size"]) for one in listed] == [("base", len(GOOD))]
+    assert postroom("sieve", "global", "show", "base", "--domain", "example.org").out == GOOD
+    user = tmp_path / "user.sieve"
+    user.write_text('require "include"; include :global "base"; include :global :optional "other";')
+    assert postroom("sieve", "put", ann, "main", str(user), "--activate").code == 0
+    mail = tmp_path / "mail.eml"
+    mail.write_text(MAIL)
+    told = postroom("sieve", "test", ann, str(mail), "--json").json["messages"][0]
+    assert told["actions"] == ['fileinto "Lists"'] and not told["error"]
+    assert postroom("sieve", "global", "rm", "base").code == 0
+    assert postroom("sieve", "test", ann, str(mail), "--json").json["messages"][0]["error"] == ""
+    assert postroom("sieve", "global", "rm", "base", "--domain", "example.org").code == 0
+    assert postroom("sieve", "global", "rm", "base").code == 3
+    error = postroom("sieve", "test", ann, str(mail), "--json").json["messages"][0]["error"]
+    assert error == 'line 1: there is no script "base" to include'
+    acts = postroom("audit", "list", "--limit", "100", "--json").json["acts"]
+    assert {"sieve global put", "sieve global rm"} <= {act["act"] for act in acts}

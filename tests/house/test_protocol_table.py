@@ -109,7 +109,7 @@ def test_cited_sections_exist() -> None:
 def _imap_announces() -> set[str]:
     """Before TLS and after, before the login and after."""
     offers = (
-        Offer(append_limit=1, mechanisms=_mechanisms(), jmap="https://x"),
+        Offer(append_limit=1, mechanisms=_mechanisms(), jmap="https://x", sieve="sieve://x"),
         Offer(append_limit=1, mechanisms=_mechanisms(), literal_minus=True, message_limit=1000),
         Offer(save_limit=1000),
         Offer(append_limit=1, mechanisms=(), starttls=True, login=False),
@@ -142,6 +142,7 @@ def test_what_imap_announces_has_a_row() -> None:
         "RIGHTS=",
         "MESSAGELIMIT",
         "SAVELIMIT",
+        "IMAPSIEVE=",
     }  # announced with values; so all rows that say yes are true
 
 

@@ -6,7 +6,6 @@ reload: new connections get the new ones, sessions that stand keep theirs.
 
 from __future__ import annotations
 
-import os
 import random
 import secrets
 from collections.abc import Mapping
@@ -15,15 +14,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from postroom import __version__
 from postroom.app.filtering import make_filtering
+from postroom.app.guids import Guids
 from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
 from postroom.app.scanning import make_scanners
-from postroom.app.sieve import SorterRooms, make_refuses, make_sorter, sieve_limits
+from postroom.app.sieve import SorterRooms, make_refuses, make_sorter, sieve_limits, sieve_url
 from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
+from postroom.delivery.reacting import ROUTE as REACTIONS
+from postroom.delivery.reacting import Reacting
 from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.sent import SentCopies
 from postroom.delivery.service import Delivery
@@ -39,6 +41,7 @@ from postroom.intake.routing import REPORTS, SENT, Routes
 from postroom.intake.scanning import Scanning
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
+from postroom.mailbox.happenings import Happenings
 from postroom.mailbox.limits import MailboxLimits
 from postroom.mailbox.search import Pace
 from postroom.mailbox.service import Mailboxes
@@ -71,23 +74,6 @@ from postroom.values.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from postroom.servers.http import HttpService
-
-
-class Guids:
-    """GUIDs of messages: 32 random hex digits at each call, drawn from the system many at a time."""
-
-    __slots__ = ("_at", "_digits")
-
-    def __init__(self) -> None:
-        self._digits = ""
-        self._at = 0
-
-    def __call__(self) -> str:
-        at = self._at
-        if at >= len(self._digits):
-            self._digits, at = os.urandom(4096).hex(), 0
-        self._at = at + 32
-        return self._digits[at : at + 32]
 
 
 def mailbox_limits(config: Config) -> MailboxLimits:
@@ -124,6 +110,7 @@ class Core:
     delivery: Delivery
     incoming: ReportDelivery
     copies: SentCopies
+    reacting: Reacting
     signer: Signer
     tls_results: TlsResults
     notices: Notices
@@ -138,6 +125,8 @@ class Core:
         server = config.server
         self.identity.follow(config.passwords, server.hostname, server.postmaster)
         self.mailboxes.follow(mailbox_limits(config))
+        if self.mailboxes.happenings is not None:
+            self.mailboxes.happenings.server = config.sieve.imap_script
         self.queue.schedule = make_schedule(config)
         self.delivery.limits = index_limits(config)
         self.delivery.fullness = Fullness(self.store.usage, config.mailboxes, self.clock)
@@ -158,6 +147,7 @@ class Core:
         await self.delivery.stop()
         await self.incoming.stop()
         await self.copies.stop()
+        await self.reacting.stop()
         await self.queue.stop()
         self.resolver.close()
         self.hasher.close()
@@ -196,6 +186,7 @@ class Services:
     managesieve: managesieve.ManageSieveService
     smtp: smtp.SmtpService
     relay: Relay
+    outgoing: Outgoing
     doors: Doors
     http: Mapping[str, HttpService]
     scanners: Scanners | None
@@ -233,6 +224,8 @@ class Services:
         """From now on the queue works with these."""
         core.queue.subscribe("remote", self.relay.take)
         core.trainer.elsewhere = self.scanners.teach if self.scanners is not None and self.scanners.learns else None
+        if core.delivery.sorter is not None:
+            core.delivery.sorter.outgoing.limits = self.outgoing
         core.queue.watch = Outcomes(self.doors.suspicion, core.store.directory, core.events)
 
     async def stop(self) -> None:
@@ -279,7 +272,11 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     queue = Queue(store.queue, Ids(clock, random.getrandbits, slot), make_schedule(config), clock, reports, events)
     delivery = Delivery(queue, mailboxes, identity.find, events, index_limits(config))
     delivery.fullness = Fullness(store.usage, config.mailboxes, clock)
-    delivery.sorter = make_sorter(config, SorterRooms(store, identity, queue, routes, signer, clock, events))
+    sorter = make_sorter(config, SorterRooms(store, identity, queue, routes, signer, clock, events))
+    delivery.sorter = sorter
+    reacting = Reacting(queue, mailboxes, store.directory, sorter)
+    queue.subscribe(REACTIONS, reacting.take, silent=True)
+    mailboxes.happenings = Happenings(store.directory, reacting.note, events, config.sieve.imap_script)
     queue.subscribe("local", delivery.take)
     incoming = ReportDelivery(queue, store.reports, store.directory, events)
     queue.subscribe(REPORTS, incoming.take)
@@ -299,6 +296,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         delivery=delivery,
         incoming=incoming,
         copies=copies,
+        reacting=reacting,
         signer=signer,
         tls_results=TlsResults(store.transport, clock, events),
         notices=Notices(queue, routes, config.server.postmaster, clock, events, signer.own),
@@ -332,8 +330,10 @@ def build_services(core: Core, config: Config) -> Services:
     """The rooms that follow the configuration. Raises OSError when the relay's password cannot be read."""
     doors = _doors(core, config)
     relay = Relay(core.queue, config, relay_means(core, config))
+    stores = (core.store.limits, core.store.directory)
+    outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices, doors.suspicion)
     scanners = make_scanners(config, core.clock, core.events)
-    intake = _intake(core, config, doors, scanners)
+    intake = _intake(core, config, outgoing, scanners)
     strangers = Strangers(core.resolver, config, core.clock, core.events)
     mail = smtp.SmtpService(
         smtp.Rooms(
@@ -369,6 +369,7 @@ def build_services(core: Core, config: Config) -> Services:
         managesieve=scripts,
         smtp=mail,
         relay=relay,
+        outgoing=outgoing,
         doors=doors,
         http=http,
         scanners=scanners,
@@ -453,6 +454,8 @@ def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
             conduct=doors.conduct,
             clock=core.clock,
             log=core.events,
+            sieve=sieve_url(config),
+            script=config.sieve.imap_script,
         ),
         config.limits,
         config.server.hostname,
@@ -460,11 +463,9 @@ def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
     )
 
 
-def _intake(core: Core, config: Config, doors: Doors, scanners: Scanners | None) -> Intake:
+def _intake(core: Core, config: Config, outgoing: Outgoing, scanners: Scanners | None) -> Intake:
     """What decides on mail, with the limits on what leaves."""
     scanning = Scanning(scanners, config.server.hostname) if scanners is not None else None
-    stores = (core.store.limits, core.store.directory)
-    outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices, doors.suspicion)
     outside = None
     if config.authentication.verify:
         means = Means(

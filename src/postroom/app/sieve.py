@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Final
 
 from postroom import __version__
-from postroom.config import Config
+from postroom.config import Config, Protocol
 from postroom.delivery.outgoing import Means
 from postroom.delivery.refusing import Refuses
 from postroom.delivery.service import Delivery
@@ -20,6 +21,10 @@ from postroom.queue.service import Queue
 from postroom.sieve.run import Limits
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.clock import Clock
+
+_MANAGESIEVE: Final = 4190
+#: RFC 6785 4.2 and 4.5: what these are at delivery
+_NOT_BY_IMAP: Final = {"imap.user": "", "imap.email": "", "imap.changedflags": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def make_sorter(config: Config, rooms: SorterRooms) -> Sorter:
         hosted=rooms.identity.is_hosted,
         may_send_as=rooms.identity.may_send_as,
         sign=rooms.signer.own,
+        directory=rooms.store.directory,
         clock=rooms.clock,
         event=rooms.events,
         hostname=hostname,
@@ -71,6 +77,22 @@ def make_refuses(delivery: Delivery, mailboxes: Mailboxes, identity: Identity) -
     return None if delivery.sorter is None else Refuses(delivery.sorter, mailboxes, identity.find)
 
 
+def sieve_url(config: Config) -> str:
+    """RFC 5804 3: where clients keep scripts, "" when they cannot."""
+    ports = [one.port for one in config.listener if one.protocol is Protocol.MANAGESIEVE and one.port]
+    if not ports:
+        return ""
+    port = _MANAGESIEVE if _MANAGESIEVE in ports else ports[0]
+    return f"sieve://{config.server.hostname}" + (f":{port}" if port != _MANAGESIEVE else "")
+
+
 def environment_items(hostname: str) -> dict[str, str]:
     """RFC 5183 4.1: what a script is told of where it runs."""
-    return {"name": "Postroom", "version": __version__, "host": hostname, "location": "MDA", "phase": "during"}
+    return {
+        "name": "Postroom",
+        "version": __version__,
+        "host": hostname,
+        "location": "MDA",
+        "phase": "during",
+        **_NOT_BY_IMAP,
+    }

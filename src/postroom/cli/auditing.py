@@ -37,7 +37,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
         "revive_account", "forget_account", "put_alias", "remove_alias",
         "put_signing_keys", "remove_signing_key", "put_token", "remove_token", "put_group", "remove_group",
         "put_delegate", "remove_delegate",
-        "put_wishes",
+        "put_wishes", "put_site_script", "remove_site_script",
     }),
     "store": frozenset({"repair"}),
     "queue": frozenset({"change"}),
@@ -63,7 +63,7 @@ READS: Final[dict[str, frozenset[str]]] = {
         "domain", "domains", "account", "account_by_login", "accounts", "named", "deleted_accounts",
         "was_deleted", "alias", "aliases", "signing_keys",
         "token", "tokens", "version", "generation", "group", "groups", "groups_of", "delegates",
-        "wishes", "all_wishes",
+        "wishes", "all_wishes", "site_scripts",
         # an index of what the accounts' ACLs say, whose changes are recorded
         "sharers", "shares", "put_share", "remove_share",
     }),
@@ -118,6 +118,12 @@ async def _forgotten(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
 async def _alias(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     name = given[0] if isinstance(given[0], str) else given[0].address
     return name, await store.directory.alias(name)
+
+
+async def _site_script(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    owner, name = given if isinstance(given[0], str) else (given[0].owner, given[0].name)
+    found = [row for row in await store.directory.site_scripts(owner) if row.name == name]
+    return f"{owner} {name}".strip(), found[0] if found else None
 
 
 async def _group(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
@@ -198,6 +204,8 @@ _LOOKS: Final[dict[str, Look]] = {
     "retire_account": _retired,
     "revive_account": _account,
     "forget_account": _forgotten,
+    "put_site_script": _site_script,
+    "remove_site_script": _site_script,
     "put_alias": _alias,
     "remove_alias": _alias,
     "put_delegate": _delegate,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli import sieve_site
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, line, moment, octets, say, table
-from postroom.cli.people import mail_of
+from postroom.cli.people import shared_mail
 from postroom.cli.site import Site, config_option, find_site, poke, run
 
 if TYPE_CHECKING:  # --help has 150 ms
@@ -27,6 +28,9 @@ _SHOWN = 80
 @click.group(name="sieve", short_help="Filters of people's mail.")
 def command() -> None:
     """Scripts (Sieve, RFC 5228) that sort an account's mail. One of them at most is active."""
+
+
+command.add_command(sieve_site.command)
 
 
 def limits_of(site: Site) -> Limits:
@@ -75,13 +79,15 @@ def read_file(file: str) -> bytes:
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
-def _told(faults: Sequence[Fault], where: str) -> None:
+def told(faults: Sequence[Fault], where: str) -> None:
+    """Print what is wrong with a script."""
     for fault in faults:
         advice = f"  ({fault.advice})" if fault.advice else ""
         click.echo(f"{where}:{fault.line}:{fault.column}: {line(fault.text)}{line(advice)}")
 
 
-def _plain(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+def plain(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    """The same for programs."""
     return [
         {"line": fault.line, "column": fault.column, "text": fault.text, "advice": fault.advice} for fault in faults
     ]
@@ -115,9 +121,9 @@ def check(what: str, name: str, as_json: bool, config_file: str | None) -> None:
 
         where, faults = run(work())
     if as_json:
-        emit_json(ok=not faults, faults=_plain(faults))
+        emit_json(ok=not faults, faults=plain(faults))
     elif faults:
-        _told(faults, where)
+        told(faults, where)
     else:
         say("nothing is wrong with it")
     if faults:
@@ -147,9 +153,9 @@ def put(account: str, name: str, file: str, activate: bool, as_json: bool, confi
         run(work())
     except BadScript as bad:
         if as_json:
-            emit_json(ok=False, faults=_plain(bad.faults))
+            emit_json(ok=False, faults=plain(bad.faults))
         else:
-            _told(bad.faults, file)
+            told(bad.faults, file)
         raise SystemExit(Exit.FAILED) from bad
     poke(site, "directory")
     if as_json:
@@ -285,8 +291,8 @@ def test(
     wanted = Trial(files=messages, script=script, mailbox=o["mailbox"], since=o["since"], sender=o["sender"])
 
     async def work() -> list[dict[str, Any]]:
-        async with mail_of(site, account) as (row, kept):
-            return await trial(row, kept, wanted, limits_of(site))
+        async with shared_mail(site, account, changes=False) as (directory, row, kept):
+            return await trial(row, kept, directory, wanted, limits_of(site))
 
     found = run(work())
     if as_json:

@@ -13,7 +13,7 @@ from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.when import parse_when
 from postroom.delivery.account_world import world_of
 from postroom.mailbox.names import normalize
-from postroom.mailbox.scripts import library_of
+from postroom.mailbox.scripts import domain_of, library_of
 from postroom.sieve.actions import Result, Vacation
 from postroom.sieve.compiler import compile_script
 from postroom.sieve.courtesy import why_silent
@@ -23,7 +23,7 @@ from postroom.sieve.interpreter import run_program
 from postroom.sieve.mail import Mail
 from postroom.sieve.run import Limits
 from postroom.sieve.world import Environment
-from postroom.store.api import AccountRow, AccountStore, NotFound
+from postroom.store.api import AccountRow, AccountStore, DirectoryStore, NotFound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,14 @@ class Trial:
     sender: str | None
 
 
-async def trial(row: AccountRow, account: AccountStore, wanted: Trial, limits: Limits) -> list[dict[str, Any]]:
+async def trial(
+    row: AccountRow, account: AccountStore, directory: DirectoryStore, wanted: Trial, limits: Limits
+) -> list[dict[str, Any]]:
     """What the script would do with each message. Raises CommandFailed, StoreError."""
     text = await _text(row, account, wanted.script)
     try:
-        program = compile_script(text, await library_of(account.filters, text), limits)
+        library = await library_of(account.filters, text, directory, domain_of(row.login))
+        program = compile_script(text, library, limits)
     except BadScript as bad:
         raise CommandFailed(Exit.FAILED, f"the script has faults; the first: {bad.faults[0]}") from bad
     now = time.time()

@@ -60,6 +60,14 @@ class Sieve(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     actions: Annotated[int, Meta(ge=1, le=1000, description="Actions that a script takes for one message.")] = 32
     redirects: Annotated[int, Meta(ge=0, le=100, description="Addresses that a script passes one message on to.")] = 4
     seconds: Annotated[float, Meta(gt=0, le=60, description="How long a script may work on one message.")] = 5.0
+    imap_script: Annotated[
+        str,
+        Meta(
+            max_length=512,
+            description="Script that is run when mail is stored, copied or marked by IMAP in mailboxes that name none "
+            "(IMAPSIEVE): the person's script of this name, or else the site's; empty: none.",
+        ),
+    ] = ""
 
 
 class Index(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

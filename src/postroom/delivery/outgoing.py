@@ -10,7 +10,7 @@ On failure: StoreError, Refusal: the delivery is tried again. What cannot be sen
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -27,16 +27,19 @@ from postroom.sieve.mailto import BadMailto, parse_mailto
 from postroom.store.api import (
     AccountRow,
     AccountStore,
+    DirectoryStore,
     Entry,
     NewEntry,
     NewRecipient,
     Once,
     Recipient,
     Remembered,
+    Taken,
 )
 from postroom.values.address import Address, BadAddress
 from postroom.values.clock import Clock
 from postroom.values.content import Content
+from postroom.values.refusal import Refusal
 
 _HEADER: Final = 1024 * 1024
 _RETURN_PATH: Final = b"return-path:"
@@ -59,7 +62,8 @@ class Event(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What sending needs. routes: queue recipients for an address, none when it is ours and unknown; hosted: is a
-    domain ours; may_send_as: is an address the account's; answered: was a key used before.
+    domain ours; may_send_as: is an address the account's; answered: was a key used before; directory: for the scripts
+    of the site.
     """
 
     queue: Queue
@@ -68,6 +72,7 @@ class Means:
     hosted: Callable[[str], Awaitable[bool]]
     may_send_as: Callable[[AccountRow, Address | None], Awaitable[bool]]
     sign: Sign
+    directory: DirectoryStore
     clock: Clock
     event: Event
     hostname: str
@@ -88,13 +93,21 @@ class Arrived:
         return Header(form.header if form.header is not None else self.content.read(0, min(self.header, _HEADER)))
 
 
-class Outgoing:
-    """Sends what a filter wants sent."""
+class Limits(Protocol):
+    """The limits on what an account sends to other domains (policy.outgoing)."""
 
-    __slots__ = ("means",)
+    async def automatic(self, account: AccountRow, recipients: Sequence[str]) -> Taken | None: ...
+    async def give_back(self, taken: Taken) -> None: ...
+
+
+class Outgoing:
+    """Sends what a filter wants sent. limits: None limits nothing."""
+
+    __slots__ = ("limits", "means")
 
     def __init__(self, means: Means) -> None:
         self.means = means
+        self.limits: Limits | None = None
 
     async def redirect(self, mail: Arrived, action: Redirect, number: int) -> bool:
         """Pass the message on; False when that cannot be, and it is to be kept."""
@@ -120,8 +133,10 @@ class Outgoing:
             )
             for each in recipients
         )
-        await self._accept(mail, f"redirect {number}", sender, recipients, _passed_on(mail, action.form))
-        return True
+        why = await self._accept(mail, f"redirect {number}", sender, recipients, _passed_on(mail, action.form))
+        if why:
+            self._told(mail, f"not passed on to {to}: {why}")
+        return not why
 
     async def vacation(self, mail: Arrived, action: Vacation, account: AccountStore) -> bytes | None:
         """Answer the sender, unless that would be impolite; the answer's octets."""
@@ -149,9 +164,10 @@ class Outgoing:
             self._told(mail, f"no vacation answer: {fault}")
             return None
         recipients = _without_reports(await self.means.routes(to))
-        if recipients:
-            await self._accept(mail, "vacation", "", recipients, Content.of(octets), desk.id)
-        return octets
+        why = await self._accept(mail, "vacation", "", recipients, Content.of(octets), desk.id)
+        if why:
+            self._told(mail, f"no vacation answer to {to}: {why}")
+        return None if why else octets
 
     async def notify(self, mail: Arrived, action: Notify, number: int) -> bytes | None:
         """Tell somebody; the notification's octets."""
@@ -172,10 +188,11 @@ class Outgoing:
             for each in await self.means.routes(Address.parse(text)):
                 found.setdefault(each.address.lower(), each)
         sender = str(desk.author.address) if mail.entry.sender else ""  # RFC 5436 2.7
-        if found:
-            recipients = _without_reports(tuple(found.values()))
-            await self._accept(mail, f"notify {number}", sender, recipients, Content.of(octets), desk.id)
-        return octets
+        recipients = _without_reports(tuple(found.values()))
+        why = await self._accept(mail, f"notify {number}", sender, recipients, Content.of(octets), desk.id)
+        if why:
+            self._told(mail, f"no notification: {why}")
+        return None if why else octets
 
     async def refuse(self, mail: Arrived, action: Reject) -> None:
         """RFC 5429 2.2.1: give the message back, saying why; not to the null sender, and not for junk."""
@@ -202,8 +219,7 @@ class Outgoing:
                 seed=new_id,
             )
         )
-        if recipients:
-            await self._accept(mail, "reject", "", recipients, Content.of(octets), new_id)
+        await self._accept(mail, "reject", "", recipients, Content.of(octets), new_id)
 
     async def _own(self, mail: Arrived, more: tuple[str, ...]) -> set[str]:
         """RFC 5230 4.5: the addresses a message can be written to so that it is for the user."""
@@ -247,12 +263,19 @@ class Outgoing:
         recipients: tuple[NewRecipient, ...],
         content: Content,
         new_id: str = "",
-    ) -> None:
-        """Into the queue, once. Raises StoreError."""
+    ) -> str:
+        """Into the queue, once; why it may not leave, else "". Raises StoreError."""
         entry, now = mail.entry, self.means.clock.now()
         key = digest("sieve", entry.id, mail.recipient.address, what)
-        if await self.means.answered(key, now) is not None:
-            return
+        if not recipients or await self.means.answered(key, now) is not None:
+            return ""
+        taken = None
+        if self.limits is not None and what != "reject":  # which is a report, and what comes in limits it
+            outside = dict.fromkeys([each.address.lower() for each in recipients if each.route == "remote"])
+            try:
+                taken = await self.limits.automatic(mail.row, tuple(outside))
+            except Refusal as fault:
+                return fault.public
         passed_on = what.startswith("redirect")
         new = NewEntry(
             id=new_id or self.means.queue.new_id(),
@@ -270,7 +293,13 @@ class Outgoing:
             told={"to": [each.address for each in recipients], "about": entry.id},
             once=Once(key=key, request=b"", answer=b""),
         )
-        await self.means.queue.accept(new)
+        try:
+            await self.means.queue.accept(new)
+        except BaseException:
+            if taken is not None and self.limits is not None:
+                await self.limits.give_back(taken)
+            raise
+        return ""
 
     def _told(self, mail: Arrived, text: str) -> None:
         self.means.event("sieve.withheld", queue_id=mail.entry.id, recipient=mail.recipient.address, reason=text)

@@ -41,7 +41,7 @@ class Refuses:
             if found is None or not found.row.filtered or new.content.size > _LARGEST:
                 return ""
             account = await self._mailboxes.open(found.row)
-            compiled = await self._sorter.programs.of(account.store)
+            compiled = await self._sorter.programs.of(account)
             if compiled is None or compiled.program is None or _REFUSING.isdisjoint(compiled.program.uses):
                 return ""
             entry = new_entry(new, 0, new.content.with_prefix(new.trace))

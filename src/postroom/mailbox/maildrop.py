@@ -265,14 +265,14 @@ class Maildrop:
         if self._row.pop3_seen and self._seen:
             uids = [self._uids[place] for place in sorted(self._seen)]
             self._seen.clear()
-            await self._account.store_flags(self._inbox, uids, FlagChange(op=FlagOp.ADD, bits=SEEN))
+            await self._account.store.store_flags(self._inbox, uids, FlagChange(op=FlagOp.ADD, bits=SEEN))
 
     async def _remove(self, uids: Sequence[int]) -> None:
         how = self._row.pop3_delete
         if how == "keep":
-            await self._account.store_flags(self._inbox, uids, FlagChange(op=FlagOp.ADD, bits=POP3_HIDDEN))
+            await self._account.store.store_flags(self._inbox, uids, FlagChange(op=FlagOp.ADD, bits=POP3_HIDDEN))
         elif how == "trash":
-            await self._account.move(self._inbox, uids, await self._trash())
+            await self._account.store.move(self._inbox, uids, await self._trash())
         else:
             await self._account.store.expunge(self._inbox, uids, only_deleted=False)
 

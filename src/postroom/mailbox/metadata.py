@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from postroom.mailbox.errors import AnnotationReadOnly, AnnotationTooLong, NotAllowed
+from postroom.mailbox.errors import AnnotationReadOnly, AnnotationTooLong, NoPermission, NotAllowed
+from postroom.mailbox.happenings import ENTRY as SCRIPT
 from postroom.mailbox.names import INBOX
 from postroom.mailbox.places import Place, refusal
 from postroom.mailbox.service import Account
@@ -129,7 +130,9 @@ async def write(subject: Subject, values: Sequence[Value]) -> int:
         if entry.lower() == _SPECIAL_USE and subject.place is not None:
             use = await _checked_use(subject, subject.place, value)
             continue
-        changes.append(_change(subject, entry, value))
+        change = _change(subject, entry, value)
+        await _check_script(subject, change)
+        changes.append(change)
     modseq = 0
     if changes:
         octets = (await subject.account.allowance()).annotations
@@ -147,6 +150,19 @@ def _change(subject: Subject, entry: str, value: bytes | None) -> NewAnnotation:
     if subject.place is None:
         raise AnnotationReadOnly("Shared entries of the server are set by the administrator")
     return NewAnnotation("", name, value)
+
+
+async def _check_script(subject: Subject, change: NewAnnotation) -> None:
+    """RFC 6785 2.3.1: which of the owner's scripts is run is for the owner to say, and for those who administer.
+
+    The account is told first that there may be one. Raises NoPermission, StoreError.
+    """
+    if change.login or change.name.lower() != SCRIPT or subject.place is None:
+        return
+    if not (subject.own or subject.place.rights & right.ADMINISTER):
+        raise NoPermission("Which script runs here is for the owner of the mailbox to say")
+    if change.value and subject.account.happenings is not None:
+        await subject.account.happenings.expect(subject.account.id)
 
 
 async def _checked_use(subject: Subject, place: Place, value: bytes | None) -> str:

@@ -131,7 +131,8 @@ class ReaderStore:
     def _private_by(self, mode: SeenMode) -> bool:
         return self._private if mode is SeenMode.DEFAULT else mode is SeenMode.PRIVATE
 
-    async def _is_private(self, mailbox: int) -> bool:
+    async def is_private(self, mailbox: int) -> bool:
+        """Is \\Seen the reader's own there."""
         return self._private_by((await self._read(mailbox)).mode)
 
     # --- messages
@@ -151,7 +152,7 @@ class ReaderStore:
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         """Other flags in the mailbox, \\Seen in the marks."""
-        if not await self._is_private(mailbox):
+        if not await self.is_private(mailbox):
             return await self._base.store_flags(mailbox, uids, change)
         replaces = change.op is FlagOp.REPLACE
         asks_seen = bool(change.may.flags & SEEN) and (replaces or bool(change.bits & SEEN))
@@ -175,7 +176,7 @@ class ReaderStore:
 
     async def append(self, mailbox: int, messages: Sequence[NewMessage], **options: Any) -> AppendResult:
         """Add messages; those with \\Seen are the reader's seen ones."""
-        if not await self._is_private(mailbox):
+        if not await self.is_private(mailbox):
             return await self._base.append(mailbox, messages, **options)
         plain = [structs.replace(message, flags=message.flags & ~SEEN) for message in messages]
         added = await self._base.append(mailbox, plain, **options)
@@ -197,7 +198,7 @@ class ReaderStore:
     async def _placed(
         self, place: Any, source: int, uids: Sequence[int], target: int, *, may: Settable, **options: Any
     ) -> CopyResult:
-        from_private, to_private = await self._is_private(source), await self._is_private(target)
+        from_private, to_private = await self.is_private(source), await self.is_private(target)
         if not from_private and not to_private:
             shared: CopyResult = await place(source, uids, target, may=may, **options)
             return shared

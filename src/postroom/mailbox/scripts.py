@@ -3,19 +3,29 @@
 Owns: the rules; everything lies in store.api. The account's row is told before the first script is kept
 (`AccountRow.filtered`), so that mail of accounts without any pays nothing.
 Trusts: nothing of names and texts.
-Standards: RFC 5804 1.6 (names), 2.3 to 2.11; RFC 5228; RFC 6609 3.2 (what is included need not be there yet).
+Standards: RFC 5804 1.6 (names), 2.3 to 2.11; RFC 5228; RFC 6609 3.2 (:personal and :global; what is
+included need not be there yet).
 On failure: BadScriptName, BadScript, and errors of store.api.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from postroom.sieve.compiler import check
 from postroom.sieve.faults import BadScript, Fault
 from postroom.sieve.language.including import bad_script_name
 from postroom.sieve.run import DEFAULT, Limits
-from postroom.store.api import AccountStore, DirectoryStore, FilterStore, NotFound, ScriptInfo, ScriptLimits
+from postroom.store.api import (
+    AccountStore,
+    DirectoryStore,
+    FilterStore,
+    NotFound,
+    ScriptInfo,
+    ScriptLimits,
+    SiteScriptRow,
+)
 
 
 class BadScriptName(Exception):
@@ -23,22 +33,37 @@ class BadScriptName(Exception):
 
 
 class Library:
-    """The scripts of an account, read before one of them is compiled (see sieve.world.Library)."""
+    """The scripts of an account and of its site, read before one of them is compiled (see sieve.world.Library)."""
 
-    def __init__(self, texts: dict[str, bytes]) -> None:
+    def __init__(self, texts: Mapping[str, bytes], site: Mapping[str, bytes]) -> None:
         self._texts = texts
+        self._site = site
 
     def script(self, name: str, personal: bool) -> str | None:
-        """There are no scripts of the site."""
-        text = self._texts.get(name) if personal else None
+        """Its text."""
+        text = (self._texts if personal else self._site).get(name)
         return None if text is None else text.decode("utf-8", "replace")
 
 
-async def library_of(filters: FilterStore, text: bytes) -> Library:
+def includes(text: bytes) -> bool:
+    """May the script include others."""
+    return b"include" in text.lower()
+
+
+async def site_texts(directory: DirectoryStore, domain: str) -> dict[str, bytes]:
+    """The administrator's scripts for people of a domain: those of all, and the domain's own before them (RFC 6609
+    3.2). Raises StoreError.
+    """
+    owners = ("", domain) if domain else ("",)
+    return {row.name: row.text for owner in owners for row in await directory.site_scripts(owner)}
+
+
+async def library_of(filters: FilterStore, text: bytes, directory: DirectoryStore, domain: str) -> Library:
     """What a script may include; nothing is read when it does not speak of it. Raises StoreError."""
-    if b"include" not in text.lower():
-        return Library({})
-    return Library({each.name: await filters.script(each.name) for each in await filters.scripts()})
+    if not includes(text):
+        return Library({}, {})
+    own = {each.name: await filters.script(each.name) for each in await filters.scripts()}
+    return Library(own, await site_texts(directory, domain))
 
 
 class Scripts:
@@ -68,7 +93,10 @@ class Scripts:
 
     async def faults(self, text: bytes) -> tuple[Fault, ...]:
         """What is wrong with a script."""
-        return check(text, await library_of(self._account.filters, text), self.limits)
+        row = await self._directory.account(self._account.id)
+        domain = domain_of(row.login) if row is not None else ""
+        library = await library_of(self._account.filters, text, self._directory, domain)
+        return check(text, library, self.limits)
 
     async def put(self, name: str, text: bytes) -> None:
         """Insert or replace. Raises BadScriptName, BadScript, TooManyScripts, OverQuota."""
@@ -111,6 +139,48 @@ class Scripts:
             raise NotFound(f"no account {self._account.id}")
         if not row.filtered:
             await self._directory.put_account(replace(row, filtered=True))
+
+
+class SiteScripts:
+    """The administrator's scripts, for scripts to include: of all people, or of those of a domain."""
+
+    __slots__ = ("_directory", "limits")
+
+    def __init__(self, directory: DirectoryStore, limits: Limits = DEFAULT) -> None:
+        self._directory = directory
+        self.limits = limits
+
+    async def all(self, owner: str) -> tuple[SiteScriptRow, ...]:
+        """By name. owner: a domain, or "" for the server."""
+        return await self._directory.site_scripts(owner)
+
+    async def get(self, owner: str, name: str) -> SiteScriptRow:
+        """Raises NotFound."""
+        for row in await self._directory.site_scripts(owner):
+            if row.name == name:
+                return row
+        raise NotFound(f'there is no script "{name}"')
+
+    async def faults(self, owner: str, text: bytes) -> tuple[Fault, ...]:
+        """What is wrong with a script; what it includes of a person's own is not known yet."""
+        return check(text, Library({}, await site_texts(self._directory, owner)), self.limits)
+
+    async def put(self, owner: str, name: str, text: bytes, now: float) -> None:
+        """Insert or replace. Raises BadScriptName, BadScript."""
+        check_name(name)
+        faults = await self.faults(owner, text)
+        if faults:
+            raise BadScript(faults)
+        await self._directory.put_site_script(SiteScriptRow(owner=owner, name=name, text=text, changed=now))
+
+    async def remove(self, owner: str, name: str) -> None:
+        """Raises NotFound."""
+        await self._directory.remove_site_script(owner, name)
+
+
+def domain_of(login: str) -> str:
+    """The domain of a log-in."""
+    return login.rpartition("@")[2]
 
 
 def check_name(name: str) -> None:

@@ -20,6 +20,7 @@ from postroom.mailbox.errors import (
     NotAllowed,
     TooManyMailboxes,
 )
+from postroom.mailbox.happenings import Cause, Happenings
 from postroom.mailbox.incoming import Incoming, rendered
 from postroom.mailbox.limits import MailboxLimits, Quota
 from postroom.mailbox.names import INBOX
@@ -64,7 +65,18 @@ _RECENT: Final = 64
 class Mailboxes:
     """All accounts of this process, each opened once while somebody uses it."""
 
-    __slots__ = ("_clock", "_limits", "_new_guid", "_open", "_recent", "_store", "latecomers", "previews", "teaching")
+    __slots__ = (
+        "_clock",
+        "_limits",
+        "_new_guid",
+        "_open",
+        "_recent",
+        "_store",
+        "happenings",
+        "latecomers",
+        "previews",
+        "teaching",
+    )
 
     def __init__(
         self,
@@ -81,6 +93,7 @@ class Mailboxes:
         self.previews: Final = Previews(clock.monotonic)
         self.teaching: Teaching | None = None  # who learns from what readers do
         self.latecomers: Latecomers | None = None  # who makes the traits of what arrived
+        self.happenings: Happenings | None = None  # who tells scripts what is done by IMAP
         self._open: WeakValueDictionary[str, Account] = WeakValueDictionary()
         self._recent: dict[str, Account] = {}  # those that get mail all the time are not made anew for each message
 
@@ -107,9 +120,13 @@ class Mailboxes:
                 self._recent[account.id] = found
                 if len(self._recent) > _RECENT:
                     del self._recent[next(iter(self._recent))]
+        return self._ready(found, account)
+
+    def _ready(self, found: Account, account: AccountRow) -> Account:
         found.row = account
         found.teaching = self.teaching
         found.latecomers = self.latecomers
+        found.happenings = self.happenings
         return found
 
     async def outline(self, account: AccountRow) -> Outline:
@@ -130,10 +147,8 @@ class Mailboxes:
         if found is None:
             kept = cast(AccountStore, ReaderStore((await self.open(account)).store, reader, private=private))
             found = self._open[key] = self.view(kept, account)
-        found.row = account
-        found.teaching = self.teaching
-        found.latecomers = self.latecomers
-        return found
+            found.actor = reader
+        return self._ready(found, account)
 
 
 class Account:
@@ -146,6 +161,8 @@ class Account:
         "_clock",
         "_generation",
         "_inbox",
+        "actor",
+        "happenings",
         "latecomers",
         "limits",
         "new_guid",
@@ -174,6 +191,8 @@ class Account:
         self._allowance: tuple[MailboxLimits, Allowance] | None = None  # and the limits it was made with
         self.teaching: Teaching | None = None
         self.latecomers: Latecomers | None = None
+        self.happenings: Happenings | None = None
+        self.actor = row.id  # the account of who acts through this
         self._inbox = 0  # its id once known: INBOX is never deleted or renamed away
         self.surrogate_sizes: dict[int, int] = {}  # by message id, for POP3; a message never changes
 
@@ -311,17 +330,28 @@ class Account:
 
         replaces: (mailbox, UID) of a message that goes at the same moment (RFC 8508). Raises MessageGone.
         """
-        return await self.add(mailbox, [await self._indexed(message) for message in messages], replaces=replaces)
+        new = [await self._indexed(message) for message in messages]
+        return await self.add(mailbox, new, replaces=replaces, cause=Cause.APPEND)
 
     async def add(
-        self, mailbox: int, new: Sequence[NewMessage], *, replaces: tuple[int, int] | None = None
+        self,
+        mailbox: int,
+        new: Sequence[NewMessage],
+        *,
+        replaces: tuple[int, int] | None = None,
+        cause: Cause = Cause.COPY,
     ) -> AppendResult:
         """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
         most = await self._room()
         self._expect()
         if replaces is None and self.row.sent_copies:
             replaces = await sent.twin(self.store, mailbox, new, self._clock.now())
-        return await self.store.append(mailbox, new, quota=most.octets, quota_messages=most.messages, replaces=replaces)
+        result = await self.store.append(
+            mailbox, new, quota=most.octets, quota_messages=most.messages, replaces=replaces
+        )
+        if self.happenings is not None:
+            await self.happenings.came(cause, self.store, self.actor, mailbox, result.uids)
+        return result
 
     def _expect(self) -> None:
         """Mail arrives: its traits are to be made, later."""
@@ -389,9 +419,13 @@ class Account:
 
     async def store_flags(self, mailbox: int, uids: Sequence[int], change: FlagChange) -> StoreFlagsResult:
         """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3). Raises TooManyKeywords, NotFound."""
+        told = self.happenings
+        before = await told.before(self.store, mailbox) if told is not None else None
         result = await self.store.store_flags(mailbox, uids, change)
         if self.teaching is not None and change.keywords:
             self.teaching.marked(self.store, mailbox, change, result.changed)
+        if told is not None and before is not None:
+            await told.flagged(self.store, self.actor, before, result.snapshot, result.changed)
         return result
 
     async def copy(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
@@ -399,16 +433,21 @@ class Account:
         most = await self._room()
         limits = most.octets, most.messages
         result = await self.store.copy(source, uids, target, quota=limits[0], quota_messages=limits[1], may=may)
-        if self.teaching is not None:
-            await self.teaching.put(self.store, source, target, result.target)
+        await self._arrived(source, target, result.target)
         return result
 
     async def move(self, source: int, uids: Sequence[int], target: int, may: Settable = EVERY_FLAG) -> CopyResult:
         """Move messages in one transaction (RFC 6851). Raises TooManyKeywords, NotFound."""
         result = await self.store.move(source, uids, target, may=may)
-        if self.teaching is not None:
-            await self.teaching.put(self.store, source, target, result.target)
+        await self._arrived(source, target, result.target)
         return result
+
+    async def _arrived(self, source: int, target: int, uids: Sequence[int]) -> None:
+        """Messages of another mailbox of the account are there now."""
+        if self.teaching is not None:
+            await self.teaching.put(self.store, source, target, uids)
+        if self.happenings is not None:
+            await self.happenings.came(Cause.COPY, self.store, self.actor, target, uids)
 
     async def expunge(self, mailbox: int, uids: Sequence[int] | None = None) -> ExpungeResult:
         """Remove messages with \\Deleted: all of them, or those among `uids` (RFC 9051 6.4.3, 6.4.9)."""

@@ -92,6 +92,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "info", "the recipient's filter decided", ("queue_id", "recipient", "script", "actions", "reason")
     ),
     "sieve.withheld": Kind("info", "a filter wanted more than it may", ("queue_id", "recipient", "reason")),
+    "sieve.reacted": Kind(
+        "info",
+        "a script ran because of something done by IMAP",
+        ("queue_id", "recipient", "login", "cause", "mailbox", "uid", "script", "actions", "reason"),
+    ),
+    "sieve.unheard": Kind("error", "a script was not told what was done by IMAP", ("account", "mailbox", "reason")),
     "message.relayed": Kind("info", "another server took it", (*_MESSAGE, "via")),
     "message.deferred": Kind("info", "it is tried again later", (*_MESSAGE, "next_try", "via", "cause")),
     "message.failed": Kind("warning", "it cannot be delivered", (*_MESSAGE, "via", "cause")),

@@ -181,6 +181,13 @@ def _sorted(fields: Fields, _: Callable[[float], str]) -> str:
     return f"the filter {fields.get('script', '')!r} of {fields.get('recipient', '')} decided: {told}{reason}"
 
 
+def _reacted(fields: Fields, _: Callable[[float], str]) -> str:
+    what = {"APPEND": "stored it in", "COPY": "copied it to", "FLAG": "changed its flags in"}
+    did = what.get(str(fields.get("cause", "")), "did something in")
+    begin = f"{fields.get('login') or 'somebody'} {did} {fields.get('mailbox', '')!r}; "
+    return begin + _sorted(fields, _)
+
+
 def _withheld(fields: Fields, _: Callable[[float], str]) -> str:
     return f"the filter of {fields.get('recipient', '')}: {fields.get('reason', '')}"
 
@@ -200,6 +207,7 @@ _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = 
     "message.delivered": _delivered,
     "message.sorted": _sorted,
     "sieve.withheld": _withheld,
+    "sieve.reacted": _reacted,
     "message.relayed": _relayed,
     "message.deferred": _deferred,
     "message.failed": _failed,

@@ -135,6 +135,25 @@ class Outgoing:
             self._watcher.sent(draft.account)
         return answer
 
+    async def automatic(self, account: AccountRow, recipients: Sequence[str]) -> Taken | None:
+        """Count mail that a filter of the account sends to these recipients in other domains; None when there are none.
+
+        It counts like what the account writes itself, but who it goes to is nobody the account has written to.
+        Raises Refusal 550 5.7.1 when the account is frozen, 450 4.7.1 above a limit; StoreUnavailable.
+        """
+        if not recipients:
+            return None
+        self.check(account)
+        draft = Draft(account=account, domain=account.login.rpartition("@")[2], outside=dict.fromkeys(recipients))
+        now = self._clock.now()
+        charges = tuple([each for each in await self._charges(draft, now) if each.per is not Per.NEW])
+        answer = await self._store.take(Demand(account="", recipients=tuple(draft.outside), charges=charges), now)
+        if isinstance(answer, Used):
+            raise self._above(draft, answer, now)
+        for used in answer.near:
+            self._tell_near(draft, used)
+        return answer
+
     def foreign(self, account: AccountRow) -> None:
         """The account tried to send under an address that is not its own."""
         self._watcher.foreign(account)
@@ -156,9 +175,12 @@ class Outgoing:
         return tuple([each for each in charges if each.name not in lifts or lifts[each.name].until <= now])
 
     def _refusal(self, draft: Draft, used: Used, now: float) -> Refusal:
-        name = draft.name(used.charge)
         if draft.account is not None:
             self._watcher.denied(draft.account)
+        return self._above(draft, used, now)
+
+    def _above(self, draft: Draft, used: Used, now: float) -> Refusal:
+        name = draft.name(used.charge)
         self._event("limit.reached", name=name, login=draft.login, limit=used.charge.limit, kind=used.charge.kind)
         retry_in = max(used.frees - now, 1.0) if math.isfinite(used.frees) else 0.0
         return Refusal(450, "4.7.1", words.refusal(used, name, now), retry_in=retry_in)

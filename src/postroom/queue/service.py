@@ -78,6 +78,7 @@ class Queue:
         self._reports = reports
         self._event = event
         self._routes: dict[str, _Route] = {}
+        self._silent: frozenset[str] = frozenset()
         self._flying: dict[str, int] = {}  # entry id -> bits of the recipients that are being worked on
         self._gone: dict[str, int] = {}  # recipients relayed whose record could not be written
         self._wake = asyncio.Event()
@@ -89,13 +90,16 @@ class Queue:
         #: told what came of each recipient of mail that one of our accounts has sent; must not raise
         self.watch: Callable[[Entry, Sequence[Outcome]], Awaitable[None]] = _unwatched
 
-    def subscribe(self, route: str, consumer: Consumer) -> None:
+    def subscribe(self, route: str, consumer: Consumer, *, silent: bool = False) -> None:
         """Give the recipients of a route ("local", "remote") to `consumer(entry, recipients)`, on the event loop.
 
         It is called right after the entry is durable and again at each retry; it must not raise, must not block,
         and must answer every recipient once, by `settle` or `give_back`. A second call for a route (a reload) takes
         the place of the first; what the first consumer has, it still answers.
+        silent: what goes this way is no mail; only what goes wrong with it is told.
         """
+        if silent:
+            self._silent |= {route}
         known = self._routes.get(route)
         if known is None:
             self._routes[route] = _Route(consumer, Shares())
@@ -111,15 +115,16 @@ class Queue:
             del self._flying[entry.id]
             if not self._flying:
                 self._idle.set()
-        self._event(
-            "message.accepted",
-            queue_id=entry.id,
-            sender=entry.sender,
-            recipients=len(entry.recipients),
-            size=kept.size,
-            peer=entry.peer,
-            **(entry.told or {}),
-        )
+        if entry.recipients[0].route not in self._silent:
+            self._event(
+                "message.accepted",
+                queue_id=entry.id,
+                sender=entry.sender,
+                recipients=len(entry.recipients),
+                size=kept.size,
+                peer=entry.peer,
+                **(entry.told or {}),
+            )
         if kept.release > kept.received and kept.release > self._clock.now():
             self._at(kept.release)
         else:
@@ -203,15 +208,16 @@ class Queue:
         else:
             name, state, report = f"message.{kind}", RecipientState.DELIVERED, kind
         attempts = recipient.attempts + 1
-        self._event(
-            name,
-            queue_id=entry.id,
-            recipient=recipient.address,
-            status=outcome.status,
-            reply=line,
-            attempts=attempts,
-            **_place(outcome),
-        )
+        if state is not RecipientState.DELIVERED or recipient.route not in self._silent:
+            self._event(
+                name,
+                queue_id=entry.id,
+                recipient=recipient.address,
+                status=outcome.status,
+                reply=line,
+                attempts=attempts,
+                **_place(outcome),
+            )
         done = Recipient(  # not `replace`, which takes ten times as long
             index=recipient.index,
             address=recipient.address,

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 
 class Program:
-    """A script ready to run. uses: the extensions it requires."""
+    """A script ready to run. uses: the extensions it uses or may use; requires: those its `require` names."""
 
-    __slots__ = ("steps", "uses")
+    __slots__ = ("requires", "steps", "uses")
 
-    def __init__(self, steps: tuple[Step, ...], uses: frozenset[str]) -> None:
+    def __init__(self, steps: tuple[Step, ...], uses: frozenset[str], requires: frozenset[str]) -> None:
         self.steps = steps
         self.uses = uses
+        self.requires = requires
 
 
 def compile_script(script: bytes | str, library: Library | None = None, limits: Limits = DEFAULT) -> Program:
@@ -73,7 +74,7 @@ class Compiler:
         faults = sorted([*more, *scope.faults], key=lambda fault: (fault.line, fault.column))
         if faults:
             raise BadScript(faults)
-        return Program(steps, frozenset(scope.used | scope.declared))
+        return Program(steps, frozenset(scope.used | scope.declared), frozenset(scope.required))
 
     def include(self, name: str, personal: bool) -> Program | None:
         """The program of an included script, None when there is none. Raises BadScript."""

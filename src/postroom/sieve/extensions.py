@@ -30,6 +30,7 @@ EXTENSIONS: Final = {
     "foreverypart": "RFC 5703",
     "ihave": "RFC 5463",
     "imap4flags": "RFC 5232",
+    "imapsieve": "RFC 6785",
     "include": "RFC 6609",
     "index": "RFC 5260",
     "mailbox": "RFC 5490",
@@ -59,6 +60,9 @@ NOT_BY_TEST: Final = frozenset(("encoded-character", "variables", "include"))
 
 #: RFC 5228 2.7.3: comparators that need no require
 FREE_COMPARATORS: Final = frozenset(("i;octet", "i;ascii-casemap"))
+
+#: RFC 6785 3.11: made for mail that arrives; a script that is run for an event of IMAP ends with an error
+ONLY_AT_DELIVERY: Final = frozenset(("reject", "ereject", "vacation", "vacation-seconds"))
 
 #: RFC 5435 7: methods of notify, for ManageSieve
 NOTIFY_METHODS: Final = ("mailto",)

@@ -33,6 +33,7 @@ def run_program(
     run = Run(mail, environment or Environment(), world or EmptyWorld(), limits, clock)
     try:
         try:
+            run.suits(program.requires)
             for step in program.steps:
                 step(run)
         except (Stopped, Returned):

@@ -8,7 +8,7 @@ On failure: ScriptError ends a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ from postroom.sieve.actions import (
     Remember,
     Vacation,
 )
+from postroom.sieve.extensions import ONLY_AT_DELIVERY
 from postroom.sieve.faults import OutOfBudget, ScriptError
 from postroom.sieve.mail import Header, Mail, Section
 
@@ -106,7 +107,7 @@ class Run:
         self.variables: dict[str, str] = {}
         self.globals: dict[str, str] = {}
         self.matches: tuple[str, ...] = ()
-        self.flags: tuple[str, ...] = ()
+        self.flags: tuple[str, ...] = env.flags
         self.actions: list[Action] = []
         self.kept = True  # the implicit keep still holds
         self.redirects = 0
@@ -115,6 +116,12 @@ class Run:
         self.remembered: dict[str, Remember] = {}
         self.included: set[tuple[str, bool]] = set()
         self.stack: list[tuple[str, bool]] = []  # scripts around the one that runs
+
+    def suits(self, words: Collection[str]) -> None:
+        """RFC 6785 3.11, 4.6: may these extensions be used now? Raises ScriptError."""
+        if self.env.imap:
+            for word in sorted(ONLY_AT_DELIVERY.intersection(words)):
+                raise ScriptError(f"{word} is for mail that arrives, not for what is done by IMAP")
 
     def spend(self, units: int) -> None:
         """Take units from the budget. Raises OutOfBudget."""
@@ -171,7 +178,7 @@ class Run:
         if len(actions) == 1:
             return tuple(actions)
         _check_mixture(actions)
-        return _each_mailbox_once(actions)
+        return _each_mailbox_once(actions, "" if self.env.imap else "INBOX")
 
 
 def _check_mixture(actions: list[Action]) -> None:
@@ -187,14 +194,17 @@ def _check_mixture(actions: list[Action]) -> None:
             raise ScriptError(f"the script rejects the message and also takes it ({what})")
 
 
-def _each_mailbox_once(actions: list[Action]) -> tuple[Action, ...]:
-    """RFC 5228 2.10.3, and RFC 5232 3: the last list of flags wins. So it is with redirects to one address."""
+def _each_mailbox_once(actions: list[Action], home: str) -> tuple[Action, ...]:
+    """RFC 5228 2.10.3, and RFC 5232 3: the last list of flags wins. So it is with redirects to one address.
+
+    home: where `keep` files; "": a place of its own (RFC 6785 3.3: fileinto makes a new message, wherever).
+    """
     done: dict[object, int] = {}
     found: list[Action] = []
     for action in actions:
         key: object
         if isinstance(action, Keep):
-            key = "INBOX", "", ""
+            key = home, "", ""
         elif isinstance(action, FileInto):
             target = action.target
             key = "INBOX" if target.name.upper() == "INBOX" else target.name, target.special, target.id

@@ -19,12 +19,14 @@ from postroom.sieve.texts import BadText, Text, decode_characters, template
 class Scope:
     """One script. declared: by require, or by a test of ihave above; loops: names of foreverypart around, "" for none.
 
-    dead: what is compiled can never run, because ihave says so; its faults are nobody's business.
+    required: by require alone; dead: what is compiled can never run, because ihave says so, and its faults are nobody's
+    business.
     """
 
     lines: Lines
     limits: Limits
     declared: set[str] = field(default_factory=set)
+    required: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
     assigned: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
@@ -46,6 +48,7 @@ class Scope:
         """RFC 5228 3.2: the script says that it uses an extension."""
         if name in EXTENSIONS:
             self.enable(name)
+            self.required.add(name)
             return
         advice = "extensions are written in lower case" if name.lower() in EXTENSIONS else ""
         self.fault(at, f'the extension "{name[:60]}" is not known here', advice)

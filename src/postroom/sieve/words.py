@@ -90,6 +90,11 @@ class Included(Protocol):
         """What it does."""
         ...
 
+    @property
+    def requires(self) -> frozenset[str]:
+        """The extensions its `require` names."""
+        ...
+
 
 class Blocks(Protocol):
     """What builders of control structures need: the compiler."""

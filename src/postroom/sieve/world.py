@@ -19,6 +19,7 @@ class Environment:
     sender, recipient: of the envelope, sender "" for <>; now: Unix seconds; zone: seconds east of Greenwich of the
     user; items: of the environment test, by lower-case name; separator: of user and detail in an address.
     spam: the score in percent of certainty, None when nobody looked; virus: 0 to 5 as RFC 5235 3.3 has it.
+    imap: something was done by IMAP with a message that is kept already (RFC 6785); flags: those it has.
     """
 
     sender: str = ""
@@ -29,6 +30,8 @@ class Environment:
     separator: str = "+"
     spam: float | None = None
     virus: int = 0
+    imap: bool = False
+    flags: tuple[str, ...] = ()
 
 
 class World(Protocol):

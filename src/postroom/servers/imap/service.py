@@ -39,7 +39,10 @@ _STOPPING: Final = "[UNAVAILABLE] The server is stopping; please come back in a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What the server rests on. conduct: None counts no offences."""
+    """What the server rests on. conduct: None counts no offences.
+
+    sieve: where clients keep scripts (RFC 5804 3), "" for nowhere; script: RFC 6785 2.3.1, the server's.
+    """
 
     store: Store
     mailboxes: Mailboxes
@@ -48,6 +51,8 @@ class Rooms:
     clock: Clock
     log: Log
     conduct: Conduct | None = None
+    sieve: str = ""
+    script: str = ""
 
 
 class ImapService:
@@ -97,6 +102,7 @@ class ImapService:
         self.annotations: Final = {
             "/shared/admin": options.admin or f"mailto:postmaster@{hostname}",
             "/shared/comment": options.comment,
+            "/shared/imapsieve/script": rooms.script,
         }
         self.greeting: Final = f"{hostname} Postroom ready"
         self.version: Final = __version__
@@ -139,6 +145,7 @@ class ImapService:
             message_limit=self._message_limit,
             save_limit=self._save_limit,
             jmap=self._jmap_url,
+            sieve=self._rooms.sieve,
             without=self._without,
         )
 

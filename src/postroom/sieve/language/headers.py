@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from postroom.message.decode import NamedAddress
+from postroom.sieve.faults import ScriptError
 from postroom.sieve.language.mime import ASPECTS, MIME, Aspect, Headers, aspect_of, headers_of
 from postroom.sieve.mail import Header, addresses_in
 from postroom.sieve.matching import Matcher, counting, matcher
@@ -227,6 +228,8 @@ def _envelope(call: Call) -> Question:
     part, counted, match = part_of(call), counting(call), matcher(call, 1)
 
     def envelope(run: Run) -> bool:
+        if run.env.imap:  # RFC 6785 4.6
+            raise ScriptError("there is no envelope when something is done by IMAP")
         found: list[str] = []
         for name in get_all(parts, run):
             address = {"from": run.env.sender, "to": run.env.recipient}.get(name.lower())

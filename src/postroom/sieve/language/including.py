@@ -61,6 +61,7 @@ def _include(call: Call) -> Step:
             raise ScriptError(f'the script "{name}" includes itself')
         if len(run.stack) >= run.limits.depth:
             raise ScriptError("scripts include each other too deeply")
+        run.suits(program.requires)
         run.included.add(key)
         _run_included(run, program, key)
 

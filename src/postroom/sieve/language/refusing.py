@@ -22,6 +22,7 @@ def _reject(call: Call) -> Step:
     reason, extended = call.text(0), call.word.name == "ereject"
 
     def reject(run: Run) -> None:
+        run.suits((call.word.name,))
         run.kept = False
         run.act(Reject(reason=get(reason, run)[:_LONGEST], extended=extended))
 

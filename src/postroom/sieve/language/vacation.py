@@ -77,6 +77,7 @@ def _vacation(call: Call) -> Step:
     _check_mime(call, reason)
 
     def vacation(run: Run) -> None:
+        run.suits(("vacation",))
         if any(isinstance(action, Vacation) for action in run.actions):
             raise ScriptError("the script answers twice")
         fcc, fcc_flags = copy(run)

@@ -36,6 +36,7 @@ from postroom.store.api.directory import (
     GroupRow,
     KeyState,
     SigningKeyRow,
+    SiteScriptRow,
     TokenRow,
 )
 from postroom.store.api.errors import (
@@ -217,6 +218,7 @@ __all__ = [
     "SentReport",
     "Settable",
     "SigningKeyRow",
+    "SiteScriptRow",
     "Snapshot",
     "Source",
     "Spool",

@@ -77,6 +77,7 @@ class AccountRow:
     detail_folders: str = ""
     past: str = "off"
     filtered: bool = False  # it may have an active script; without, nobody looks for one
+    reacting: bool = False  # mailboxes may have scripts for what is done by IMAP; without, nobody looks
     shared: bool = False  # nobody logs in to it: members read its mailboxes below "Shared/"
     sent_copies: bool = False  # what others send as it is filed in its mailbox for sent mail
 
@@ -108,6 +109,18 @@ class FilterRow:
     allow: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
     off: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteScriptRow:
+    """A script that people's scripts may include (RFC 6609 3.2 :global). owner: a domain (A-labels), or "" for all;
+    text: octets as given; changed: Unix seconds.
+    """
+
+    owner: str
+    name: str
+    text: bytes
+    changed: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +251,18 @@ class DirectoryStore(Protocol):
     async def all_wishes(self) -> list[FilterRow]: ...
     async def put_wishes(self, row: FilterRow) -> None:
         """Insert or replace; a row that says nothing is removed."""
+        ...
+
+    async def site_scripts(self, owner: str) -> tuple[SiteScriptRow, ...]:
+        """The administrator's scripts of a domain, or with "" of all, by name."""
+        ...
+
+    async def put_site_script(self, row: SiteScriptRow) -> None:
+        """Insert or replace."""
+        ...
+
+    async def remove_site_script(self, owner: str, name: str) -> None:
+        """Raises NotFound."""
         ...
 
     async def group(self, address: str) -> GroupRow | None: ...

@@ -21,6 +21,7 @@ from postroom.store.api.directory import (
     FilterRow,
     GroupRow,
     SigningKeyRow,
+    SiteScriptRow,
     TokenRow,
 )
 from postroom.store.api.errors import NotFound, StoreError
@@ -183,6 +184,7 @@ class EmbeddedDirectory:
             _delete_one(db, "domain", "name", name)
             db.execute("DELETE FROM signing_key WHERE domain = ?", (name,))
             db.execute("DELETE FROM filter WHERE owner = ?", (name,))
+            db.execute("DELETE FROM site_script WHERE owner = ?", (name,))
 
         await self._change(remove)
 
@@ -290,6 +292,17 @@ class EmbeddedDirectory:
 
     async def put_wishes(self, row: FilterRow) -> None:
         await self._change(lambda db: wishes.put_filter(db, row))
+
+    # scripts of the site
+
+    async def site_scripts(self, owner: str) -> tuple[SiteScriptRow, ...]:
+        return self._cached("site script", owner, partial(wishes.load_scripts, self._rows))
+
+    async def put_site_script(self, row: SiteScriptRow) -> None:
+        await self._change(lambda db: wishes.put_script(db, row))
+
+    async def remove_site_script(self, owner: str, name: str) -> None:
+        await self._change(lambda db: wishes.remove_script(db, owner, name))
 
     # groups and shares
 

@@ -1,4 +1,4 @@
-"""What domains and people want of the spam filter: the SQL of that part of directory.db."""
+"""What domains and people want of the spam filter, and scripts of the site: the SQL of those parts of directory.db."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from postroom.store.api.directory import FilterRow
+from postroom.store.api import NotFound
+from postroom.store.api.directory import FilterRow, SiteScriptRow
 
 #: rows of a statement
 Rows = Callable[..., list[Any]]
@@ -30,3 +31,21 @@ def put_filter(db: apsw.Connection, row: FilterRow) -> None:
     db.execute("DELETE FROM filter WHERE owner = ?", (row.owner,))
     if row != FilterRow(owner=row.owner):
         db.execute("INSERT INTO filter VALUES (?, ?)", (row.owner, msgspec.json.encode(row).decode()))
+
+
+def load_scripts(rows: Rows, owner: str) -> tuple[SiteScriptRow, ...]:
+    """Of an owner, by name."""
+    found = rows("SELECT name, data, changed FROM site_script WHERE owner = ? ORDER BY name", owner)
+    return tuple([SiteScriptRow(owner=owner, name=name, text=data, changed=at) for name, data, at in found])
+
+
+def put_script(db: apsw.Connection, row: SiteScriptRow) -> None:
+    """Insert or replace."""
+    db.execute("REPLACE INTO site_script VALUES (?, ?, ?, ?)", (row.owner, row.name, row.changed, row.text))
+
+
+def remove_script(db: apsw.Connection, owner: str, name: str) -> None:
+    """Raises NotFound."""
+    db.execute("DELETE FROM site_script WHERE owner = ? AND name = ?", (owner, name))
+    if not db.changes():
+        raise NotFound(f'there is no script "{name}"')

@@ -27,7 +27,8 @@ CREATE TABLE account(
     administers TEXT NOT NULL, imap_without TEXT NOT NULL,
     daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
     receives INTEGER NOT NULL, detail_folders TEXT NOT NULL, past TEXT NOT NULL,
-    shared INTEGER NOT NULL, sent_copies INTEGER NOT NULL, filtered INTEGER NOT NULL, name_key TEXT NOT NULL
+    shared INTEGER NOT NULL, sent_copies INTEGER NOT NULL, filtered INTEGER NOT NULL,
+    reacting INTEGER NOT NULL, name_key TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE deleted_account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL, domain TEXT NOT NULL, deleted REAL NOT NULL, data BLOB NOT NULL
@@ -65,6 +66,9 @@ CREATE TABLE delegate(
     account TEXT NOT NULL, identifier TEXT NOT NULL, mode TEXT NOT NULL, PRIMARY KEY (account, identifier)
 ) WITHOUT ROWID;
 CREATE TABLE filter(owner TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE site_script(
+    owner TEXT NOT NULL, name TEXT NOT NULL, changed REAL NOT NULL, data BLOB NOT NULL, PRIMARY KEY (owner, name)
+);
 """
 
 #: answer: what requests with a key of their own were told, for a day (store.api.queue.Once)

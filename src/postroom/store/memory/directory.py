@@ -13,6 +13,7 @@ from postroom.store.api import (
     GroupRow,
     NotFound,
     SigningKeyRow,
+    SiteScriptRow,
     StoreError,
     TokenRow,
 )
@@ -32,6 +33,7 @@ class MemoryDirectory:
         self._groups = MemoryGroups()
         self._deleted: dict[str, DeletedAccount] = {}
         self._filters: dict[str, FilterRow] = {}
+        self._scripts: dict[tuple[str, str], SiteScriptRow] = {}
         self._version = 1
 
     async def version(self) -> int:
@@ -141,6 +143,18 @@ class MemoryDirectory:
         self._filters.pop(row.owner, None)
         if row != FilterRow(owner=row.owner):
             self._filters[row.owner] = row
+        self._version += 1
+
+    async def site_scripts(self, owner: str) -> tuple[SiteScriptRow, ...]:
+        return tuple(self._scripts[key] for key in sorted(self._scripts) if key[0] == owner)
+
+    async def put_site_script(self, row: SiteScriptRow) -> None:
+        self._scripts[row.owner, row.name] = row
+        self._version += 1
+
+    async def remove_site_script(self, owner: str, name: str) -> None:
+        if self._scripts.pop((owner, name), None) is None:
+            raise NotFound(f'there is no script "{name}"')
         self._version += 1
 
     async def group(self, address: str) -> GroupRow | None:

@@ -116,6 +116,7 @@ class DirectoryContract:
             shared=True,
             sent_copies=True,
             filtered=True,
+            reacting=True,
         )
         await directory.put_account(ACCOUNT)
         assert await directory.account("id1") == await directory.account_by_login("ann@x.test") == ACCOUNT

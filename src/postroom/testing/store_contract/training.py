@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from postroom.store.api import EVERYBODY, FilterRow, Learned, Lesson, NotFound, Standing, Store
+from postroom.store.api import EVERYBODY, FilterRow, Learned, Lesson, NotFound, SiteScriptRow, Standing, Store
 from postroom.store.api.training import HALF_LIFE, LESSONS_KEPT, RARE_KEPT
 
 SPAM = Lesson(id="one", tokens=(1, 2, 4294967295), spam=True)
@@ -81,6 +83,26 @@ class TrainingContract:
         assert await training.sweep(LESSONS_KEPT + 2.0) == 3  # two lessons and a standing
         assert training.lesson(EVERYBODY, "one") is None
         assert training.learned(EVERYBODY, [2]) == Learned(spam=1, ham=1, counts=((1, 1),))
+
+    async def test_scripts_of_the_site(self, store: Store) -> None:
+        directory = store.directory
+        assert await directory.site_scripts("") == ()
+        before = directory.generation()
+        rows = [
+            SiteScriptRow(owner=owner, name=name, text=text, changed=7.5)
+            for owner, name, text in (("", "b", b"keep;\xff"), ("", "a", b""), ("x.test", "b", b"stop;"))
+        ]
+        for row in rows:
+            await directory.put_site_script(row)
+        assert await directory.site_scripts("") == (rows[1], rows[0])
+        assert await directory.site_scripts("x.test") == (rows[2],)
+        assert directory.generation() != before
+        newer = replace(rows[0], text=b"discard;", changed=8.0)
+        await directory.put_site_script(newer)
+        await directory.remove_site_script("", "a")
+        assert await directory.site_scripts("") == (newer,)
+        with pytest.raises(NotFound):
+            await directory.remove_site_script("x.test", "a")
 
     async def test_wishes(self, store: Store) -> None:
         directory = store.directory

@@ -77,6 +77,7 @@ EXTENSIONS: Final = (
     _row("WITHIN", 5032, "2", "Search by age"),
     Extension(name="METADATA", rfc=5464, section="4", title="Annotations of mailboxes and server", enable=True),
     Extension(name="METADATA-SERVER", rfc=5464, section="4", title="Annotations of the server", enable=True),
+    _row("IMAPSIEVE=", 6785, "2.1", "Scripts run when mail is stored, copied or marked; with a ManageSieve listener"),
     _row("LIST-METADATA", 9590, "3", "Annotations within LIST"),
     _row("FILTERS", 5466, "3", "Searches that are kept under a name"),
     _row("OBJECTID", 8474, "3", "Identifiers that outlive names and moves"),
@@ -111,7 +112,7 @@ _BUILT_ON: Final = {
     # RFC 5182 2.1: it is asked for by RETURN
     "ESEARCH": ("SEARCHRES", "MULTISEARCH", "PARTIAL", "CONTEXT=SEARCH", "CONTEXT=SORT"),
     "LIST-EXTENDED": ("LIST-STATUS", "LIST-MYRIGHTS"),  # RFC 5819 2: by RETURN, too
-    "METADATA": ("LIST-METADATA", "FILTERS"),
+    "METADATA": ("LIST-METADATA", "FILTERS", "IMAPSIEVE="),
     "QUOTA": (
         "QUOTA=RES-STORAGE",
         "QUOTA=RES-MESSAGE",
@@ -130,7 +131,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     starttls: TLS is possible and not yet there; login: passwords may be sent now; mechanisms: SASL names, best first;
     append_limit: octets, 0 when there is none; literal_minus: announce LITERAL- in place of LITERAL+;
     message_limit: messages that one command may touch, save_limit: that COPY and APPEND may add, 0: any number;
-    jmap: URL of the JMAP session, "" when there is none; without: capabilities that are switched off, as printed.
+    jmap, sieve: URLs of the JMAP session and of the ManageSieve server, "" when there is none;
+    without: capabilities that are switched off, as printed.
     """
 
     starttls: bool = False
@@ -141,6 +143,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     message_limit: int = 0
     save_limit: int = 0
     jmap: str = ""
+    sieve: str = ""
     without: frozenset[str] = frozenset()
 
 
@@ -213,6 +216,7 @@ def _is_on(row: Extension, offer: Offer) -> bool:
 #: what is announced only where it is configured. RFC 9738 3: one of the limits, not both
 _CONFIGURED: Final[dict[str, Callable[[Offer], bool]]] = {
     "APPENDLIMIT": lambda offer: offer.append_limit > 0,
+    "IMAPSIEVE=": lambda offer: bool(offer.sieve),
     "JMAPACCESS": lambda offer: bool(offer.jmap),
     "MESSAGELIMIT": lambda offer: offer.message_limit > 0,
     "SAVELIMIT": lambda offer: offer.save_limit > 0 and not offer.message_limit,
@@ -228,6 +232,8 @@ def _printed(name: str, offer: Offer) -> str:
         return f"MESSAGELIMIT={offer.message_limit}"
     if name == "SAVELIMIT":
         return f"SAVELIMIT={offer.save_limit}"
+    if name == "IMAPSIEVE=":
+        return f"IMAPSIEVE={offer.sieve}"
     if name == "RIGHTS=":
         return f"RIGHTS={_NEW_RIGHTS}"
     return name
