@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from imap_house import Client, FakeClock, House, fill, play
 
+from postroom.mailbox import recover
 from postroom.store.embedded import EmbeddedStore
 
 ANN, BEN = "ann@example.org", "ben@example.org"
@@ -133,7 +134,7 @@ async def test_deleted_mail_is_read_and_brought_back(house: House) -> None:
         S1: a4 NO [NOPERM] ...
         C1: a5 EXPUNGE
         S1: a5 NO [NOPERM] ...
-        C1: a6 UID MOVE 1 Archive
+        C1: a6 UID MOVE 1 Recover/Deleted/INBOX
         S1: a6 NO [NOPERM] ...
         C1: a7 COPY 1 Recover/Deleted/INBOX
         S1: a7 NO [NOPERM] ...
@@ -160,6 +161,78 @@ async def test_deleted_mail_is_read_and_brought_back(house: House) -> None:
     )
     client = await house.login()
     assert await names(client, "Recover/Deleted/*") == []
+
+
+async def test_moving_deleted_mail_brings_it_back(house: House) -> None:
+    """What clients do whose users drag a message; out of another day a message cannot be moved, for it stays there."""
+    await lose(house)
+    clients = {"1": await house.selected("Recover/Deleted/INBOX"), "2": await house.selected("Recover/Deleted/INBOX")}
+    await play(
+        clients,
+        """
+        C2: b1 IDLE
+        S2: + ...
+        C1: a1 UID MOVE 1 Archive
+        S1: * OK [COPYUID ... 1 1] ...
+        S1: * 1 EXPUNGE
+        S1: a1 OK ...
+        S2: * 1 EXPUNGE
+        C2: DONE
+        S2: b1 OK ...
+        """,
+    )
+    client = await house.selected("Archive")
+    assert await client.do("UID SEARCH SUBJECT 2") == ["* SEARCH 1"]
+    await client.do("SELECT INBOX")
+    await client.do("STORE 1 +FLAGS (\\Deleted)")
+    await client.do("EXPUNGE")
+    await client.do("EXAMINE Recover/Deleted/INBOX")
+    assert (await client.tagged("MOVE 1 INBOX")).startswith("NO [READ-ONLY]")
+    yesterday = datetime.fromtimestamp(house.clock.time - DAY, UTC).date().isoformat()
+    await client.do(f"SELECT Recover/{yesterday}/INBOX")
+    assert (await client.tagged("MOVE 2 INBOX")).startswith("NO [NOPERM]")
+    assert (await client.tagged("COPY 2 INBOX")).startswith("OK [COPYUID")
+
+
+async def test_what_is_deleted_is_told_to_who_idles_or_asked_to_be(house: House) -> None:
+    await lose(house)
+    idle, asked = await house.selected("Recover/Deleted/INBOX"), await house.login()
+    await asked.do("NOTIFY SET (SUBTREE Recover/Deleted (MessageNew MessageExpunge MailboxName))")
+    owner = await house.selected()
+    clients = {"1": idle, "2": asked, "3": owner}
+    await play(
+        clients,
+        """
+        C1: a1 IDLE
+        S1: + ...
+        C3: c1 STORE 1 +FLAGS.SILENT (\\Deleted)
+        S3: c1 OK ...
+        C3: c2 EXPUNGE
+        S3: * 1 EXPUNGE
+        S3: c2 OK ...
+        S1: * 2 EXISTS
+        S2: * STATUS "Recover/Deleted/INBOX" (UIDNEXT 3 MESSAGES 2)
+        """,
+    )
+    await owner.do("SELECT Trash")
+    await owner.say("c4 STORE 1 +FLAGS.SILENT (\\Deleted)")
+    await owner.say("c5 EXPUNGE")
+    lines = await asked.do("NOOP")
+    assert any(line.startswith("* LIST ") and "Recover/Deleted/Trash" in line for line in lines), lines
+
+
+async def test_a_list_looks_into_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of all days cost names: no mailbox is read for them."""
+    await lose(house)
+    client = await house.login()
+
+    async def never(*_given: object) -> None:
+        raise AssertionError("a mailbox was looked into")
+
+    monkeypatch.setattr(recover.DeletedMail, "look", never)
+    monkeypatch.setattr(recover.Day, "look", never)
+    assert len(await names(client)) > 8
+    assert len(await names(client, "Recover/%")) == 2
 
 
 async def test_the_email_is_the_same(house: House) -> None:

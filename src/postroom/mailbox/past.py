@@ -90,7 +90,7 @@ class Held(Protocol):
 class History:
     """What an account held, kept in memory while nothing changes in it, for those who look at many moments of it."""
 
-    __slots__ = ("_clock", "_departures", "_lives", "_next", "_store", "_token", "_until", "_version")
+    __slots__ = ("_clock", "_deleted_in", "_departures", "_lives", "_next", "_store", "_token", "_until", "_version")
 
     def __init__(self, store: AccountStore, clock: Clock) -> None:
         self._store = store
@@ -100,7 +100,8 @@ class History:
         self._version = 0
         self._next = 1
         self._lives: Sequence[MailboxLife] = ()
-        self._departures: dict[int | None, list[Departure]] = {}
+        self._departures: dict[int | None, Sequence[Departure]] = {}
+        self._deleted_in: frozenset[int] | None = None
 
     async def version(self) -> int:
         """Grows when it is read again: at once when something changed, and once a minute, because of sweeping."""
@@ -110,10 +111,8 @@ class History:
             self._version += 1
             self._next = await self._store.next_number()
             self._lives = await self._store.lives()
-            found: dict[int | None, list[Departure]] = {None: await self._store.departures()}
-            for one in found[None]:
-                found.setdefault(one.mailbox, []).append(one)
-            self._departures = found
+            self._departures = {}
+            self._deleted_in = None
         return self._version
 
     async def snapshot(self, mailbox: int) -> Snapshot:
@@ -133,7 +132,17 @@ class History:
     async def departures(self, mailbox: int | None = None) -> Sequence[Departure]:
         """As AccountStore has it."""
         await self.version()
-        return self._departures.get(mailbox, ())
+        found = self._departures.get(mailbox)
+        if found is None:
+            found = self._departures[mailbox] = await self._store.departures(mailbox)
+        return found
+
+    async def deleted_in(self) -> frozenset[int]:
+        """As AccountStore has it."""
+        await self.version()
+        if self._deleted_in is None:
+            self._deleted_in = await self._store.deleted_in()
+        return self._deleted_in
 
 
 async def mailboxes_at(store: Held, time: float) -> list[PastMailbox]:

@@ -2,7 +2,8 @@
 
 "Recover/Deleted/INBOX" holds what was expunged from INBOX and can be brought back; "Recover/2026-11-21/INBOX" is INBOX
 as it was at the end of that day, by the machine's clock. Copying a message into a mailbox of the account brings it back
-as it was (store.restore): what is brought back is no longer among the deleted mail. Nothing else can be done there.
+as it was (store.restore): what is brought back is no longer among the deleted mail, so there MOVE does the same.
+Nothing else can be done there.
 Each account has it switched off, or on for the deleted mail only, or for all (AccountRow.past).
 
 Of the days the last ones are listed; others within the window of sweeping are there for whoever names them (RFC 9051
@@ -20,7 +21,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol, cast
 
 from postroom.mailbox import names
 from postroom.mailbox.errors import NoPermission
@@ -41,7 +42,7 @@ from postroom.values import rights as right
 from postroom.values.flags import DELETED
 
 if TYPE_CHECKING:
-    from postroom.mailbox.places import Place, Realm
+    from postroom.mailbox.places import Overview, Place, Realm
     from postroom.mailbox.service import Account, Mailboxes
     from postroom.store.api import AccountStore, Annotation, DirectoryStore
     from postroom.values.clock import Clock
@@ -65,6 +66,11 @@ class Era(Protocol):
         """Added to the ids of mailboxes, so that a mailbox and its past are told apart."""
         ...
 
+    @property
+    def loses(self) -> bool:
+        """Is what is brought back not among it any more, so that it can be moved out?"""
+        ...
+
     async def boxes(self, held: History) -> list[PastMailbox]:
         """Those to be listed."""
         ...
@@ -82,10 +88,11 @@ class DeletedMail:
     """What was expunged and not brought back, by the name its mailbox has, or had last."""
 
     base: Final = VIEW
+    loses: Final = True
 
     async def boxes(self, held: History) -> list[PastMailbox]:
         """Those that have anything; of mailboxes with one name the newest stands for all."""
-        having = {one.mailbox for one in await held.departures() if not one.moved and 0 in one.back}
+        having = await held.deleted_in()
         found = {life.name: PastMailbox(life, life.name) for life in await held.lives() if life.id in having}
         return sorted(found.values(), key=lambda box: names.place(box.name))
 
@@ -154,6 +161,8 @@ class Day:
 
     day: date
 
+    loses: ClassVar[bool] = False
+
     @property
     def base(self) -> int:
         """Days after the deleted mail."""
@@ -194,6 +203,28 @@ class PastStore:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name) if name in _READS else _refuse
+
+    @property
+    def gives(self) -> bool:
+        """Do messages leave it that are brought back?"""
+        return self._era.loses
+
+    async def names(self) -> list[MailboxInfo]:
+        """All there were, by name; nobody has looked into them."""
+        return [
+            MailboxInfo(
+                id=box.life.id + self._era.base,
+                name=box.name,
+                uidvalidity=box.life.uidvalidity,
+                uidnext=0,
+                modseq=0,
+                messages=0,
+                unseen=0,
+                deleted=0,
+                size=0,
+            )
+            for box in await self._era.boxes(self._held)
+        ]
 
     async def mailboxes(self) -> list[MailboxInfo]:
         """All there were."""
@@ -272,11 +303,12 @@ class PastStore:
             quota_messages=quota.message_limit,
         )
         after = await target.account.snapshot(target.id)
+        left = (await self._found(mailbox)).snapshot
         if not done.placed:
-            return CopyResult(after.uidvalidity, (), (), past.snapshot, after)
+            return CopyResult(after.uidvalidity, (), (), left, after)
         [placed] = done.placed
         came = tuple(asked[place] for place in placed.places)
-        return CopyResult(placed.uidvalidity, came, placed.uids, past.snapshot, after)
+        return CopyResult(placed.uidvalidity, came, placed.uids, left, after)
 
 
 async def _refuse(*_given: object, **_named: object) -> NoReturn:
@@ -347,6 +379,11 @@ class Recover:
                 found = await self.realm(self.prefix + level)
                 if found is not None and await found.rights(0):
                     yield found
+
+    async def overviews(self, wanted: Callable[[str], bool]) -> AsyncIterator[Overview]:
+        """As realms; nothing is looked into, so a list costs the names in it."""
+        async for realm in self.realms(wanted):
+            yield realm.prefix, await cast("PastStore", realm.account.store).names()
 
     def _made(self, level: str, era: Era, needs: frozenset[str]) -> PastRealm:
         found = self._realms.get(level)

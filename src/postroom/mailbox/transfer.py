@@ -52,6 +52,8 @@ async def copy(source: Place, uids: Sequence[int], target: Place) -> CopyResult:
 async def move(source: Place, uids: Sequence[int], target: Place) -> CopyResult:
     """Move messages. Raises TooManyKeywords, NotFound; between accounts OverQuota, too."""
     if source.account.id == target.account.id:
+        if isinstance(source.account.store, PastStore):
+            return await source.account.store.bring(source.id, uids, target)
         return await target.account.move(source.id, uids, target.id, may_set(target.rights))
     copied = await _between(source, uids, target)
     try:
@@ -60,6 +62,12 @@ async def move(source: Place, uids: Sequence[int], target: Place) -> CopyResult:
         await _take_back(target, copied.target)
         raise
     return CopyResult(copied.uidvalidity, copied.source, copied.target, gone.snapshot, copied.target_snapshot)
+
+
+def gives(source: Place, target: Place) -> bool:
+    """Do messages that are brought back from the past into this mailbox leave where they were, without any right?"""
+    past = source.account.store
+    return isinstance(past, PastStore) and past.gives and source.account.id == target.account.id
 
 
 async def _between(source: Place, uids: Sequence[int], target: Place) -> CopyResult:

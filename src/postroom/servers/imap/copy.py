@@ -12,6 +12,7 @@ from typing import cast
 from postroom.mailbox import transfer
 from postroom.mailbox.errors import NoSuchMailbox
 from postroom.mailbox.places import Place
+from postroom.mailbox.recover import PastStore
 from postroom.mailbox.selection import of_uids
 from postroom.servers.imap import amount, updates
 from postroom.servers.imap.replies import Refused, Reply, no, ok
@@ -53,8 +54,11 @@ async def move(session: Session, command: Command) -> Reply:
     box = session.box
     selection, limited = amount.newest(session, box.view.resolve(args.set, uid=command.name == "UID MOVE"))
     uids = selection.uids()
-    box.demand(right.DELETE_MESSAGE | right.EXPUNGE)  # RFC 6851 4.2
+    if box.examined or not isinstance(box.account.store, PastStore):
+        box.demand(right.DELETE_MESSAGE | right.EXPUNGE)  # RFC 6851 4.2
     target = await destination(session, args.mailbox)
+    if not transfer.gives(box.place, target):
+        box.demand(right.DELETE_MESSAGE | right.EXPUNGE)
     if target.same_mailbox(box.place):
         return no("The messages are in that mailbox already", b"CANNOT")
     if not uids:

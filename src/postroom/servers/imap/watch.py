@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from postroom.mailbox.places import Place, Places, Realm, seen
+from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.selection import Selection, of_uids
 from postroom.servers.imap import fetch
 from postroom.servers.imap.annotations import Annotations
@@ -33,7 +34,7 @@ from postroom.servers.imap.relisting import Around, Key, Tables, Told
 from postroom.servers.imap.selected import Selected
 from postroom.servers.imap.session import Session
 from postroom.servers.imap.status import status_line
-from postroom.store.api import Hint, MailboxInfo, NotFound, StoreError
+from postroom.store.api import VIEW, Hint, MailboxInfo, NotFound, StoreError
 from postroom.values import rights as right
 from postroom.values.flags import SEEN
 from postroom.wire.imap import response
@@ -92,6 +93,7 @@ class Watch:
         "_names",
         "_no_access",
         "_own",
+        "_past",
         "_stale",
         "_subscribed",
         "_wake",
@@ -114,6 +116,7 @@ class Watch:
         if interests.all & METADATA:
             self._annotations = Annotations(server=SERVER_METADATA_CHANGE in interests.all)
         self._ends: dict[str, Callable[[], None]] = {}
+        self._past: set[str] = set()  # accounts of whose past something is watched
         self._beginning = True  # what there is to watch is not known yet
         self._closed = False
 
@@ -193,6 +196,8 @@ class Watch:
 
     def _listen(self, realm: Realm) -> None:
         account = realm.account.id
+        if isinstance(realm, PastRealm):
+            self._past.add(account)
 
         def heard(hint: Hint) -> None:
             if hint.mailbox == 0:
@@ -201,8 +206,11 @@ class Watch:
                     self._dirty.update(dict.fromkeys(self._boxes))
             elif self._beginning or (account, hint.mailbox) in self._boxes:
                 self._dirty[account, hint.mailbox] = None
-            else:
+            elif account not in self._past:
                 return
+            if account in self._past:  # whatever happens becomes the past
+                self._stale = True
+                self._dirty.update((key, None) for key in self._boxes if key[1] >= VIEW)
             self._wake()
 
         if account not in self._ends:

@@ -419,6 +419,13 @@ class AccountStore(Protocol):
         """What left the account's mailboxes, or one that is or was, and can still be had; oldest first."""
         ...
 
+    async def deleted_in(self) -> frozenset[int]:
+        """The mailboxes, those that were too, out of which messages were expunged that can be brought back and are not.
+
+        Cheaper than all departures.
+        """
+        ...
+
     async def modseq(self) -> int:
         """The account's MODSEQ: it grows with every change of anything in it, but for sweeping."""
         ...

@@ -200,6 +200,9 @@ class EmbeddedAccount:
     async def departures(self, mailbox: int | None = None) -> list[Departure]:
         return self._read(past.read_departures, mailbox)
 
+    async def deleted_in(self) -> frozenset[int]:
+        return self._read(past.read_deleted_in)
+
     async def modseq(self) -> int:
         return self._read(read.read_totals)[0]
 

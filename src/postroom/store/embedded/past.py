@@ -32,6 +32,10 @@ from postroom.values.keywords import MOST, too_many
 _DEPARTURE: Final = (
     "SELECT modseq, mailbox, time, moved, number, uids, messages, columns, back FROM expunged WHERE columns IS NOT NULL"
 )
+_DELETED_IN: Final = (
+    "SELECT DISTINCT mailbox FROM expunged WHERE NOT moved AND columns IS NOT NULL AND length(messages) > 0"
+    " AND (back IS NULL OR instr(back, x'00') > 0)"
+)
 _LIVES: Final = (
     "SELECT life.mailbox, created, life.deleted, coalesce(box.name, life.name),"
     " coalesce(box.uidvalidity, life.uidvalidity), coalesce(box.special_use, life.special_use),"
@@ -68,6 +72,11 @@ def read_departures(reader: apsw.Connection, mailbox: int | None) -> list[Depart
     if mailbox is None:
         return [_departure(row) for row in _rows(reader, f"{_DEPARTURE} ORDER BY modseq")]
     return [_departure(row) for row in _rows(reader, f"{_DEPARTURE} AND mailbox = ? ORDER BY modseq", mailbox)]
+
+
+def read_deleted_in(reader: apsw.Connection) -> frozenset[int]:
+    """Mailboxes out of which something was expunged that is not back. Of a record only its head is read."""
+    return frozenset(mailbox for (mailbox,) in _rows(reader, _DELETED_IN))
 
 
 def read_next_number(reader: apsw.Connection) -> int:

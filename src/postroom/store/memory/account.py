@@ -382,6 +382,9 @@ class MemoryAccount:
     async def modseq(self) -> int:
         return self._modseq
 
+    async def deleted_in(self) -> frozenset[int]:
+        return frozenset(one.mailbox for one in self._past.departures if not one.moved and 0 in one.back)
+
     async def next_number(self) -> int:
         return self._past.next_number
 

@@ -54,6 +54,7 @@ class PastContract:
         assert [bits for bits in one.page.keywords if bits] == [1 << life.keywords.index("Blue")]
         assert [one.modseq for one in await account.departures(inbox.id)] == [one.modseq]
         assert await account.departures(999) == []
+        assert await account.deleted_in() == {inbox.id}
 
     async def test_a_number_never_means_two_messages(self, store: Store, clock: SettableClock) -> None:
         account, inbox = await open_account(store)
@@ -142,6 +143,7 @@ class PastContract:
         assert (await account.usage()).messages == 3
         assert (await named(account, "INBOX")).messages == 3
         assert (await account.departures())[0].back == b"\1\1"
+        assert await account.deleted_in() == frozenset()
         assert list(await account.vanished(inbox.id, 0) or ()) == [1, 3]
         await store.sweep(clock.time + 100 * DAY, DAY)
         assert [(await account.content(row.message)).read() for row in now] == [b"two", b"one", b"3"]
