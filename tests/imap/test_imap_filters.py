@@ -66,6 +66,25 @@ async def test_filters_within_filters(house: House) -> None:
     assert (await client.tagged("SEARCH " + many.replace("w", "v"))).startswith("NO [LIMIT]")
 
 
+async def test_filters_where_results_are_ordered(house: House) -> None:
+    client = await reader(house)
+    await client.do(
+        'SETMETADATA "" (/private/filters/values/f "FLAGGED" /private/filters/values/near "FUZZY BODY helo")'
+    )
+    assert await client.do("SORT (REVERSE ARRIVAL) UTF-8 FILTER f") == ["* SORT 3 2"]
+    assert await client.do("UID SORT (ARRIVAL) US-ASCII NOT FILTER f SEEN") == ["* SORT 1"]
+    assert await client.do("THREAD REFERENCES UTF-8 OR FILTER f 5") == ["* THREAD (2)(3)(5)"]
+    assert await client.do("UID SORT (REVERSE RELEVANCY REVERSE ARRIVAL) UTF-8 FILTER near") == ["* SORT 5 4 3 2 1"]
+    [line] = await client.do("SORT RETURN (RELEVANCY COUNT) (ARRIVAL) UTF-8 FILTER near")
+    assert line.endswith(" COUNT 5 RELEVANCY (100 100 100 100 100)")
+    for command in ("SORT (DATE) UTF-8", "UID THREAD REFERENCES UTF-8"):
+        assert (await client.tagged(f"{command} FILTER none")).startswith("NO [UNDEFINED-FILTER none] ")
+    assert (await client.tagged("SORT (DATE) ISO-8859-1 FILTER f")).startswith("BAD [BADCHARSET ")
+    # a fuzzy search cannot be kept up to date, also where a filter says that it is one
+    lines = await client.do("SEARCH RETURN (UPDATE) FILTER near")
+    assert any("[NOUPDATE " in line for line in lines)
+
+
 async def test_modseq_in_a_filter(house: House) -> None:
     """RFC 7162 3.1.5: it turns CONDSTORE on like any other."""
     client = await reader(house)

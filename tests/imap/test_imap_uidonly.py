@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -82,6 +83,30 @@ async def test_what_needs_uids(house: House) -> None:
     heard = await client.feed(b"a REPLACE 1 INBOX {3+}\r\nabc\r\nb NOOP\r\n")
     assert heard.startswith(b"a BAD [UIDREQUIRED] ")
     assert b"b OK Noop completed\r\n" in heard
+
+
+async def test_searches_of_every_kind(house: House) -> None:
+    client = await uidonly(house)
+    await client.do("SELECT INBOX")
+    await client.do('SETMETADATA "" (/private/filters/values/late "UID 4:*" /private/filters/values/odd "NOT 1")')
+    await client.do('SETMETADATA "" (/private/filters/values/both "FILTER late FILTER odd")')
+    for tail, told in (
+        ("SORT (REVERSE ARRIVAL) UTF-8 FILTER late", "* SORT 5 4"),
+        ("SORT RETURN (PARTIAL 2:3) (REVERSE ARRIVAL) UTF-8 ALL", '* ESEARCH (TAG "..") UID PARTIAL (2:3 4,3)'),
+        ("SORT RETURN (MIN COUNT) (REVERSE ARRIVAL) UTF-8 ALL", '* ESEARCH (TAG "..") UID MIN 5 COUNT 4'),
+        ("THREAD REFERENCES UTF-8 FILTER late", "* THREAD (4)(5)"),
+        ("THREAD ORDEREDSUBJECT UTF-8 UID 2", "* THREAD (2)"),
+        ("SEARCH RETURN (PARTIAL -1:-2) FILTER late", '* ESEARCH (TAG "..") UID PARTIAL (-1:-2 4:5)'),
+        ("FETCH 1:* (FLAGS) (PARTIAL -1:-1)", "* 5 UIDFETCH (FLAGS ())"),
+    ):
+        [line] = await client.do(f"UID {tail}")
+        assert re.sub(r'"t\d+"', '".."', line) == told, tail
+    for program in ("FILTER odd", "OR SEEN FILTER both", "1"):
+        for command in ("UID SEARCH", "UID SORT (DATE) UTF-8", "UID THREAD REFERENCES UTF-8", "ESEARCH"):
+            reply = await client.tagged(f"{command} {program}")
+            assert reply.startswith("BAD [UIDREQUIRED] "), (command, program)
+    for command in ("SORT (DATE) UTF-8 UID 2", "THREAD REFERENCES UTF-8 UID 2"):
+        assert (await client.tagged(command)).startswith("BAD [UIDREQUIRED] ")
 
 
 async def test_qresync_by_uids(house: House) -> None:

@@ -199,7 +199,7 @@ def test_damage_is_noticed() -> None:
     whole = rows[1]
     for broken in (
         TraitRow(whole.first, whole.count, b"", whole.keys, whole.texts),
-        TraitRow(whole.first, whole.count, b"\2" + whole.numbers[1:], whole.keys, whole.texts),
+        TraitRow(whole.first, whole.count, b"\1" + whole.numbers[1:], whole.keys, whole.texts),
         TraitRow(whole.first, whole.count, whole.numbers[:-8] + b"x", whole.keys, whole.texts),
         TraitRow(whole.first, whole.count + 1, whole.numbers, whole.keys, whole.texts),
     ):

@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 
 from postroom.mailbox import envelope
 from postroom.mailbox.traits import NO_DAY, TOO_LONG
-from postroom.message.collation import casemap
+from postroom.message.collation import casemap, no_text
 from postroom.message.dates import parse_date
-from postroom.message.decode import message_ids
+from postroom.message.decode import message_ids, readable
 from postroom.message.search import fold
 from postroom.message.subjects import base_subject
 from postroom.store.api import TraitSource
@@ -92,9 +92,9 @@ def read_traits(source: TraitSource) -> Read:
     """Everything but the thread."""
     fields = _fields(source.envelope)
     sent, day = _sent(fields.date, source.internaldate)
-    decoded = _decoded(fields.subject)
+    decoded, odd = readable(fields.subject or b"")
     base = base_subject(decoded[:_MOST_KEY])
-    key = _key(base.text)
+    key = _key(base.text, base_subject(odd[:_MOST_KEY].decode("latin-1")).text.encode("latin-1") if odd else b"")
     sent_by, to, cc = fields.sent_by, fields.to, fields.cc
     own = message_ids(fields.message_id) if fields.message_id else ()
     return Read(
@@ -214,22 +214,23 @@ def _shown(addresses: Sequence[Address]) -> Shown:
         address = _decoded(mailbox) if host is None else f"{_decoded(mailbox)}@{_decoded(host)}"
         shown.append(f"{_decoded(name)} <{address}>" if name else address)
     first = addresses[0]
-    return Shown(_key(_decoded(first[1])), _display(first), _text(", ".join(filter(None, shown))))
+    return Shown(_key(*readable(first[1] or b"")), _display(first), _text(", ".join(filter(None, shown))))
 
 
 def _display(address: Address) -> bytes:
     """RFC 5957 3."""
     name, mailbox, host = address
-    shown = _decoded(name)
+    shown, odd = readable(name or b"")
     if shown:
-        return _key(shown)
+        return _key(shown, odd)
     if mailbox is not None and host is not None:
         return _key(f"{_decoded(mailbox)}@{_decoded(host)}")
     return _key(_decoded(mailbox))
 
 
-def _key(text: str) -> bytes:
-    key = casemap(text[:_MOST_KEY])
+def _key(text: str, odd: bytes = b"") -> bytes:
+    """odd: octets of a value that is no text (RFC 5255 4.6)."""
+    key = no_text(odd[:_MOST_KEY]) if odd else casemap(text[:_MOST_KEY])
     return key.replace(b"\0", b" ") if b"\0" in key else key
 
 

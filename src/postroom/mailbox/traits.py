@@ -31,7 +31,7 @@ TOO_LONG: Final = b"\1"
 #: `day` of a message whose Date field cannot be read
 NO_DAY: Final = -(2**31)
 
-_VERSION: Final = b"\1"
+_VERSION: Final = b"\2"
 _SWAP: Final = sys.byteorder == "big"
 #: columns of numbers; COUNTS: how many references, which stand behind all columns
 SENT, OWN, SUBJECT_HASH, THREAD, DAY, REPLY, COUNTS = range(7)

@@ -115,17 +115,19 @@ class Guess:
     """What unlabelled octets of one message are read as.
 
     Looking at octets closely costs about a millisecond, so only the first of them are looked at; the rest are taken
-    for the same as the last that was.
+    for the same as the last that was. asked: there were such octets.
     """
 
-    __slots__ = ("_codec", "_left")
+    __slots__ = ("_codec", "_left", "asked")
 
     def __init__(self, looks: int = 20) -> None:
         self._left = looks
         self._codec = "cp1252"
+        self.asked = False
 
     def codec(self, data: bytes) -> str:
         """The codec for octets that are not UTF-8."""
+        self.asked = True
         if self._left > 0:
             self._left -= 1
             self._codec = _looks_like(data[:_LOOK_AT])

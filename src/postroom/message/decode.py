@@ -28,6 +28,7 @@ __all__ = [
     "message_ids",
     "parse_addresses",
     "parse_date",
+    "readable",
     "to_text",
 ]
 
@@ -83,6 +84,31 @@ def decode_words(raw: bytes, guess: Guess | None = None) -> str:
         out.append(to_text(b"".join(octets), charset, guess))
     out.append(to_text(raw[at:], guess=guess))
     return "".join(out)
+
+
+def readable(raw: bytes) -> tuple[str, bytes]:
+    """As decode_words; and when charsets do not fit or are missing, the octets without MIME encoding, else b"".
+
+    RFC 5255 4.6: those are what such values are ordered by.
+    """
+    if raw.isascii() and b"=?" not in raw:
+        return raw.decode("ascii"), b""
+    guess = Guess()
+    text = decode_words(raw, guess)
+    return text, _without_words(raw) if guess.asked or "\ufffd" in text else b""
+
+
+def _without_words(raw: bytes) -> bytes:
+    """Encoded words undone, whatever their charsets."""
+    raw = _LINE_END.sub(b" ", _FOLD.sub(b"", raw))
+    out, at = [], 0
+    for word in _WORD.finditer(raw):
+        between = raw[at : word.start()]
+        if between.strip() or at == 0:
+            out.append(between)
+        out.append(_word_octets(word[2], word[3]))
+        at = word.end()
+    return b"".join([*out, raw[at:]])
 
 
 def _word_octets(encoding: bytes, text: bytes) -> bytes:

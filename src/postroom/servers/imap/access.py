@@ -12,7 +12,7 @@ from postroom.servers.imap.session import Session
 from postroom.servers.imap.updates import send_permanent
 from postroom.values import rights as right
 from postroom.wire.imap import response
-from postroom.wire.imap.commands import Attribute, Command, Fetch, Store
+from postroom.wire.imap.commands import Attribute, Command, Fetch, Search, Sort, Store, Thread
 
 
 def names_modseqs(command: Command) -> bool:
@@ -26,7 +26,9 @@ def names_modseqs(command: Command) -> bool:
         )
     if isinstance(args, Store):
         return args.unchanged_since is not None
-    return bool(getattr(args, "uses_modseq", False))
+    if isinstance(args, Sort | Thread):
+        args = args.search
+    return isinstance(args, Search) and args.uses_modseq
 
 
 async def may_go_on(session: Session, box: Selected) -> bool:

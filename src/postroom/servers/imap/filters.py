@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from postroom.mailbox import metadata
 from postroom.mailbox.metadata import Subject, Value
-from postroom.servers.imap.replies import Refused, Reply, no
+from postroom.servers.imap.replies import Refused, Reply, bad, no
 from postroom.servers.imap.session import Session
 from postroom.wire.imap.commands import Command, Key, MultiSearch, Search, SearchKey, Sort, Thread
 from postroom.wire.imap.errors import BadSyntax
 from postroom.wire.imap.filters import is_filter_name, parse_filter
+from postroom.wire.imap.session import names_numbers
 
 _PRIVATE: Final = "/private/filters/values/"
 _SHARED: Final = "/shared/filters/values/"
@@ -58,8 +59,15 @@ def with_filters(executor: Executor) -> Executor:
             if args.returns is not None and "SAVE" in args.returns:
                 session.box.view.save(())  # RFC 5182 2.1
             raise
-        uses_modseq = args.uses_modseq or expansion.uses_modseq
-        plain = replace(args, key=key, uses_modseq=uses_modseq, uses_filters=False)
+        if session.wire.uidonly and names_numbers(key):
+            return bad("A filter names message numbers, after ENABLE UIDONLY", b"UIDREQUIRED")  # RFC 9586 3.2
+        plain = replace(
+            args,
+            key=key,
+            uses_modseq=args.uses_modseq or expansion.uses_modseq,
+            uses_fuzzy=args.uses_fuzzy or expansion.uses_fuzzy,
+            uses_filters=False,
+        )
         whole = command.args
         new = replace(whole, search=plain) if isinstance(whole, Sort | Thread | MultiSearch) else plain
         return await executor(session, replace(command, args=new))
@@ -79,7 +87,7 @@ class _Expansion:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._count = 0
-        self.uses_modseq = False
+        self.uses_modseq = self.uses_fuzzy = False
 
     async def expand(self, key: SearchKey, within: tuple[str, ...]) -> SearchKey:
         """The key with its filters replaced. within: filters that it is part of. Raises Refused."""
@@ -101,6 +109,7 @@ class _Expansion:
         except BadSyntax:  # it was a good one when it was kept
             raise _undefined(name) from None
         self.uses_modseq |= held.uses_modseq
+        self.uses_fuzzy |= held.uses_fuzzy
         return await self.expand(held.key, (*within, name.lower()))
 
     async def _value(self, name: str) -> bytes:

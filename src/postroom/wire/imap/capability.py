@@ -85,6 +85,7 @@ EXTENSIONS: Final = (
     _row("PREVIEW", 8970, "3", "The first words of messages"),
     _row("SORT", 5256, "3", "Messages in an order of choice"),
     _row("SORT=DISPLAY", 5957, "4", "Order by the names that people see"),
+    _row("I18NLEVEL=1", 5255, "4", "Searching and sorting in every language"),
     _row("ESORT", 5267, "3", "Sorted results as sets and counts"),
     _row("CONTEXT=SEARCH", 5267, "4", "Searches whose results are kept up to date"),
     _row("CONTEXT=SORT", 5267, "4", "The same in an order of choice"),
