@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
+from postroom.net.decrypted import READ, Decrypted
 from postroom.net.drive import drive
 from postroom.net.handshakes import Handshakes
 from postroom.net.negotiated import TlsInfo, TlsSource, tls_info
@@ -50,6 +52,7 @@ class LinkOptions:
     failed: Callable[[str, Exception], None] | None = None
     handshake: float = 15.0
     high_water: int = 256 * 1024
+    buffer: bytearray = field(default_factory=partial(bytearray, READ), repr=False, compare=False)  # see net.decrypted
 
 
 class Driver(Protocol):
@@ -438,7 +441,7 @@ class Link(asyncio.Protocol):
         try:
             transport = await self._loop.start_tls(
                 self._transport,
-                self,
+                Decrypted(self, self._options.buffer),
                 source.context(),
                 server_side=name is None,
                 server_hostname=name,
