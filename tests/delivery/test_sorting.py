@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,13 +11,18 @@ from sorting_house import BOB, EVE, MAIL, House
 from postroom.delivery.refusing import Refuses
 from postroom.mailbox.service import Account
 from postroom.store.api import (
+    AccountRow,
+    Demand,
+    Entry,
     NewEntry,
     NewRecipient,
     QueueFilter,
     StoreUnavailable,
+    Taken,
 )
 from postroom.values.content import Content
 from postroom.values.flags import FLAGGED, SEEN
+from postroom.values.refusal import Refusal
 
 
 async def test_without_a_script_nothing_changes(house: House) -> None:
@@ -301,3 +307,66 @@ async def test_spamtest_knows_the_score_of_our_own_filter(house: House) -> None:
     await house.arrive(b"Received: by here\r\n" + field % (b"No", b"-2.0") + MAIL)
     await house.arrive(b"Received: by here\r\nReceived: from there\r\n" + field % (b"Yes", b"7.5") + MAIL)
     assert await house.where() == {"Junk": 1, "INBOX": 1, "Lists": 1}
+
+
+class Limited:
+    """Limits on what leaves (policy.outgoing), as they are told."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.asked: list[tuple[str, ...]] = []
+        self.given_back = 0
+
+    async def automatic(self, account: AccountRow, recipients: Sequence[str]) -> Taken | None:
+        assert account == BOB
+        self.asked.append(tuple(recipients))
+        if not recipients:
+            return None
+        if not self.left:
+            raise Refusal(450, "4.7.1", "bob@here.test may send 1 message an hour", reason="secret")
+        self.left -= 1
+        return Taken(demand=Demand(account="", recipients=(), charges=()), at=0.0, amounts=(), fresh=())
+
+    async def give_back(self, _taken: Taken) -> None:
+        self.given_back += 1
+
+
+async def test_what_scripts_send_counts(house: House) -> None:
+    """Above the limit mail is kept, nothing is lost, and the trace says why."""
+    limits = house.sorter.outgoing.limits = Limited(1)
+    await house.script('redirect "carol@far.test";')
+    await house.arrive()
+    assert await house.where() == {} and len(house.left) == 1
+    number = await house.arrive()
+    assert await house.where() == {"INBOX": 1} and len(house.left) == 1
+    told = house.events.of("sieve.withheld")
+    assert [each["queue_id"] for each in told] == [number]
+    assert "not passed on to carol@far.test: bob@here.test may send 1 message an hour" in str(told[0]["reason"])
+    await house.script('redirect "eve@here.test";')
+    await house.arrive()
+    assert limits.asked[-1] == ()  # mail inside is free
+    assert limits.left == 0
+
+
+async def test_answers_and_notifications_count(house: House) -> None:
+    house.sorter.outgoing.limits = Limited(0)
+    await house.script('require ["vacation", "enotify"]; vacation "away"; notify "mailto:carol@far.test";')
+    await house.arrive()
+    assert await house.where() == {"INBOX": 1} and house.left == []
+    reasons = [str(each["reason"]) for each in house.events.of("sieve.withheld")]
+    assert [each.partition(":")[0] for each in reasons] == ["no vacation answer to ann@far.test", "no notification"]
+
+
+async def test_what_was_not_accepted_is_not_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = house.sorter.outgoing.limits = Limited(5)
+    await house.script('redirect "carol@far.test";')
+    real, fails = house.queue.accept, iter([False, True])
+
+    async def accept(entry: NewEntry) -> Entry:
+        if next(fails, False):
+            raise StoreUnavailable("the disk is full")
+        return await real(entry)
+
+    monkeypatch.setattr(house.queue, "accept", accept)
+    await house.arrive()
+    assert limits.given_back == 1 and house.left == []

@@ -25,6 +25,13 @@ def test_ascii_stays_octet_by_octet() -> None:
     assert ascii_header(odd[:-2] + b"Subject: \xc3\xaf\n\r\n") == odd[:-2] + b"Subject: =?utf-8?B?w68=?=\n\r\n"
 
 
+@pytest.mark.parametrize("end", [b"", b" ", b" x", b"\n", b"\n ", b"\r\n\tmore", b"\n \n"])
+def test_folded_fields_are_one(end: bytes) -> None:
+    """Whatever the header ends with, a line that begins with a space belongs to the field above."""
+    found = ascii_header(b"X-Plain: a\n b\nX-Unknown-\xfc: c\n d\n\te" + end)
+    assert found == b"X-Plain: a\n b\n"
+
+
 def test_fields_without_a_form_of_their_own_are_left_out() -> None:
     """RFC 6858 2.4."""
     kept = "Received: from a by b\nDate: today\n\n"

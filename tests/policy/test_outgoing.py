@@ -220,3 +220,38 @@ async def test_long_names_fit_a_reply() -> None:
 )
 def test_spans_are_never_too_short(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+async def test_what_filters_send_counts_too() -> None:
+    """With what the account writes itself, in one count; who it goes to stays somebody it has never written to."""
+    house = await House(
+        account_messages_per_day=3, account_recipients_per_day=4, account_new_recipients_per_day=1
+    ).host()
+    assert await house.outgoing.automatic(ANN, ()) is None
+    for number in range(2):
+        await house.outgoing.automatic(ANN, (f"far{number}@y.test",))
+    assert house.store.limits.fresh("a1", ["far0@y.test"]) == ("far0@y.test",)
+    await house.send("new@y.test")
+    with pytest.raises(Refusal) as caught:
+        await house.outgoing.automatic(ANN, ("far@y.test",))
+    assert (caught.value.code, caught.value.temporary) == (450, True)
+    assert "may send 3 messages a day" in caught.value.public
+    assert house.events[-1][0] == "limit.reached"
+    house.clock.time += DAY + HOUR
+    with pytest.raises(Refusal) as caught:
+        await house.outgoing.automatic(ANN, tuple(f"far{number}@y.test" for number in range(5)))
+    assert "may send to 4 recipients" in caught.value.public
+    taken = await house.outgoing.automatic(ANN, ("far@y.test",))
+    assert taken is not None
+    await house.outgoing.give_back(taken)
+    for _ in range(3):
+        await house.outgoing.automatic(ANN, ("far@y.test",))
+
+
+async def test_filters_of_frozen_accounts_send_nothing() -> None:
+    house = await House().host()
+    await house.store.limits.freeze(Freeze(account="a1", since=0.0, score=10, reasons=("too much",)))
+    with pytest.raises(Refusal) as caught:
+        await house.outgoing.automatic(ANN, ("far@y.test",))
+    assert caught.value.code == 550
+    assert await house.outgoing.automatic(ANN, ()) is None

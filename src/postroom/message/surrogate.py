@@ -31,7 +31,7 @@ _ADDRESSES: Final = frozenset(
     b"bcc cc from reply-to resent-bcc resent-cc resent-from resent-sender resent-to return-path sender to".split()
 )
 _TEXTS: Final = frozenset((b"subject", b"comments", b"content-description"))
-_FIELD: Final = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n)*+(?:[ \t][^\n]++)?|[^\n]++")
+_END: Final = re.compile(rb"\n(?![ \t])")
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
 _DOT_ATOM: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _HOST: Final = re.compile(rb"[A-Za-z0-9.-]+|\[[!-Z^-~]+\]")
@@ -68,7 +68,16 @@ def patches(packed: bytes, read: Callable[[int, int], bytes]) -> list[tuple[int,
 
 def ascii_header(header: bytes) -> bytes:
     """A header block without its 8-bit octets; fields that are ASCII stay octet by octet."""
-    return b"".join([line if line.isascii() else _converted(line) for line in _FIELD.findall(header)])
+    return b"".join([field if field.isascii() else _converted(field) for field in _fields(header)])
+
+
+def _fields(header: bytes) -> Iterator[bytes]:
+    """Each with all its lines, and what stands behind the last line end."""
+    begin = 0
+    for end in _END.finditer(header):
+        yield header[begin : end.end()]
+        begin = end.end()
+    yield header[begin:]
 
 
 def _converted(field: bytes) -> bytes:
