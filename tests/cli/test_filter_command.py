@@ -29,12 +29,29 @@ def test_wishes_are_kept_shown_and_taken_back(postroom: Any, ann: str) -> None:
     assert postroom("filter", "show", "--json").json["wishes"] == []
 
 
+def test_thresholds_digest_and_networks(postroom: Any, ann: str) -> None:
+    given = ("--quarantine", "8", "--flag", "3", "--hold", "6", "--refuse-sent", "0", "--digest", "18:30")
+    done = postroom("filter", "set", "example.org", *given, "--json").json
+    expected = {"quarantine": 8, "flag": 3, "hold": 6, "refuse_sent": 0, "digest": "18:30", "junk": None}
+    assert {name: done[name] for name in expected} == expected
+    shown = postroom("filter", "show", "example.org").out
+    assert "18:30" in shown
+    assert "WHAT THEY SEND" in shown
+    done = postroom("filter", "block", ann, "192.0.2.0/24", "2001:DB8::/32", "198.51.100.7", "--json").json
+    assert done["block"] == ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7/32"]
+    assert postroom("filter", "unlist", ann, "198.51.100.7").code == 0
+    assert postroom("filter", "set", ann, "--digest", "off", "--json").json["digest"] == "off"
+    assert postroom("filter", "set", ann, "--digest", "default", "--json").json["digest"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("set", "example.org"), "--junk"),
         (("set", "example.org", "--junk", "many"), "no score"),
+        (("set", "example.org", "--digest", "25:00"), "no time"),
         (("block", "example.org", "not a domain"), "no address, domain"),
+        (("block", "example.org", "192.0.2.1/24"), "no address, domain"),
         (("train", "ann@example.org"), "--spam Junk"),
     ],
 )

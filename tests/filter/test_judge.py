@@ -13,7 +13,7 @@ from postroom.filter.judge import Judge, Judgement, Known, Reader, Sources
 from postroom.filter.scoring import Act, Reason, Score, Thresholds
 from postroom.filter.seen import see
 from postroom.filter.tokens import tokens
-from postroom.filter.wishes import matches
+from postroom.filter.wishes import Sender, Wishes, matches
 from postroom.mailauth.zone import ZoneData
 from postroom.policy.blocklists import Blocklists
 from postroom.store.api import (
@@ -204,6 +204,68 @@ async def test_hosts_of_links_are_looked_up() -> None:
 )
 def test_patterns(pattern: str, address: str, is_it: bool) -> None:
     assert matches(pattern, address) is is_it
+
+
+ADDRESS, EXACT, DOMAIN, NET = "x@far.test", "@far.test", "far.test", "192.0.2.0/24"
+
+
+@pytest.mark.parametrize(
+    ("allow", "block", "wanted"),
+    [
+        ((), (), None),
+        ((DOMAIN,), (), True),
+        ((), (DOMAIN,), False),
+        ((DOMAIN,), (ADDRESS,), False),  # the narrowest of one owner counts
+        ((ADDRESS,), (DOMAIN,), True),
+        ((EXACT,), (ADDRESS,), False),
+        ((EXACT,), (DOMAIN,), True),
+        (("test",), (DOMAIN,), False),
+        ((NET,), (DOMAIN,), False),
+        ((DOMAIN,), (NET,), True),
+        ((NET,), ("192.0.0.0/16",), True),
+        (("192.0.0.0/16",), ("192.0.2.1/32",), False),
+        ((DOMAIN,), (DOMAIN,), True),
+        (("other.test",), ("192.0.3.0/24",), None),
+        (("2001:db8::/32",), (), None),
+    ],
+)
+def test_precedence_of_one_owners_patterns(allow: tuple[str, ...], block: tuple[str, ...], wanted: bool | None) -> None:
+    found = Wishes((FilterRow(owner="ann@example.org", allow=allow, block=block),))
+    reasons = found.reasons(Sender(("x@far.test",), ("x@far.test",), "192.0.2.1"))
+    assert [reason.name for reason in reasons] == {None: [], True: ["ALLOWED"], False: ["BLOCKED"]}[wanted]
+
+
+def test_a_persons_word_counts_before_the_domains() -> None:
+    person = FilterRow(owner="ann@example.org", allow=("test",))
+    domain = FilterRow(owner="example.org", block=(ADDRESS,))
+    sender = Sender(("x@far.test",), ("x@far.test",), "192.0.2.1")
+    assert [one.name for one in Wishes((person, domain)).reasons(sender)] == ["ALLOWED"]
+    assert [one.name for one in Wishes((domain,)).reasons(sender)] == ["BLOCKED"]
+
+
+def test_the_network_is_proof_and_the_envelope_a_claim() -> None:
+    network = Wishes((FilterRow(owner="a", allow=("2001:db8::/32",)),))
+    assert network.reasons(Sender((), ("x@far.test",), "2001:db8::1"))
+    assert not network.reasons(Sender((), ("x@far.test",), "2001:db9::1"))
+    assert not network.reasons(Sender((), ("x@far.test",), "no address"))
+    blocked = Wishes((FilterRow(owner="a", block=("bounce@far.test",), allow=("envelope.test",)),))
+    assert blocked.reasons(Sender((), ("x@else.test", "bounce@far.test")))
+    assert not blocked.reasons(Sender((), ("x@envelope.test",)))
+    idn = Wishes((FilterRow(owner="a", block=("xn--bcher-kva.test",)),))
+    assert idn.reasons(Sender((), ("x@B\u00dcCHER.test",)))
+
+
+async def test_what_only_some_refuse_is_set_apart_for_them() -> None:
+    rows = (
+        FilterRow(owner="ann@example.org", block=("far.test",), quarantine=8.0),
+        FilterRow(owner="ben@example.org", block=("far.test",)),
+    )
+    three = Reader("cleo@example.org", "acc3")
+    found = await judge(await wishes(*rows)).judge(mail(["x"]), Known(ip="", now=NOW), [ANN, BEN, three])
+    assert found.acts == (Act.REFUSE, Act.REFUSE, Act.ACCEPT)
+    assert found.fates() == (Act.QUARANTINE, Act.JUNK, Act.ACCEPT)
+    alone = await judge(await wishes(*rows)).judge(mail(["x"]), Known(ip="", now=NOW), [ANN])
+    assert alone.fates() == (Act.REFUSE,)
 
 
 async def test_an_account_of_the_directory_is_not_needed() -> None:

@@ -17,6 +17,7 @@ SCHEMAS = {
     "webhooks.db": schema.WEBHOOKS,
     "training.db": schema.TRAINING,
     "reports.db": schema.REPORTS,
+    "quarantine.db": schema.QUARANTINE,
     "alarms.db": schema.ALARMS,
     "events/<day>.<slot>.db": schema.EVENTS,
 }

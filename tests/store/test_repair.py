@@ -31,12 +31,14 @@ from postroom.store.api import (
     GroupRow,
     HookChange,
     IndexChange,
+    KeepLimits,
     KeptReport,
     Lesson,
     Lift,
     NewAnnotation,
     Origin,
     Placing,
+    QuarantineItem,
     Remembered,
     RightsChange,
     Seen,
@@ -52,6 +54,7 @@ from postroom.testing.store_contract import SettableClock, message, received
 from postroom.testing.store_contract.build import rows, uids
 from postroom.values import rights as right
 from postroom.values.clock import SystemClock
+from postroom.values.content import Content
 
 ENVELOPE = b'(NIL "word %d" (("Ann" NIL "ann" "x.test")) NIL NIL ((NIL NIL "ben" "x.test")) NIL NIL NIL "<%d@x.test>")'
 
@@ -121,6 +124,9 @@ async def fill_shared(store: EmbeddedStore) -> None:
     await store.reports.finish("dmarc", "2026-11-20")
     call = Call(hook="crm", id="c1", type="message.delivered", time=1.0, body=b'{"a":1}', next=1.0)
     await store.hooks.add(HookChange(at=1.0, calls=(call,), contexts={"m1": b"x"}))
+    kept = {"account": "acc1", "domain": "x.test", "recipient": "ann@x.test", "sender": "a@far.test"}
+    item = QuarantineItem(id="e1-0", entry="e1", **kept, received=5.0, until=9.0, size=3)
+    await store.quarantine.keep(item, Content.of(b"A:b"), KeepLimits())
     store.alarms.note(1.0, "name", "subject", {"a": 1})
     store.events.add(1.7e9, "message.delivered", {"queue_id": "q1"})
 
@@ -292,6 +298,15 @@ WEBHOOKS = [
     ("UPDATE call SET hook = ''", "nobody is to be told of message.delivered"),
     ("UPDATE context SET data = x''", "whose the messages m1 are is lost"),
 ]
+QUARANTINE = [
+    ("UPDATE item SET until = 1", "e1-0 were to leave the quarantine before they came"),
+    ("UPDATE item SET state = 'x'", "it is lost what became of e1-0"),
+    ("INSERT INTO content VALUES ('e9', 1, x'', x'', x'00')", "octets of e9 are in quarantine for nobody"),
+]
+QUARANTINE_STAYS = [
+    ("DELETE FROM content", "the octets of e1-0 in quarantine are lost"),
+    ("UPDATE content SET data = x'00'", "octets of e1 in quarantine are missing"),
+]
 TRAINING = [
     ("DELETE FROM total", "how much was learned is lost"),
     ("UPDATE total SET ham = -1", "less than nothing was learned"),
@@ -321,6 +336,8 @@ HARMS = [
         ("webhooks.db", False, [("UPDATE call SET body = x'ff'", "calls of crm have no JSON")]),
         ("alarms.db", True, [("UPDATE alarm SET count = 0", "the alarms name cannot be told")]),
         ("training.db", True, TRAINING),
+        ("quarantine.db", True, QUARANTINE),
+        ("quarantine.db", False, QUARANTINE_STAYS),
         ("index.db", True, INDEX),
         ("queue/0.db", True, [
             ("UPDATE entry SET next = 5", "its next try is wrong"),
@@ -376,6 +393,7 @@ def test_every_table_is_damaged_in_a_test() -> None:
         "webhooks.db": schema.WEBHOOKS,
         "alarms.db": schema.ALARMS,
         "training.db": schema.TRAINING,
+        "quarantine.db": schema.QUARANTINE,
         "index.db": schema.INDEX,
         "queue/0.db": schema.QUEUE,
     }

@@ -18,6 +18,7 @@ from postroom.testing.store_contract import (
     LimitsContract,
     MarkContract,
     PastContract,
+    QuarantineContract,
     QueueContract,
     ReportContract,
     SpoolContract,
@@ -93,6 +94,10 @@ class TestHooks(HookContract):
 
 
 class TestTraining(TrainingContract):
+    pass
+
+
+class TestQuarantine(QuarantineContract):
     pass
 
 

@@ -43,7 +43,9 @@ def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Even
             directory=store.directory,
             blocklists=Blocklists(dns, lists, clock, event),
             rules=read_rules(config),
-            thresholds=Thresholds(junk=config.filter.junk, refuse=config.filter.refuse),
+            thresholds=Thresholds(
+                junk=config.filter.junk, quarantine=config.filter.quarantine, refuse=config.filter.refuse
+            ),
         )
     )
 

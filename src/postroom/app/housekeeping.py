@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from postroom.app.outside import mta_sts
+from postroom.app.quarantine import sweep as sweep_quarantine
 from postroom.app.rooms import Core
 from postroom.app.runfolder import SWEEPER_LOCK, RunFolder
 from postroom.app.usage import UsageWatch
@@ -86,6 +87,7 @@ class Housekeeping:
             for purged in await purge_older(self._store, now - retention.accounts_days * DAY):
                 self._events("account.purged", login=purged.row.login, deleted=purged.deleted)
             await self._store.training.sweep(now)
+            await sweep_quarantine(self._store, now, self._events)
         except StoreError as fault:
             self._events("sweep.failed", reason=str(fault))
         else:

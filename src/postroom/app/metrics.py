@@ -26,6 +26,7 @@ _OUTCOMES = {
     "refused": "mail.refused",
     "abandoned": "mail.abandoned",
     "delivered": "message.delivered",
+    "quarantined": "message.quarantined",
     "relayed": "message.relayed",
     "deferred": "message.deferred",
     "failed": "message.failed",

@@ -24,6 +24,7 @@ from postroom.app.sieve import SorterRooms, make_refuses, make_sorter, sieve_lim
 from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
+from postroom.delivery.quarantine import QuarantineDelivery
 from postroom.delivery.reacting import ROUTE as REACTIONS
 from postroom.delivery.reacting import Reacting
 from postroom.delivery.reports import ReportDelivery
@@ -37,7 +38,7 @@ from postroom.intake.lists import Lists
 from postroom.intake.notices import Notices
 from postroom.intake.outside import Means, Outside
 from postroom.intake.rooms import Rooms as IntakeRooms
-from postroom.intake.routing import REPORTS, SENT, Routes
+from postroom.intake.routing import QUARANTINE, REPORTS, SENT, Routes
 from postroom.intake.scanning import Scanning
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
@@ -111,6 +112,7 @@ class Core:
     incoming: ReportDelivery
     copies: SentCopies
     reacting: Reacting
+    quarantine: QuarantineDelivery
     signer: Signer
     tls_results: TlsResults
     notices: Notices
@@ -148,6 +150,7 @@ class Core:
         await self.incoming.stop()
         await self.copies.stop()
         await self.reacting.stop()
+        await self.quarantine.stop()
         await self.queue.stop()
         self.resolver.close()
         self.hasher.close()
@@ -282,6 +285,9 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     queue.subscribe(REPORTS, incoming.take)
     copies = SentCopies(queue, mailboxes, identity.find, clock, events)
     queue.subscribe(SENT, copies.take)
+    apart = QuarantineDelivery(queue, (store.quarantine, store.directory), identity.find, clock, events)
+    apart.delivery = delivery
+    queue.subscribe(QUARANTINE, apart.take)
     return Core(
         plan=plan,
         slot=slot,
@@ -297,6 +303,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         incoming=incoming,
         copies=copies,
         reacting=reacting,
+        quarantine=apart,
         signer=signer,
         tls_results=TlsResults(store.transport, clock, events),
         notices=Notices(queue, routes, config.server.postmaster, clock, events, signer.own),

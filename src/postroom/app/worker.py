@@ -20,6 +20,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from postroom.app.daily import DailyReports
+from postroom.app.digests import quarantine_work
 from postroom.app.housekeeping import Housekeeping
 from postroom.app.index_hints import IndexHints
 from postroom.app.listening import Listening
@@ -27,6 +28,7 @@ from postroom.app.mesh import Mesh
 from postroom.app.outside import settle_flights
 from postroom.app.plan import Order, Plan, receive
 from postroom.app.publish import Publisher
+from postroom.app.quarantine import Releases
 from postroom.app.reporters import daily_reports
 from postroom.app.rooms import Core, Services, build_core, build_services
 from postroom.app.runfolder import RunFolder
@@ -110,6 +112,7 @@ class Worker:
         self._services: Services
         self._mesh: Mesh
         self._daily: DailyReports
+        self._releases: Releases
         self._hooks: WebhookWriter | None = None
         self._hints: IndexHints | None = None
         self._usage: UsageWatch | None = None
@@ -139,6 +142,7 @@ class Worker:
         housekeeping = Housekeeping(self._core, self._usage, lambda: self._config, folder, lambda: self._core.resolver)
         queue = loop.create_task(self._core.queue.run())
         self._daily = daily_reports(self._core, lambda: self._config, folder)
+        self._releases = quarantine_work(self._core, lambda: self._config, folder)
         self._hooks = WebhookWriter(self._core.store.hooks, self._events, self._core.clock)
         self._hooks.follow(self._config.webhook)
         caller = WebhookCaller(
@@ -149,6 +153,7 @@ class Worker:
             caller.run(),
             housekeeping.run(),
             self._daily.run(),
+            self._releases.run(),
             self._follow(),
             self._usage.run(),
         )
@@ -251,8 +256,8 @@ class Worker:
                 await self._services.recheck()
             case "hints":
                 self._hear(request["hints"])
-            case "reload":
-                os.kill(os.getppid(), signal.SIGHUP)
+            case "reload" | "quarantine" as what:
+                self._prod(what)
             case "events":
                 self._pass_on(request["events"])
             case "reports":
@@ -264,6 +269,13 @@ class Worker:
             case other:
                 return {"error": f"unknown command {other!r}"}
         return {"ok": True}
+
+    def _prod(self, what: str) -> None:
+        """Something lies ready to be taken up."""
+        if what == "reload":
+            os.kill(os.getppid(), signal.SIGHUP)
+        else:
+            self._releases.poke()
 
     def _hear(self, hints: Sequence[tuple[str, int, int]]) -> None:
         """A command changed mailboxes."""

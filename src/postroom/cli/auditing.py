@@ -46,6 +46,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
     "alarms": frozenset({"close"}),
     "hooks": frozenset({"retry"}),
     "training": frozenset({"unlearn"}),
+    "quarantine": frozenset({"put_state"}),
     "account": frozenset({
         "create", "rename", "delete", "subscribe", "append", "store_flags", "copy", "move", "expunge", "restore",
         "undo_restore", "grant", "annotate", "copy_annotations", "specialize",
@@ -56,6 +57,7 @@ READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
     "store": frozenset({
         "directory", "queue", "limits", "hooks", "feed", "events", "audit", "alarms", "reports", "transport", "usage",
+        "quarantine",
         "account", "training", "outline",
         "spool", "sweep", "check", "close", "create_account", "remove_account",
     }),
@@ -78,6 +80,9 @@ READS: Final[dict[str, frozenset[str]]] = {
     }),
     # counts of mail, which can be made again from it
     "training": frozenset({"learned", "lesson", "learn", "standings", "rate", "sweep"}),
+    "quarantine": frozenset({
+        "keep", "find", "content", "reserve", "untold", "tell", "counts", "forget", "sweep",
+    }),
     "hooks": frozenset({"add", "contexts", "due", "settle", "states", "sweep"}),
     "account": frozenset({
         "id", "index", "marks", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered",
@@ -183,6 +188,15 @@ async def _alarms(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else ""), found or None
 
 
+async def _quarantined(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
+    """Of whom, from whom, and what it is about, so that it is clear later what was let through."""
+    from postroom.store.api import ItemState, QuarantineQuery
+
+    items = await store.quarantine.find(QuarantineQuery(ids=given[0], states=frozenset(ItemState)))
+    told = [f"{one.id} {one.state} from {one.sender or one.author} to {one.recipient}" for one in items]
+    return f"{len(told)} messages" if len(told) != 1 else items[0].id, {"items": told} if told else None
+
+
 async def _name(store: Store, given: tuple[Any, ...]) -> tuple[str, Any]:
     return await _login(store, str(given[0])), None
 
@@ -222,6 +236,7 @@ _LOOKS: Final[dict[str, Look]] = {
     "freeze": _frozen,
     "unfreeze": _frozen,
     "lift": _lifted,
+    "put_state": _quarantined,
     "suppress": _suppressed,
     "unsuppress": _suppressed,
     "repair": _repaired,
@@ -270,6 +285,7 @@ class Audited:
         self.hooks = _Part(self, store.hooks, "hooks")
         self.training = _Part(self, store.training, "training")
         self.repair = self.recorded("repair", store.repair)
+        self.quarantine = _Part(self, store.quarantine, "quarantine")
 
     async def account(self, account: str) -> _Part:
         """The mailboxes of an account."""
@@ -311,6 +327,8 @@ class Audited:
             return None
         if name == "unfreeze":
             self.freed.append(on)
+        if name == "put_state":
+            return (on, before, after) if before is not None else None
         if name == "change":
             self.moved += [(entry, _became(after)) for entry in old["ids"]]
             return on, before, after
@@ -367,6 +385,8 @@ def _after(name: str, given: tuple[Any, ...]) -> Any:
         return None
     if name == "put_delegate":
         return {"mode": given[2]}
+    if name == "put_state":
+        return {"state": plain(given[1].state)}
     if name == "change":
         names = ("state", "next_try", "nexthop")
         return {key: plain(value) for key, value in zip(names, given[1:], strict=False) if value is not None}

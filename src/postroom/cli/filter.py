@@ -41,12 +41,27 @@ async def _put(site: Site, row: FilterRow) -> None:
         await store.directory.put_wishes(row)
 
 
+#: scores of FilterRow, and what they are called for people
+_SCORES = {
+    "junk": "junk",
+    "quarantine": "quarantined",
+    "refuse": "refused",
+    "flag": "sent mail flagged",
+    "hold": "sent mail held",
+    "refuse_sent": "sent mail refused",
+}
+
+
+#: where the configuration has another name for one
+_CONFIGURED = {"flag": "flag_sent", "hold": "hold_sent"}
+
+
 def _plain(row: FilterRow) -> dict[str, Any]:
     return {
         "owner": row.owner,
         "off": row.off,
-        "junk": None if row.junk < 0 else row.junk,
-        "refuse": None if row.refuse < 0 else row.refuse,
+        **{name: None if (value := getattr(row, name)) < 0 else value for name in _SCORES},
+        "digest": row.digest or None,
         "allow": list(row.allow),
         "block": list(row.block),
     }
@@ -62,21 +77,36 @@ def show(owner: str, as_json: bool, config_file: str | None) -> None:
     rows = [run(_row(site, owner))] if owner else run(_all(site))
     given = site.config.filter
     if as_json:
-        emit_json(enabled=given.enabled, junk=given.junk, refuse=given.refuse, wishes=[_plain(row) for row in rows])
+        bounds = {name: getattr(given, _CONFIGURED.get(name, name)) for name in _SCORES}
+        digest = site.config.quarantine.digest
+        emit_json(enabled=given.enabled, **bounds, digest=digest, wishes=[_plain(row) for row in rows])
         return
     state = f"junk from {given.junk:g}, refused from {given.refuse:g}" if given.enabled else "off (filter.enabled)"
+    if given.enabled and given.quarantine:
+        state += f", quarantined from {given.quarantine:g}"
     say(f"the filter is {'on: ' if given.enabled else ''}{state}")
     told = [
-        (row.owner, "off" if row.off else "on", _bound(row.junk), _bound(row.refuse), len(row.allow), len(row.block))
+        (
+            row.owner, "off" if row.off else "on", _bound(row.junk), _bound(row.quarantine), _bound(row.refuse),
+            row.digest or "as configured", len(row.allow), len(row.block),
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
     if told:
-        table(("OWNER", "FILTER", "JUNK", "REFUSE", "ALLOW", "BLOCK"), told)
+        table(("OWNER", "FILTER", "JUNK", "QUARANTINE", "REFUSE", "DIGEST", "ALLOW", "BLOCK"), told)
+    sent = [(row.owner, _bound(row.flag), _bound(row.hold), _bound(row.refuse_sent)) for row in rows if _of_sent(row)]
+    if sent:
+        click.echo()
+        table(("WHAT THEY SEND", "FLAGGED", "HELD", "REFUSED"), sent)
     if owner:
         lists = [("always", one) for one in rows[0].allow] + [("never", one) for one in rows[0].block]
         if lists:
             click.echo()
             table(("WANTED", "SENDER"), lists)
+
+
+def _of_sent(row: FilterRow) -> bool:
+    return any(value >= 0 for value in (row.flag, row.hold, row.refuse_sent))
 
 
 async def _all(site: Site) -> list[FilterRow]:
@@ -102,29 +132,46 @@ def _points(_context: click.Context, parameter: click.Parameter, text: str | Non
     return value
 
 
+def _digest(_context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    import re
+
+    if text is None or text == "off" or re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        return text
+    if text == "default":
+        return ""
+    raise click.BadParameter(f"{text!r} is no time: give HH:MM, off, or default", param=parameter)
+
+
 @command.command("set")
 @click.argument("owner")
 @click.option("--junk", callback=_points, metavar="SCORE", help="Junk from this score on; 0: never; default.")
+@click.option("--quarantine", callback=_points, metavar="SCORE", help="Kept apart from it on; 0: never; default.")
 @click.option("--refuse", callback=_points, metavar="SCORE", help="Refused from it on; 0: never; default.")
+@click.option("--flag", callback=_points, metavar="SCORE", help="What they send is an alarm from it on; 0: never.")
+@click.option("--hold", callback=_points, metavar="SCORE", help="What they send is kept apart from it on; 0: never.")
+@click.option(
+    "--refuse-sent", callback=_points, metavar="SCORE", help="What they send is refused from it on; 0: never."
+)
+@click.option(
+    "--digest", callback=_digest, metavar="HH:MM", help="When they are told of their quarantine; off; default."
+)
 @click.option("--on/--off", "wanted", default=None, help="Judge their mail, or let all of it through.")
 @json_option
 @config_option
-def set_(
-    owner: str, junk: float | None, refuse: float | None, wanted: bool | None, as_json: bool, config_file: str | None
-) -> None:
-    """Change thresholds, or switch the filter on or off."""
+def set_(owner: str, wanted: bool | None, as_json: bool, config_file: str | None, **given: Any) -> None:
+    """Change thresholds and the digest, or switch the filter on or off.
+
+    A message gets the strictest that its score reaches: refused, kept in quarantine, or Junk.
+    """
     from dataclasses import replace
 
-    if junk is None and refuse is None and wanted is None:
-        raise click.UsageError("Say what to change: --junk, --refuse, --on or --off.")
+    changes = {name: value for name, value in given.items() if value is not None}
+    if wanted is not None:
+        changes["off"] = not wanted
+    if not changes:
+        raise click.UsageError("Say what to change: --junk, --quarantine, --refuse, --digest, --on or --off, …")
     site = find_site(config_file)
-    row = run(_row(site, owner))
-    row = replace(
-        row,
-        junk=row.junk if junk is None else junk,
-        refuse=row.refuse if refuse is None else refuse,
-        off=row.off if wanted is None else not wanted,
-    )
+    row = replace(run(_row(site, owner)), **changes)
     run(_put(site, row))
     _told(row, as_json)
 
@@ -133,12 +180,18 @@ def _told(row: FilterRow, as_json: bool) -> None:
     if as_json:
         emit_json(**_plain(row))
         return
-    bounds = f"junk {_bound(row.junk)}, refused {_bound(row.refuse)}"
+    bounds = ", ".join(
+        f"{words} {_bound(getattr(row, name))}"
+        for name, words in _SCORES.items()
+        if name in ("junk", "refuse") or getattr(row, name) >= 0
+    )
+    digest = f", digest {row.digest}" if row.digest else ""
     lists = f"{len(row.allow)} allowed, {len(row.block)} blocked"
-    say(f"{row.owner}: filter {'off' if row.off else 'on'}, {bounds}, {lists}")
+    say(f"{row.owner}: filter {'off' if row.off else 'on'}, {bounds}{digest}, {lists}")
 
 
 def _patterns(given: Sequence[str]) -> list[str]:
+    from postroom.filter.wishes import network_of
     from postroom.values.address import Address, BadAddress, parse_domain
 
     found = []
@@ -146,10 +199,14 @@ def _patterns(given: Sequence[str]) -> list[str]:
         try:
             if text.startswith("@"):
                 found.append("@" + parse_domain(text[1:]))
+            elif network_of(text) is not None:
+                found.append(str(network_of(text)))
             else:
                 found.append(Address.parse(text).key if "@" in text else parse_domain(text))
         except BadAddress:
-            raise click.BadParameter(f"{text!r} is no address, domain, or @domain", param_hint="PATTERN") from None
+            raise click.BadParameter(
+                f"{text!r} is no address, domain, @domain, or IP network", param_hint="PATTERN"
+            ) from None
     return found
 
 
@@ -178,7 +235,8 @@ def _listed(owner: str, patterns: Sequence[str], allowed: bool, as_json: bool, c
 def allow(owner: str, patterns: tuple[str, ...], as_json: bool, config_file: str | None) -> None:
     """Always want mail from these senders.
 
-    PATTERN is an address, a domain with its subdomains, or exactly @domain.
+    PATTERN is an address, exactly @domain, a domain with its subdomains, or an IP address or network. The narrowest
+    pattern that fits counts, in this order; a person's before those of the domain.
 
     Only mail that proves its author (SPF, DKIM, DMARC) is let through.
     """
@@ -193,7 +251,8 @@ def allow(owner: str, patterns: tuple[str, ...], as_json: bool, config_file: str
 def block(owner: str, patterns: tuple[str, ...], as_json: bool, config_file: str | None) -> None:
     """Never want mail from these senders.
 
-    PATTERN is an address, a domain with its subdomains, or exactly @domain.
+    PATTERN is an address, exactly @domain, a domain with its subdomains, or an IP address or network. The narrowest
+    pattern that fits counts, in this order; a person's before those of the domain.
     """
     _listed(owner, patterns, False, as_json, config_file)
 

@@ -45,6 +45,7 @@ COMMANDS = {
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
     "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc, spam, tls."),
     "filter": ("filter", "The spam filter: show, set, allow, block, unlist, rules, train, status, forget."),
+    "quarantine": ("quarantine", "Mail that the spam filter keeps apart: list, show, release, delete, undelete, link."),
     "suppress": ("suppress", "Outside addresses nothing is sent to: list, add, rm."),
     "report": ("report", "Reports of others about your domains, and yours: dmarc, tls, feedback, send."),
     "webhook": ("webhook", "Programs that are told what becomes of mail: list, test, retry."),

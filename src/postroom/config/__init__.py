@@ -6,7 +6,7 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 
 from postroom.config.check import Problem, check
 from postroom.config.endpoints import Place, parse_dns_server, parse_server, parse_socket, parse_url
-from postroom.config.filtering import Clamav, Filter, OnFailure, Rspamd, RspamdMode, VirusAct
+from postroom.config.filtering import Clamav, Filter, OnFailure, Quarantine, Rspamd, RspamdMode, VirusAct
 from postroom.config.listeners import ClientCertificate, Listener, Protocol, Tls, TlsMode
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.mailboxes import Imap, Mailboxes, Sieve, WhenFull
@@ -62,6 +62,7 @@ __all__ = [
     "Pop3",
     "Problem",
     "Protocol",
+    "Quarantine",
     "Relay",
     "Reports",
     "Retention",

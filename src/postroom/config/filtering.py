@@ -1,4 +1,4 @@
-"""What can be configured about the spam filter, and about the programs beside it that are asked as well."""
+"""What can be configured about the spam filter, what it keeps apart, and the programs beside it that are asked as well."""
 
 from __future__ import annotations
 
@@ -13,7 +13,18 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     enabled: Annotated[bool, Meta(description="Judge mail from outside.")] = True
     junk: Annotated[float, Meta(ge=0, description="Score from which on mail is filed as junk; 0 is never.")] = 5.0
+    quarantine: Annotated[
+        float, Meta(ge=0, description="Score from which on mail is kept apart, see [quarantine]; 0 is never.")
+    ] = 0.0
     refuse: Annotated[float, Meta(ge=0, description="Score from which on mail is refused; 0 is never.")] = 15.0
+    flag_sent: Annotated[
+        float,
+        Meta(ge=0, description="Score from which on mail that our own people send to others is an alarm; 0 is never."),
+    ] = 7.0
+    hold_sent: Annotated[
+        float, Meta(ge=0, description="Score from which on such mail is kept in quarantine; 0 is never.")
+    ] = 0.0
+    refuse_sent: Annotated[float, Meta(ge=0, description="Score from which on it is refused; 0 is never.")] = 0.0
     rules: Annotated[
         str,
         Meta(description="A file of rules of your own, over the built-in ones (postroom filter rules prints them)."),
@@ -107,3 +118,28 @@ class Clamav(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     on_failure: Annotated[
         OnFailure, Meta(description="Mail it could not look at: accept it unchecked, or defer it.")
     ] = OnFailure.ACCEPT
+
+
+class Quarantine(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Mail that the spam filter keeps apart (filter.quarantine, filter.hold_sent). It counts to nobody's quota."""
+
+    days: Annotated[float, Meta(gt=0, description="Days it is kept, then it is gone.")] = 30
+    account_messages: Annotated[
+        int, Meta(ge=0, description="Messages of one account that are kept apart; more go to Junk. 0 is any.")
+    ] = 10_000
+    account_size: Annotated[int, Meta(ge=0, description="Octets of one account; more go to Junk. 0 is any.")] = 1 << 30
+    digest: Annotated[
+        str,
+        Meta(
+            pattern="^(off|([01][0-9]|2[0-3]):[0-5][0-9])$",
+            description="Time of day (HH:MM, this machine's zone) at which people are told what is new there, or off.",
+        ),
+    ] = "07:00"
+    url: Annotated[
+        str,
+        Meta(
+            pattern='^(https?://[^\\s<>"]{1,200})?$',
+            description="Where links in the digest lead, such as https://mail.example.org; empty: it has none.",
+        ),
+    ] = ""
+    link_days: Annotated[float, Meta(gt=0, description="Days for which a link in the digest is good.")] = 14

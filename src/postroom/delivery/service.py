@@ -162,6 +162,10 @@ class Delivery:
             return _outcome(recipient, Kind.FAILED, "5.2.2", "The mailbox is full")
         return _outcome(recipient, Kind.DEFERRED, "4.2.2", "The mailbox is full")
 
+    async def deliver(self, entry: Entry, recipient: Recipient) -> Outcome:
+        """One recipient now, for another consumer, which settles the outcome."""
+        return await self._deliver(_Job(entry, self.limits), recipient)
+
     async def _deliver(self, job: _Job, recipient: Recipient) -> Outcome:
         try:
             found = await self._find(recipient.address)

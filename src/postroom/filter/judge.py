@@ -23,7 +23,7 @@ from postroom.filter.scoring import DEFAULT, Act, Reason, Score, Thresholds, str
 from postroom.filter.seen import Seen
 from postroom.filter.tokens import read
 from postroom.filter.traits import traits
-from postroom.filter.wishes import LISTED, Wishes, wishes_of
+from postroom.filter.wishes import LISTED, Sender, Wishes, wishes_of
 from postroom.message.dates import parse_date
 from postroom.policy.blocklists import Blocklists
 from postroom.policy.networks import neighbourhood
@@ -41,13 +41,14 @@ _HOSTS: Final = 20  # hosts of links that lists are asked about
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What intake knows. ip: of the peer; findings: of the checks that were made before; author: the address in From,
-    "" when nothing proves its domain; now: Unix seconds; at_least: what becomes of it whatever anybody wishes;
-    decided: what becomes of it where nobody wishes anything else, instead of what the score says.
+    "" when nothing proves its domain; sender: of the envelope; now: Unix seconds; at_least: what becomes of it whatever
+    anybody wishes; decided: what becomes of it where nobody wishes anything else, instead of what the score says.
     """
 
     ip: str
     now: float
     author: str = ""
+    sender: str = ""
     findings: tuple[Reason, ...] = ()
     at_least: Act = Act.ACCEPT
     decided: Act | None = None
@@ -63,17 +64,27 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """score: of what holds for all; acts and scores: for each reader, in order."""
+    """score: of what holds for all; acts, scores and bounds: for each reader, in order; floor: Known.at_least."""
 
     score: Score
     acts: tuple[Act, ...] = ()
     scores: tuple[Score, ...] = ()
     spam: float = field(default=DEFAULT.junk)
+    bounds: tuple[Thresholds, ...] = ()
+    floor: Act = Act.ACCEPT
 
     @property
     def refused(self) -> bool:
         """Nobody wants it."""
         return bool(self.acts) and all(act is Act.REFUSE for act in self.acts)
+
+    def fates(self) -> tuple[Act, ...]:
+        """What becomes of it for each reader. What only some would refuse is accepted, so they get it set apart."""
+        if self.refused:
+            return self.acts
+        return tuple(
+            [stricter(self.floor, _apart(act, bound)) for act, bound in zip(self.acts, self.bounds, strict=True)]
+        )
 
     def told(self) -> Score:
         """What the message's header and the trace tell: the reader's own score when there is one reader."""
@@ -113,18 +124,31 @@ class Judge:
         score = Score.of([*reasons, *general])
         scores: list[Score] = []
         acts: list[Act] = []
+        bounds: list[Thresholds] = []
         for place, reader in enumerate(readers):
             wishes = await wishes_of(self._sources.directory, reader.address)
             own = self._learned(reader.account, words) if place < _PERSONAL else None
             learned = own is not None and own.spam + own.ham > 0
             words_say = _weighed(bayes.opinion(everybody, own)) if learned else general
             personal = [*reasons, *words_say, *self._acquainted(reader, known)]
-            personal += wishes.reasons(known.author, [one.address for one in seen.authors])
+            personal += wishes.reasons(_sender(seen, known))
             own_score = Score.of(personal)
             scores.append(own_score)
-            act = _act(wishes, own_score, self._sources.thresholds, known.decided)
+            bounds.append(wishes.thresholds(self._sources.thresholds))
+            act = _act(wishes, own_score, bounds[-1], known.decided)
             acts.append(stricter(known.at_least, act))
-        return Judgement(score, tuple(acts), tuple(scores), self._sources.thresholds.junk)
+        spam, floor = self._sources.thresholds.junk, known.at_least
+        return Judgement(score, tuple(acts), tuple(scores), spam, tuple(bounds), floor)
+
+    async def of_ours(self, content: Content, now: float) -> Score:
+        """What speaks against mail that our own people send: what is in it, whoever it is for. Raises OSError."""
+        known, trusted = Known(ip="", now=now), await self._trust()
+        if content.size > _IN_THREAD:
+            seen, words, found = await asyncio.to_thread(self._read, content, known, trusted)
+        else:
+            seen, words, found = self._read(content, known, trusted)
+        general = _weighed(bayes.opinion(self._learned(EVERYBODY, words)))
+        return Score.of([*found, *await self._listed(seen), *general])
 
     async def _trust(self) -> Trusted:
         """What others may borrow: made again when the directory changes."""
@@ -192,12 +216,25 @@ class Judge:
         return [Reason("CORRESPONDENT", -4.0, f"{reader.address} has written to {known.author} before")]
 
 
-def _act(wishes: Wishes, score: Score, thresholds: Thresholds, decided: Act | None) -> Act:
+def _act(wishes: Wishes, score: Score, bounds: Thresholds, decided: Act | None) -> Act:
     if wishes.off:
         return Act.ACCEPT
     if decided is not None and not any(one.name in LISTED for one in score.reasons):
         return decided
-    return wishes.thresholds(thresholds).act(score.points)
+    return bounds.act(score.points)
+
+
+def _apart(act: Act, bounds: Thresholds) -> Act:
+    if act is not Act.REFUSE:
+        return act
+    return Act.QUARANTINE if bounds.quarantine else Act.JUNK
+
+
+def _sender(seen: Seen, known: Known) -> Sender:
+    claimed = [one.address for one in seen.authors]
+    if known.sender:
+        claimed.append(known.sender)
+    return Sender((known.author,) if known.author else (), claimed, known.ip)
 
 
 def _weighed(found: bayes.Opinion | None) -> list[Reason]:

@@ -82,10 +82,11 @@ class Trainer:
             rendered = await kept.rendered([message])
             if rendered:
                 content = await kept.content(message)
-                known += await self._learn(account, rendered[0].guid, content, spam)
+                known += await self.learn_content(account, rendered[0].guid, content, spam)
         return known
 
-    async def _learn(self, account: str, guid: str, content: Content, spam: bool | None) -> bool:
+    async def learn_content(self, account: str, guid: str, content: Content, spam: bool | None) -> bool:
+        """Learn a message, wherever it lies; False when it was known. guid: names it. Raises StoreError, OSError."""
         seen, words = await asyncio.to_thread(read, content)
         lesson = Lesson(id=guid, tokens=tuple(words), spam=spam)
         now = self._clock.now()

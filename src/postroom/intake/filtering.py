@@ -8,13 +8,14 @@ On failure: StoreError of the directory; OSError when the content's file is gone
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judge, Judgement, Known, Reader
 from postroom.filter.scanners import NOTHING
-from postroom.filter.scoring import Act, Score
+from postroom.filter.scoring import Act, Score, Thresholds
 from postroom.intake.authors import Author
 from postroom.intake.model import Envelope, Peer
 from postroom.intake.routing import LOCAL
@@ -33,13 +34,15 @@ _TOLD: Final = 12  # names of reasons in a header
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What the filter says. readers: accounts of ours it goes to, by log-in; junk: those among them for whom it is;
-    added: fields for the message; told: what the event says.
+    added: fields for the message; told: what the event says; kept: those for whom it goes into quarantine, and why
+    (store.api.NewRecipient).
     """
 
     readers: tuple[str, ...]
     junk: frozenset[str]
     added: bytes
     told: dict[str, object]
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 class Filtering:
@@ -72,6 +75,7 @@ class Filtering:
             ip=client.ip,
             now=now,
             author=proven,
+            sender="" if envelope.sender is None else str(envelope.sender),
             findings=(*findings(proofs(evidence), peer(envelope.standing), warning), *scanned.findings),
             at_least=scanned.at_least,
             decided=scanned.decided,
@@ -79,11 +83,20 @@ class Filtering:
         readers = await self._readers(envelope)
         judgement = await self._judged(content, known, readers)
         names = tuple([reader.address for reader in readers])
-        junk = frozenset(name for name, act in zip(names, judgement.acts, strict=True) if act is not Act.ACCEPT)
+        fates = dict(zip(names, judgement.fates(), strict=True))
+        junk = frozenset(name for name, act in fates.items() if act is Act.JUNK)
+        kept = {
+            name: why(score)
+            for (name, act), score in zip(fates.items(), judgement.scores, strict=True)
+            if act is Act.QUARANTINE
+        }
         score = judgement.told()
         told: dict[str, object] = {"spam": score.points, "because": score.words()} if self._judge is not None else {}
-        added = fields(judgement, bool(names) and len(junk) == len(names)) if self._judge is not None else b""
-        judged = Judged(names, junk, scanned.added + added, {**told, **scanned.told})
+        if kept:
+            told["quarantined"] = sorted(kept)
+        spam = bool(names) and not any(act is Act.ACCEPT for act in fates.values())
+        added = fields(judgement, spam) if self._judge is not None else b""
+        judged = Judged(names, junk, scanned.added + added, {**told, **scanned.told}, kept)
         if scanned.at_least is Act.REFUSE:
             return judged, virus_refusal(scanned)
         return judged, _refusal(score) if judgement.refused else None
@@ -91,8 +104,8 @@ class Filtering:
     async def _judged(self, content: Content, known: Known, readers: list[Reader]) -> Judgement:
         if self._judge is not None:
             return await self._judge.judge(content, known, readers)
-        nothing = Score.of(())
-        return Judgement(nothing, (known.at_least,) * len(readers), (nothing,) * len(readers))
+        found, many = Score.of(known.findings), len(readers)
+        return Judgement(found, (known.at_least,) * many, (found,) * many, bounds=(Thresholds(),) * many)
 
     async def _readers(self, envelope: Envelope) -> list[Reader]:
         """Each account of ours it goes to, once."""
@@ -110,7 +123,13 @@ def placed(junk: bool, inbox: tuple[str, ...], judged: Judged | None) -> tuple[b
     """Whether the message is junk, and who gets it in the INBOX all the same; junk, inbox: as decided so far."""
     if judged is None or not judged.junk:
         return junk, inbox
-    return True, tuple([name for name in judged.readers if name not in judged.junk and (not junk or name in inbox)])
+    wanted = [name for name in judged.readers if name not in judged.junk and name not in judged.kept]
+    return True, tuple([name for name in wanted if not junk or name in inbox])
+
+
+def why(score: Score) -> str:
+    """What the quarantine keeps: the score, a space, the reasons."""
+    return f"{score.points:.2f} {score.words(12)}"
 
 
 def _refusal(score: Score) -> Refusal:
@@ -159,10 +178,11 @@ def fields(judgement: Judgement, junk: bool) -> bytes:
     status = f"{'Yes' if junk else 'No'}, score={score.points:.1f} required={judgement.spam:.1f} tests={names}"
     lines = ["X-Spam-Flag: YES"] if junk else []
     lines.append(f"X-Spam-Score: {score.points:.1f}")
-    lines += _folded("X-Spam-Status", status.replace(",", ", "))
-    lines += _folded("X-Spam-Report", score.words())
+    lines += folded("X-Spam-Status", status.replace(",", ", "))
+    lines += folded("X-Spam-Report", score.words())
     return "".join(f"{line}\r\n" for line in lines).encode("ascii", "replace")
 
 
-def _folded(name: str, value: str) -> list[str]:
+def folded(name: str, value: str) -> list[str]:
+    """A field of printable ASCII, in lines."""
     return textwrap.wrap(_plain(value), _LINE, initial_indent=f"{name}: ", subsequent_indent=" ") or [f"{name}:"]

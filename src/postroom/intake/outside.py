@@ -9,6 +9,7 @@ On failure: Refusal; StoreError of the directory passes through.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from postroom.config import Authentication
@@ -51,7 +52,7 @@ class Means:
 class Examined:
     """What becomes of a message that is taken. added: fields to put before it; head: its header without fields that
     only pretend to be ours; keywords: IMAP keywords it gets; proven: the domain in From when DMARC proved it;
-    inbox: recipients who get it in their INBOX although it is junk.
+    inbox: recipients who get it in their INBOX although it is junk; kept: those for whom it is quarantined, and why.
     """
 
     added: bytes
@@ -60,6 +61,7 @@ class Examined:
     keywords: tuple[str, ...] = field(default=())
     proven: str = ""
     inbox: tuple[str, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 class Outside:
@@ -123,7 +125,8 @@ class Outside:
         added = sealed + results + warning_field(warning) + (judged.added if judged is not None else b"")
         junk, inbox = placed(verdict.act == JUNK, verdict.inbox, judged)
         keywords = ("$Junk",) * junk + ("$Suspicious",) * bool(warning)
-        return Examined(added, cleaned, junk, keywords, _proven(evidence), inbox)
+        kept = judged.kept if judged is not None else {}
+        return Examined(added, cleaned, junk, keywords, _proven(evidence), inbox, kept)
 
     async def _by_known_list(
         self,

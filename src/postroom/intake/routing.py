@@ -17,6 +17,7 @@ from postroom.values.refusal import Refusal
 
 __all__ = [
     "LOCAL",
+    "QUARANTINE",
     "REMOTE",
     "REPORTS",
     "SENT",
@@ -39,6 +40,8 @@ REMOTE = "remote"
 REPORTS = "reports"
 #: an account's mailbox for sent mail: a copy of what others sent as it
 SENT = "sent"
+#: kept apart: for a recipient of ours whose filter wants it, or mail of ours that may not leave
+QUARANTINE = "quarantine"
 
 
 class Identity(Protocol):

@@ -149,7 +149,7 @@ class Intake:
                 added += header.separator(head)
             told = _told(peer, envelope, f"{entry}@{self._hostname}")
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
-            if examined is not None and (examined.junk or examined.keywords or _for_programs(targets)):
+            if examined is not None and (examined.junk or examined.keywords or examined.kept or _for_programs(targets)):
                 new = _filed(new, examined)
             await self._ask_filter(peer, new)
             await self._keep(envelope, demands.noted(new, envelope.mail, head))
@@ -420,8 +420,17 @@ def _filed(entry: NewEntry, examined: Examined) -> NewEntry:
     if examined.inbox:
         wanted = frozenset(examined.inbox)
         recipients = tuple([structs.replace(one, inbox=one.address in wanted) for one in recipients])
+    if examined.kept:
+        recipients = tuple([set_apart(one, examined.kept.get(one.address, "")) for one in recipients])
     found = {"junk": examined.junk, "keywords": examined.keywords, "proven": examined.proven}
     return structs.replace(entry, recipients=recipients, **found)
+
+
+def set_apart(recipient: NewRecipient, why: str) -> NewRecipient:
+    """A local recipient whose mail goes into quarantine, when there is a reason."""
+    if not why or recipient.route != routing.LOCAL:
+        return recipient
+    return structs.replace(recipient, route=routing.QUARANTINE, why=why)
 
 
 def _told(peer: Peer, envelope: Envelope, missing: str) -> dict[str, object]:

@@ -88,6 +88,26 @@ CATALOGUE: Final[dict[str, Kind]] = {
         ("queue_id", "sender", "to", "recipients", "size", "peer", *_PEER, "message_id", "from"),
     ),
     "message.delivered": Kind("info", "it lies in the mailbox", (*_MESSAGE, "mailbox", "uid", "message")),
+    "message.quarantined": Kind("info", "it is kept apart, as the spam filter wants it", _MESSAGE),
+    "quarantine.released": Kind(
+        "info", "mail was released from quarantine", ("queue_id", "recipient", "item", "release", "who")
+    ),
+    "quarantine.unreleased": Kind(
+        "warning",
+        "mail could not be released from quarantine, it stays there",
+        ("queue_id", "recipient", "item", "reason"),
+    ),
+    "quarantine.swept": Kind(
+        "info", "mail in quarantine whose time had come is gone", ("messages", "octets", "accounts"), True
+    ),
+    "quarantine.fault": Kind("error", "the quarantine could not be looked after, it is tried again", ("reason",)),
+    "digest.sent": Kind("info", "a user is told what is in quarantine", ("login", "entry", "messages")),
+    "digest.failed": Kind("warning", "a user could not be told what is in quarantine", ("login", "reason")),
+    "mail.flagged": Kind(
+        "warning",
+        "mail that one of our own people sends looks like spam",
+        ("queue_id", "login", "spam", "because", "verdict"),
+    ),
     "message.sorted": Kind(
         "info", "the recipient's filter decided", ("queue_id", "recipient", "script", "actions", "reason")
     ),

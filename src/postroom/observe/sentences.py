@@ -120,6 +120,23 @@ def _delivered(fields: Fields, _: Callable[[float], str]) -> str:
     return f"delivered to {who}{' before' if fields.get('reply') == 'Delivered before' else ''}"
 
 
+def _quarantined(fields: Fields, _: Callable[[float], str]) -> str:
+    return f"set apart for {fields.get('recipient', '')}: {fields.get('reply', '')}"
+
+
+def _released(fields: Fields, _: Callable[[float], str]) -> str:
+    who = f" by {fields['who']}" if fields.get("who") else ""
+    return f"released from quarantine for {fields.get('recipient', '')}{who}, goes on as {fields.get('release', '')}"
+
+
+def _flagged(fields: Fields, _: Callable[[float], str]) -> str:
+    done = {"hold": "it is kept in quarantine", "refuse": "it was refused"}.get(
+        str(fields.get("verdict")), "it was sent"
+    )
+    why = f"spam score {fields.get('spam', '')}: {fields.get('because', '')}"
+    return f"{fields.get('login', '')} sends what looks like spam, {done} ({why})"
+
+
 def _relayed(fields: Fields, _: Callable[[float], str]) -> str:
     return f"handed over for {fields.get('recipient', '')}{_via(fields)}: {fields.get('reply', '')}"
 
@@ -205,6 +222,9 @@ _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = 
     "mail.abandoned": _abandoned,
     "mail.checked": _checked,
     "message.delivered": _delivered,
+    "message.quarantined": _quarantined,
+    "quarantine.released": _released,
+    "mail.flagged": _flagged,
     "message.sorted": _sorted,
     "sieve.withheld": _withheld,
     "sieve.reacted": _reacted,

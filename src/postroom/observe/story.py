@@ -20,6 +20,7 @@ class State(StrEnum):
     """How it stands with a recipient, or with a whole message."""
 
     DELIVERED = "delivered"
+    QUARANTINED = "quarantined"
     RELAYED = "relayed"
     WAITING = "waiting"
     HELD = "held"
@@ -33,6 +34,8 @@ class State(StrEnum):
 
 _AFTER: Final = {
     "message.delivered": State.DELIVERED,
+    "message.quarantined": State.QUARANTINED,
+    "quarantine.released": State.QUARANTINED,
     "message.relayed": State.RELAYED,
     "message.deferred": State.WAITING,
     "message.failed": State.FAILED,
@@ -205,7 +208,11 @@ def _told(told: Told, place: Place | None, moment: Callable[[float], str]) -> Fa
     state = _AFTER[told.name]
     if state is State.DELIVERED:
         return _delivered(told, place)
-    if state is State.RELAYED:
+    if told.name == "quarantine.released":
+        text = f"was released from quarantine at {moment(told.time)}, as {fields.get('release', '')}"
+    elif state is State.QUARANTINED:
+        text = f"was put into quarantine: {reply}"
+    elif state is State.RELAYED:
         text = f"was handed over to {fields.get('remote') or 'another server'} at {moment(told.time)}: {reply}"
     elif state is State.FAILED:
         text = f"could not be delivered: {reply}"

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """What came of it."""
 
     DELIVERED = "delivered"  # in a mailbox of ours
+    QUARANTINED = "quarantined"  # kept apart from the recipient's mail
     RELAYED = "relayed"  # another server took it over
     DEFERRED = "deferred"  # not now
     FAILED = "failed"  # never

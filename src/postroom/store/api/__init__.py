@@ -86,6 +86,15 @@ from postroom.store.api.limits import (
 from postroom.store.api.marks import CHUNK_BITS, Chunk, Marks, MarkStore, SeenMode
 from postroom.store.api.pages import Page, Snapshot
 from postroom.store.api.past import VIEW, Departure, MailboxLife, Placed, Placing, Restored, Source, Undone
+from postroom.store.api.quarantine import (
+    ItemState,
+    KeepLimits,
+    QuarantineFull,
+    QuarantineItem,
+    QuarantineQuery,
+    QuarantineStore,
+    StateChange,
+)
 from postroom.store.api.queue import (
     Attempt,
     Depth,
@@ -168,6 +177,8 @@ __all__ = [
     "IndexFile",
     "IndexReading",
     "IndexState",
+    "ItemState",
+    "KeepLimits",
     "KeptReport",
     "KeyState",
     "Learned",
@@ -197,6 +208,10 @@ __all__ = [
     "Place",
     "Placed",
     "Placing",
+    "QuarantineFull",
+    "QuarantineItem",
+    "QuarantineQuery",
+    "QuarantineStore",
     "QueueFilter",
     "QueueStore",
     "Recipient",
@@ -223,6 +238,7 @@ __all__ = [
     "Source",
     "Spool",
     "Standing",
+    "StateChange",
     "Store",
     "StoreBusy",
     "StoreDamaged",

@@ -99,13 +99,19 @@ class GroupRow:
 class FilterRow:
     """What a domain or a person wants of the spam filter. owner: domain (A-labels), or Address.key of a log-in.
 
-    junk, refuse: scores from which on, 0 never, -1 as configured; allow, block: patterns (filter.wishes), lower case;
-    off: mail is not judged.
+    junk, quarantine, refuse: scores from which on, 0 never, -1 as configured; allow, block: patterns (filter.wishes),
+    lower case; off: mail is not judged. flag, hold, refuse_sent: the same for what a domain's people send; digest: when
+    its people are told of what is in quarantine ("HH:MM", local time), "off", "" as configured.
     """
 
     owner: str
     junk: float = -1.0
+    quarantine: float = -1.0
     refuse: float = -1.0
+    flag: float = -1.0
+    hold: float = -1.0
+    refuse_sent: float = -1.0
+    digest: str = ""
     allow: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
     off: bool = False

@@ -40,7 +40,8 @@ class NewRecipient(Struct, frozen=True, kw_only=True):
     """A recipient as accepted. address: where to deliver; notify: RFC 3461 4.1 set in upper case, "" = default.
 
     forwarder: our address that stands for this one outside, when mail from outside is passed on to it; else "".
-    inbox: this one gets it in the INBOX although the entry is junk.
+    inbox: this one gets it in the INBOX although the entry is junk; why: for the route "quarantine": the score and the
+    reasons, with a space between.
     """
 
     address: str
@@ -49,6 +50,7 @@ class NewRecipient(Struct, frozen=True, kw_only=True):
     notify: str = ""
     forwarder: str = ""
     inbox: bool = False
+    why: str = ""
 
 
 #: seconds for which a request with a key of its own is answered again and not done again
@@ -115,6 +117,7 @@ class Recipient(Struct, frozen=True, kw_only=True):
     nexthop: str = ""
     history: tuple[Attempt, ...] = ()
     inbox: bool = False
+    why: str = ""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -159,6 +162,7 @@ def new_entry(new: NewEntry, slot: int, content: Content) -> Entry:
             forwarder=recipient.forwarder,
             next_try=first,
             inbox=recipient.inbox,
+            why=recipient.why,
         )
         for index, recipient in enumerate(new.recipients)
     )

@@ -14,6 +14,7 @@ from postroom.store.api.events import EventStore
 from postroom.store.api.feed import Feed
 from postroom.store.api.hooks import HookStore
 from postroom.store.api.limits import LimitsStore
+from postroom.store.api.quarantine import QuarantineStore
 from postroom.store.api.queue import QueueStore
 from postroom.store.api.reports import ReportStore
 from postroom.store.api.training import TrainingStore
@@ -108,6 +109,9 @@ class Store(Protocol):
 
     @property
     def reports(self) -> ReportStore: ...
+
+    @property
+    def quarantine(self) -> QuarantineStore: ...
 
     async def account(self, account: str) -> AccountStore:
         """The mailboxes of an account, opened at first use and kept for the next. Raises NotFound, StoreUnavailable."""

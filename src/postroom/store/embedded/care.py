@@ -28,6 +28,7 @@ from postroom.store.embedded.index_file import condemn, faults_of
 from postroom.store.embedded.layout import AccountLayout, Layout
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.mend import MendAccount
+from postroom.store.embedded.quarantine_check import check_quarantine
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.queue_check import check_queue, mend_queue, queue_files
 from postroom.store.embedded.queue_file import answers, open_slot, select, with_octets
@@ -188,6 +189,7 @@ class Caretaker:
         found = check_queue(self._layout, options, self._grace)
         found += check_events(self._layout, options)
         found += check_shared_files(self._layout, options, accounts)
+        found += check_quarantine(self._layout, options, self._grace)
         found += [Finding("audit", fault) for fault in EmbeddedAudit(self._layout).look({}).faults]
         return found + check_directory(self._layout, options)
 

@@ -65,6 +65,20 @@ class Layout:
         return f"{self.data}/reports.db"
 
     @property
+    def quarantine(self) -> str:
+        """Mail that the spam filter keeps apart."""
+        return f"{self.data}/quarantine.db"
+
+    @property
+    def quarantine_bodies(self) -> str:
+        """Large messages in quarantine."""
+        return f"{self.data}/quarantine"
+
+    def quarantine_body(self, entry: str) -> str:
+        """The file of a large message; queue ids are never used twice."""
+        return f"{self.data}/quarantine/{entry}"
+
+    @property
     def webhooks(self) -> str:
         """Calls of webhooks that are still to be made."""
         return f"{self.data}/webhooks.db"

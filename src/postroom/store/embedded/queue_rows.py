@@ -34,6 +34,7 @@ class PackedRecipient(msgspec.Struct, array_like=True, frozen=True):
     nexthop: str = ""
     history: tuple[tuple[float, str, str, str], ...] = ()
     inbox: bool = False
+    why: str = ""
 
 
 class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -78,6 +79,7 @@ def pack(entry: Entry) -> bytes:
             item.nexthop,
             tuple((one.at, one.status, one.reply, one.cause) for one in item.history) if item.history else (),
             item.inbox,
+            item.why,
         )
         for item in entry.recipients
     ]
@@ -127,6 +129,7 @@ def unpack(row: tuple[str, float, int, bytes], slot: int, path: str, data: bytes
             nexthop=item.nexthop,
             history=tuple(Attempt(*one) for one in item.history) if item.history else (),
             inbox=item.inbox,
+            why=item.why,
         )
         for index, item in enumerate(packed.recipients)
     )

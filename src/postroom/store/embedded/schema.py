@@ -268,6 +268,28 @@ CREATE TABLE sent(
 CREATE TABLE finished(kind TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (kind, day)) WITHOUT ROWID;
 """
 
+#: item: a message for one recipient (store.api.quarantine); content: the octets of a queue entry, data NULL: in the
+#: file named by the entry, after the prefix
+QUARANTINE_VERSION: Final = 1
+QUARANTINE: Final = """
+CREATE TABLE item(
+    id TEXT PRIMARY KEY, entry TEXT NOT NULL, account TEXT NOT NULL, domain TEXT NOT NULL, recipient TEXT NOT NULL,
+    sender TEXT NOT NULL, received REAL NOT NULL, until REAL NOT NULL, size INTEGER NOT NULL,
+    outgoing INTEGER NOT NULL, author TEXT NOT NULL, subject TEXT NOT NULL, score REAL NOT NULL, why TEXT NOT NULL,
+    body TEXT NOT NULL, smtputf8 INTEGER NOT NULL, state TEXT NOT NULL, changed REAL NOT NULL, by TEXT NOT NULL,
+    release TEXT NOT NULL, told INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX item_account ON item(account, state, size);
+CREATE INDEX item_received ON item(received);
+CREATE INDEX item_until ON item(until);
+CREATE INDEX item_entry ON item(entry);
+CREATE INDEX item_untold ON item(account) WHERE told = 0 AND outgoing = 0 AND state = 'kept';
+CREATE INDEX item_releasing ON item(id) WHERE state = 'releasing';
+CREATE TABLE content(
+    entry TEXT PRIMARY KEY, size INTEGER NOT NULL, prefix BLOB NOT NULL, digest BLOB NOT NULL, data BLOB
+);
+"""
+
 #: call: of a webhook, until it is taken (store.api.hooks); context: whose a message is, until it is done
 WEBHOOKS_VERSION: Final = 1
 WEBHOOKS: Final = """

@@ -37,7 +37,7 @@ def check_shared_files(layout: Layout, options: OpenOptions, accounts: Collectio
 
 
 def _small(layout: Layout) -> list[str]:
-    paths = (layout.policy, layout.reports, layout.webhooks, layout.alarms, layout.training)
+    paths = (layout.policy, layout.reports, layout.webhooks, layout.alarms, layout.training, layout.quarantine)
     return [path for path in paths if os.path.exists(path)]
 
 

@@ -195,6 +195,27 @@ _ALARMS: Final = (
     ),
 )
 
+_ITEM_LOST: Final = "entry NOT IN (SELECT entry FROM content)"
+_QUARANTINE: Final = (
+    Rule(f"SELECT id FROM item WHERE {_ITEM_LOST}", "the octets of {} in quarantine are lost"),
+    Rule(
+        "SELECT id FROM item WHERE until < received",
+        "{} were to leave the quarantine before they came",
+        "UPDATE item SET until = received + 2592000 WHERE until < received",
+    ),
+    Rule(
+        "SELECT id FROM item WHERE state NOT IN ('kept', 'releasing', 'released', 'deleted')",
+        "it is lost what became of {} in quarantine",
+        "UPDATE item SET state = 'kept' WHERE state NOT IN ('kept', 'releasing', 'released', 'deleted')",
+    ),
+    Rule("SELECT entry FROM content WHERE length(data) != size", "octets of {} in quarantine are missing"),
+    Rule(
+        "SELECT entry FROM content WHERE entry NOT IN (SELECT entry FROM item)",
+        "octets of {} are in quarantine for nobody",
+        "DELETE FROM content WHERE entry NOT IN (SELECT entry FROM item)",
+    ),
+)
+
 #: the small files, by name
 FILES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "policy.db": _POLICY,
@@ -202,4 +223,5 @@ FILES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "webhooks.db": _WEBHOOKS,
     "alarms.db": _ALARMS,
     "training.db": TRAINING,
+    "quarantine.db": _QUARANTINE,
 }

@@ -37,6 +37,7 @@ from postroom.store.embedded.layout import AccountLayout, Layout
 from postroom.store.embedded.limits import EmbeddedLimits
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.outlines import Outlines
+from postroom.store.embedded.quarantine import EmbeddedQuarantine
 from postroom.store.embedded.queue import EmbeddedQueue
 from postroom.store.embedded.reports import EmbeddedReports
 from postroom.store.embedded.spool import FileSpool, sweep_spools
@@ -106,6 +107,7 @@ class EmbeddedStore:
             self._hooks = EmbeddedHooks(self._layout, database)
             self._training = EmbeddedTraining(self._layout, database)
             self._reports = EmbeddedReports(self._layout, database)
+            self._quarantine = EmbeddedQuarantine(self._layout, database, self._disk, self._options.stray_seconds)
         except (apsw.Error, OSError) as fault:
             self._give_up_slot()
             raise unavailable(fault) from fault
@@ -172,6 +174,10 @@ class EmbeddedStore:
     def reports(self) -> EmbeddedReports:
         return self._reports
 
+    @property
+    def quarantine(self) -> EmbeddedQuarantine:
+        return self._quarantine
+
     def commit_times(self) -> dict[str, Histogram]:
         """How long the commits of this process took, by what they wrote."""
         mail = Histogram()
@@ -230,6 +236,7 @@ class EmbeddedStore:
         except OSError as fault:
             raise unavailable(fault) from fault
         await self._limits.forget(account)
+        await self._quarantine.forget(account)
 
     def spool(self) -> FileSpool:
         self._spools += 1

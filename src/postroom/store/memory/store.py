@@ -13,6 +13,7 @@ from postroom.store.memory.directory import MemoryDirectory
 from postroom.store.memory.events import MemoryEvents
 from postroom.store.memory.hooks import MemoryHooks
 from postroom.store.memory.limits import MemoryLimits
+from postroom.store.memory.quarantine import MemoryQuarantine
 from postroom.store.memory.queue import MemoryQueue
 from postroom.store.memory.reports import MemoryReports
 from postroom.store.memory.training import MemoryTraining
@@ -56,6 +57,7 @@ class MemoryStore:
         self._audit = MemoryAudit()
         self._hooks = MemoryHooks()
         self._reports = MemoryReports()
+        self._quarantine = MemoryQuarantine()
         self._alarms = MemoryAlarms()
         self._accounts: dict[str, MemoryAccount] = {}
         self._training = MemoryTraining(self._accounts.__contains__)
@@ -105,6 +107,10 @@ class MemoryStore:
         return self._reports
 
     @property
+    def quarantine(self) -> MemoryQuarantine:
+        return self._quarantine
+
+    @property
     def feed(self) -> Feed:
         return self._feed
 
@@ -128,6 +134,7 @@ class MemoryStore:
     async def remove_account(self, account: str) -> None:
         self._accounts.pop(account, None)
         await self._limits.forget(account)
+        await self._quarantine.forget(account)
 
     def spool(self) -> MemorySpool:
         return MemorySpool()

@@ -18,6 +18,7 @@ from postroom.testing.store_contract.limits import LimitsContract
 from postroom.testing.store_contract.marks import MarkContract
 from postroom.testing.store_contract.metadata import AnnotationContract
 from postroom.testing.store_contract.past import PastContract
+from postroom.testing.store_contract.quarantine import QuarantineContract
 from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.reports import ReportContract
 from postroom.testing.store_contract.sharing import AclContract, GroupContract
@@ -43,6 +44,7 @@ __all__ = [
     "LimitsContract",
     "MarkContract",
     "PastContract",
+    "QuarantineContract",
     "QueueContract",
     "ReportContract",
     "SettableClock",
