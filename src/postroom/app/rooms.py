@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from postroom import __version__
+from postroom.app.bounds import index_limits, mailbox_limits, make_schedule
 from postroom.app.filtering import make_filtering
 from postroom.app.guids import Guids
 from postroom.app.outcomes import Outcomes, hold_mail
@@ -43,12 +44,10 @@ from postroom.intake.scanning import Scanning
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
 from postroom.mailbox.happenings import Happenings
-from postroom.mailbox.limits import MailboxLimits
 from postroom.mailbox.search import Pace
 from postroom.mailbox.service import Mailboxes
 from postroom.mailbox.teaching import Teaching
 from postroom.mailbox.trait_keeper import Latecomers
-from postroom.message.index import IndexLimits
 from postroom.net.link import Driver, Link
 from postroom.net.resolver import Resolver
 from postroom.net.wheel import Wheel
@@ -60,7 +59,6 @@ from postroom.policy.strangers import Strangers
 from postroom.policy.suspicion import Suspicion
 from postroom.queue.ids import Ids
 from postroom.queue.reports import SenderReports
-from postroom.queue.schedule import Schedule
 from postroom.queue.service import Queue
 from postroom.relay.flight import FlightRecorder
 from postroom.relay.service import Relay
@@ -75,23 +73,6 @@ from postroom.values.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from postroom.servers.http import HttpService
-
-
-def mailbox_limits(config: Config) -> MailboxLimits:
-    """What one account's mailboxes may hold."""
-    boxes = config.mailboxes
-    return MailboxLimits(
-        message_size=config.limits.message_size,
-        mailboxes=boxes.most,
-        depth=boxes.depth,
-        quota=boxes.quota,
-        quota_messages=boxes.quota_messages,
-        grace=boxes.grace_percent,
-        annotations=boxes.annotations,
-        annotation_size=boxes.annotation_size,
-        annotation_storage=boxes.annotation_storage,
-        recover_days=config.retention.expunged_days,
-    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -313,24 +294,6 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         flights=FlightRecorder(flight_file(config.server.data, slot)),
         trainer=trainer,
     )
-
-
-def make_schedule(config: Config) -> Schedule:
-    """When the queue tries again."""
-    relay = config.relay
-    return Schedule(
-        jitter=random.random,
-        first=relay.retry_first,
-        longest=relay.retry_longest,
-        lifetime=relay.lifetime,
-        warn_after=relay.warn_after,
-    )
-
-
-def index_limits(config: Config) -> IndexLimits:
-    """How far messages that arrive are looked into."""
-    limits = config.limits
-    return IndexLimits(depth=limits.mime_depth, parts=limits.mime_parts, header=limits.header_size)
 
 
 def build_services(core: Core, config: Config) -> Services:

@@ -1,4 +1,4 @@
-"""What can be configured about the spam filter, what it keeps apart, and the programs beside it that are asked as well."""
+"""What can be configured about the spam filter, what it keeps apart, and the programs that are asked as well."""
 
 from __future__ import annotations
 
