@@ -148,6 +148,7 @@ async def _entry(rooms: DigestRooms, row: AccountRow, items: list[QuarantineItem
 
 def quarantine_work(core: Core, config: Callable[[], Config], folder: RunFolder) -> Releases:
     """A worker's, with the digests. config: gives what is in force."""
+    core.quarantine.delivery = core.delivery
     core.quarantine.settings = lambda: config().quarantine
     rooms = DigestRooms(
         store=core.store,

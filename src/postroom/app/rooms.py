@@ -267,7 +267,6 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     copies = SentCopies(queue, mailboxes, identity.find, clock, events)
     queue.subscribe(SENT, copies.take)
     apart = QuarantineDelivery(queue, (store.quarantine, store.directory), identity.find, clock, events)
-    apart.delivery = delivery
     queue.subscribe(QUARANTINE, apart.take)
     return Core(
         plan=plan,
