@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from msgspec.structs import replace
 
 from postroom.config import (
+    ClientCertificate,
     Config,
     Imap,
     Limits,
@@ -26,6 +27,7 @@ from postroom.config import (
     parse_dns_server,
 )
 from postroom.net.tls import write_self_signed
+from postroom.testing.client_authority import ClientAuthority
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -171,6 +173,35 @@ def test_capabilities_to_disable_are_known_ones(good: Config) -> None:
     [problem] = check(config, NOW, {"IDLE"})
     assert (problem.key, problem.fatal) == ("imap.disable", False)
     assert "'IDEL'" in problem.cause
+
+
+def test_limits_that_are_too_low_for_clients(good: Config) -> None:
+    assert said(replace(good, imap=Imap(message_limit=1000, save_limit=5000))) == []
+    config = replace(good, imap=Imap(message_limit=999, save_limit=1))
+    assert said(config) == [("imap.message_limit", False), ("imap.save_limit", False)]
+
+
+def test_certificates_of_clients(good: Config, tmp_path: Path) -> None:
+    path = ClientAuthority(tmp_path, "ours", NOW).path
+    (tmp_path / "junk.pem").write_text("junk")
+    smtp, imaps, imap, lmtp = good.listener
+    known = ClientCertificate(sha256="ab" * 32, account="ann@example.com")
+    config = replace(good, listener=(smtp, replace(imaps, client_authorities=path)), client_certificate=(known,))
+    assert said(config) == []
+    wrong = (
+        replace(smtp, client_authorities=path),
+        replace(imaps, client_authorities=str(tmp_path / "junk.pem")),
+        replace(imap, client_authorities=str(tmp_path / "none.pem")),
+        replace(lmtp, client_authorities=path),
+    )
+    nobody = ClientCertificate(sha256="ab" * 32, account="ann")
+    assert said(replace(good, listener=wrong, client_certificate=(nobody,))) == [
+        ("listener[0].client_authorities", False),
+        ("listener[1].client_authorities", True),
+        ("listener[2].client_authorities", True),
+        ("listener[3].client_authorities", False),
+        ("client_certificate[0]", True),
+    ]
 
 
 def test_the_defaults_with_a_folder_lack_only_listeners(tmp_path: Path) -> None:

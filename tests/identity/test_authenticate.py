@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from argon2.exceptions import VerifyMismatchError
@@ -73,6 +74,24 @@ async def test_disabled_shows_only_to_who_knows_the_password(identity: Identity,
     assert await identity.scram("ann@example.com") is None
     await directory.disable("ann@example.com", False)
     assert await identity.authenticate("ann@example.com", "ann's good password")
+
+
+async def test_certificates_open_what_people_log_in_to(
+    identity: Identity, directory: Directory, store: MemoryStore, hasher: CountingHasher
+) -> None:
+    assert (await identity.by_certificate("Ann@EXAMPLE.com")).login == "ann@example.com"
+    await directory.add_account("new@example.com")  # without a password
+    assert (await identity.by_certificate("new@example.com")).login == "new@example.com"
+    row = await store.directory.account_by_login("new@example.com")
+    assert row is not None
+    await store.directory.put_account(replace(row, shared=True))
+    for nobody in ("new@example.com", "ann", "nobody@example.com", "ann+x@example.com", "no address@", ""):
+        with pytest.raises(BadCredentials):
+            await identity.by_certificate(nobody)
+    await directory.disable("ann@example.com")
+    with pytest.raises(AccountDisabled):
+        await identity.by_certificate("ann@example.com")
+    assert hasher.asked == []
 
 
 async def test_a_disabled_domain_closes_its_accounts(identity: Identity, directory: Directory) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imap_house import Client, House, fill, play
+from imap_house import Client, House, fill, play, settle
 
 from postroom.mailbox.service import Account
 from postroom.servers.imap import multisearch
@@ -243,6 +245,44 @@ async def test_a_mailbox_that_goes_meanwhile_is_passed_over(house: House, monkey
 
     monkeypatch.setattr(Account, "snapshot", gone)
     assert list(await results(client, "IN (mailboxes (INBOX Work Workshop)) ALL")) == ["INBOX", "Workshop"]
+
+
+class Hurrying:
+    """A clock that says that a slice of time is over whenever it is asked."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def now(self) -> float:
+        return 1_700_000_000.0
+
+    def monotonic(self) -> float:
+        self._seconds += 1.0
+        return self._seconds
+
+
+async def test_others_have_their_turn_meanwhile(house: House) -> None:
+    one, two = await tree(house), await house.login(BEN)
+    house.service._rooms = replace(house.service._rooms, clock=Hurrying())
+    one.driver.received(b"a ESEARCH IN (personal) BODY hello\r\n")
+    two.driver.received(b"b NOOP\r\n")
+    assert two.hear() == b"b OK Noop completed\r\n"
+    heard = one.hear()
+    assert b"a OK" not in heard
+    await settle(one)
+    assert (heard + one.hear()).count(b"* ESEARCH (TAG ") == 5
+
+
+async def test_a_client_that_does_not_read_is_waited_for(house: House) -> None:
+    client = await tree(house)
+    client.link.choke = asyncio.Event()
+    client.driver.received(b"a ESEARCH IN (personal) ALL\r\n")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert client.hear().count(b"* ESEARCH (TAG ") == 1
+    client.link.choke.set()
+    await settle(client)
+    assert client.hear().count(b"* ESEARCH (TAG ") == 4
 
 
 KEYS = ("ALL", "FLAGGED", "NOT SEEN", "SUBJECT 2", "BODY hello", "OR FLAGGED SMALLER 9", "UID 2:3", "2:4", "FROM eve")

@@ -100,9 +100,12 @@ class Identity:
         return row, msgspec.msgpack.decode(row.scram, type=ScramKeys)
 
     async def by_certificate(self, login: str) -> AccountRow:
-        """The account that a verified certificate names. Raises BadCredentials, AccountDisabled."""
+        """The account that a verified certificate names; a password it need not have.
+
+        Raises BadCredentials, also for mailboxes that nobody logs in to; AccountDisabled.
+        """
         row = await self._account(login) if "@" in login else None
-        if row is None:
+        if row is None or row.shared:
             raise BadCredentials(login)
         if await self._off(row):
             raise AccountDisabled(row.login)
