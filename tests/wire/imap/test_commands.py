@@ -610,3 +610,17 @@ def test_words_in_any_order_are_answered(words: list[bytes], utf8: bool) -> None
         assert fault.tag == b"t"
     else:
         assert command.tag == b"t"
+
+
+def test_what_is_sent_again_is_understood_again() -> None:
+    """Also by other connections, under other names of the moment, and where only the tag differs."""
+    line = b"STATUS &AOk- (MESSAGES UNSEEN)"
+    first, again = parse(Line(b"a " + line)), parse(Line(b"b2 " + line))
+    assert first.args == again.args
+    assert (first.tag, again.tag) == (b"a", b"b2")
+    assert parse(Line(b"a " + line), True).args.mailbox == "&AOk-"  # type: ignore[attr-defined]
+    assert again.args.mailbox == "é"  # type: ignore[attr-defined]
+    for tag in (b"a", b"b2", b"a"):
+        with pytest.raises(BadCommand, match=f"octet {len(tag) + 16}$") as caught:
+            parse(Line(tag + b" STATUS INBOX MESSAGES"))
+        assert caught.value.tag == tag

@@ -186,7 +186,9 @@ def test_capability_line() -> None:
     minus = capabilities(Offer(literal_minus=True), True)
     assert "LITERAL-" in minus  # RFC 7888 5: never both
     assert "LITERAL+" not in minus
-    assert len(set(after)) == len(after) == len(EXTENSIONS) - 4  # there is no JMAP, no limit on messages, no ManageSieve
+    assert (
+        len(set(after)) == len(after) == len(EXTENSIONS) - 4
+    )  # there is no JMAP, no limit on messages, no ManageSieve
 
 
 def test_literal_minus_in_a_session() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -65,7 +66,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
     states: sum of the States in which it may come; parse: reads the arguments, from the space after the name to the
     end; expunge_ok: untagged EXPUNGE or VANISHED may be sent while it runs (RFC 9051 7.5.1); numbers: it speaks of
-    message numbers (RFC 9586 3.2); rfc: where it is defined.
+    message numbers (RFC 9586 3.2); repeated: clients send the very same again and again, so it is read once; rfc: where
+    it is defined.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Row(Struct, frozen=True, kw_only=True):
     rfc: str
     expunge_ok: bool = True
     numbers: bool = False
+    repeated: bool = False
 
 
 def nothing(_scanner: Scanner) -> None:
@@ -91,17 +94,17 @@ _ROWS: Final = (
     Row(name="ENABLE", states=_AUTH, parse=auth.enable, rfc="RFC 9051 6.3.1"),
     Row(name="COMPRESS", states=_AUTH, parse=auth.compress, rfc="RFC 4978 3"),
     Row(name="UNAUTHENTICATE", states=_AUTH, parse=nothing, rfc="RFC 8437 3"),
-    Row(name="SELECT", states=_AUTH, parse=select.select, rfc="RFC 9051 6.3.2"),
-    Row(name="EXAMINE", states=_AUTH, parse=select.select, rfc="RFC 9051 6.3.3"),
+    Row(name="SELECT", states=_AUTH, repeated=True, parse=select.select, rfc="RFC 9051 6.3.2"),
+    Row(name="EXAMINE", states=_AUTH, repeated=True, parse=select.select, rfc="RFC 9051 6.3.3"),
     Row(name="CREATE", states=_AUTH, parse=mailbox.create, rfc="RFC 9051 6.3.4"),
     Row(name="DELETE", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9051 6.3.5"),
     Row(name="RENAME", states=_AUTH, parse=mailbox.rename, rfc="RFC 9051 6.3.6"),
     Row(name="SUBSCRIBE", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9051 6.3.7"),
     Row(name="UNSUBSCRIBE", states=_AUTH, parse=mailbox.mailbox, rfc="RFC 9051 6.3.8"),
-    Row(name="LIST", states=_AUTH, parse=listing.list_, rfc="RFC 9051 6.3.9"),
+    Row(name="LIST", states=_AUTH, repeated=True, parse=listing.list_, rfc="RFC 9051 6.3.9"),
     Row(name="LSUB", states=_AUTH, parse=listing.lsub, rfc="RFC 3501 6.3.9"),
     Row(name="NAMESPACE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.10"),
-    Row(name="STATUS", states=_AUTH, parse=mailbox.status, rfc="RFC 9051 6.3.11"),
+    Row(name="STATUS", states=_AUTH, repeated=True, parse=mailbox.status, rfc="RFC 9051 6.3.11"),
     # APPEND and REPLACE: the framer reads them; a line that comes here has no literal of a message
     Row(name="APPEND", states=_AUTH, parse=lambda scanner: append.whole(scanner, "APPEND"), rfc="RFC 9051 6.3.12"),
     Row(name="IDLE", states=_AUTH, parse=nothing, rfc="RFC 9051 6.3.13"),
@@ -161,6 +164,8 @@ _START: Final = re.compile(
     rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+) ((?:UID )?[A-Za-z]+)(?= |\Z)",
     re.IGNORECASE,
 )
+#: octets of arguments that are kept for the next time
+_SHORT: Final = 200
 _TAG: Final = re.compile(rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+)(?: |\Z)")
 
 
@@ -179,11 +184,8 @@ def parse(line: Line, utf8: bool = False, state: int = _ANY) -> Command:
         raise BadCommand(tag, "unknown command")
     if not row.states & state:
         raise BadCommand(tag, f"{row.name}: {wrong_state(row, state)}")
-    scanner = Scanner(text, line.literals, utf8, found.end())
     try:
-        args = row.parse(scanner)
-        if scanner.pos != len(text):
-            scanner.end()
+        args = _arguments(row, line, found.end(), utf8)
     except CharsetForbidsFilter as fault:
         raise BadFilterCharset(tag, str(fault)) from None
     except UnknownCharset as fault:
@@ -193,6 +195,31 @@ def parse(line: Line, utf8: bool = False, state: int = _ANY) -> Command:
     except BadSyntax as fault:
         raise BadCommand(tag, f"{row.name}: {fault}") from None
     return Command(tag, row.name, args)
+
+
+def _arguments(row: Row, line: Line, begin: int, utf8: bool) -> object:
+    """What stands from the space after the name to the end. Raises BadSyntax."""
+    if row.repeated and not line.literals and len(line.text) - begin <= _SHORT:
+        args = _known(row.name, line.text[begin:], utf8)
+        if args is not None:
+            return args
+    scanner = Scanner(line.text, line.literals, utf8, begin)
+    args = row.parse(scanner)
+    if scanner.pos != len(line.text):
+        scanner.end()
+    return args
+
+
+@lru_cache(maxsize=1024)
+def _known(name: str, rest: bytes, utf8: bool) -> object:
+    """Arguments, or None for what is wrong with them: where that is, only the whole line tells."""
+    scanner = Scanner(rest, (), utf8)
+    try:
+        args = COMMANDS[name].parse(scanner)
+        scanner.end()
+    except BadSyntax:
+        return None
+    return args
 
 
 def wrong_state(row: Row, state: int) -> str:
