@@ -96,3 +96,19 @@ def test_a_file_is_judged(postroom: Any, ann: str, tmp_path: Path) -> None:
     assert found["check"] == "spam"
     assert {"EXTORTION", "NO_DATE"} <= {one["name"] for one in found["reasons"]}
     assert "it blackmails the reader" in postroom("explain", "spam", str(path)).out
+
+
+def test_traps_are_addresses_of_nobody(postroom: Any, ann: str) -> None:
+    made = postroom("filter", "trap", "add", "Bait@example.org", "old@example.org", "--json").json["traps"]
+    assert made == ["bait@example.org", "old@example.org"]
+    assert [one["address"] for one in postroom("filter", "trap", "list", "--json").json["traps"]] == made
+    assert "bait@example.org" in postroom("filter", "trap", "list", "--domain", "example.org").out
+    assert "a spam trap" in postroom("alias", "list").out
+    for taken in (ann, "bait@example.org", "postmaster@example.org", "bait@other.test"):
+        assert postroom("filter", "trap", "add", taken).code != 0
+    assert "filter trap rm" in postroom("alias", "set", "bait@example.org", ann).err
+    assert postroom("user", "add", "bait@example.org").code != 0
+    postroom("alias", "add", "info@example.org", ann)
+    assert postroom("filter", "trap", "rm", "info@example.org").code == Exit.NOT_FOUND
+    assert postroom("filter", "trap", "rm", *made).code == 0
+    assert postroom("filter", "trap", "list", "--json").json["traps"] == []

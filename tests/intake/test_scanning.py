@@ -13,8 +13,9 @@ from postroom.config import Authentication
 from postroom.delivery.sorting import virus_of
 from postroom.filter.judge import Judge, Sources
 from postroom.filter.rules import built_in, load
-from postroom.filter.scanners import Postponed, Scanned
+from postroom.filter.scanners import NOTHING, Postponed, Scanned
 from postroom.filter.scoring import Act, Reason
+from postroom.identity.model import Hosted, Target
 from postroom.intake.filtering import Filtering
 from postroom.intake.model import Peer
 from postroom.intake.outside import Means, Outside
@@ -24,6 +25,7 @@ from postroom.policy.blocklists import Blocklists
 from postroom.store.api import AccountRow, DomainRow, FilterRow, NewEntry
 from postroom.store.memory import MemoryStore
 from postroom.testing.mailflow import StandingClock
+from postroom.values.address import Address
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
 from postroom.wire.rspamd import Question
@@ -162,3 +164,45 @@ async def test_what_must_be_looked_at_and_cannot_comes_again(tmp_path: Path) -> 
     with pytest.raises(Refusal) as caught:
         await doors.take()
     assert (caught.value.code, caught.value.reason) == (451, "clamd is gone")
+
+
+class Trapped(Doors):
+    """trap@here.test is a trap."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, NOTHING)
+        known = self.identity.resolve
+
+        async def resolve(address: Address) -> Any:
+            if str(address) == "trap@here.test":
+                return Hosted((Target("trap@here.test", None, trap=True),))
+            return await known(address)
+
+        self.identity.resolve = resolve  # type: ignore[method-assign]
+
+    async def to(self, *addresses: str, mail: bytes = MAIL) -> NewEntry:
+        await self.rows.directory.put_domain(DomainRow(name="here.test", created=0.0))
+        await self.rows.directory.put_account(AccountRow(id=ALICE.id, login=ALICE.login, created=0.0))
+        await self.send(PEER, mail, *addresses)
+        return self.queue.entries[-1]
+
+
+async def test_mail_that_also_goes_to_a_trap_is_junk_for_the_others(tmp_path: Path) -> None:
+    doors = Trapped(tmp_path)
+    assert not (await doors.to("alice@here.test")).junk
+    entry = await doors.to("alice@here.test", "trap@here.test")
+    assert entry.junk
+    assert [(one.address, one.route) for one in entry.recipients] == [
+        ("alice@here.test", "local"),
+        ("trap@here.test", "trap"),
+    ]
+    assert "which only senders of spam know" in doors.told[-1][1]["because"]
+
+
+async def test_mail_to_traps_alone_is_never_refused(tmp_path: Path) -> None:
+    doors = Trapped(tmp_path)
+    forged = MAIL.replace(b"x@far.test", b"boss@here.test")
+    with pytest.raises(Refusal):
+        await doors.to("alice@here.test", "trap@here.test", mail=forged)
+    entry = await doors.to("trap@here.test", mail=forged)
+    assert [one.route for one in entry.recipients] == ["trap"]

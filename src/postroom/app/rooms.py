@@ -31,6 +31,7 @@ from postroom.delivery.reacting import Reacting
 from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.sent import SentCopies
 from postroom.delivery.service import Delivery
+from postroom.delivery.traps import TrapDelivery
 from postroom.filter.scanners import Scanners
 from postroom.filter.training import Trainer
 from postroom.identity.client import HashingClient
@@ -39,7 +40,7 @@ from postroom.intake.lists import Lists
 from postroom.intake.notices import Notices
 from postroom.intake.outside import Means, Outside
 from postroom.intake.rooms import Rooms as IntakeRooms
-from postroom.intake.routing import QUARANTINE, REPORTS, SENT, Routes
+from postroom.intake.routing import QUARANTINE, REPORTS, SENT, TRAP, Routes
 from postroom.intake.scanning import Scanning
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
@@ -102,6 +103,7 @@ class Core:
     secret: bytes
     flights: FlightRecorder
     trainer: Trainer
+    traps: TrapDelivery
 
     def follow(self, config: Config) -> None:
         """Work by another configuration from now on: what has none of its own connections to keep."""
@@ -132,6 +134,7 @@ class Core:
         await self.copies.stop()
         await self.reacting.stop()
         await self.quarantine.stop()
+        await self.traps.stop()
         await self.queue.stop()
         self.resolver.close()
         self.hasher.close()
@@ -268,6 +271,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     queue.subscribe(SENT, copies.take)
     apart = QuarantineDelivery(queue, (store.quarantine, store.directory), identity.find, clock, events)
     queue.subscribe(QUARANTINE, apart.take)
+    traps = TrapDelivery(queue, trainer.trapped if config.filter.enabled else None, events)
+    queue.subscribe(TRAP, traps.take)
     return Core(
         plan=plan,
         slot=slot,
@@ -292,6 +297,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         secret=RunFolder(config.server.data).secret(),
         flights=FlightRecorder(flight_file(config.server.data, slot)),
         trainer=trainer,
+        traps=traps,
     )
 
 

@@ -20,7 +20,12 @@ def command() -> None:
 
 
 def _plain(row: AliasRow) -> dict[str, Any]:
-    return {"address": row.address, "members": list(row.members), "created": row.created, "disabled": row.disabled}
+    found = {"address": row.address, "members": list(row.members), "created": row.created}
+    return {**found, "disabled": row.disabled, "trap": row.trap}
+
+
+def _members(row: AliasRow) -> str:
+    return "nobody: a spam trap" if row.trap else ", ".join(row.members)
 
 
 @command.command()
@@ -61,7 +66,7 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(aliases=[_plain(row) for row in rows])
         return
-    table(("ALIAS", "MEMBERS"), [(row.address, ", ".join(row.members)) for row in rows])
+    table(("ALIAS", "MEMBERS"), [(row.address, _members(row)) for row in rows])
     if not rows:
         say("no aliases yet; make one: postroom alias add info@example.org ann@example.org")
 
@@ -82,7 +87,7 @@ def show(address: str, as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(**_plain(row))
     else:
-        record([("address", row.address), ("members", ", ".join(row.members)), ("since", moment(row.created))])
+        record([("address", row.address), ("members", _members(row)), ("since", moment(row.created))])
 
 
 @command.command("set")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.filter_trap import command as trap_command
 from postroom.cli.output import confirm, emit_json, json_option, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, open_store, run
@@ -25,6 +26,9 @@ def command() -> None:
 
     OWNER is a domain, or the log-in of a person; a person's wishes stand over those of the domain.
     """
+
+
+command.add_command(trap_command)
 
 
 async def _row(site: Site, owner: str) -> FilterRow:

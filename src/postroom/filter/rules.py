@@ -5,7 +5,7 @@ header:NAME), what it looks for (`words`: any of these, folded; or `pattern`: a 
 what people are told. A rule of the administrator's file replaces ours of the same name; points = 0 switches it off.
 One table [[brand]] each: the name of an organisation that is often imitated, and the domains that are its own; a brand
 without domains is no brand any more.
-Bounded: at most LONGEST characters are looked at.
+Bounded: at most LONGEST characters are looked at, by a pattern so many that it cannot take long (filter.patterns).
 Pure. On failure: BadRules, naming the rule.
 """
 
@@ -22,6 +22,7 @@ import msgspec
 
 from postroom.filter.borrowed import Brand
 from postroom.filter.disguise import Undisguised
+from postroom.filter.patterns import BadPattern, reach
 from postroom.filter.scoring import Reason
 from postroom.filter.seen import Seen
 from postroom.message.search import fold
@@ -123,10 +124,11 @@ def _test(rule: Rule) -> _Test:
         words = tuple(fold(word) for word in rule.words)
         return lambda text: any(word in text for word in words)
     try:
-        search = re.compile(rule.pattern).search
-    except re.error as fault:
-        raise BadRules(f"rule {rule.name}: {rule.pattern!r} is no regular expression: {fault}") from None
-    return lambda text: search(text) is not None
+        most = reach(rule.pattern, LONGEST)
+    except BadPattern as fault:
+        raise BadRules(f"rule {rule.name}: {rule.pattern!r}: {fault}") from None
+    search = re.compile(rule.pattern).search
+    return lambda text: search(text, 0, most) is not None
 
 
 def _text_at(seen: Seen, place: str) -> str:

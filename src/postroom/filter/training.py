@@ -26,6 +26,12 @@ from postroom.values.content import Content
 
 #: requests that wait; what comes on top is forgotten
 MOST_WAITING: Final = 10_000
+#: how many unwanted messages one in a spam trap is worth, for the standing of who sent it
+TRAP_WEIGHT: Final = 3.0
+#: messages in spam traps from one network whose words are learned in a day
+_TAUGHT: Final = 30
+_NETWORKS: Final = 10_000
+_DAY: Final = 86400.0
 _PEER: Final = re.compile(r"\[(?:IPv6:)?([0-9a-fA-F.:]{3,45})\]")
 
 
@@ -47,6 +53,7 @@ class Trainer:
         self._clock = clock
         self._event = event
         self._hostname = hostname.lower()
+        self._trapped = _Bounded(_TAUGHT)
         self.elsewhere: Elsewhere | None = None  # who else learns what readers say
         self._waiting: deque[tuple[str, int, Sequence[int], bool]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -95,12 +102,39 @@ class Trainer:
             return False
         await self._store.training.learn(EVERYBODY, [lesson], now)
         await self._rate(seen, before, spam, now)
-        if self.elsewhere is not None and spam is not None:
+        if spam is not None:
+            await self._elsewhere(account, content, spam)
+        return True
+
+    async def trapped(self, id: str, content: Content, peer: str, proven: str) -> bool:
+        """Mail to a spam trap: everybody learns it as unwanted, and who sent it stands worse; False when nothing of its
+        words was learned: they were known, or its network has taught enough today.
+
+        id: the same whenever the same message is learned; peer: its address; proven: the domain of the author, when
+        DMARC proved it. What a network teaches is bounded, so that nobody poisons the words with ordinary letters.
+        Raises StoreError, OSError.
+        """
+        now = self._clock.now()
+        if self._store.training.lesson(EVERYBODY, id) is not None:
+            return False
+        seen, words = await asyncio.to_thread(read, content)
+        author = seen.authors[0].address.lower() if seen.authors else ""
+        keys = sender_keys(peer, author if proven and author.endswith(f"@{proven}") else "")
+        if keys:
+            await self._store.training.rate(keys, 0.0, TRAP_WEIGHT, now)
+        if not self._trapped.room(keys[0] if keys else peer, now):
+            return False
+        await self._store.training.learn(EVERYBODY, [Lesson(id=id, tokens=tuple(words), spam=True)], now)
+        await self._elsewhere("", content, True)
+        return True
+
+    async def _elsewhere(self, account: str, content: Content, spam: bool) -> None:
+        """Raises OSError."""
+        if self.elsewhere is not None:
             try:
                 await self.elsewhere(content, spam)
             except ScannerFailed as fault:
                 self._event("filter.fault", account=account, reason=str(fault))
-        return True
 
     async def _rate(self, seen: Seen, before: bool | None, spam: bool | None, now: float) -> None:
         """Count it for those who sent it, and take back what was counted before."""
@@ -110,6 +144,23 @@ class Trainer:
         good = (spam is False) - (before is False)
         bad = (spam is True) - (before is True)
         await self._store.training.rate(keys, float(good), float(bad), now)
+
+
+class _Bounded:
+    """So many of each name in a day."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._day = -1
+        self._counts: dict[str, int] = {}
+
+    def room(self, name: str, now: float) -> bool:
+        """Count one more; False when there were enough."""
+        day = int(now // _DAY)
+        if day != self._day or len(self._counts) >= _NETWORKS:
+            self._day, self._counts = day, {}
+        self._counts[name] = self._counts.get(name, 0) + 1
+        return self._counts[name] <= self._most
 
 
 def origin(seen: Seen, hostname: str) -> tuple[str, str]:

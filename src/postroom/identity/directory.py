@@ -28,6 +28,7 @@ from postroom.identity.errors import (
 )
 from postroom.identity.groups import forget
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher
+from postroom.identity.records import REPORT_LOCALS
 from postroom.identity.routing import find_row
 from postroom.identity.settings import (
     account_setting,
@@ -294,6 +295,19 @@ class Directory:
         await self._directory.put_alias(row)
         return row
 
+    async def add_trap(self, address: str) -> AliasRow:
+        """A new spam trap. Raises BadValue, AddressTaken, NoSuchDomain."""
+        key = address_of(address)
+        await self._inhabitable(key.domain)
+        if key.local.casefold() in (*REPORT_LOCALS, "postmaster", "abuse"):
+            raise BadValue(f"{key.key} is an address that people must be able to write to", "Take another one.")
+        taken = await find_row(self._directory, key.key) or await self._directory.alias(key.key)
+        if taken is not None:
+            raise AddressTaken(f"{key.key} is in use", "Only an address that nobody has can be a trap.")
+        row = AliasRow(address=key.key, members=(), created=self._clock.now(), trap=True)
+        await self._directory.put_alias(row)
+        return row
+
     async def alias(self, address: str) -> AliasRow:
         """Raises NoSuchAlias, with a guess at what was meant."""
         key = address_of(address).key
@@ -308,6 +322,8 @@ class Directory:
     ) -> AliasRow:
         """Change what is given. Raises as add_alias, and NoSuchAlias."""
         row = await self.alias(address)
+        if row.trap:
+            raise BadValue(f"{row.address} is a spam trap", f"Remove it first: postroom filter trap rm {row.address}")
         if members is not None:
             row = replace(row, members=await self._members(Address.parse(row.address), members))
         if disabled is not None:

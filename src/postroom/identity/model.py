@@ -11,12 +11,13 @@ from postroom.store.api import AccountRow
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where mail goes in the end. account: id of an account here; None: an address outside, or one of ours that
-    programs read, for reports.
+    programs read: for reports, or a spam trap.
     """
 
     address: str
     account: str | None
     reports: bool = False
+    trap: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ class Expansion:
                 await self._catch_all(domain.catch_all, key, depth)
         elif isinstance(found, AccountRow):
             self._found.setdefault(found.id, Target(name or found.login, found.id))
+        elif found.trap:
+            self._found.setdefault(found.address, Target(found.address, None, trap=True))
         else:
             for member in found.members:
                 if len(self._found) >= MOST_TARGETS:

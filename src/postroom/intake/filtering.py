@@ -20,6 +20,7 @@ from postroom.intake.authors import Author
 from postroom.intake.model import Envelope, Peer
 from postroom.intake.routing import LOCAL
 from postroom.intake.scanning import Scanning, virus_refusal
+from postroom.intake.traps import trapped
 from postroom.intake.verdict import proves, strictest
 from postroom.intake.verify import Evidence
 from postroom.policy.strangers import Standing
@@ -76,7 +77,11 @@ class Filtering:
             now=now,
             author=proven,
             sender="" if envelope.sender is None else str(envelope.sender),
-            findings=(*findings(proofs(evidence), peer(envelope.standing), warning), *scanned.findings),
+            findings=(
+                *findings(proofs(evidence), peer(envelope.standing), warning),
+                *scanned.findings,
+                *trapped(envelope),
+            ),
             at_least=scanned.at_least,
             decided=scanned.decided,
         )

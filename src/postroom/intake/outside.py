@@ -23,6 +23,7 @@ from postroom.intake.marks import clean_header, results_field, vouches, warning_
 from postroom.intake.model import Envelope, Given, Peer
 from postroom.intake.routing import REMOTE, REPORTS
 from postroom.intake.signing import Arrived, Signer
+from postroom.intake.traps import only_traps
 from postroom.intake.verdict import ACCEPT, JUNK, REFUSE, Shape, Verdict, judge, proves, refusal_text, strictest
 from postroom.intake.verify import Evidence, Sender, Verifier
 from postroom.mailauth.header import HeaderFields
@@ -94,6 +95,8 @@ class Outside:
         if verdict.warning or verdict.act != ACCEPT:
             verdict = await self._by_known_list(fields, (people, envelope.given), (evidence, shape), verdict, now)
         found = _collected(sender, envelope, evidence, verdict)
+        if verdict.act == REFUSE and only_traps(envelope):
+            verdict = replace(verdict, act=JUNK)  # what nobody reads can be learned from
         if verdict.act == REFUSE:
             self._tell(entry, evidence, verdict, found)
             own = "" if shape.below else shape.own

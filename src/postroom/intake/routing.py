@@ -21,6 +21,7 @@ __all__ = [
     "REMOTE",
     "REPORTS",
     "SENT",
+    "TRAP",
     "Closed",
     "Hosted",
     "Identity",
@@ -38,6 +39,8 @@ __all__ = [
 LOCAL = "local"
 REMOTE = "remote"
 REPORTS = "reports"
+#: an address of nobody: whoever writes there has it from where only senders of spam get theirs
+TRAP = "trap"
 #: an account's mailbox for sent mail: a copy of what others sent as it
 SENT = "sent"
 #: kept apart: for a recipient of ours whose filter wants it, or mail of ours that may not leave
@@ -71,13 +74,19 @@ def recipients(address: Address, targets: tuple[Target, ...], orcpt: str, notify
         [
             NewRecipient(
                 address=target.address,
-                route=REPORTS if target.reports else REMOTE if target.account is None else LOCAL,
+                route=_route(target),
                 orcpt=orcpt if target.address == name else original,
                 notify=notify,
             )
             for target in targets
         ]
     )
+
+
+def _route(target: Target) -> str:
+    if target.account is not None:
+        return LOCAL
+    return REPORTS if target.reports else TRAP if target.trap else REMOTE
 
 
 def copies(owners: tuple[str, ...]) -> tuple[NewRecipient, ...]:

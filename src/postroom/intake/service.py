@@ -453,7 +453,7 @@ def _told(peer: Peer, envelope: Envelope, missing: str) -> dict[str, object]:
 
 def _for_programs(targets: tuple[NewRecipient, ...]) -> bool:
     """Somebody reads it who asks who is proven to have sent it."""
-    return any(target.route == routing.REPORTS for target in targets)
+    return any(target.route in (routing.REPORTS, routing.TRAP) for target in targets)
 
 
 def _merge(envelope: Envelope, results: tuple[RcptResult, ...]) -> tuple[NewRecipient, ...]:

@@ -71,6 +71,11 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "mail.abandoned": Kind(
         "info", "a peer gave up a message between its recipients and its end", (*_PEER, "queue_id", "sender", "to")
     ),
+    "trap.caught": Kind(
+        "info",
+        "mail came to a spam trap",
+        ("queue_id", "recipient", "sender", "peer", "learned", "reason"),
+    ),
     "scanner.failed": Kind("warning", "a scanner of mail does not look at messages", ("scanner", "reason")),
     "scanner.answers": Kind("info", "a scanner of mail looks at messages", ("scanner",)),
     "filter.fault": Kind("warning", "the spam filter could not learn", ("account", "reason")),

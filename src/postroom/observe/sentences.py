@@ -108,6 +108,12 @@ def _checked(fields: Fields, _: Callable[[float], str]) -> str:
     return f"{text}{verdict}{reason}{spam}{said}"
 
 
+def _trap(fields: Fields, _: Callable[[float], str]) -> str:
+    learned = "it was learned as unwanted" if fields.get("learned") else "nothing was learned"
+    reason = f": {fields['reason']}" if fields.get("reason") else ""
+    return f"it came to the spam trap {fields.get('recipient', '')}; {learned}{reason}"
+
+
 def _stranger(fields: Fields, _: Callable[[float], str]) -> str:
     name = f" ({fields['name']})" if fields.get("name") else ""
     return f"{peer(fields)}{name} was looked at: {fields.get('reason', '')}"
@@ -220,6 +226,7 @@ _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = 
     "mail.refused": _refused,
     "mail.stranger": _stranger,
     "mail.abandoned": _abandoned,
+    "trap.caught": _trap,
     "mail.checked": _checked,
     "message.delivered": _delivered,
     "message.quarantined": _quarantined,

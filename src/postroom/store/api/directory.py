@@ -131,12 +131,16 @@ class SiteScriptRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasRow:
-    """An address that stands for others. address: Address.key; members: addresses, inside or outside."""
+    """An address that stands for others. address: Address.key; members: addresses, inside or outside.
+
+    trap: it stands for nobody; who writes there has the address from where only senders of spam get theirs.
+    """
 
     address: str
     members: tuple[str, ...]
     created: float
     disabled: bool = False
+    trap: bool = False
 
 
 class KeyState(StrEnum):

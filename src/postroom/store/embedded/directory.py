@@ -262,12 +262,13 @@ class EmbeddedDirectory:
         return self._cached("alias", address, self._load_alias)
 
     def _load_alias(self, address: str) -> AliasRow | None:
-        found = self._rows("SELECT address, members, created, disabled FROM alias WHERE address = ?", address)
+        found = self._rows("SELECT address, members, created, disabled, trap FROM alias WHERE address = ?", address)
         return rows.alias(found[0]) if found else None
 
     async def aliases(self, domain: str = "") -> list[AliasRow]:
         found = self._rows(
-            "SELECT address, members, created, disabled FROM alias WHERE ?1 IN ('', domain) ORDER BY address", domain
+            "SELECT address, members, created, disabled, trap FROM alias WHERE ?1 IN ('', domain) ORDER BY address",
+            domain,
         )
         return [rows.alias(row) for row in found]
 
@@ -275,7 +276,7 @@ class EmbeddedDirectory:
         def put(db: apsw.Connection) -> None:
             if db.execute("SELECT 1 FROM account WHERE login = ?", (row.address,)).fetchone():
                 raise StoreError(f"{row.address} is an account")
-            db.execute("REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", rows.alias_values(row))
+            db.execute("REPLACE INTO alias VALUES (?, ?, ?, ?, ?, ?)", rows.alias_values(row))
 
         await self._change(put)
 

@@ -65,13 +65,19 @@ def account(values: Sequence[Any]) -> AccountRow:
 
 def alias_values(row: AliasRow) -> tuple[Any, ...]:
     """In the order of the table."""
-    return row.address, domain_of(row.address), json.dumps(row.members), row.created, int(row.disabled)
+    return row.address, domain_of(row.address), json.dumps(row.members), row.created, int(row.disabled), int(row.trap)
 
 
 def alias(values: Sequence[Any]) -> AliasRow:
-    """From address, members, created, disabled."""
-    address, members, created, disabled = values
-    return AliasRow(address=address, members=tuple(json.loads(members)), created=created, disabled=bool(disabled))
+    """From address, members, created, disabled, trap."""
+    address, members, created, disabled, trap = values
+    return AliasRow(
+        address=address,
+        members=tuple(json.loads(members)),
+        created=created,
+        disabled=bool(disabled),
+        trap=bool(trap),
+    )
 
 
 def signing_key(values: Sequence[Any]) -> SigningKeyRow:

@@ -38,7 +38,7 @@ CREATE INDEX account_domain ON account(domain);
 CREATE INDEX account_name ON account(name_key) WHERE name_key != '';
 CREATE TABLE alias(
     address TEXT PRIMARY KEY, domain TEXT NOT NULL, members TEXT NOT NULL, created REAL NOT NULL,
-    disabled INTEGER NOT NULL
+    disabled INTEGER NOT NULL, trap INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX alias_domain ON alias(domain);
 CREATE TABLE signing_key(

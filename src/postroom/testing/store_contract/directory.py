@@ -147,6 +147,10 @@ class DirectoryContract:
     async def test_aliases(self, store: Store) -> None:
         directory = store.directory
         await directory.put_alias(ALIAS)
+        trap = AliasRow(address="trap@x.test", members=(), created=4.0, trap=True)
+        await directory.put_alias(trap)
+        assert await directory.alias("trap@x.test") == trap
+        await directory.remove_alias("trap@x.test")
         assert await directory.alias("all@x.test") == ALIAS
         changed = replace(ALIAS, members=(), disabled=True)
         await directory.put_alias(changed)
