@@ -21,6 +21,7 @@ from postroom.store.api import (
     MarkStore,
     QuarantineStore,
     QueueStore,
+    SearchStore,
     Store,
     TrainingStore,
 )
@@ -49,6 +50,7 @@ def test_every_method_of_the_store_is_a_change_or_is_none() -> None:
         "account": AccountStore,
         "marks": MarkStore,
         "filters": FilterStore,
+        "saved": SearchStore,
     }
     for name, part in parts.items():
         methods = {one for one, _ in inspect.getmembers(part) if not one.startswith("_")}

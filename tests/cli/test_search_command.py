@@ -63,3 +63,26 @@ def test_nothing_found_and_what_cannot_be_asked(postroom: Any, site: Path, ann: 
     assert done.code == 2
     assert "there is no field form:" in done.err
     assert "from:" in done.err
+
+
+def test_searches_that_are_kept(postroom: Any, ann: str) -> None:
+    empty = postroom("mailbox", "saved", "list", ann)
+    assert (empty.code, "saved add" in empty.err) == (0, True)
+    made = postroom("mailbox", "saved", "add", ann, "Unpaid", "subject:invoice", "is:flagged")
+    assert (made.code, made.err) == (0, 'mail programs show it as "Searches/Unpaid" from the next log-in on\n')
+    told = postroom("mailbox", "saved", "list", ann, "--json").json
+    assert told["searches"] == [{"name": "Unpaid", "query": "subject:invoice is:flagged"}]
+    assert postroom("mailbox", "saved", "add", ann, "Unpaid", "larger:5M").code == 0
+    assert "larger:5M" in postroom("mailbox", "saved", "list", ann).out
+    wrong = postroom("mailbox", "saved", "add", ann, "Odd", '"never closed')
+    assert (wrong.code, "never closed" in wrong.err) == (2, True)
+    assert postroom("mailbox", "saved", "add", ann, "a/b", "x").code == 2
+    assert postroom("mailbox", "saved", "add", ann, "long", "x" * 1001).code == 2
+    for number in range(99):  # with Unpaid it is all
+        assert postroom("mailbox", "saved", "add", ann, f"s{number}", "x", "--json").json["query"] == "x"
+    most = postroom("mailbox", "saved", "add", ann, "more", "x")
+    assert (most.code, "100" in most.err) == (4, True)
+    assert postroom("mailbox", "saved", "rm", ann, "Unpaid").code == 0
+    assert postroom("mailbox", "saved", "rm", ann, "Unpaid").code == 3
+    acts = postroom("audit", "list", "--json").json["acts"]
+    assert {act["on"] for act in acts if act["act"] == "mailbox saved rm"} == {ann}

@@ -45,3 +45,20 @@ def test_every_schema_is_looked_at() -> None:
     """A file of a new kind has to be added above."""
     named = {name for name in dir(schema) if name.isupper() and isinstance(getattr(schema, name), str)}
     assert {getattr(schema, name) for name in named} == set(SCHEMAS.values())
+
+
+def test_postroom_check_looks_at_every_table() -> None:
+    """Each is named where the rules of `postroom check` are; tests/store/test_repair.py damages each."""
+    room = Path(schema.__file__).parent
+    looks = "".join(path.read_text() for path in room.glob("*check*.py")) + "".join(
+        (room / name).read_text() for name in ("account_rules.py", "shared_rules.py", "check_sharing.py")
+    )
+    looks += (room / "index_file.py").read_text().partition("def faults_of(")[2].partition("class ")[0]
+    tables = {table for text in SCHEMAS.values() for table in re.findall(r"CREATE TABLE (\w+)", text)}
+    known = (
+        set(re.findall(r"(?:FROM|JOIN) (\w+)", looks))
+        | set(re.findall(r"(\w+) WHERE", looks))
+        | set(re.findall(r'"(\w+)"', looks))
+        | {"entry", "state"}
+    )
+    assert tables - known == set(), "add rules for these tables, and damage them in tests/store/test_repair.py"

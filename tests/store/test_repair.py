@@ -81,6 +81,7 @@ async def fill_account(store: EmbeddedStore) -> None:
     await account.annotate(box["INBOX"], [NewAnnotation("", "/comment", b"x")], AnnotationLimits())
     await account.grant([0, box["INBOX"]], "ben@x.test", RightsChange(FlagOp.REPLACE, right.READING))
     await account.marks.mark(box["INBOX"], "ben", [4, 5], True)
+    await account.saved.found(await account.saved.put("Unread", "is:unread"), [1, 2], [1, 4])
     await account.filters.put_script("mine", b"keep;")
     await account.filters.activate_script("mine")
     await account.filters.remember([Remembered(b"digest", 2e9)])
@@ -230,6 +231,8 @@ MAIL = [
     ("INSERT INTO life (mailbox, created, deleted) VALUES (77, 1, 2)", "what mailboxes 77 were when they were deleted"),
     ("UPDATE former SET mailbox = 77", "names were those of mailbox 77"),
     ("UPDATE restored SET placed = x'00'", "what restore 1 brought back is lost"),
+    ("UPDATE saved SET messages = x'00'", "what the searches Unread found is cut off"),
+    ("UPDATE saved SET query = ''", "searches 1 look for nothing"),
     ("UPDATE script SET size = 99", "scripts mine are not as long as they say"),
     ("DELETE FROM filter", "it is not known which of the filters is active"),
     ("UPDATE filter SET active = 'other'", "the script other is active and not there"),
@@ -256,6 +259,10 @@ DIRECTORY = [
     ("UPDATE share SET account = 'nobody'", "accounts nobody share something"),
     ("UPDATE delegate SET mode = 'x'", "ben@x.test may send for accounts"),
     ("UPDATE filter SET owner = 'nobody@x.test'", "something is wanted of the spam filter by nobody@x.test"),
+    (
+        "INSERT INTO site_script VALUES ('z.test', 'all', 1, 'keep;')",
+        "the domain of the site scripts all is not hosted",
+    ),
     ("UPDATE account SET filtered = 0", "nobody looks for the scripts of ann@x.test"),
     ("UPDATE deleted_account SET id = 'acc1'", "accounts eve@x.test are deleted, and there"),
 ]

@@ -21,6 +21,7 @@ from postroom.testing.store_contract import (
     QuarantineContract,
     QueueContract,
     ReportContract,
+    SavedContract,
     SpoolContract,
     TrainingContract,
     TraitContract,
@@ -106,6 +107,10 @@ class TestReports(ReportContract):
 
 
 class TestSpool(SpoolContract):
+    pass
+
+
+class TestSaved(SavedContract):
     pass
 
 

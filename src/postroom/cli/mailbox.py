@@ -6,6 +6,7 @@ import click
 
 from postroom.cli.mailbox_deleted import deleted, undo
 from postroom.cli.mailbox_past import list_, restore, show
+from postroom.cli.mailbox_saved import saved
 from postroom.cli.mailbox_search import search
 
 
@@ -14,5 +15,5 @@ def command() -> None:
     """What is in people's mailboxes, what was, and what was deleted."""
 
 
-for one in (list_, show, search, restore, undo, deleted):
+for one in (list_, show, search, restore, undo, deleted, saved):
     command.add_command(one)

@@ -42,7 +42,7 @@ def search(words: tuple[str, ...], as_json: bool, config_file: str | None, **opt
 
     Exit code 3: nothing was found.
     """
-    query = _parsed(" ".join(words))
+    query = parsed(" ".join(words))
     site = find_site(config_file)
     started = time.monotonic()
     found, shown = run(_search(site, query, options))
@@ -59,7 +59,8 @@ def search(words: tuple[str, ...], as_json: bool, config_file: str | None, **opt
         click.get_current_context().exit(Exit.NOT_FOUND)
 
 
-def _parsed(words: str) -> Node:
+def parsed(words: str) -> Node:
+    """The tree of a query. Raises click.UsageError that shows the place."""
     from postroom.index.query import BadQuery, parse
 
     try:

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from postroom.mailbox import acl, names
 from postroom.mailbox.places import Kind, Namespace, Overview, Places, Realm
 from postroom.mailbox.recover import Recover, Surroundings
+from postroom.mailbox.saved import Saved
 from postroom.store.api import AccountRow, DirectoryStore, NotFound
 from postroom.values import rights as right
 
@@ -155,4 +156,6 @@ async def enter(mailboxes: Mailboxes, directory: DirectoryStore, row: AccountRow
     own = await mailboxes.open(row)
     if row.past != "off":
         namespaces.append(Recover(Surroundings(mailboxes, directory, clock, mailboxes.limits.recover_days), own))
+    if await own.store.saved.all():
+        namespaces.append(Saved(mailboxes, clock, own))
     return Places(own, namespaces)

@@ -20,6 +20,7 @@ from postroom.mailbox.recover import PastStore
 from postroom.mailbox.selection import of_uids
 from postroom.mailbox.slices import EachTime
 from postroom.mailbox.trait_keeper import origins_of
+from postroom.mailbox.views import VIEW_STORES
 from postroom.store.api import (
     CopyResult,
     NewMessage,
@@ -43,7 +44,7 @@ _Spot = tuple[Page, int]
 async def copy(source: Place, uids: Sequence[int], target: Place) -> CopyResult:
     """Copy messages; UIDs not there are left out. Raises OverQuota, TooManyKeywords, NotFound."""
     if source.account.id == target.account.id:
-        if isinstance(source.account.store, PastStore):
+        if isinstance(source.account.store, VIEW_STORES):
             return await source.account.store.bring(source.id, uids, target)
         return await target.account.copy(source.id, uids, target.id, may_set(target.rights))
     return await _between(source, uids, target)

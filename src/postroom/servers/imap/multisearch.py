@@ -22,8 +22,8 @@ from postroom.mailbox.criteria import Scene
 from postroom.mailbox.errors import MailboxError
 from postroom.mailbox.indexed import Indexed
 from postroom.mailbox.places import Place, seen
-from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.search import Pace
+from postroom.mailbox.views import VIEW_REALMS
 from postroom.servers.imap import amount, updates
 from postroom.servers.imap.filters import with_filters
 from postroom.servers.imap.pace import Pace as Turns
@@ -65,7 +65,7 @@ async def _run(session: Session, command: Command) -> Reply:
     known: dict[str, Indexed] = {}  # by realm
     limited = b""
     for place in places:
-        if not (args.search.uses_modseq and isinstance(place.realm, PastRealm)):  # RFC 7162 3.1.2.2
+        if not (args.search.uses_modseq and isinstance(place.realm, VIEW_REALMS)):  # RFC 7162 3.1.2.2
             limited = await _search(session, command, place, known, sweep) or limited
         sweep.next(place)
         await turns.breathe()

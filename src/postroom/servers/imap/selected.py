@@ -7,8 +7,8 @@ from typing import Final
 
 from postroom.mailbox.places import Home, Place
 from postroom.mailbox.recent import Recent
-from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.view import View
+from postroom.mailbox.views import VIEW_REALMS
 from postroom.servers.imap.contexts import Contexts
 from postroom.servers.imap.replies import NO_PERMISSION, READ_ONLY, Refused
 from postroom.store.api import Hint, SeenMode, Snapshot
@@ -51,7 +51,7 @@ class Selected:
         self.view: Final = view
         self.examined: Final = examined
         #: RFC 7162 3.1.2: False for a mailbox of the past, which has none
-        self.modseqs: Final = not isinstance(place.realm, PastRealm)
+        self.modseqs: Final = not isinstance(place.realm, VIEW_REALMS)
         private = not self.own and place.info.seen is SeenMode.PRIVATE
         self._counts: Final = _CHANGING & ~right.SEEN if private else _CHANGING
         self.granted = self.rights = right.NONE

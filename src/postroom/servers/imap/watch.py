@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from postroom.mailbox.places import Place, Places, Realm, seen
-from postroom.mailbox.recover import PastRealm
 from postroom.mailbox.selection import Selection, of_uids
+from postroom.mailbox.views import VIEW_REALMS
 from postroom.servers.imap import fetch
 from postroom.servers.imap.annotations import Annotations
 from postroom.servers.imap.interests import (
@@ -196,7 +196,7 @@ class Watch:
 
     def _listen(self, realm: Realm) -> None:
         account = realm.account.id
-        if isinstance(realm, PastRealm):
+        if isinstance(realm, VIEW_REALMS):
             self._past.add(account)
 
         def heard(hint: Hint) -> None:

@@ -55,6 +55,7 @@ from postroom.store.api.errors import (
     TooManyAnnotations,
     TooManyKeywords,
     TooManyScripts,
+    TooManySearches,
 )
 from postroom.store.api.events import EventQuery, EventStore, Life
 from postroom.store.api.feed import Feed, Hint
@@ -116,6 +117,7 @@ from postroom.store.api.reports import (
     SentReport,
     TooMany,
 )
+from postroom.store.api.saved import LONGEST_QUERY, MOST_SAVED, SavedSearch, SearchStore
 from postroom.store.api.store import Finding, Outline, Spool, Store
 from postroom.store.api.training import EVERYBODY, Learned, Lesson, Standing, TrainingStore
 from postroom.store.api.traits import BLOCK, TraitRow, TraitSource, TraitStore, block_of
@@ -127,7 +129,9 @@ __all__ = [
     "CHUNK_BITS",
     "EVERYBODY",
     "EVERY_FLAG",
+    "LONGEST_QUERY",
     "MOST_REMEMBERED",
+    "MOST_SAVED",
     "VIEW",
     "AccountRow",
     "AccountStore",
@@ -223,10 +227,12 @@ __all__ = [
     "Restored",
     "RightsChange",
     "Rules",
+    "SavedSearch",
     "ScriptActive",
     "ScriptExists",
     "ScriptInfo",
     "ScriptLimits",
+    "SearchStore",
     "Seen",
     "SeenMode",
     "SegmentRow",
@@ -256,6 +262,7 @@ __all__ = [
     "TooManyAnnotations",
     "TooManyKeywords",
     "TooManyScripts",
+    "TooManySearches",
     "TrainingStore",
     "TraitRow",
     "TraitSource",

@@ -20,6 +20,7 @@ from postroom.store.api.index import IndexFile
 from postroom.store.api.marks import MarkStore, SeenMode
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
+from postroom.store.api.saved import SearchStore
 from postroom.store.api.traits import TraitStore
 from postroom.values.content import Content
 from postroom.values.flags import VISIBLE
@@ -233,6 +234,11 @@ class AccountStore(Protocol):
     @property
     def index(self) -> IndexFile:
         """The account's full-text index."""
+        ...
+
+    @property
+    def saved(self) -> SearchStore:
+        """Searches it keeps."""
         ...
 
     @property

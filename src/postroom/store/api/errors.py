@@ -49,6 +49,10 @@ class TooManyScripts(StoreError):
     """An account holds as many scripts as it may ([QUOTA/MAXSCRIPTS])."""
 
 
+class TooManySearches(StoreError):
+    """An account keeps as many searches as it may."""
+
+
 class ScriptExists(StoreError):
     """A script of that name is there already ([ALREADYEXISTS])."""
 

@@ -51,6 +51,7 @@ from postroom.store.embedded.index_file import EmbeddedIndex
 from postroom.store.embedded.locks import FileLock
 from postroom.store.embedded.marks import EmbeddedMarks
 from postroom.store.embedded.recent import RecentMarks
+from postroom.store.embedded.saved import EmbeddedSearches
 from postroom.store.embedded.traits import EmbeddedTraits
 from postroom.store.embedded.working import Image
 from postroom.values.content import Content
@@ -117,6 +118,10 @@ class EmbeddedAccount:
             self._index = EmbeddedIndex(self._file.layout.index, around.options, lambda: around.feed.publish(hint))
         self._pool.used(self)
         return self._index
+
+    @property
+    def saved(self) -> EmbeddedSearches:
+        return EmbeddedSearches(self._read, self._write)
 
     @property
     def traits(self) -> EmbeddedTraits:

@@ -21,6 +21,9 @@ _END: Final = "(SELECT first + count FROM traits ORDER BY first DESC LIMIT 1)"
 _BOX: Final = "(SELECT id FROM mailbox)"
 _MODES: Final = ", ".join(f"'{mode.value}'" for mode in SeenMode)
 _NO_TRAITS: Final = "DELETE FROM traits"
+_NO_FINDS: Final = (
+    "length(uids) != length(messages) OR length(uids) % 8 != 0 OR uidnext < 1 OR uidnext * 8 <= length(uids)"
+)
 _OLD_REMOVED: Final = f"FROM annotation WHERE value IS NULL ORDER BY modseq DESC LIMIT -1 OFFSET {MOST_REMOVED}"
 
 #: mail.db
@@ -133,6 +136,18 @@ MAIL: Final = (
         "it is not known what mailboxes {} were when they were deleted",
         "UPDATE life SET name = coalesce(name, 'Mailbox ' || mailbox), uidvalidity = coalesce(uidvalidity, 1),"
         " special_use = coalesce(special_use, ''), keywords = coalesce(keywords, '') WHERE deleted IS NOT NULL",
+    ),
+    Rule(
+        f"SELECT name FROM saved WHERE {_NO_FINDS}",
+        "what the searches {} found is cut off",
+        "UPDATE saved SET uidvalidity = uidvalidity + 1, uidnext = 1, version = version + 1, uids = x'', messages = x''"
+        f" WHERE {_NO_FINDS};"
+        " UPDATE account SET uidvalidity = max(uidvalidity, (SELECT max(uidvalidity) FROM saved))",
+    ),
+    Rule(
+        "SELECT id FROM saved WHERE name = '' OR query = ''",
+        "searches {} look for nothing",
+        "DELETE FROM saved WHERE name = '' OR query = ''",
     ),
     # what sorts mail
     Rule(

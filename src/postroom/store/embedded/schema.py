@@ -131,6 +131,7 @@ CREATE TABLE block(
 #:   script has seen or answered (digests), each until its end.
 #: life: what outlives a mailbox: when it was made; once it is deleted, what it was. former: until when it had a name.
 #: restored: what was brought back, so that it can be undone (past.py).
+#: saved: searches, with the UIDs given to what they found (saved.py), both columns of u64.
 ACCOUNT_VERSION: Final = 1
 ACCOUNT: Final = """
 CREATE TABLE account(
@@ -180,6 +181,10 @@ CREATE TABLE former(
     mailbox INTEGER NOT NULL, until REAL NOT NULL, name TEXT NOT NULL, PRIMARY KEY (mailbox, until)
 ) WITHOUT ROWID;
 CREATE TABLE restored(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, placed BLOB NOT NULL);
+CREATE TABLE saved(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, query TEXT NOT NULL, uidvalidity INTEGER NOT NULL,
+    uidnext INTEGER NOT NULL, version INTEGER NOT NULL, uids BLOB NOT NULL, messages BLOB NOT NULL
+);
 CREATE TABLE acl(
     mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, rights INTEGER NOT NULL, PRIMARY KEY (mailbox, identifier)
 ) WITHOUT ROWID;

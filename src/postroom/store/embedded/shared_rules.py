@@ -81,6 +81,11 @@ DIRECTORY: Final = (
         " AND owner NOT IN (SELECT login FROM deleted_account)",
     ),
     Rule(
+        f"SELECT name FROM site_script WHERE owner != '' AND owner NOT IN {_HOSTED}",
+        "the domain of the site scripts {} is not hosted",
+        f"DELETE FROM site_script WHERE owner != '' AND owner NOT IN {_HOSTED}",
+    ),
+    Rule(
         f"SELECT login FROM deleted_account WHERE id IN {_ACCOUNTS}",
         "accounts {} are deleted, and there",
         f"DELETE FROM deleted_account WHERE id IN {_ACCOUNTS}",

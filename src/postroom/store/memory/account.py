@@ -61,6 +61,7 @@ from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past, asked
 from postroom.store.memory.quota import check_quota
+from postroom.store.memory.saved import MemorySearches
 from postroom.store.memory.sharing import MemoryAcls, MemoryMarks
 from postroom.store.memory.traits import MemoryTraits
 from postroom.values.clock import Clock
@@ -93,12 +94,11 @@ class MemoryAccount:
         self.index = MemoryIndex()
         self.traits = MemoryTraits(self._messages, lambda: self._next_message)
         self.marks = MemoryMarks(self)
+        self.saved = MemorySearches(lambda: self._tell(0, self._next_modseq()), clock)
 
     @property
     def id(self) -> str:
         return self._id
-
-    # mailboxes
 
     async def mailboxes(self) -> list[MailboxInfo]:
         return [info_of(box) for box in sorted(self._boxes.values(), key=lambda box: box.name)]

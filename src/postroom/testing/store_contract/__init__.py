@@ -21,6 +21,7 @@ from postroom.testing.store_contract.past import PastContract
 from postroom.testing.store_contract.quarantine import QuarantineContract
 from postroom.testing.store_contract.queue import QueueContract
 from postroom.testing.store_contract.reports import ReportContract
+from postroom.testing.store_contract.saved import SavedContract
 from postroom.testing.store_contract.sharing import AclContract, GroupContract
 from postroom.testing.store_contract.spool import SpoolContract
 from postroom.testing.store_contract.training import TrainingContract
@@ -47,6 +48,7 @@ __all__ = [
     "QuarantineContract",
     "QueueContract",
     "ReportContract",
+    "SavedContract",
     "SettableClock",
     "SpoolContract",
     "TrainingContract",
