@@ -239,6 +239,17 @@ async def test_what_a_script_asks_of_the_account(house: House) -> None:
     assert await house.where() == {"Lists": 1}
 
 
+async def test_what_an_included_script_asks_of_the_account(house: House) -> None:
+    """It is asked for with the script that includes it."""
+    account = await house.store.account(BOB.id)
+    other = 'require ["mailbox", "duplicate"]; if anyof (not mailboxexists "Lists", duplicate) { discard; }'
+    await account.filters.put_script("other", other.encode())
+    await house.script('require "include"; include "other";')
+    await house.arrive()
+    await house.arrive()
+    assert await house.where() == {"INBOX": 1}
+
+
 async def test_long_scripts_run_in_a_thread(house: House) -> None:
     await house.script('require ["body", "fileinto"];' + 'if body :contains "nothing" { discard; }' * 3000 + "keep;")
     await house.arrive(MAIL + b"x" * 3000)

@@ -48,7 +48,7 @@ async def trial(
     except BadScript as bad:
         raise CommandFailed(Exit.FAILED, f"the script has faults; the first: {bad.faults[0]}") from bad
     now = time.time()
-    world = await world_of(account, program.uses, now)
+    world = await world_of(account, program.asks, now)
     found: list[dict[str, Any]] = []
     async for name, received, octets in _messages(account, wanted, now):
         mail = Mail.of(octets)

@@ -69,14 +69,14 @@ class AccountWorld:
         return digest("seen", key) in self._remembered
 
 
-async def world_of(account: AccountStore, uses: frozenset[str], now: float) -> AccountWorld:
-    """What a program that uses these extensions can ask. Raises StoreError."""
-    mailboxes = await account.mailboxes() if not _MAILBOXES.isdisjoint(uses) else []
+async def world_of(account: AccountStore, asks: frozenset[str], now: float) -> AccountWorld:
+    """What a program with tests of these extensions can ask. Raises StoreError."""
+    mailboxes = await account.mailboxes() if not _MAILBOXES.isdisjoint(asks) else []
     annotations: list[Annotation] = []
-    if "mboxmetadata" in uses:
+    if "mboxmetadata" in asks:
         for info in mailboxes:
             annotations += await account.annotations(info.id, account.id)
-    if "servermetadata" in uses:
+    if "servermetadata" in asks:
         annotations += await account.annotations(0, account.id)
-    remembered = await account.filters.remembered(now) if "duplicate" in uses else frozenset[bytes]()
+    remembered = await account.filters.remembered(now) if "duplicate" in asks else frozenset[bytes]()
     return AccountWorld(account.id, mailboxes, annotations, remembered)

@@ -212,7 +212,7 @@ class Reacting(OneByOne):
             imap=True,
             flags=message.flags,
         )
-        world = await world_of(scene.account.store, program.uses, now)
+        world = await world_of(scene.account.store, program.asks, now)
         return await self._sorter.executed(program, mail, message.rendered.parts, environment, world)
 
 

@@ -95,7 +95,7 @@ class Sorter:
         if compiled.program is None:
             return Result(actions=(Keep(implicit=True),), error=f"it cannot be run: {compiled.fault}")
         now, zone = self.moment()
-        world = await world_of(account.store, compiled.program.uses, now)
+        world = await world_of(account.store, compiled.program.asks, now)
         spam, virus = self.scores(mail, compiled.program)
         environment = Environment(
             sender=mail.entry.sender,

@@ -27,14 +27,20 @@ if TYPE_CHECKING:
 
 
 class Program:
-    """A script ready to run. uses: the extensions it uses or may use; requires: those its `require` names."""
+    """A script ready to run. requires: the extensions its `require` names.
 
-    __slots__ = ("requires", "steps", "uses")
+    uses: those that it, or a script it includes, uses or may use; asks: those that have a test in one of them.
+    """
 
-    def __init__(self, steps: tuple[Step, ...], uses: frozenset[str], requires: frozenset[str]) -> None:
+    __slots__ = ("asks", "requires", "steps", "uses")
+
+    def __init__(
+        self, steps: tuple[Step, ...], requires: frozenset[str], uses: frozenset[str], asks: frozenset[str]
+    ) -> None:
         self.steps = steps
-        self.uses = uses
         self.requires = requires
+        self.uses = uses
+        self.asks = asks
 
 
 def compile_script(script: bytes | str, library: Library | None = None, limits: Limits = DEFAULT) -> Program:
@@ -59,6 +65,8 @@ class Compiler:
         self.limits = limits
         self.programs: dict[tuple[str, bool], Program | None] = {}
         self._depth = 0
+        self._uses: set[str] = set()  # of all scripts so far
+        self._asks: set[str] = set()
 
     def compile(self, script: bytes | str) -> Program:
         """Raises BadScript."""
@@ -74,7 +82,9 @@ class Compiler:
         faults = sorted([*more, *scope.faults], key=lambda fault: (fault.line, fault.column))
         if faults:
             raise BadScript(faults)
-        return Program(steps, frozenset(scope.used | scope.declared), frozenset(scope.required))
+        self._uses |= scope.used | scope.declared
+        self._asks |= scope.asked
+        return Program(steps, frozenset(scope.required), frozenset(self._uses), frozenset(self._asks))
 
     def include(self, name: str, personal: bool) -> Program | None:
         """The program of an included script, None when there is none. Raises BadScript."""
@@ -215,7 +225,10 @@ class Compiler:
         take(call, node)
         if len(scope.faults) > before:
             return None
-        scope.used.update(need for need in word.needs if scope.allows(need))
+        needs = [need for need in word.needs if scope.allows(need)]
+        scope.used.update(needs)
+        if words is TESTS:
+            scope.asked.update(needs)
         return word.build(call)
 
 

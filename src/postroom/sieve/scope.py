@@ -17,10 +17,10 @@ from postroom.sieve.texts import BadText, Text, decode_characters, template
 
 @dataclass(slots=True, kw_only=True)
 class Scope:
-    """One script. declared: by require, or by a test of ihave above; loops: names of foreverypart around, "" for none.
+    """One script. declared: by require, or by a test of ihave above; required: by require alone; asked: those with a
+    test that stands there; loops: names of foreverypart around, "" for none.
 
-    required: by require alone; dead: what is compiled can never run, because ihave says so, and its faults are nobody's
-    business.
+    dead: what is compiled can never run, because ihave says so; its faults are nobody's business.
     """
 
     lines: Lines
@@ -30,6 +30,7 @@ class Scope:
     shared: set[str] = field(default_factory=set)
     assigned: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     depth: int = 0
