@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imap_house import Client, House, fill, play, settle
 
+from postroom.index.lookup import NOTHING_KNOWN
+from postroom.mailbox import indexed
 from postroom.mailbox.service import Account
 from postroom.servers.imap import multisearch
 from postroom.store.api import NotFound
@@ -245,6 +247,23 @@ async def test_a_mailbox_that_goes_meanwhile_is_passed_over(house: House, monkey
 
     monkeypatch.setattr(Account, "snapshot", gone)
     assert list(await results(client, "IN (mailboxes (INBOX Work Workshop)) ALL")) == ["INBOX", "Workshop"]
+
+
+async def test_the_index_is_asked_once_for_all_mailboxes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await tree(house)
+    ann = await account(house)
+    for name in ("INBOX", "Work", "Workshop"):
+        await fill(ann, name, 30, first=3)
+    asked = []
+
+    async def look_up(*given: object) -> object:
+        asked.append(given)
+        return NOTHING_KNOWN
+
+    monkeypatch.setattr(indexed, "look_up", look_up)
+    found = await results(client, "IN (personal) BODY hello")
+    assert found == {"INBOX": "1:32", "Work": "1:32", "Work/Old": "1:2", "Work/Old/2020": "1:2", "Workshop": "1:32"}
+    assert len(asked) == 1
 
 
 class Hurrying:

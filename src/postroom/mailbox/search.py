@@ -136,13 +136,13 @@ class Found:
 
 
 async def search(
-    key: SearchKey, scene: Scene, store: AccountStore, pace: Pace, indexed: Indexed | None = None
+    key: SearchKey, scene: Scene, store: AccountStore, pace: Pace, reading: Reading | None = None
 ) -> Found:
     """The messages of scene.snapshot that match. Raises BadSequence, SearchTooDeep, StoreUnavailable.
 
-    indexed: of the same store, for searches of several mailboxes with one program.
+    reading: of the same store and pace, for searches of several mailboxes.
     """
-    reading = _Reading(store, pace, indexed or Indexed(store))
+    reading = reading or Reading(store, pace)
     criterion = _compile(key, scene, reading, 0)
     found, start = Found(reading.fuzzy), 1
     if isinstance(criterion, _Cheap):
@@ -249,7 +249,7 @@ class _Messages:
         return among & mask_of(map(self._ids.__contains__, page.messages)) if self._ids else 0
 
 
-def _compile(key: SearchKey, scene: Scene, reading: _Reading, depth: int) -> _Criterion:
+def _compile(key: SearchKey, scene: Scene, reading: Reading, depth: int) -> _Criterion:
     if depth > MAX_DEPTH:
         raise SearchTooDeep(f"Search keys can be nested {MAX_DEPTH} deep")
     test = column_test(key, scene)
@@ -315,20 +315,27 @@ def _thread(number: int | None, known: TraitSearch) -> _Criterion:
     return _Cheap(nothing) if number is None else _Rows(known.thread(number), 1)
 
 
-class _Reading:
-    """Makes the criteria that must read messages."""
+class Reading:
+    """Makes the criteria that must read messages; what they have learned serves all mailboxes of the account."""
 
-    __slots__ = ("_indexed", "_pace", "_store", "_traits", "fuzzy")
+    __slots__ = ("_indexed", "_made", "_pace", "_store", "_traits", "fuzzy")
 
-    def __init__(self, store: AccountStore, pace: Pace, indexed: Indexed) -> None:
+    def __init__(self, store: AccountStore, pace: Pace) -> None:
         self._store = store
         self._pace = pace
-        self._indexed = indexed
+        self._indexed = Indexed(store)
+        self._made: dict[SearchKey, _Criterion] = {}
         self._traits = TraitSearch(store, pace)
         self.fuzzy = Fuzzy(store)
 
     def criterion(self, key: SearchKey) -> _Criterion:
         """The criterion for a HEADER, EMAILID, THREADID, SENT… , BODY, TEXT or FUZZY key."""
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = self._make(key)
+        return made
+
+    def _make(self, key: SearchKey) -> _Criterion:
         if key.key is Key.FUZZY:
             return self._nearly(key.keys[0])
         if key.key is Key.HEADER:

@@ -20,9 +20,8 @@ from postroom.mailbox import names
 from postroom.mailbox import search as mailbox_search
 from postroom.mailbox.criteria import Scene
 from postroom.mailbox.errors import MailboxError
-from postroom.mailbox.indexed import Indexed
 from postroom.mailbox.places import Place, seen
-from postroom.mailbox.search import Pace
+from postroom.mailbox.search import Pace, Reading
 from postroom.mailbox.views import VIEW_REALMS
 from postroom.servers.imap import amount, updates
 from postroom.servers.imap.filters import with_filters
@@ -62,7 +61,7 @@ async def _run(session: Session, command: Command) -> Reply:
     sweep = _Sweep(Pace(session.service.clock), sum(place.info.messages for place in places))
     session.progress = sweep
     turns = Turns(session.link)
-    known: dict[str, Indexed] = {}  # by realm
+    known: dict[str, Reading] = {}  # by realm
     limited = b""
     for place in places:
         if not (args.search.uses_modseq and isinstance(place.realm, VIEW_REALMS)):  # RFC 7162 3.1.2.2
@@ -99,7 +98,7 @@ class _Sweep:
         self.pace.done = self.pace.goal = 0
 
 
-async def _search(session: Session, command: Command, place: Place, known: dict[str, Indexed], sweep: _Sweep) -> bytes:
+async def _search(session: Session, command: Command, place: Place, known: dict[str, Reading], sweep: _Sweep) -> bytes:
     """Gives the response code when not all messages were searched."""
     args = cast(MultiSearch, command.args).search
     where = response.searched(place.name, place.info.uidvalidity, session.wire.utf8)
@@ -110,8 +109,10 @@ async def _search(session: Session, command: Command, place: Place, known: dict[
         snapshot = await account.snapshot(place.id)
         key, limited = amount.within(session, fitted(args.key, len(snapshot), selected=False), snapshot, ())
         scene = Scene(snapshot=snapshot, saved=(), now=session.service.clock.now())
-        indexed = known.setdefault(place.realm.prefix, Indexed(account.store))
-        found = await mailbox_search.search(key, scene, account.store, sweep.pace, indexed)
+        reading = known.get(place.realm.prefix)
+        if reading is None:
+            reading = known[place.realm.prefix] = Reading(account.store, sweep.pace)
+        found = await mailbox_search.search(key, scene, account.store, sweep.pace, reading)
     except NotFound:
         return b""
     if found:
