@@ -51,6 +51,7 @@ check: lint test
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/bench_sieve.py
+	$(BIN)/python bench/bench_trace.py
 
 stress: $(VENV)/.dev
 	$(BIN)/python -m postroom.testing.stress --seconds $(SECONDS) --clients $(CLIENTS) --seed $(SEED)

@@ -74,6 +74,7 @@ lifetime = {lifetime}
 [limits]
 connections_per_ip = 200
 login_failures_per_minute = 1000
+{limits}
 
 [log]
 file = "server.log"
@@ -141,6 +142,8 @@ class Company:
     process: subprocess.Popen[bytes] | None = None
     extra: str = ""
     relay: str = ""  # more lines of [relay]
+    limits: str = ""  # more lines of [limits]
+    before: str = ""  # Python that the server's process runs first
     _published: list[dict[str, Any]] = field(default_factory=list)
 
     # commands
@@ -182,6 +185,7 @@ class Company:
             workers=self.workers,
             lifetime=self.lifetime,
             relay=self.relay,
+            limits=self.limits,
             **self.ports,
         )
         (self.folder / "postroom.toml").write_text(config + self.extra)
@@ -209,8 +213,9 @@ class Company:
                 here["SRV"] = [[record["priority"], int(weight), int(port), host.rstrip(".")]]
 
     def start(self) -> None:
+        program = ["-c", f"{self.before}\nfrom postroom.cli.main import main; main()"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "postroom.cli.main", "serve", "--config", str(self.folder / "postroom.toml")],
+            [sys.executable, *program, "serve", "--config", str(self.folder / "postroom.toml")],
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "stderr.log").open("ab"),
             cwd=self.folder,
@@ -254,13 +259,15 @@ class Company:
         context.check_hostname = False
         return context
 
-    def submit(self, person: str, to: str | list[str], subject: str, *, options: tuple[str, ...] = ()) -> None:
-        """Somebody of the company sends a mail."""
+    def submit(
+        self, person: str, to: str | list[str], subject: str, *, options: tuple[str, ...] = (), more: str = ""
+    ) -> None:
+        """Somebody of the company sends a mail. more: of its text."""
         message = EmailMessage(policy=email.policy.SMTP)
         message["From"] = f"{person}@{self.domain}"
         message["To"] = to if isinstance(to, str) else ", ".join(to)
         message["Subject"] = subject
-        message.set_content(f"This is about {subject}.\n")
+        message.set_content(f"This is about {subject}.\n{more}")
         with smtplib.SMTP(self.address, self.ports["submission"], timeout=30) as client:
             client.starttls(context=self.tls())
             client.login(f"{person}@{self.domain}", PASSWORD)

@@ -42,6 +42,9 @@ LONGEST = 300.0
 #: servers that are asked about a message at a time, when they turn it away for now; as Postfix does
 MOST_SERVERS = 2
 _MOST_KNOWN = 10_000  # destinations remembered
+#: seconds after which a job that is still under way is its server's fault, and leaves its place to another
+SLOW = 20.0
+_LOOK_FOR_SLOW = 5.0
 
 
 class Queue(Protocol):
@@ -72,6 +75,9 @@ class Relay:
         self._ready: deque[Destination] = deque()
         self._couriers: set[asyncio.Task[None]] = set()
         self._opening: set[asyncio.Task[Any]] = set()  # those of them that have no connection yet
+        self._begun: dict[asyncio.Task[Any] | None, float] = {}  # when a courier's job began
+        self._slow: set[asyncio.Task[Any] | None] = set()  # those that were seen to wait for slow servers
+        self._looker: asyncio.TimerHandle | None = None
         self._stopping = False
 
     # what comes in
@@ -130,13 +136,32 @@ class Relay:
 
     def _dispatch(self) -> None:
         """Start couriers while there are connections to be had; destinations take turns."""
-        while self._ready and len(self._couriers) < self._most:
+        while self._ready and self._taken < self._most:
             destination = self._ready.popleft()
             destination.listed = False
             if destination.wants_courier and self._has_turn(destination):
                 destination.couriers += 1
                 self._run(self._courier(destination, destination.lanes.take()))
                 self._list(destination)
+
+        if self._ready and self._looker is None:
+            self._looker = asyncio.get_running_loop().call_later(_LOOK_FOR_SLOW, self._look_for_slow)
+
+    @property
+    def _taken(self) -> int:
+        """Couriers that count."""
+        return len(self._couriers) - min(len(self._slow), self._most)
+
+    def _look_for_slow(self) -> None:
+        """Mail waits for connections: those that hang at servers without an answer do not count, up to as many again.
+
+        Else a few dozen letters to servers that keep us waiting, for the hour that RFC 5321 4.5.3.2 has us bear it,
+        would hold up everybody's mail.
+        """
+        self._looker, before = None, self._clock.monotonic() - SLOW
+        self._slow = {task for task, began in self._begun.items() if began < before}
+        if self._ready and not self._stopping:
+            self._dispatch()
 
     def _has_turn(self, destination: Destination) -> bool:
         """True when a message may begin there now; else it is looked at again when one may."""
@@ -188,6 +213,8 @@ class Relay:
     async def stop(self) -> None:
         """Finish what is being sent; what has not begun stays in the queue."""
         self._stopping = True
+        if self._looker is not None:
+            self._looker.cancel()
         self._ready.clear()
         self._give_back()
         for task in self._opening:
@@ -220,9 +247,11 @@ class Relay:
 
     async def _courier(self, destination: Destination, job: Job | None) -> None:
         connection: Connection | None = None
-        sent = 0
+        task, sent = asyncio.current_task(), 0
         try:
             while job is not None:
+                self._begun[task] = self._clock.monotonic()
+                self._slow.discard(task)
                 try:
                     connection = await self._handle(destination, job, connection)
                 except Exception as fault:  # accepted mail is never lost for a fault of ours
@@ -234,6 +263,8 @@ class Relay:
                 job = self._next(destination, sent)
         finally:
             destination.couriers -= 1
+            self._begun.pop(task, None)
+            self._slow.discard(task)
             if connection is not None:
                 self._put_away(destination, connection)
             if not self._stopping:
@@ -243,7 +274,7 @@ class Relay:
         """The next job of this courier; None when it is to end."""
         if self._stopping or not destination.lanes or destination.couriers > destination.pace.window:
             return None
-        if sent >= STINT and self._ready and len(self._couriers) >= self._most:
+        if sent >= STINT and self._ready and self._taken >= self._most:
             return None  # others wait for a connection
         return destination.lanes.take() if self._has_turn(destination) else None
 

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 Say = Callable[[str, bytes | None], bytes]
 
@@ -36,7 +37,8 @@ class ScriptedPeer:
     A list is used up, one reply each time. features: what EHLO offers; secure_features: after TLS, if they differ.
     drop_in_data: hang up after this many octets; refuse_in_data: said after 1,000 octets of the text.
     lying: goes on after a MAIL that it has refused. gate: the end of a message waits for it.
-    most_open: connections that are let in at once, others get a 421.
+    most_open: connections that are let in at once, others get a 421. trickle: every reply comes octet by octet, so many
+    seconds apart. deaf: the text is not read.
     """
 
     features: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 1000000")
@@ -50,6 +52,8 @@ class ScriptedPeer:
     lying: bool = False
     gate: asyncio.Event | None = None
     most_open: int = 1_000_000
+    trickle: float = 0.0
+    deaf: bool = False
     messages: list[Taken] = field(default_factory=list)
     lines: list[list[str]] = field(default_factory=list)  # of each connection
     clients: list[str] = field(default_factory=list)  # address of each connection
@@ -57,6 +61,7 @@ class ScriptedPeer:
     most: int = 0
     port: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _trickling: dict[asyncio.StreamWriter, bytearray] = field(default_factory=dict)
     _server: asyncio.Server | None = None
 
     async def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
@@ -99,6 +104,7 @@ class ScriptedPeer:
         finally:
             self.open -= 1
             self._writers.discard(writer)
+            self._trickling.pop(writer, None)
             writer.close()
 
     async def _dialog(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lines: list[str]) -> None:
@@ -157,10 +163,30 @@ class ScriptedPeer:
             if isinstance(reply, str):
                 reply = reply.encode() + b"\r\n"
             assert isinstance(reply, bytes)
-            writer.write(reply)
+            self._write(writer, reply)
             return reply
 
         return say
+
+    def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        if not self.trickle:
+            writer.write(data)
+            return
+        waiting = self._trickling.setdefault(writer, bytearray())
+        idle = not waiting
+        waiting += data
+        if idle:
+            self._drip(writer)
+
+    def _drip(self, writer: asyncio.StreamWriter) -> None:
+        """The next octet of what is to be said."""
+        waiting = self._trickling.get(writer)
+        if writer.is_closing() or not waiting:
+            return
+        writer.write(waiting[:1])
+        del waiting[:1]
+        if waiting:
+            asyncio.get_running_loop().call_later(self.trickle, self._drip, writer)
 
     async def _data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, taken: Taken) -> None:
         self.messages.append(taken)
@@ -169,13 +195,22 @@ class ScriptedPeer:
             writer.write(self.refuse_in_data)
             await reader.read(2**30)
             raise HangUp
+        if self.deaf:
+            transport: Any = writer.transport
+            transport.pause_reading()
+            await writer.wait_closed()
+            raise HangUp
         if self.drop_in_data:
             await reader.readexactly(self.drop_in_data)
             raise HangUp
-        while (line := await reader.readline()) != b".\r\n":
-            if not line:
-                raise HangUp
-            taken.data += line.removeprefix(b".")
+        text: list[bytes] = []
+        try:
+            while (line := await reader.readline()) != b".\r\n":
+                if not line:
+                    raise HangUp
+                text.append(line.removeprefix(b"."))
+        finally:
+            taken.data = b"".join(text)
         taken.complete = True
         if self.gate:
             await self.gate.wait()
