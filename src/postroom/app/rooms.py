@@ -25,6 +25,7 @@ from postroom.app.sieve import SorterRooms, make_refuses, make_sorter, sieve_lim
 from postroom.app.web import Ways, http_services
 from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
+from postroom.delivery.one_by_one import OneByOne
 from postroom.delivery.quarantine import QuarantineDelivery
 from postroom.delivery.reacting import ROUTE as REACTIONS
 from postroom.delivery.reacting import Reacting
@@ -91,10 +92,9 @@ class Core:
     mailboxes: Mailboxes
     queue: Queue
     delivery: Delivery
-    incoming: ReportDelivery
-    copies: SentCopies
     reacting: Reacting
     quarantine: QuarantineDelivery
+    quiet: tuple[OneByOne, ...]  # consumers of the other routes
     signer: Signer
     tls_results: TlsResults
     notices: Notices
@@ -103,7 +103,6 @@ class Core:
     secret: bytes
     flights: FlightRecorder
     trainer: Trainer
-    traps: TrapDelivery
 
     def follow(self, config: Config) -> None:
         """Work by another configuration from now on: what has none of its own connections to keep."""
@@ -130,11 +129,10 @@ class Core:
         await self.notices.settled()
         await self.tls_results.flush()
         await self.delivery.stop()
-        await self.incoming.stop()
-        await self.copies.stop()
         await self.reacting.stop()
         await self.quarantine.stop()
-        await self.traps.stop()
+        for consumer in self.quiet:
+            await consumer.stop()
         await self.queue.stop()
         self.resolver.close()
         self.hasher.close()
@@ -241,14 +239,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     config, clock = plan.config, SystemClock()
     store = EmbeddedStore(config.server.data, slot, clock=clock)
     hasher = HashingClient(plan.hashing[slot][0])
-    identity = Identity(
-        store.directory,
-        hasher,
-        clock,
-        config.passwords,
-        hostname=config.server.hostname,
-        postmaster=config.server.postmaster,
-    )
+    identity = _identity(config, store, hasher, clock)
     mailboxes = Mailboxes(store, clock, Guids(), mailbox_limits(config))
     mailboxes.latecomers = Latecomers(lambda: Pace(clock))
     trainer = Trainer(store, clock, events, config.server.hostname)
@@ -265,14 +256,15 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     queue.subscribe(REACTIONS, reacting.take, silent=True)
     mailboxes.happenings = Happenings(store.directory, reacting.note, events, config.sieve.imap_script)
     queue.subscribe("local", delivery.take)
-    incoming = ReportDelivery(queue, store.reports, store.directory, events)
-    queue.subscribe(REPORTS, incoming.take)
-    copies = SentCopies(queue, mailboxes, identity.find, clock, events)
-    queue.subscribe(SENT, copies.take)
     apart = QuarantineDelivery(queue, (store.quarantine, store.directory), identity.find, clock, events)
     queue.subscribe(QUARANTINE, apart.take)
-    traps = TrapDelivery(queue, trainer.trapped if config.filter.enabled else None, events)
-    queue.subscribe(TRAP, traps.take)
+    quiet: dict[str, OneByOne] = {
+        REPORTS: ReportDelivery(queue, store.reports, store.directory, events),
+        SENT: SentCopies(queue, mailboxes, identity.find, clock, events),
+        TRAP: TrapDelivery(queue, trainer.trapped if config.filter.enabled else None, events),
+    }
+    for route, consumer in quiet.items():
+        queue.subscribe(route, consumer.take)
     return Core(
         plan=plan,
         slot=slot,
@@ -285,10 +277,9 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         mailboxes=mailboxes,
         queue=queue,
         delivery=delivery,
-        incoming=incoming,
-        copies=copies,
         reacting=reacting,
         quarantine=apart,
+        quiet=tuple(quiet.values()),
         signer=signer,
         tls_results=TlsResults(store.transport, clock, events),
         notices=Notices(queue, routes, config.server.postmaster, clock, events, signer.own),
@@ -297,8 +288,12 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         secret=RunFolder(config.server.data).secret(),
         flights=FlightRecorder(flight_file(config.server.data, slot)),
         trainer=trainer,
-        traps=traps,
     )
+
+
+def _identity(config: Config, store: EmbeddedStore, hasher: HashingClient, clock: Clock) -> Identity:
+    hostname, postmaster = config.server.hostname, config.server.postmaster
+    return Identity(store.directory, hasher, clock, config.passwords, hostname=hostname, postmaster=postmaster)
 
 
 def build_services(core: Core, config: Config) -> Services:
