@@ -16,7 +16,7 @@ from imap_house import Client, House, fill, play, settle
 from postroom.index.lookup import NOTHING_KNOWN
 from postroom.mailbox import indexed
 from postroom.mailbox.service import Account
-from postroom.servers.imap import multisearch
+from postroom.servers.imap import multisearch, progress
 from postroom.store.api import NotFound
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.flags import FLAGGED, SEEN
@@ -290,6 +290,31 @@ async def test_others_have_their_turn_meanwhile(house: House) -> None:
     assert b"a OK" not in heard
     await settle(one)
     assert (heard + one.hear()).count(b"* ESEARCH (TAG ") == 5
+
+
+async def test_how_far_it_has_come(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await tree(house)
+    await client.do("SELECT Work")
+    last, going = (await (await account(house)).find("Workshop")).id, asyncio.Event()
+    reached = asyncio.Event()
+    snapshot = Account.snapshot
+
+    async def slow(self: Account, mailbox: int) -> object:
+        if mailbox == last:
+            reached.set()
+            await going.wait()
+        return await snapshot(self, mailbox)
+
+    monkeypatch.setattr(Account, "snapshot", slow)
+    client.driver.received(b"a ESEARCH IN (selected personal) RETURN (COUNT) BODY hello\r\n")
+    await reached.wait()
+    assert client.hear().count(b"* ESEARCH") == 4
+    for _ in range(2):  # it runs since the last look
+        progress.tell(client.driver)
+    assert client.hear() == b'* OK [INPROGRESS ("a" 8 10)] Still at it\r\n'
+    going.set()
+    await settle(client)
+    assert client.hear().endswith(b"a OK Esearch completed\r\n")
 
 
 async def test_a_client_that_does_not_read_is_waited_for(house: House) -> None:

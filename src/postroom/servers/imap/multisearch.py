@@ -127,7 +127,6 @@ async def _search_selected(session: Session, command: Command, where: bytes, swe
     view = session.box.view
     fitting = replace(args, key=fitted(args.key, len(view), selected=True))
     found, key, limited = await find(session, command, fitting, sweep.pace)
-    session.progress = sweep
     results = Results(found, True)
     save(session, args, results)
     if found and args.returns != ("SAVE",):

@@ -71,7 +71,8 @@ async def find(
     pace: of the whole command; limited: by MESSAGELIMIT. Gives the program, too, as it goes on if it is to be kept up
     to date, and the response code when not all messages were searched.
     """
-    session.progress = pace
+    if session.progress is None:  # a search of several mailboxes tells of all of them
+        session.progress = pace
     view = session.box.view
     updating = wants_updates(args)
     if updating:
