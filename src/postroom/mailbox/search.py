@@ -225,12 +225,15 @@ class _Rows:
     cost: int
 
     async def find(self, page: Page, start: int, among: int) -> int:
-        places = list(compress(range(len(page)), mask_octets(among, len(page))))
-        if not places:
+        count = len(page)
+        if among == ones(count):
+            return mask_of(await self.matches(page.messages))
+        if not among:
             return 0
-        messages = page.messages
-        chosen = bytearray(len(page))
-        for place, hit in zip(places, await self.matches([messages[place] for place in places]), strict=True):
+        wanted = mask_octets(among, count)
+        chosen = bytearray(count)
+        hits = await self.matches(list(compress(page.messages, wanted)))
+        for place, hit in zip(compress(range(count), wanted), hits, strict=True):
             chosen[place] = hit
         return int.from_bytes(chosen, "little")
 
