@@ -124,8 +124,10 @@ async def test_vacation_answers_once_in_its_time(house: House) -> None:
         "Auto-Submitted: auto-replied (vacation)",
         "In-Reply-To: <1@far.test>",
         "References: <0@far.test> <1@far.test>",
+        "Date: Fri, 15 Jan 2027 08:00:00 +0000",
     ):
         assert f"{line}\r\n" in first
+    assert "Bin im Urlaub." in first
     assert await house.where() == {"INBOX": 3}
     house.clock.time += 2 * 86400 + 1
     await house.arrive()

@@ -3,7 +3,8 @@
 == name of the case (RFC 5228 4.1)
 -- script
 -- message          the first message of the file, or the built-in one, when it is left out
--- environment      name: value; from, to, now, zone, spam, virus, mailbox, special, metadata, seen, or an item
+-- environment      name: value; from, to, now, zone, spam, virus, mailbox, special, metadata, seen, or an item;
+                     with imap (RFC 6785) the script runs for what was done by IMAP, on a message with these flags
 -- actions          one a line, as describe() tells them; or
 -- faults           one a line, as Fault prints; or
 -- error            why the run ended
@@ -84,7 +85,7 @@ def _sections(text: str) -> dict[str, str]:
     return found
 
 
-_KNOWN = {"from", "to", "now", "zone", "spam", "virus", "mailbox", "special", "metadata", "seen", "library"}
+_KNOWN = {"from", "to", "now", "zone", "spam", "virus", "mailbox", "special", "metadata", "seen", "library", "imap"}
 
 
 def environment(case: Case) -> Environment:
@@ -97,6 +98,8 @@ def environment(case: Case) -> Environment:
         zone=int(given.get("zone", ["0"])[0]),
         spam=float(given["spam"][0]) if "spam" in given else None,
         virus=int(given.get("virus", ["0"])[0]),
+        imap="imap" in given,
+        flags=tuple(given.get("imap", [""])[0].split()),
         items={key: values[0] for key, values in given.items() if key not in _KNOWN},
     )
 
