@@ -112,3 +112,54 @@ def test_traps_are_addresses_of_nobody(postroom: Any, ann: str) -> None:
     assert postroom("filter", "trap", "rm", "info@example.org").code == Exit.NOT_FOUND
     assert postroom("filter", "trap", "rm", *made).code == 0
     assert postroom("filter", "trap", "list", "--json").json["traps"] == []
+
+
+RULE = 'version = {}\n[[rule]]\nname = "LUNCH"\nwords = ["lunch"]\npoints = 2\ntext = "it is about lunch"\n'
+
+
+def test_newer_rules_take_the_place_of_the_built_in_ones(postroom: Any, site: Path) -> None:
+    ours = postroom("filter", "rules", "--json").json
+    newer, newest = site / "newer.toml", site / "newest.toml"
+    newer.write_text(RULE.format(ours["version"] + 1))
+    newest.write_text(RULE.format(ours["version"] + 2).replace("points = 2", "points = 3"))
+    done = postroom("filter", "rules", "update", str(newer), "--json").json
+    assert (done["version"], done["rules"], done["added"]) == (ours["version"] + 1, 1, ["LUNCH"])
+    assert "EXTORTION" in done["removed"]
+    assert postroom("filter", "rules", "update", str(newest), "--json").json["changed"] == ["LUNCH"]
+    assert postroom("filter", "rules", "update", str(newer)).code == Exit.NO_CHANGE
+    assert postroom("filter", "rules", "update", str(newer), "--older").code == 0
+    assert [one["points"] for one in postroom("filter", "rules", "list", "--json").json["rules"]] == [2]
+    assert postroom("filter", "rules", "undo", "--json").json["version"] == ours["version"] + 2
+    assert postroom("filter", "rules", "undo", "--json").json["version"] == ours["version"] + 1
+    mail = site / "mail.eml"
+    mail.write_text("From: a@b.test\nSubject: x\n\nlunch?\n")
+    assert "LUNCH" in {one["name"] for one in postroom("explain", "spam", str(mail), "--json").json["reasons"]}
+
+
+def test_rules_that_cannot_be_used_change_nothing(postroom: Any, site: Path) -> None:
+    assert postroom("filter", "rules", "undo").code == Exit.NO_CHANGE
+    ours = postroom("filter", "rules", "check", "--json").json
+    assert ours["cut_short"].keys() <= {"SUBJECT_MARKS", "SUBJECT_SPACED"}
+    bad = site / "bad.toml"
+    for text, says in (
+        ("[[rule", "cannot be read"),
+        (RULE.format(9).replace("version = 9\n", ""), "has no version"),
+        (RULE.format(3000000000).replace('words = ["lunch"]', 'pattern = "(a+)+$"'), "within a repeat"),
+        (RULE.format(3000000000).replace('words = ["lunch"]', 'words = ["x"]\nwhere = "moon"'), "no place"),
+    ):
+        bad.write_text(text)
+        done = postroom("filter", "rules", "update", str(bad))
+        assert done.code == Exit.FAILED
+        assert says in done.err
+    assert postroom("filter", "rules", "check", str(site / "none.toml")).code == Exit.NOT_FOUND
+    assert postroom("filter", "rules", "--json").json["version"] == ours["version"]
+
+
+def test_newer_rules_that_were_damaged_are_left_out(postroom: Any, site: Path) -> None:
+    ours = postroom("filter", "rules", "--json").json
+    newer = site / "newer.toml"
+    newer.write_text(RULE.format(ours["version"] + 1))
+    assert postroom("filter", "rules", "update", str(newer)).code == 0
+    (kept,) = site.rglob("filter/rules.toml")
+    kept.write_text("[[rule")
+    assert postroom("filter", "rules", "--json").json == ours

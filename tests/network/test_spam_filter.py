@@ -138,3 +138,29 @@ def test_it_learns_from_what_readers_move(company: Company) -> None:
 
     company.postroom("filter", "forget", "ann@a.test", "--yes")
     assert company.json("filter", "status", "ann@a.test")["spam"] == 0
+
+
+def test_newer_rules_and_traps_act_at_once(company: Company) -> None:
+    body = "Shall we have lunch on Tuesday, after the meeting about the contract?"
+    hand_in(company, letter("before", body))
+    company.one("ann", "before")
+    version = company.json("filter", "rules")["version"]
+    path = company.folder / "newer.toml"
+    rule = f'version = {version + 1}\n[[rule]]\nname = "LUNCH"\nwords = ["lunch"]\npoints = 9\ntext = "it is about lunch"\n'
+    path.write_text(rule)
+    assert company.json("filter", "rules", "update", str(path))["added"] == ["LUNCH"]
+
+    def junk() -> bool:
+        hand_in(company, letter("after", body))
+        return "after" in company.subjects("ann", "Junk")
+
+    until(junk)
+    company.postroom("filter", "rules", "undo")
+
+    company.postroom("filter", "trap", "add", "bait@a.test")
+    learned = company.json("filter", "status")["spam"]
+    hand_in(company, letter("trap", "Buy this and that"), "bait@a.test")
+    until(lambda: company.json("filter", "status")["spam"] == learned + 1)
+    hand_in(company, letter("both", "How are you?"), "bait@a.test", "ann@a.test")
+    assert "SPAM_TRAP" in str(company.one("ann", "both", "Junk")["X-Spam-Status"])
+    until(lambda: "it came to the spam trap bait@a.test" in company.postroom("trace", "<trap@far.test>").stdout)

@@ -5,12 +5,11 @@ On failure: ConfigError when the file of rules cannot be used.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from postroom.config import BlocklistKind, Config, ConfigError
+from postroom.app.rules_file import read_rules
+from postroom.config import BlocklistKind, Config
 from postroom.filter.judge import Judge, Sources
-from postroom.filter.rules import BadRules, Rules, built_in, load
 from postroom.filter.scoring import Thresholds
 from postroom.intake.filtering import Filtering
 from postroom.intake.scanning import Scanning
@@ -22,17 +21,6 @@ if TYPE_CHECKING:
     from postroom.values.dns import Dns
 
 
-def read_rules(config: Config) -> Rules:
-    """The built-in rules with the administrator's over them. Raises ConfigError."""
-    texts = [built_in()]
-    try:
-        if config.filter.rules:
-            texts.append(Path(config.filter.rules).read_text(encoding="utf-8"))
-        return load(texts)
-    except (OSError, UnicodeDecodeError, BadRules) as fault:
-        raise ConfigError(f"filter.rules: {fault}") from None
-
-
 def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Event) -> Judge:
     """Raises ConfigError."""
     lists = [one for one in config.blocklist if one.kind is BlocklistKind.URL]
@@ -42,7 +30,7 @@ def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Even
             limits=store.limits,
             directory=store.directory,
             blocklists=Blocklists(dns, lists, clock, event),
-            rules=read_rules(config),
+            rules=read_rules(config, event),
             thresholds=Thresholds(
                 junk=config.filter.junk, quarantine=config.filter.quarantine, refuse=config.filter.refuse
             ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.filter_rules import command as rules_command
 from postroom.cli.filter_trap import command as trap_command
 from postroom.cli.output import confirm, emit_json, json_option, say, table
 from postroom.cli.people import directory
@@ -16,7 +17,6 @@ from postroom.cli.site import Site, config_option, find_site, open_store, run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from postroom.filter.rules import Rules
     from postroom.store.api import FilterRow, Store
 
 
@@ -28,6 +28,7 @@ def command() -> None:
     """
 
 
+command.add_command(rules_command)
 command.add_command(trap_command)
 
 
@@ -282,40 +283,6 @@ def unlist(owner: str, patterns: tuple[str, ...], as_json: bool, config_file: st
     )
     run(_put(site, row))
     _told(row, as_json)
-
-
-@command.command()
-@click.option("--built-in", "built", is_flag=True, help="Print the file of built-in rules, to copy from.")
-@json_option
-@config_option
-def rules(built: bool, as_json: bool, config_file: str | None) -> None:
-    """List the rules that are in force."""
-    if built:
-        from postroom.filter.rules import built_in
-
-        click.echo(built_in(), nl=False)
-        return
-    found = _rules(find_site(config_file))
-    if as_json:
-        emit_json(
-            rules=[{"name": one.name, "where": one.where, "points": one.points, "text": one.text} for one in found]
-        )
-        return
-    table(("RULE", "WHERE", "POINTS", "SAYS"), [(one.name, one.where, f"{one.points:+g}", one.text) for one in found])
-
-
-def _rules(site: Site) -> list[Any]:
-    return list(_loaded(site).rules)
-
-
-def _loaded(site: Site) -> Rules:
-    from postroom.app.filtering import read_rules
-    from postroom.config import ConfigError
-
-    try:
-        return read_rules(site.config)
-    except ConfigError as fault:
-        raise CommandFailed(Exit.FAILED, str(fault)) from fault
 
 
 @command.command()

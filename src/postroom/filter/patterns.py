@@ -44,6 +44,7 @@ class _Repeat:
     lead: int = 0
 
 
+@lru_cache(maxsize=1024)
 def reach(pattern: str, longest: int) -> int:
     """How many characters of a text it can look at, `longest` at most. Raises BadPattern."""
     try:

@@ -5,6 +5,7 @@ header:NAME), what it looks for (`words`: any of these, folded; or `pattern`: a 
 what people are told. A rule of the administrator's file replaces ours of the same name; points = 0 switches it off.
 One table [[brand]] each: the name of an organisation that is often imitated, and the domains that are its own; a brand
 without domains is no brand any more.
+A file may say its `version`, a number that grows.
 Bounded: at most LONGEST characters are looked at, by a pattern so many that it cannot take long (filter.patterns).
 Pure. On failure: BadRules, naming the rule.
 """
@@ -54,6 +55,7 @@ class _Brand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    version: int = 0
     rule: list[Rule] = []
     brand: list[_Brand] = []
 
@@ -63,10 +65,13 @@ _Test = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules ready to run, by the place they look at; brands: whose names others borrow."""
+    """Rules ready to run, by the place they look at; brands: whose names others borrow; version: the highest of the
+    files.
+    """
 
     places: tuple[tuple[str, tuple[tuple[_Test, Rule], ...]], ...]
     brands: tuple[Brand, ...] = ()
+    version: int = 0
 
     @property
     def rules(self) -> list[Rule]:
@@ -93,11 +98,13 @@ def load(texts: Sequence[str]) -> Rules:
     """From TOML texts, later ones over earlier ones. Raises BadRules."""
     found: dict[str, Rule] = {}
     brands: dict[str, Brand] = {}
+    version = 0
     for text in texts:
         try:
             file = msgspec.convert(tomllib.loads(text), _File)
         except (tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
             raise BadRules(f"the rules cannot be read: {fault}") from None
+        version = max(version, file.version)
         for rule in file.rule:
             found[rule.name] = rule
         for brand in file.brand:
@@ -110,7 +117,15 @@ def load(texts: Sequence[str]) -> Rules:
     return Rules(
         tuple((place, tuple(rows)) for place, rows in places.items()),
         tuple(one for one in brands.values() if one.domains),
+        version,
     )
+
+
+def cut_short(rules: Rules) -> Iterator[tuple[str, int]]:
+    """Rules whose pattern sees so many characters of a text only, because it could take long on more."""
+    for rule in rules.rules:
+        if rule.pattern and (most := reach(rule.pattern, LONGEST)) < LONGEST:
+            yield rule.name, most
 
 
 def _test(rule: Rule) -> _Test:

@@ -12,7 +12,7 @@ from postroom.filter.scoring import Reason
 from postroom.intake.model import Envelope
 from postroom.intake.routing import TRAP
 
-_POINTS: Final = 5.0
+_POINTS: Final = 8.0
 
 
 def trapped(envelope: Envelope) -> Iterator[Reason]:
