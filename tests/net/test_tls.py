@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.sslproto
+import contextlib
 import datetime
 import hashlib
 import os
@@ -114,6 +115,35 @@ async def test_ciphers_without_aead_are_refused(site: Serve, pair: Tls, cipher: 
     client.set_ciphers(cipher)
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await connect(here.port, ssl=client, server_hostname="mail.example")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_are_not_taken_up_again(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """What a worker's key has sealed no other worker could open, and nothing would ever change it."""
+    certificates = Certificates(write(tmp_path))
+    client = client_context(verify=False)
+    client.minimum_version = client.maximum_version = version
+    session = None
+    for _ in range(2):
+        session, reused = shake_hands(certificates, client, session)
+        assert not reused
+    assert session is None or not session.has_ticket
+
+
+def shake_hands(
+    certificates: Certificates, context: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[ssl.SSLSession | None, bool | None]:
+    """A handshake in memory, and a word of the server's, with which tickets would come."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = certificates.context().wrap_bio(up, down, server_side=True)
+    client = context.wrap_bio(down, up, server_hostname="mail.example", session=session)
+    for _ in range(4):
+        for side in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    server.write(b"hello")
+    assert client.read(5) == b"hello"
+    return client.session, client.session_reused
 
 
 def test_tls_1_3_alone_can_be_asked_for(tmp_path: Path) -> None:

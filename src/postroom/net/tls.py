@@ -3,8 +3,8 @@
 Owns: certificate and key in memory. Trusts: the files an administrator named. Clients may show a certificate where a
 listener names authorities for them; one that those do not vouch for ends the handshake.
 Standards: RFC 8996 (no TLS below 1.2), RFC 9325 4 (ciphers), RFC 5929 4.1 (tls-server-end-point), RFC 8314.
-Session tickets of TLS 1.3 are off: with two of them a login costs 1.38 ms of CPU instead of 0.97 ms, and mail clients
-that hold a connection for hours gain nothing by resuming.
+Sessions are not taken up again, neither by tickets nor by ids: what that would save, and why not, is in
+docs/architecture.md (TLS sessions).
 On failure: CertificateError, saying which file and what to do; a failed reload leaves the old certificate in use.
 """
 
@@ -84,7 +84,8 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = _VERSIONS[tls.minimum]
         context.set_ciphers(_CIPHERS)
-        context.num_tickets = 0
+        context.num_tickets = 0  # TLS 1.3
+        context.options |= ssl.OP_NO_TICKET  # TLS 1.2, whose tickets would end forward secrecy (RFC 9325 3.4)
         # Client-initiated renegotiation is a way to burn CPU, compression leaks (CRIME).
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
         try:
