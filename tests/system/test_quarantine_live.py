@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import email.message
 import imaplib
 import json
 import os
@@ -15,6 +16,7 @@ from email import policy
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from running import Running, start_demo, stop_demo, until
 
 from postroom.testing.dnsserver import running
@@ -132,6 +134,44 @@ def _story(server: Running) -> None:
     soon(lambda: having(server, 1, b"<first@far.test>") == ["INBOX"])
     soon(lambda: not items(server, "releasing"))
     assert len(items(server, "released")) == 3
+
+
+def test_what_our_own_people_send(server: Running, mailbox: dict[str, str]) -> None:
+    """A program as an attachment to somebody outside: an alarm at first, then held, released, refused."""
+    login = mailbox["login"]
+    letter = email.message.EmailMessage()
+    letter["From"], letter["To"], letter["Subject"] = login, "bob@far.test", "your invoice"
+    letter.set_content("look at it")
+    letter.add_attachment(b"MZ" + bytes(100), "application", "octet-stream", filename="invoice.pdf.exe")
+
+    def submit() -> None:
+        with smtplib.SMTP(server.host, server.ports["submission"]) as smtp:
+            smtp.starttls(context=server.tls())
+            smtp.login(login, mailbox["password"])
+            smtp.send_message(letter)
+
+    def alarmed() -> list[dict[str, Any]]:
+        return [one for one in told(server, "alarm", "list")["alarms"] if one["subject"] == login]
+
+    server.postroom("filter", "set", login, "--flag", "1")
+    submit()
+    soon(alarmed)
+    assert login in server.postroom("alarm", "list").stdout
+    assert not items(server)
+    server.postroom("filter", "set", login, "--hold", "1")
+    submit()
+    (item,) = soon(lambda: items(server))
+    assert (item["outgoing"], item["recipient"], item["sender"]) == (True, "bob@far.test", login)
+    assert "is kept in quarantine" in server.postroom("trace", item["entry"]).stdout
+    server.postroom("quarantine", "release", item["id"])
+    soon(lambda: len(items(server, "released")) == 1)
+    released = items(server, "released")[0]["release"]
+    (waiting,) = [one for one in told(server, "queue", "list")["entries"] if one["id"] == released]
+    assert waiting["sender"] == login
+    server.postroom("filter", "set", login, "--refuse-sent", "1")
+    with pytest.raises(smtplib.SMTPDataError, match="looks like spam and is not sent"):
+        submit()
+    server.postroom("queue", "drop", "--sender", login, "--yes", ok=False)
 
 
 def test_a_killed_worker_loses_nothing(folder: Path) -> None:

@@ -13,10 +13,13 @@ from postroom.filter.judge import Judge, Sources
 from postroom.filter.scoring import Thresholds
 from postroom.intake.filtering import Filtering
 from postroom.intake.scanning import Scanning
+from postroom.intake.sent_filter import SentFilter, SentRooms
 from postroom.policy.blocklists import Blocklists, Event
+from postroom.policy.suspicion import Suspicion
 from postroom.store.api import Store
 
 if TYPE_CHECKING:
+    from postroom.app.rooms import Core
     from postroom.values.clock import Clock
     from postroom.values.dns import Dns
 
@@ -38,11 +41,23 @@ def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Even
     )
 
 
-def make_filtering(
-    config: Config, store: Store, dns: Dns, means: tuple[Clock, Event], scanning: Scanning | None
-) -> Filtering | None:
-    """What intake asks about mail from outside; None when there is nothing to ask. Raises ConfigError."""
-    if not config.filter.enabled and scanning is None:
+def make_filtering(judge: Judge | None, store: Store, scanning: Scanning | None) -> Filtering | None:
+    """What intake asks about mail from outside; None when there is nothing to ask."""
+    if judge is None and scanning is None:
         return None
-    judge = make_judge(config, store, dns, *means) if config.filter.enabled else None
     return Filtering(judge, store.directory, scanning)
+
+
+def make_sent_filter(core: Core, config: Config, judge: Judge | None, suspicion: Suspicion) -> SentFilter | None:
+    """What intake asks about mail of our own people."""
+    if judge is None:
+        return None
+    rooms = SentRooms(
+        judge=judge,
+        directory=core.store.directory,
+        clock=core.clock,
+        event=core.events,
+        flagged=suspicion.flagged,
+        post=core.notices,
+    )
+    return SentFilter(rooms, config.filter)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from postroom import __version__
 from postroom.app.bounds import index_limits, mailbox_limits, make_schedule
-from postroom.app.filtering import make_filtering
+from postroom.app.filtering import make_filtering, make_judge, make_sent_filter
 from postroom.app.guids import Guids
 from postroom.app.outcomes import Outcomes, hold_mail
 from postroom.app.outside import flight_file, relay_means, srs
@@ -33,6 +33,7 @@ from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.sent import SentCopies
 from postroom.delivery.service import Delivery
 from postroom.delivery.traps import TrapDelivery
+from postroom.filter.judge import Judge
 from postroom.filter.scanners import Scanners
 from postroom.filter.training import Trainer
 from postroom.identity.client import HashingClient
@@ -43,6 +44,7 @@ from postroom.intake.outside import Means, Outside
 from postroom.intake.rooms import Rooms as IntakeRooms
 from postroom.intake.routing import QUARANTINE, REPORTS, SENT, TRAP, Routes
 from postroom.intake.scanning import Scanning
+from postroom.intake.sent_filter import SentFilter
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
 from postroom.mailbox.happenings import Happenings
@@ -175,6 +177,7 @@ class Services:
     doors: Doors
     http: Mapping[str, HttpService]
     scanners: Scanners | None
+    sent: SentFilter | None
     before: list[Services] = field(default_factory=list)
 
     def sessions(self) -> dict[str, int]:
@@ -228,6 +231,8 @@ class Services:
             for http in services.http.values():
                 await http.settled()
         for services in everything:
+            if services.sent is not None:
+                await services.sent.settled()
             await services.relay.stop()
             await services.doors.settled()
             if services.scanners is not None:
@@ -303,7 +308,9 @@ def build_services(core: Core, config: Config) -> Services:
     stores = (core.store.limits, core.store.directory)
     outgoing = Outgoing(config.sending, stores, core.clock, core.events, core.notices, doors.suspicion)
     scanners = make_scanners(config, core.clock, core.events)
-    intake = _intake(core, config, outgoing, scanners)
+    judge = make_judge(config, core.store, core.resolver, core.clock, core.events) if config.filter.enabled else None
+    sent = make_sent_filter(core, config, judge, doors.suspicion)
+    intake = _intake(core, config, outgoing, scanners, (judge, sent))
     strangers = Strangers(core.resolver, config, core.clock, core.events)
     mail = smtp.SmtpService(
         smtp.Rooms(
@@ -343,6 +350,7 @@ def build_services(core: Core, config: Config) -> Services:
         doors=doors,
         http=http,
         scanners=scanners,
+        sent=sent,
     )
 
 
@@ -433,8 +441,15 @@ def _imap(core: Core, config: Config, doors: Doors) -> imap.ImapService:
     )
 
 
-def _intake(core: Core, config: Config, outgoing: Outgoing, scanners: Scanners | None) -> Intake:
+def _intake(
+    core: Core,
+    config: Config,
+    outgoing: Outgoing,
+    scanners: Scanners | None,
+    filters: tuple[Judge | None, SentFilter | None],
+) -> Intake:
     """What decides on mail, with the limits on what leaves."""
+    judge, sent = filters
     scanning = Scanning(scanners, config.server.hostname) if scanners is not None else None
     outside = None
     if config.authentication.verify:
@@ -445,7 +460,7 @@ def _intake(core: Core, config: Config, outgoing: Outgoing, scanners: Scanners |
             events=core.events,
             signer=core.signer,
             lists=Lists(core.store.limits, core.identity, core.resolver),
-            filtering=make_filtering(config, core.store, core.resolver, (core.clock, core.events), scanning),
+            filtering=make_filtering(judge, core.store, scanning),
         )
         outside = Outside(means, config.authentication)
     greylist = Greylist(core.store.limits, config, core.clock)
@@ -461,5 +476,6 @@ def _intake(core: Core, config: Config, outgoing: Outgoing, scanners: Scanners |
         greylist=greylist if greylist.active else None,
         suppressed=core.store.limits.suppressed,
         refuses=make_refuses(core.delivery, core.mailboxes, core.identity),
+        sent=sent,
     )
     return Intake(rooms, config)

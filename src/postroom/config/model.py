@@ -204,6 +204,9 @@ class Sending(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     country_file: Annotated[str, Meta(description="MaxMind DB (*.mmdb) of addresses' countries; empty: none.")] = ""
     new_countries: Annotated[int, Meta(ge=0, description="Sign: new countries of log-ins in a day. 0: no sign.")] = 2
     foreign_senders: Annotated[int, Meta(ge=0, description="Sign: tries an hour to send as another. 0: no sign.")] = 10
+    flagged_messages: Annotated[
+        int, Meta(ge=0, description="Sign: messages an hour that our own filter flags (filter.flag_sent). 0: no sign.")
+    ] = 20
 
 
 class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

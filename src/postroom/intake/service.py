@@ -48,6 +48,7 @@ class Intake:
         self._store = rooms.store
         self._outgoing = rooms.outgoing
         self._signer = rooms.signer
+        self._sent = rooms.sent
         self._outside = rooms.outside
         self._srs = rooms.srs
         self._greylist = rooms.greylist
@@ -139,6 +140,7 @@ class Intake:
         try:
             if peer.submitting:
                 fields, content, spool = await self._submitted(peer, envelope, head, content, (entry, now, date))
+                targets = await self._looked_at(peer, entry, (fields, content), targets)
                 targets += routing.copies(envelope.copies)
                 added += fields
             else:
@@ -161,6 +163,12 @@ class Intake:
             if spool is not None:
                 spool.close()
         return Accepted(entry, results)
+
+    async def _looked_at(
+        self, peer: Peer, entry: str, message: tuple[bytes, Content], targets: tuple[NewRecipient, ...]
+    ) -> tuple[NewRecipient, ...]:
+        """Where a submitted message goes, as the filter wants it. Raises Refusal 550 5.7.1."""
+        return targets if self._sent is None else await self._sent.look(peer.account, entry, message, targets)
 
     async def _ask_filter(self, peer: Peer, entry: NewEntry) -> None:
         """RFC 5429 2.1.1: better refused now than sent back later. Raises Refusal 550 5.7.1."""

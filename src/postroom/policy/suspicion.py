@@ -36,10 +36,13 @@ WINDOWS: Final = {
     SIGN + "new": BURST,  # first-time recipients
     SIGN + "denied": DAY,  # refused here for a sending limit
     SIGN + "foreign": HOUR,  # attempts to send as somebody else
+    SIGN + "flagged": HOUR,  # messages that our own filter takes for spam
 }
 _AT_THRESHOLD: Final = 50.0
 #: the most a sign alone can give; what honest people may do stays below the freezing score
-_CAPS: Final = {"unknown": 100, "spam": 100, "new": 40, "denied": 30, "foreign": 50, "networks": 40, "countries": 50}
+_CAPS: Final = {
+    "unknown": 100, "spam": 100, "new": 40, "denied": 30, "foreign": 50, "flagged": 60, "networks": 40, "countries": 50,
+}  # fmt: skip
 _DENIED: Final = 20
 #: what a country is called among the places of log-ins
 _COUNTRY: Final = "country "
@@ -152,6 +155,10 @@ class Suspicion:
         """It tried to send as somebody else."""
         self._count(account, "foreign")
 
+    def flagged(self, account: AccountRow) -> None:
+        """It sent what our own filter takes for spam."""
+        self._count(account, "flagged")
+
     def result(self, account: AccountRow, result: Result) -> None:
         """What came of a recipient outside."""
         kinds = ["results"] if result.first else []
@@ -231,6 +238,7 @@ def _own_signs(counts: dict[str, int], sending: Sending) -> list[Sign]:
         ("new", sending.new_recipients_burst, "{} recipients it has never written to, within ten minutes"),
         ("denied", _DENIED, "{} recipients beyond a sending limit within a day"),
         ("foreign", sending.foreign_senders, "{} attempts to send under another address within an hour"),
+        ("flagged", sending.flagged_messages, "{} messages within an hour that look like spam"),
     )
     return [
         Sign(_points(counts[kind], threshold, kind), text.format(counts[kind]))
