@@ -239,6 +239,14 @@ class Services:
                 services.scanners.close()
 
 
+def _identity(config: Config, store: EmbeddedStore, hasher: HashingClient, clock: Clock) -> Identity:
+    """Who is who."""
+    server = config.server
+    return Identity(
+        store.directory, hasher, clock, config.passwords, hostname=server.hostname, postmaster=server.postmaster
+    )
+
+
 def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     """The rooms that a worker has once. Raises StoreError, OSError."""
     config, clock = plan.config, SystemClock()
