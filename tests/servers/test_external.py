@@ -1,15 +1,20 @@
-"""Log-ins by a certificate of the client (EXTERNAL) for submission and POP3."""
+"""Log-ins by a certificate of the client (EXTERNAL) for submission, POP3 and ManageSieve."""
 
 from __future__ import annotations
 
 import datetime
 import poplib
 import smtplib
+import socket
 import ssl
 from pathlib import Path
 
+import pytest
+
 from postroom.config import Protocol, Tls, TlsMode
 from postroom.net import Certificates
+from postroom.servers.managesieve.service import ManageSieveService, Rooms
+from postroom.sieve.run import Limits
 from postroom.testing.client_authority import ClientAuthority
 
 from .house import ANN, House
@@ -34,6 +39,44 @@ def _log_in_to_pop3(port: int, context: ssl.SSLContext) -> tuple[list[str], byte
         return mechanisms, fault.args[0]
     finally:
         client.close()
+
+
+def _log_in_to_managesieve(port: int, context: ssl.SSLContext) -> tuple[str, str]:
+    """The mechanisms, and the answer."""
+    with (
+        socket.create_connection(("localhost", port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+        tls.makefile("rw", newline="\r\n") as lines,
+    ):
+        greeting = []
+        while not greeting or not greeting[-1].startswith("OK"):
+            greeting.append(lines.readline())
+        lines.write('AUTHENTICATE "EXTERNAL" ""\n')
+        lines.flush()
+        return next(line for line in greeting if line.startswith('"SASL"')), lines.readline()
+
+
+async def test_managesieve(house: House, pair: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = ClientAuthority(tmp_path, "ours", datetime.datetime.now(datetime.UTC))
+    house.certificates = Certificates(pair, authority.path)
+    context = ssl.create_default_context(cafile=pair.certificate)
+    context.load_cert_chain(authority.certify(ANN.login)[0])
+    rooms = Rooms(
+        store=house.store,
+        logins=house.logins("managesieve"),
+        gate=house.policy,
+        log=house.events,
+        version="1",
+        limits=Limits(),
+    )
+    monkeypatch.setattr(house, "_smtp", lambda _service: ManageSieveService(rooms, house.config))
+    port = await house.serve(Protocol.MANAGESIEVE, TlsMode.IMPLICIT)
+    mechanisms, answer = await blocking(lambda: _log_in_to_managesieve(port, context))
+    assert "EXTERNAL" in mechanisms
+    assert answer.startswith("OK")
+    mechanisms, answer = await blocking(lambda: _log_in_to_managesieve(port, house.tls))
+    assert "EXTERNAL" not in mechanisms
+    assert answer.startswith("NO")
 
 
 async def test_a_certificate_opens_its_account(house: House, pair: Tls, tmp_path: Path) -> None:
