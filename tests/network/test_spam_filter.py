@@ -146,8 +146,8 @@ def test_newer_rules_and_traps_act_at_once(company: Company) -> None:
     company.one("ann", "before")
     version = company.json("filter", "rules")["version"]
     path = company.folder / "newer.toml"
-    rule = f'version = {version + 1}\n[[rule]]\nname = "LUNCH"\nwords = ["lunch"]\npoints = 9\ntext = "it is about lunch"\n'
-    path.write_text(rule)
+    rule = '[[rule]]\nname = "LUNCH"\nwords = ["lunch"]\npoints = 9\ntext = "it is about lunch"\n'
+    path.write_text(f"version = {version + 1}\n{rule}")
     assert company.json("filter", "rules", "update", str(path))["added"] == ["LUNCH"]
 
     def junk() -> bool:
