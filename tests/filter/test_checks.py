@@ -251,17 +251,26 @@ def test_disguised_words(body: str, found: set[str]) -> None:
 
 
 def test_built_in_rules_find_what_they_are_for() -> None:
-    assert "EXTORTION" in names(RULES.apply(text("I recorded you by your webcam. Send Bitcoin")))
+    assert "EXTORTION" in names(RULES.apply(text("I recorded you by your webcam. Send Bitcoin within 48 hours")))
     assert "SUBJECT_SHOUTS" in names(RULES.apply(text("x", HEAD.replace("Lunch", "GREAT OFFER JUST FOR YOU"))))
     assert "FORM_INSIDE" in names(RULES.apply(html('<form action="http://x.test/">')))
     assert not names(RULES.apply(text("Shall we have lunch on Tuesday? I would bring the contract.")))
+
+
+def test_words_are_whole_words_and_as_many_as_asked() -> None:
+    own = '[[rule]]\nname = "TWO"\nwords = ["cialis", "offer", "\u8cfa"]\nleast = 2\ntext = "x"\n'
+    found = rules.load([own])
+    assert not names(found.apply(text("A specialist offers specials")))
+    assert not names(found.apply(text("cialis cialis")))
+    assert names(found.apply(text("an offer of cialis"))) == {"TWO"}
+    assert names(found.apply(text("offer: \u6211\u8cfa\u9322"))) == {"TWO"}
 
 
 def test_own_rules_stand_over_ours() -> None:
     own = '[[rule]]\nname = "EXTORTION"\nwords = ["x"]\npoints = 0\ntext = "off"\n'
     own += '[[rule]]\nname = "LUNCH"\nwhere = "subject"\npattern = "^lunch$"\npoints = 2\ntext = "it is about lunch"\n'
     found = rules.load([rules.built_in(), own])
-    assert names(found.apply(text("send bitcoin"))) == {"LUNCH"}
+    assert names(found.apply(text("I recorded you by your webcam. Send Bitcoin"))) == {"LUNCH"}
 
 
 @pytest.mark.parametrize(
@@ -271,6 +280,7 @@ def test_own_rules_stand_over_ours() -> None:
         ("[[rule]]\nname = 'A'\ntext = 'x'\npattern = '('\n", "no regular expression"),
         ("[[rule]]\nname = 'A'\ntext = 'x'\nwords = ['x']\nwhere = 'moon'\n", "no place 'moon'"),
         ("[[rule]]\nname = 'A'\nwords = ['x']\n", "text"),
+        ("[[rule]]\nname = 'A'\nwords = ['x']\nleast = 2\ntext = 'x'\n", "least is from 1"),
         ("[[rule]\n", "cannot be read"),
     ],
 )

@@ -81,7 +81,7 @@ def test_words_of_both_kinds_say_nothing() -> None:
     found = opinion(base)
     assert found is not None
     assert found.probability == 0.5
-    assert found.words == 0
+    assert bayes.points(found) == 0
 
 
 def test_without_training_there_is_no_opinion() -> None:
@@ -90,21 +90,32 @@ def test_without_training_there_is_no_opinion() -> None:
 
 
 def test_telling_words_add_up_and_contradictions_do_not() -> None:
-    sure = opinion(Base(100, 100, [(90, 0)] * 10))
+    few = opinion(Base(100, 100, [(90, 0)] * 3))
+    sure = opinion(Base(100, 100, [(90, 0)] * 20))
     torn = opinion(Base(100, 100, [(90, 0)] * 10 + [(0, 90)] * 10))
+    assert few is not None
     assert sure is not None
     assert torn is not None
-    assert sure.probability > 0.999
-    assert 0.4 < torn.probability < 0.6
+    assert sure.probability > 0.99
+    assert 0 < bayes.points(few) < bayes.points(sure) == bayes.MOST_AGAINST
+    assert bayes.points(torn) == 0
     many = opinion(Base(10_000, 10_000, [(9000, 0)] * 400))
     assert many is not None
-    assert many.probability > 0.999
+    assert many.probability > 0.99
 
 
-def test_points_grow_with_the_probability() -> None:
-    worth = [bayes.points(bayes.Opinion(share / 1000, 9)) for share in range(1001)]
+def test_once_in_the_kind_of_which_little_was_learned_says_more() -> None:
+    seldom = opinion(Base(100, 10_000, [(1, 0)] * 20))
+    often = opinion(Base(100, 10_000, [(0, 1)] * 20))
+    assert seldom is not None
+    assert often is not None
+    assert seldom.leaning > 2 * -often.leaning > 0
+
+
+def test_points_grow_with_the_leaning() -> None:
+    worth = [bayes.points(bayes.Opinion(leaning / 100, 40)) for leaning in range(-800, 801)]
     assert worth == sorted(worth)
-    assert worth[0] < 0 < worth[-1]
+    assert worth[0] == bayes.MOST_FOR < 0 < worth[-1] == bayes.MOST_AGAINST
 
 
 async def test_learned_words_decide() -> None:

@@ -22,7 +22,6 @@ _BETWEEN: Final = 500
 _LONGEST: Final = 2_000
 
 _BEGIN: Final = re.compile(r"<(?:a|area|form)(?=[\s/])", re.IGNORECASE)
-#: not (?:...)*+, which this interpreter matches wrongly (tests/house/test_patterns.py)
 _REST: Final = re.compile(r"""(?>(?:[^"'>]++|"[^"]*+"|'[^']*+')*)>""")
 _TARGET: Final = re.compile(
     r"""(?:^|[\s"'/])(?:href|action)\s{0,20}=\s{0,20}(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++))""", re.IGNORECASE
@@ -44,8 +43,9 @@ class Link:
 
 
 def links(text: str, html: str, shown: str, most: int) -> Iterator[Link]:
-    """text: of the plain parts; shown: the text of the HTML. Links of HTML come first; each plain target once, none
-    that is only what a link of HTML shows.
+    """text: of the plain parts; shown: the text of the HTML.
+
+    Links of HTML come first; then each plain target once, and none that is only what a link of HTML shows.
     """
     count = 0
     told: set[str] = set()

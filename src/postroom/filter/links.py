@@ -6,6 +6,7 @@ Pure; trusts nothing. On failure: never.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address
@@ -30,6 +31,7 @@ _SHORTENERS: Final = frozenset((
     "rebrand.ly",
 ))  # fmt: skip
 _MOST: Final = 40
+_COUNTER: Final = 4
 
 
 #: a page to log in, in a host and in a path
@@ -51,28 +53,32 @@ def organisation(host: str) -> str:
 def deceptions(seen: Seen) -> Iterator[Reason]:
     """At most one reason of each kind."""
     told: set[str] = set()
+    links = seen.links[:_MOST]
     home = organisation(seen.authors[0].domain.lower()) if seen.authors else ""
-    for link in seen.links[:_MOST]:
-        for reason in _of_link(link, home):
+    often = Counter(organisation(link.host) for link in links)
+    for link in links:
+        for reason in _of_link(link, home, often):
             if reason.name not in told:
                 told.add(reason.name)
                 yield reason
 
 
-def _of_link(link: Link, home: str) -> Iterator[Reason]:
-    """home: the author's organisation; what is shown of it may lead over a counter of clicks."""
+def _of_link(link: Link, home: str, often: Counter[str]) -> Iterator[Reason]:
+    """home: the author's organisation; often: where how many links lead. What newsletters show leads over a counter
+    of clicks, where all their links lead.
+    """
     if not link.host:
         return
     there = organisation(link.host)
     shown = _shown_host(link.shown)
     if shown and organisation(shown) != there:
-        points = 0.8 if organisation(shown) == home else 2.5
+        points = 0.5 if organisation(shown) == home or often[there] >= _COUNTER else 2.2
         yield Reason("LINK_MISMATCH", points, f"a link shows {shown} but leads to {link.host}")
     path = link.target.partition("//")[2].partition("/")[2][:300]
     if there != home and _LOGIN_HOST.search(link.host) and _LOGIN_PATH.search(path):
         yield Reason("LINK_LOGIN", 1.2, f"a link leads to what looks like a log-in page, at {link.host}")
     if _is_address(link.host):
-        yield Reason("LINK_ADDRESS", 1.5, f"a link leads to a bare address, {link.host}")
+        yield Reason("LINK_ADDRESS", 1.8, f"a link leads to a bare address, {link.host}")
     if "@" in link.target.partition("//")[2].partition("/")[0]:
         yield Reason("LINK_USERINFO", 2.5, f"a link hides its target {link.host} behind something else")
     yield from _homograph(link.host)
@@ -109,7 +115,7 @@ def _homograph(host: str) -> Iterator[Reason]:
 #: what deceives about where a link leads, or about who asks
 _DECEIVE: Final = frozenset((
     "LINK_ADDRESS", "LINK_USERINFO", "LINK_HOMOGRAPH", "LINK_LOOKALIKE", "LINK_BORROWED", "LINK_NEAR", "LINK_BRAND",
-    "LINK_LOGIN", "LINK_DATA", "FORM_INSIDE", "NAME_IS_BRAND", "AUTHOR_LOOKALIKE", "IMITATION", "FILE_PAGE",
+    "LINK_LOGIN", "LINK_DATA", "PASSWORD_INSIDE", "NAME_IS_BRAND", "AUTHOR_LOOKALIKE", "IMITATION", "FILE_PAGE",
 ))  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Rules with scores, from a file that can be read and changed.
 
 One TOML table [[rule]] each: name, where it looks (subject, from, reply-to, text, html, link, attachment, or
-header:NAME), what it looks for (`words`: any of these, folded; or `pattern`: a regular expression), its points and
-what people are told. A rule of the administrator's file replaces ours of the same name; points = 0 switches it off.
+header:NAME), what it looks for (`words`: whole words or phrases, folded, `least` different ones of them; or `pattern`:
+a regular expression), its points and what people are told. A rule of the administrator's file replaces ours of the same
+name; points = 0 switches it off.
 One table [[brand]] each: the name of an organisation that is often imitated, and the domains that are its own; a brand
 without domains is no brand any more.
 A file may say its `version`, a number that grows.
@@ -42,6 +43,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     name: str
     where: str = "text"
     words: tuple[str, ...] = ()
+    least: int = 1
     pattern: str = ""
     points: float = 1.0
     text: str
@@ -135,15 +137,38 @@ def _test(rule: Rule) -> _Test:
         )
     if bool(rule.words) == bool(rule.pattern):
         raise BadRules(f"rule {rule.name}: it needs either words or a pattern")
+    if not 1 <= rule.least <= max(len(rule.words), 1):
+        raise BadRules(f"rule {rule.name}: least is from 1 to the number of its words")
     if rule.words:
-        words = tuple(fold(word) for word in rule.words)
-        return lambda text: any(word in text for word in words)
+        return _finds(tuple(fold(word) for word in rule.words), rule.least)
     try:
         most = reach(rule.pattern, LONGEST)
     except BadPattern as fault:
         raise BadRules(f"rule {rule.name}: {rule.pattern!r}: {fault}") from None
     search = re.compile(rule.pattern).search
     return lambda text: search(text, 0, most) is not None
+
+
+def _finds(words: tuple[str, ...], least: int) -> _Test:
+    """Do so many different ones of these stand in a text, as whole words?"""
+    ends = [re.compile(f"{_edge(word[:1], '<!')}{re.escape(word)}{_edge(word[-1:], '!')}").search for word in words]
+    pairs = list(zip(words, ends, strict=True))
+
+    def test(text: str) -> bool:
+        missing = least
+        for word, whole in pairs:
+            if word in text and whole(text):
+                missing -= 1
+                if not missing:
+                    return True
+        return False
+
+    return test
+
+
+def _edge(letter: str, look: str) -> str:
+    """No word goes on there; scripts without spaces have no such edges."""
+    return f"(?{look}[a-z0-9])" if letter.isascii() and letter.isalnum() else ""
 
 
 def _text_at(seen: Seen, place: str) -> str:

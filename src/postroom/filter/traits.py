@@ -46,7 +46,7 @@ def _missing(seen: Seen, age: float | None) -> Iterator[Reason]:
     if not seen.message_id:
         yield Reason("NO_MESSAGE_ID", 0.5, "it has no Message-ID field")
     if not seen.values("to") and not seen.values("cc"):
-        yield Reason("NO_TO", 0.3, "it names no recipient")
+        yield Reason("NO_TO", 0.1, "it names no recipient")
     if not seen.subject:
         yield Reason("NO_SUBJECT", 0.2, "it has no subject")
 
@@ -75,13 +75,13 @@ def _authors(seen: Seen) -> Iterator[Reason]:
     replies = [one for value in seen.values("reply-to") for one in parse_addresses(value.encode())]
     if replies and domain:
         other = replies[0].domain.lower()
-        if other in _FREE and domain != other and domain not in _FREE:
-            yield Reason("REPLY_ELSEWHERE", 1.2, f"answers would go to a free address, {replies[0].address}")
+        if other in _FREE and domain != other and domain not in _FREE and not seen.values("list-id"):
+            yield Reason("REPLY_ELSEWHERE", 0.8, f"answers would go to a free address, {replies[0].address}")
 
 
 def _body(seen: Seen) -> Iterator[Reason]:
     words = len(seen.text.split())
-    if seen.html and words < 20 and "<img" in seen.html.lower():
+    if seen.html and words < 20 and seen.links and "<img" in seen.html.lower():
         yield Reason("ONLY_PICTURE", 1.2, "it shows a picture instead of text")
     if words < 5 and seen.links:
         yield Reason("ONLY_LINK", 1.0, "it is little more than a link")

@@ -74,7 +74,7 @@ class TrainingStore(Protocol):
         ...
 
     async def rate(self, keys: Sequence[str], good: float, bad: float, now: float) -> None:
-        """Add a message to what came from all of these."""
+        """Add a message to what came from all of these; what is taken back has aged, so nothing goes below zero."""
         ...
 
     async def sweep(self, now: float) -> int:

@@ -112,7 +112,7 @@ class EmbeddedTraining:
         def work(db: apsw.Connection) -> None:
             for key in dict.fromkeys(keys):
                 found = _standing(db, key, now)
-                values = (key, found.good + good, found.bad + bad, now)
+                values = (key, max(found.good + good, 0.0), max(found.bad + bad, 0.0), now)
                 db.execute("REPLACE INTO standing(name, good, bad, at) VALUES (?, ?, ?, ?)", values)
 
         await self._write(EVERYBODY, work)

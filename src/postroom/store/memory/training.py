@@ -87,7 +87,7 @@ class MemoryTraining:
     async def rate(self, keys: Sequence[str], good: float, bad: float, now: float) -> None:
         for key in dict.fromkeys(keys):
             found = self._standing(key, now)
-            self._standings[key] = found.good + good, found.bad + bad, now
+            self._standings[key] = max(found.good + good, 0.0), max(found.bad + bad, 0.0), now
 
     async def sweep(self, now: float) -> int:
         base = self._base(EVERYBODY)

@@ -71,6 +71,8 @@ class TrainingContract:
         assert training.standings(["ip:a"], HALF_LIFE) == [Standing(good=0.5, bad=1.0)]
         await training.rate(["ip:a"], 1.0, 0.0, HALF_LIFE)
         assert training.standings(["ip:a"], HALF_LIFE) == [Standing(good=1.5, bad=1.0)]
+        await training.rate(["domain:x"], -1.0, 0.0, HALF_LIFE)
+        assert training.standings(["domain:x"], HALF_LIFE) == [Standing()], "it had faded to a half"
 
     async def test_what_is_rare_and_old_is_forgotten(self, store: Store) -> None:
         training = store.training
