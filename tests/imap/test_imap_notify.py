@@ -615,3 +615,16 @@ async def test_it_ends_with_the_connection_and_with_unauthenticate(house: House)
     other.link.close()
     client.link.close()
     assert not house.store.feed._subscribers
+
+
+async def test_one_level_below_a_mailbox(house: House) -> None:
+    """SUBTREE-ONE, which MULTISEARCH adds to the kinds of mailboxes (RFC 7377 4)."""
+    client, other = await house.login(), await house.login()
+    for name in ("Lists", "Lists/a", "Lists/a/b", "Listsx"):
+        await other.do(f"CREATE {name}")
+    await client.do("NOTIFY SET (subtree-one Lists (MessageNew MessageExpunge))")
+    for name in ("Lists", "Lists/a", "Lists/a/b", "Listsx"):
+        await other.feed(b"x APPEND %b {1+}\r\nx\r\n" % name.encode())
+        await settle(client, other)
+        told = client.hear().decode()
+        assert ("* STATUS" in told) is (name in ("Lists", "Lists/a")), (name, told)

@@ -43,7 +43,7 @@ _OWN: Final = frozenset(("INBOXES", "PERSONAL"))
 class _Rule:
     """One group that is not about the selected mailbox."""
 
-    __slots__ = ("_mailboxes", "_own", "_subscribed", "_subtrees", "events")
+    __slots__ = ("_deep", "_mailboxes", "_own", "_subscribed", "_subtrees", "events")
 
     def __init__(self, group: EventGroup) -> None:
         named = [names.normalize(name) for name in group.names]
@@ -51,7 +51,9 @@ class _Rule:
         self._own = group.filter in _OWN
         self._subscribed = group.filter == "SUBSCRIBED"
         self._mailboxes = frozenset(named)
-        self._subtrees = tuple([name + names.DELIMITER for name in named]) if group.filter == "SUBTREE" else ()
+        self._deep = group.filter == "SUBTREE"
+        below = self._deep or group.filter == "SUBTREE-ONE"
+        self._subtrees = tuple([name + names.DELIMITER for name in named]) if below else ()
 
     def covers(self, name: str, *, own: bool, subscribed: bool) -> bool:
         """The group means the mailbox of this name."""
@@ -59,7 +61,9 @@ class _Rule:
             return own
         if self._subscribed:
             return subscribed
-        return name in self._mailboxes or name.startswith(self._subtrees)
+        if name in self._mailboxes or (self._deep and name.startswith(self._subtrees)):
+            return True
+        return bool(self._subtrees) and name[: name.rfind(names.DELIMITER) + 1] in self._subtrees
 
 
 class Interests:

@@ -378,9 +378,10 @@ class Fetch(Struct, frozen=True):
 
 
 class EventGroup(Struct, frozen=True):
-    """RFC 5465 6 and 5. filter: SELECTED, SELECTED-DELAYED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE or MAILBOXES.
+    """RFC 5465 6 and 5, RFC 7377 4.
 
-    names: for the last two; events: as printed in wire.imap.notify, unknown ones in upper case, none for NONE;
+    filter: SELECTED, SELECTED-DELAYED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE, SUBTREE-ONE or MAILBOXES;
+    names: for the last three; events: as printed in wire.imap.notify, unknown ones in upper case, none for NONE;
     items: what to fetch of new messages.
     """
 

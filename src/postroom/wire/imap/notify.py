@@ -20,7 +20,7 @@ OTHER_EVENTS: Final = ("MailboxName", "SubscriptionChange", "MailboxMetadataChan
 
 _PRINTED: Final = {name.upper(): name for name in (*MESSAGE_EVENTS, *OTHER_EVENTS)}
 _SELECTED: Final = ("SELECTED", "SELECTED-DELAYED")
-_NAMED: Final = ("SUBTREE", "MAILBOXES")
+_NAMED: Final = ("SUBTREE", "SUBTREE-ONE", "MAILBOXES")  # the second: RFC 7377 4
 _FILTERS: Final = (*_SELECTED, *_NAMED, "INBOXES", "PERSONAL", "SUBSCRIBED")
 _BOTH: Final = {"MessageNew", "MessageExpunge"}
 _MAX_GROUPS: Final = 100
