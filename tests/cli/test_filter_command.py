@@ -163,3 +163,23 @@ def test_newer_rules_that_were_damaged_are_left_out(postroom: Any, site: Path) -
     (kept,) = site.rglob("filter/rules.toml")
     kept.write_text("[[rule")
     assert postroom("filter", "rules", "--json").json == ours
+
+
+def test_files_are_learned(postroom: Any, ann: str, tmp_path: Path) -> None:
+    letter = "Subject: pills\n\nbuy pills now, number {}\n"
+    path = tmp_path / "spam.mbox"
+    path.write_text("".join(f"From a@b.test Sat Nov 22 11:00:00 2026\n{letter.format(n)}\n" for n in range(120)))
+    done = postroom("filter", "learn", "spam", str(path), "--for", ann, "--json").json
+    assert (done["messages"], done["learned"]) == (120, 120)
+    assert postroom("filter", "learn", "spam", str(path), "--json").json["learned"] == 0
+    assert postroom("filter", "status", ann, "--json").json["spam"] == 120
+    folder = tmp_path / "ham"
+    folder.mkdir()
+    (folder / "1.eml").write_text(letter.format(7))  # it was spam a moment ago
+    assert postroom("filter", "learn", "ham", str(folder), "--json").json["learned"] == 1
+    status = postroom("filter", "status", "--json").json
+    assert (status["spam"], status["ham"]) == (119, 1)
+    assert postroom("filter", "learn", "ham", ann, "INBOX", "--json").json["messages"] == 0
+    assert postroom("filter", "learn", "ham", ann, "None").code == Exit.NOT_FOUND
+    assert postroom("filter", "learn", "ham", ann).code == Exit.USAGE
+    assert postroom("filter", "learn", "ham", str(tmp_path / "none")).code == Exit.NOT_FOUND

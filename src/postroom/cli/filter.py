@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
+from postroom.cli.filter_learn import command as learn_command
+from postroom.cli.filter_learn import progress
 from postroom.cli.filter_rules import command as rules_command
 from postroom.cli.filter_trap import command as trap_command
 from postroom.cli.output import confirm, emit_json, json_option, say, table
@@ -28,6 +29,7 @@ def command() -> None:
     """
 
 
+command.add_command(learn_command)
 command.add_command(rules_command)
 command.add_command(trap_command)
 
@@ -329,14 +331,8 @@ async def _train(site: Site, login: str, wanted: Sequence[tuple[str, bool]]) -> 
             uids: list[int] = [uid for page in snapshot.pages for uid in page.uids]
             for number, uid in enumerate(uids, 1):
                 learned += await trainer.learn(row.id, info.id, [uid], spam)
-                _progress(name, number, len(uids))
+                progress(name, number, len(uids))
     return learned
-
-
-def _progress(name: str, number: int, of: int) -> None:
-    """A line on a terminal, for what takes a while."""
-    if of >= 50 and sys.stderr.isatty() and (number % 20 == 0 or number == of):
-        click.echo(f"\rLearning {name}: {number} of {of}", nl=number == of, err=True)
 
 
 def _unheard(name: str, /, **fields: object) -> None:

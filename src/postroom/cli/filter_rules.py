@@ -152,6 +152,10 @@ def _change(site: Site, work: Any) -> Any:
     from postroom.app.privileges import become_user
     from postroom.config import ConfigError
 
+    if not site.data.is_dir():
+        raise CommandFailed(
+            Exit.NOT_FOUND, f"there is no data folder {site.data}", f"Make it: postroom init {site.path.parent}"
+        )
     try:
         become_user(site.config)
         done = work()
