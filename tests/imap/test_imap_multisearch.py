@@ -16,7 +16,7 @@ from imap_house import Client, House, fill, play, settle
 from postroom.index.lookup import NOTHING_KNOWN
 from postroom.mailbox import indexed
 from postroom.mailbox.service import Account
-from postroom.servers.imap import multisearch, progress
+from postroom.servers.imap import progress, sources
 from postroom.store.api import NotFound
 from postroom.store.embedded import EmbeddedStore
 from postroom.values.flags import FLAGGED, SEEN
@@ -230,9 +230,12 @@ async def test_names_as_the_client_reads_them(house: House) -> None:
 
 async def test_a_search_of_too_many_mailboxes_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await tree(house)
-    monkeypatch.setattr(multisearch, "MOST", 3)
+    monkeypatch.setattr(sources, "MOST", 3)
     assert (await client.tagged("ESEARCH IN (personal) ALL")).startswith("NO [LIMIT] ")
     assert len(await results(client, "IN (subtree Work) ALL")) == 3
+    monkeypatch.setattr(sources, "MOST_NAMES", 3)
+    assert (await client.tagged("ESEARCH IN (mailboxes (a b) subtree (c d)) ALL")).startswith("NO [LIMIT] ")
+    assert await results(client, "IN (mailboxes (a b Workshop)) ALL") == {"Workshop": "1:2"}
 
 
 async def test_a_mailbox_that_goes_meanwhile_is_passed_over(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

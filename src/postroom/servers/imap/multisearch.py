@@ -1,47 +1,35 @@
 """ESEARCH: one search program for several mailboxes, wherever they are (RFC 7377).
 
 Each mailbox with results gets a response that says which it is; none is selected for it. The selected one is searched
-as its client knows it, all others as they are now. Of messages that can be restored nothing is searched but by name:
-PERSONAL is the login's own mailboxes. INBOXES is the same: a script may deliver anywhere (RFC 5465 6.3).
-Owns: nothing. Trusts: places for what the login may see; what it may not read is passed over without a word.
-Standards: RFC 7377 2.1 and 2.2; RFC 4314 ("r", and "l" for what was not named); RFC 5267 4.3 (UPDATE, of the selected
-mailbox only).
-On failure: as SEARCH; NO [LIMIT] for too many mailboxes. A mailbox that goes meanwhile is passed over.
+as its client knows it, all others as they are now. Which mailboxes are meant is for sources.py.
+Owns: nothing. Standards: RFC 7377 2.1 and 2.4; RFC 5267 4.3 (UPDATE, of the selected mailbox only).
+On failure: as SEARCH. A mailbox that goes meanwhile is passed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from typing import Final, cast
 
 from msgspec.structs import replace
 
-from postroom.mailbox import names
 from postroom.mailbox import search as mailbox_search
 from postroom.mailbox.criteria import Scene
-from postroom.mailbox.errors import MailboxError
-from postroom.mailbox.places import Place, seen
+from postroom.mailbox.places import Place
 from postroom.mailbox.search import Pace, Reading
 from postroom.mailbox.views import VIEW_REALMS
 from postroom.servers.imap import amount, updates
 from postroom.servers.imap.filters import with_filters
 from postroom.servers.imap.pace import Pace as Turns
-from postroom.servers.imap.replies import Reply, no, ok
+from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.results import Results, extended, save
 from postroom.servers.imap.search import find, keep_up_to_date, wants_updates
 from postroom.servers.imap.session import Session
-from postroom.store.api import MailboxInfo, NotFound
-from postroom.values import rights as right
+from postroom.servers.imap.sources import Sources
+from postroom.store.api import NotFound
 from postroom.wire.imap import response
-from postroom.wire.imap.commands import SAVED, STAR, Command, Key, MultiSearch, SearchKey, Source
+from postroom.wire.imap.commands import SAVED, STAR, Command, Key, MultiSearch, SearchKey
 
-#: mailboxes that one command searches
-MOST: Final = 5000
-_SHOWN: Final = right.LOOKUP | right.READ
 _NOTHING: Final = SearchKey(Key.NOT, keys=(SearchKey(Key.ALL),))
-
-#: account id, mailbox id
-_Id = tuple[str, int]
 
 
 async def esearch(session: Session, command: Command) -> Reply:
@@ -55,12 +43,10 @@ async def esearch(session: Session, command: Command) -> Reply:
 
 async def _run(session: Session, command: Command) -> Reply:
     args = cast(MultiSearch, command.args)
-    places = await _places(session, args.sources)
-    if len(places) > MOST:
-        return no(f"{MOST} mailboxes can be searched at once; name fewer", b"LIMIT")
+    turns = Turns(session.link)
+    places = await Sources(session, turns).places(args.sources)
     sweep = _Sweep(Pace(session.service.clock), sum(place.info.messages for place in places))
     session.progress = sweep
-    turns = Turns(session.link)
     known: dict[str, Reading] = {}  # by realm
     limited = b""
     for place in places:
@@ -159,97 +145,3 @@ def _within(low: int, high: int, count: int) -> tuple[int, int]:
 
 def _is_selected(session: Session, place: Place) -> bool:
     return session.selected is not None and session.selected.place.same_mailbox(place)
-
-
-# --- which mailboxes
-
-
-async def _places(session: Session, sources: Sequence[Source]) -> list[Place]:
-    """The mailboxes that the sources mean and the login may search, each once, in order."""
-    found: dict[_Id, Place] = {}
-    for source in sources:
-        async for place in _OF[source.kind](session, source):
-            found.setdefault((place.account.id, place.id), place)
-            if len(found) > MOST:
-                break
-    return list(found.values())
-
-
-async def _selected(session: Session, _source: Source) -> AsyncIterator[Place]:
-    """As it is called now: it may have another name than when it was selected."""
-    box = session.box
-    for info in await box.account.store.mailboxes():
-        if info.id == box.id:
-            yield Place(box.place.realm, info, box.granted)
-
-
-async def _personal(session: Session, _source: Source) -> AsyncIterator[Place]:
-    for info in _in_order(await session.me.store.mailboxes()):
-        yield session.world.own_place(info)
-
-
-async def _subscribed(session: Session, _source: Source) -> AsyncIterator[Place]:
-    for name in sorted(await session.me.subscriptions(), key=names.place):
-        place = await _found(session, name, _SHOWN)
-        if place is not None:
-            yield place
-
-
-async def _mailboxes(session: Session, source: Source) -> AsyncIterator[Place]:
-    for name in source.names:
-        place = await _found(session, name, right.READ)
-        if place is not None:
-            yield place
-
-
-async def _subtree(session: Session, source: Source) -> AsyncIterator[Place]:
-    """A mailbox that is named, and those below it that may be seen."""
-    deep = source.kind == "SUBTREE"
-    for name in source.names:
-        place = await _found(session, name, right.READ)
-        if place is not None:
-            yield place
-        async for below in _below(session, names.normalize(name), deep=deep):
-            yield below
-
-
-async def _below(session: Session, top: str, *, deep: bool) -> AsyncIterator[Place]:
-    prefix = top + names.DELIMITER if top else ""
-    world = session.world
-
-    def lies_there(name: str) -> bool:
-        return name.startswith(prefix) and (deep or names.DELIMITER not in name[len(prefix) :])
-
-    if not world.is_foreign(prefix):
-        for info in _in_order(await world.own.store.mailboxes()):
-            if lies_there(info.name):
-                yield world.own_place(info)
-    async for realm in world.realms_at([top]):
-        rights = {info.id: granted for info, granted in await seen(realm)}
-        for info in _in_order(await realm.account.store.mailboxes()):
-            granted = rights.get(info.id, right.NONE)
-            if granted & _SHOWN == _SHOWN and lies_there(realm.prefix + info.name):
-                yield Place(realm, info, granted)
-
-
-async def _found(session: Session, name: str, needed: int) -> Place | None:
-    """The mailbox of this name; None when there is none, or none for this login: nobody learns which (RFC 7377 5)."""
-    try:
-        return await session.world.find(name, needed)
-    except (MailboxError, NotFound):
-        return None
-
-
-def _in_order(infos: Sequence[MailboxInfo]) -> list[MailboxInfo]:
-    return sorted(infos, key=lambda info: names.place(info.name))
-
-
-_OF: Final = {
-    "SELECTED": _selected,
-    "INBOXES": _personal,
-    "PERSONAL": _personal,
-    "SUBSCRIBED": _subscribed,
-    "MAILBOXES": _mailboxes,
-    "SUBTREE": _subtree,
-    "SUBTREE-ONE": _subtree,
-}
