@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from index_house import add, filled, found, keep
 
 from postroom.index.fuzzy import question
-from postroom.index.likeness import BEGINS, ONE_SLIP, SAME, TWO_SLIPS, WITHIN, likeness, slips
+from postroom.index.likeness import BEGINS, FORM, ONE_SLIP, SAME, TWO_SLIPS, WITHIN, likeness, slips
 from postroom.index.lookup import rank_all
 from postroom.index.segment import BODY_FIELDS, TEXT_FIELDS
 from postroom.message.folding import fold
@@ -20,7 +20,8 @@ from postroom.wire.imap.commands import Key, SearchKey
     ("wanted", "word", "alike"),
     [
         ("invoice", "invoice", SAME),
-        ("invoice", "invoices", BEGINS),
+        ("invoice", "invoices", FORM),
+        ("fort", "fortress", BEGINS),
         ("fort", "comfortable", WITHIN),
         ("recieve", "receive", ONE_SLIP),
         ("helo", "hello", ONE_SLIP),

@@ -1,7 +1,8 @@
 """Searching as people mean it: words that are nearly the wanted ones count too, and what fits best comes first.
 
-Each word of the question is looked for as it is, at the beginning of words, within them, and with slips of the
-keyboard; a rare word counts for more than one that is everywhere, so words like "the" decide nothing in any language.
+Each word of the question is looked for as it is, in its other forms (stems.py), at the beginning of words, within
+them, and with slips of the keyboard; a rare word counts for more than one that is everywhere, so words like "the"
+decide nothing in any language.
 Addresses and subjects count for more than text. A message must have most of the words.
 Work is bounded: so many words of a question, so many terms that are looked at closely.
 Pure, over segments. Trusts nothing. On failure: BadSegment.
@@ -17,14 +18,17 @@ from itertools import pairwise
 from math import log
 from typing import Final
 
-from postroom.index.likeness import BEGINS, ONE_SLIP, SAME, TWO_SLIPS, WITHIN, likeness, slips, slips_allowed
+from postroom.index.likeness import BEGINS, FORM, ONE_SLIP, SAME, TWO_SLIPS, WITHIN, likeness, slips, slips_allowed
 from postroom.index.segment import BLOCK_BITS, Dictionary, Field, Segment
+from postroom.index.stems import common_start, same_stem
 from postroom.index.terms import Place, Probe, words_of
 
 #: words of a question that are looked for
 _MOST_WORDS: Final = 24
 #: terms of one segment that are compared letter by letter, for one word
 _MOST_COMPARED: Final = 20_000
+#: and whose stems are
+_MOST_STEMS: Final = 2_000
 #: what a word is worth by where it stands
 WEIGHTS: Final = {Field.SHOWN: 1.0, Field.BODY: 0.6, Field.ATTACHED: 0.5, Field.OTHER: 0.2}
 #: the share of a question (rare words count for more) that a message must have
@@ -113,11 +117,26 @@ def _alike(dictionary: Dictionary, word: str) -> dict[float, list[tuple[int, int
         term = dictionary.term(at)
         alike = SAME if term == octets else BEGINS if term.startswith(octets) else WITHIN
         spans.setdefault(alike, []).append(dictionary.span(at))
+    for at in _forms(dictionary, word):
+        spans.setdefault(FORM, []).append(dictionary.span(at))
     allowed = slips_allowed(word)
     if allowed:
         for at, made in _slipped(dictionary, word, allowed):
             spans.setdefault(ONE_SLIP if made == 1 else TWO_SLIPS, []).append(dictionary.span(at))
     return spans
+
+
+def _forms(dictionary: Dictionary, word: str) -> Iterator[int]:
+    """Where terms are that are other forms of the word."""
+    start = common_start(word)
+    if not start:
+        return
+    for number, at in enumerate(dictionary.matches(Probe(start.encode("utf-8", "surrogatepass"), Place.START))):
+        if number >= _MOST_STEMS:
+            return
+        term = dictionary.term(at).decode("utf-8", "surrogatepass")
+        if term != word and same_stem(word, term):
+            yield at
 
 
 def _slipped(dictionary: Dictionary, word: str, allowed: int) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""How alike two words are: the same, one the beginning or a part of the other, or one with slips of the keyboard.
+"""How alike two words are: the same, forms of one, one the beginning or a part of the other, or mistyped.
 
 Pure; words are folded. On failure: never.
 """
@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from postroom.index.stems import same_stem
+
 SAME: Final = 1.0
+#: another form of the word: invoice, invoicing
+FORM: Final = 0.85
 #: the looked-for word begins the other: invoice, invoices
 BEGINS: Final = 0.8
 #: a slip, two slips: letters missing, too many, wrong, or changed places
@@ -33,6 +37,8 @@ def likeness(wanted: str, word: str) -> float:
     """From 0 (nothing in common) to 1 (the same)."""
     if wanted == word:
         return SAME
+    if same_stem(wanted, word):
+        return FORM
     if word.startswith(wanted):
         return BEGINS
     if wanted in word:
