@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,51 @@ async def test_a_damaged_index_is_noticed_and_made_anew(damage: str, tmp_path: P
     findings = [finding async for finding in store.check("a1")]
     await store.close()
     assert findings == []
+
+
+def spoil_open(damage: str, folder: Path, chance: random.Random) -> None:
+    """Damage the index's files while processes have them open."""
+    path = next(folder.rglob("index.db"))
+    if damage == "removed":
+        for file in path.parent.glob("index.db*"):
+            file.unlink()
+        return
+    for file in (path, path.with_name("index.db-wal")):
+        data = bytearray(file.read_bytes()) if file.exists() else bytearray()
+        if damage == "cut":
+            del data[chance.randrange(len(data) + 1) :]
+        for _ in range(chance.randrange(1, 200) if data else 0):
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        file.write_bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("damage", ["removed", "cut", "flipped"])
+async def test_an_index_is_damaged_while_it_is_open(damage: str, seed: int, tmp_path: Path) -> None:
+    """The keeper has it open, and a worker that searches: answers stay right, and it is made anew by itself."""
+    store, worker = EmbeddedStore(tmp_path / "data"), EmbeddedStore(tmp_path / "data", None)
+    account = await filled([mail(number, f"word{number % 5}") for number in range(60)], store)
+    await keep(account)
+    reader = await worker.account("a1")
+    assert await found(reader, body("word3")) == list(range(4, 61, 5))
+    spoil_open(damage, tmp_path, random.Random(seed))
+    await add(store, [mail(100, "word3")])
+    for who in (reader, account):
+        for key in (body("word3"), body("ody7 "), text("number59"), text("nowhere")):
+            assert await found(who, key) == await found(Unindexed(who), key)  # type: ignore[arg-type]
+    await keep(account)
+    for who in (account, reader):
+        assert await found(who, body("word3")) == [*range(4, 61, 5), 61]
+    await keep(account)  # what the keeper did not need, the searches may have found damaged
+    assert (await look_up(reader.index, Wanted.of("word3"), BODY_FIELDS)).sure == {*range(4, 61, 5), 61}
+    left = [finding async for finding in store.check("a1")]  # of what nobody reads
+    assert {(finding.place, finding.mendable) for finding in left} <= {("accounts/a1/index.db", True)}
+    await store.repair("a1")
+    await keep(account)
+    assert [finding async for finding in store.check("a1")] == []
+    assert await found(reader, body("word3")) == [*range(4, 61, 5), 61]
+    await worker.close()
+    await store.close()
 
 
 async def test_the_state_of_nothing() -> None:

@@ -29,7 +29,22 @@ from postroom.store.embedded.database import OpenOptions, open_database, rollbac
 PIECE: Final = 64 * 1024
 #: of the names of the files that belong to the database
 _ENDS: Final = ("", "-wal", "-shm")
-_DAMAGED = (apsw.NotADBError, apsw.CorruptError, apsw.FormatError)
+#: what another process or the disk may do to a sound file; whatever else SQLite says of one means that it is damaged:
+#: a schema that lost an octet gives SQLError, a row that is there twice ConstraintError
+_PASSING: Final = (
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.IOError,
+    apsw.FullError,
+    apsw.CantOpenError,
+    apsw.NoMemError,
+    apsw.PermissionsError,
+    apsw.ReadOnlyError,
+    apsw.AuthError,
+    apsw.InterruptError,
+    apsw.ThreadingViolationError,
+    apsw.ConnectionClosedError,
+)
 _CHECKPOINT_PAGES: Final = 250
 #: pages of the file; larger ones make long rows quicker to read
 _PAGE: Final = 16 * 1024
@@ -279,10 +294,10 @@ def _told() -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except _DAMAGED as fault:
-        raise IndexDamaged(f"{type(fault).__name__}: {fault}") from fault
-    except (apsw.Error, OSError) as fault:
+    except (*_PASSING, OSError) as fault:
         raise unavailable(fault) from fault
+    except apsw.Error as fault:
+        raise IndexDamaged(f"{type(fault).__name__}: {fault}") from fault
 
 
 def _piece_id(segment: int, number: int) -> int:
