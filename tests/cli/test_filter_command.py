@@ -68,7 +68,7 @@ def test_owners_must_exist(postroom: Any, site: Path) -> None:
 
 def test_rules_are_listed_and_own_ones_stand_over_them(postroom: Any, site: Path) -> None:
     names = {one["name"]: one for one in postroom("filter", "rules", "--json").json["rules"]}
-    assert names["EXTORTION"]["points"] == 3.0
+    assert names["EXTORTION"]["points"] == 4.0
     assert "[[rule]]" in postroom("filter", "rules", "--built-in").out
     own = site / "rules.toml"
     own.write_text('[[rule]]\nname = "EXTORTION"\nwords = ["x"]\npoints = 0\ntext = "off"\n')
