@@ -1,7 +1,7 @@
 """A worker tells the process that keeps the full-text indexes which accounts changed.
 
-Owns: the accounts not yet told of. Each is told once in half a second, however often it changed, so a commit costs one
-entry in a set. Losing a hint costs only time: the process looks at every account once a day.
+Owns: the accounts not yet told of. Each is told once in half a second, with how often it changed, so a commit costs one
+entry in a table. Losing a hint costs only time: the process looks at every account once a day.
 On failure: never; what cannot be told now is told later.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from typing import Final
 
 from postroom.store.api import Feed, Hint
@@ -29,14 +30,14 @@ class IndexHints:
     def __init__(self, sock: socket.socket, feed: Feed) -> None:
         """From now on hints of this process's commits pass through here on their way to the other workers."""
         self._sock = sock
-        self._changed: set[str] = set()
+        self._changed: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._forward = feed.forward
         feed.forward = self.forward
 
     def forward(self, hint: Hint) -> None:
         """Remember the account, and pass the hint on."""
-        self._changed.add(hint.account)
+        self._changed[hint.account] += 1
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TOLD_SECONDS, self._tell)
         self._forward(hint)
@@ -47,14 +48,14 @@ class IndexHints:
 
     def _tell(self) -> None:
         self._timer = None
-        waiting, self._changed = self._changed, set()
+        waiting, self._changed = self._changed, Counter()
         line = b""
-        for account in waiting:
-            line += CHANGED + account.encode() + b"\n"
+        for account, times in waiting.items():
+            line += b"%b%b %d\n" % (CHANGED, account.encode(), times)
             if len(line) > _MESSAGE and self._send(line):
                 line = b""
         if line and not self._send(line):
-            self._changed |= waiting
+            self._changed += waiting
             self._timer = asyncio.get_running_loop().call_later(TOLD_SECONDS, self._tell)
 
     def _send(self, message: bytes) -> bool:

@@ -105,13 +105,13 @@ class Indexing:
         self._waiting[account] = self._waiting.get(account, False) or rebuild
         self._wake.set()
 
-    def news(self, account: str) -> None:
-        """Something changed in an account: it is wanted soon."""
-        heard = self._gathering.get(account, 0) + 1
-        self._gathering[account] = heard
-        if heard == 1:
+    def news(self, account: str, times: int) -> None:
+        """An account has changed so often: it is wanted soon."""
+        before = self._gathering.get(account, 0)
+        self._gathering[account] = before + times
+        if not before:
             asyncio.get_running_loop().call_later(_GATHER, self._gathered, account)
-        elif heard % _MANY == 0:
+        if (before + times) // _MANY > before // _MANY:
             self.want(account)
 
     def _gathered(self, account: str) -> None:
@@ -145,11 +145,11 @@ class Indexing:
         with suppress(BlockingIOError):
             while message := sock.recv(_MESSAGE):
                 for line in message.splitlines():
-                    account = line[1:].decode("ascii", "replace")
+                    account, _, times = line[1:].decode("ascii", "replace").partition(" ")
                     if line[:1] == REBUILD:
                         self.want(account, rebuild=True)
                     else:
-                        self.news(account)
+                        self.news(account, int(times) if times.isdecimal() else 1)
 
     async def _serve(self, account: str, *, rebuild: bool) -> None:
         """A few steps for one account; back into the line if that was not all."""

@@ -304,11 +304,6 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     )
 
 
-def _identity(config: Config, store: EmbeddedStore, hasher: HashingClient, clock: Clock) -> Identity:
-    hostname, postmaster = config.server.hostname, config.server.postmaster
-    return Identity(store.directory, hasher, clock, config.passwords, hostname=hostname, postmaster=postmaster)
-
-
 def build_services(core: Core, config: Config) -> Services:
     """The rooms that follow the configuration. Raises OSError when the relay's password cannot be read."""
     doors = _doors(core, config)
