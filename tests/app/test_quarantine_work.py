@@ -115,11 +115,14 @@ class House:
         row = ROWS.get(Address.parse(address).local.partition("+")[0])
         return Found(row, "", "off") if row else None
 
-    async def come(self, *names: str, content: Content | None = None, **fields: object) -> list[QuarantineItem]:
-        recipients = tuple(
-            NewRecipient(address=f"{name}@here.test", route="quarantine", why="12.30 its words are bad (+12.3)")
-            for name in names
-        )
+    async def come(
+        self,
+        *names: str,
+        content: Content | None = None,
+        why: str = "12.30 its words are bad (+12.3)",
+        **fields: object,
+    ) -> list[QuarantineItem]:
+        recipients = tuple(NewRecipient(address=f"{name}@here.test", route="quarantine", why=why) for name in names)
         entry = NewEntry(
             id=self.queue.new_id(),
             sender="bounce@far.test",
@@ -371,6 +374,16 @@ async def test_without_a_web_address_it_says_whom_to_ask(house: House) -> None:
     assert "Ask your administrator (postmaster@here.test)" in " ".join(text.split())
     assert item.id in text
     assert "https://" not in text
+
+
+async def test_what_holds_a_virus_has_no_link(house: House) -> None:
+    (item,) = await house.come("ann", why="!12.30 it holds the virus Eicar")
+    assert (item.guarded, item.score, item.why) == (True, 12.3, "it holds the virus Eicar")
+    await house.turn()
+    (mail,) = await house.box("ann")
+    text = mail.decode().replace("=\r\n", "")
+    assert "https://" not in text
+    assert f"{item.id} (only your administrator can release it)" in text
 
 
 async def test_senders_cannot_write_into_a_digest(house: House) -> None:

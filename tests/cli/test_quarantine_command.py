@@ -43,6 +43,7 @@ def apart(site: Path, ann: str) -> list[str]:
                 subject="buy",
                 score=9.5,
                 why="its words",
+                guarded=number == 0,
             )
             await store.quarantine.keep(item, MAIL, KeepLimits())
             ids.append(item.id)
@@ -111,6 +112,9 @@ def test_many_are_not_released_by_accident(postroom: Any, apart: list[str]) -> N
 
 
 def test_a_link_releases_its_message_only(postroom: Any, apart: list[str], site: Path) -> None:
+    refused = postroom("quarantine", "link", apart[0])
+    assert refused.code == Exit.FAILED
+    assert "is for no link: its words" in refused.err
     text = postroom("quarantine", "link", apart[1]).out.strip()
     assert postroom("quarantine", "release", "--link", text.replace("e1-0", "e0-0")).code == Exit.FAILED
     assert postroom("quarantine", "release", "--link", "https://x.test/?m=1").code == Exit.FAILED

@@ -96,7 +96,7 @@ def plain(digest: Digest) -> str:
             f"Because:  {_line(item.why)} (score {item.score:.1f})",
         ]
         link = digest.links.get(item.id)
-        lines.append(f"Release:  {link}" if link else f"Number:   {item.id}")
+        lines.append(f"Release:  {link}" if link else f"Number:   {item.id}{_guard(item)}")
         blocks.append("\n".join(lines))
     blocks.append(_rest(digest))
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -108,7 +108,7 @@ def html(digest: Digest) -> str:
     rows = []
     for item in digest.items[:_SHOWN]:
         link = digest.links.get(item.id)
-        last = f'<a href="{escape(link)}">Release</a>' if link else escape(item.id)
+        last = f'<a href="{escape(link)}">Release</a>' if link else escape(f"{item.id}{_guard(item)}")
         told = (
             escape(_line(item.author or item.sender or "nobody (a report)")),
             escape(_line(item.subject or "none")),
@@ -126,6 +126,10 @@ def html(digest: Digest) -> str:
         f'<table style="border-collapse:collapse">\n<tr>{head}</tr>\n{"".join(rows)}</table>\n'
         f"{f'<p>{escape(rest)}</p>' if rest else ''}</body></html>\n"
     )
+
+
+def _guard(item: QuarantineItem) -> str:
+    return " (only your administrator can release it)" if item.guarded else ""
 
 
 def _wrapped(text: str) -> str:

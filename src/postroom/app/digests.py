@@ -121,7 +121,7 @@ async def _entry(rooms: DigestRooms, row: AccountRow, items: list[QuarantineItem
     config = rooms.config()
     links = {}
     if config.quarantine.url:
-        for item in items:
+        for item in [one for one in items if not one.guarded]:
             until = min(now + config.quarantine.link_days * _DAY, item.until)
             links[item.id] = link(config.quarantine.url, token(rooms.secret, item.id, item.account, until))
     digest = Digest(

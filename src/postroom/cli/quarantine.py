@@ -151,6 +151,7 @@ def show(number: str, whole: bool, as_json: bool, config_file: str | None) -> No
         ("size", octets(item.size)),
         ("score", f"{item.score:.2f}"),
         ("because", line(item.why)),
+        ("links", "none: only an administrator may release it" if item.guarded else "as in the digest"),
         ("trace", f"postroom trace {item.entry}"),
     ]
     if item.release:
@@ -264,7 +265,18 @@ async def _of_link(site: Site, link: str) -> str:
         check(RunFolder(site.data).secret(), given, found[0].account if found else "", time.time())
     except BadLink as fault:
         raise CommandFailed(Exit.FAILED, str(fault), "See: postroom quarantine list") from fault
+    _not_guarded(found[0])
     return given.item
+
+
+def _not_guarded(item: QuarantineItem) -> None:
+    """Raises CommandFailed."""
+    if item.guarded:
+        raise CommandFailed(
+            Exit.FAILED,
+            f"{item.id} is for no link: {line(item.why, 200)}",
+            f"If it is harmless: postroom quarantine release {item.id}",
+        )
 
 
 async def _learn(site: Site, items: Sequence[QuarantineItem], states: frozenset[ItemState]) -> int:
@@ -339,6 +351,7 @@ def link(number: str, as_json: bool, config_file: str | None) -> None:
             return await _one(store, number)
 
     item = run(work())
+    _not_guarded(item)
     settings = site.config.quarantine
     until = min(time.time() + settings.link_days * 86400, item.until)
     token = release_links.token(RunFolder(site.data).secret(), item.id, item.account, until)

@@ -128,10 +128,11 @@ def item_of(entry: Entry, recipient: Recipient, whose: AccountRow, until: float)
         outgoing=bool(entry.account),
         author=author[:MOST_TEXT],
         subject=subject[:MOST_TEXT],
-        score=_number(points),
+        score=_number(points.removeprefix("!")),
         why=why[:MOST_TEXT],
         body=entry.body,
         smtputf8=entry.smtputf8,
+        guarded=points.startswith("!"),
     )
 
 

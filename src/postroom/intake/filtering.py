@@ -91,7 +91,7 @@ class Filtering:
         fates = dict(zip(names, judgement.fates(), strict=True))
         junk = frozenset(name for name, act in fates.items() if act is Act.JUNK)
         kept = {
-            name: why(score)
+            name: why(score, guarded=scanned.at_least is Act.QUARANTINE)
             for (name, act), score in zip(fates.items(), judgement.scores, strict=True)
             if act is Act.QUARANTINE
         }
@@ -132,9 +132,9 @@ def placed(junk: bool, inbox: tuple[str, ...], judged: Judged | None) -> tuple[b
     return True, tuple([name for name in wanted if not junk or name in inbox])
 
 
-def why(score: Score) -> str:
-    """What the quarantine keeps: the score, a space, the reasons."""
-    return f"{score.points:.2f} {score.words(12)}"
+def why(score: Score, *, guarded: bool = False) -> str:
+    """What the quarantine keeps (store.api.NewRecipient). guarded: not for its reader to release."""
+    return f"{'!' * guarded}{score.points:.2f} {score.words(12)}"
 
 
 def _refusal(score: Score) -> Refusal:
@@ -179,11 +179,11 @@ def peer(standing: Standing | None) -> PeerFacts:
 def fields(judgement: Judgement, junk: bool) -> bytes:
     """X-Spam-Flag, -Score, -Status and -Report of a message."""
     score = judgement.told()
-    names = ",".join(reason.name for reason in score.reasons[:_TOLD] if reason.points) or "none"
+    names = ", ".join(reason.name for reason in score.reasons[:_TOLD] if reason.points) or "none"
     status = f"{'Yes' if junk else 'No'}, score={score.points:.1f} required={judgement.spam:.1f} tests={names}"
     lines = ["X-Spam-Flag: YES"] if junk else []
     lines.append(f"X-Spam-Score: {score.points:.1f}")
-    lines += folded("X-Spam-Status", status.replace(",", ", "))
+    lines += folded("X-Spam-Status", status)
     lines += folded("X-Spam-Report", score.words())
     return "".join(f"{line}\r\n" for line in lines).encode("ascii", "replace")
 

@@ -35,7 +35,7 @@ class QuarantineItem(Struct, frozen=True, kw_only=True):
     outgoing: it is mail that the account wanted to send; recipient: whom it is for; sender: of the envelope; author,
     subject: as people read them; score, why: the filter's, for this recipient; until: Unix seconds when it goes;
     body, smtputf8: as accepted; changed, by: when and by whom its state was last changed; release: queue id of the
-    release, ""; told: it was in a digest.
+    release, ""; told: it was in a digest; guarded: only an administrator may release it (it holds a virus).
     """
 
     id: str
@@ -59,6 +59,7 @@ class QuarantineItem(Struct, frozen=True, kw_only=True):
     by: str = ""
     release: str = ""
     told: bool = False
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class NewRecipient(Struct, frozen=True, kw_only=True):
 
     forwarder: our address that stands for this one outside, when mail from outside is passed on to it; else "".
     inbox: this one gets it in the INBOX although the entry is junk; why: for the route "quarantine": the score and the
-    reasons, with a space between.
+    reasons, with a space between; "!" before it: only an administrator may release it.
     """
 
     address: str

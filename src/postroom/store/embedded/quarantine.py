@@ -41,9 +41,10 @@ _SWEPT: Final = 10_000
 _NAMES: Final = (
     "id", "entry", "account", "domain", "recipient", "sender", "received", "until", "size", "outgoing", "author",
     "subject", "score", "why", "body", "smtputf8", "state", "changed", "by", "release", "told",
+    "guarded",
 )  # fmt: skip
 _FIELDS: Final = ", ".join(_NAMES)
-_FLAGS: Final = frozenset({"outgoing", "smtputf8", "told"})
+_FLAGS: Final = frozenset({"outgoing", "smtputf8", "told", "guarded"})
 
 
 class EmbeddedQuarantine:

@@ -282,7 +282,7 @@ CREATE TABLE item(
     sender TEXT NOT NULL, received REAL NOT NULL, until REAL NOT NULL, size INTEGER NOT NULL,
     outgoing INTEGER NOT NULL, author TEXT NOT NULL, subject TEXT NOT NULL, score REAL NOT NULL, why TEXT NOT NULL,
     body TEXT NOT NULL, smtputf8 INTEGER NOT NULL, state TEXT NOT NULL, changed REAL NOT NULL, by TEXT NOT NULL,
-    release TEXT NOT NULL, told INTEGER NOT NULL
+    release TEXT NOT NULL, told INTEGER NOT NULL, guarded INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX item_account ON item(account, state, size);
 CREATE INDEX item_received ON item(received);
