@@ -38,13 +38,13 @@ ODD_NAMES = ("\udcff\udc80", "a@b@c", "nobody@nowhere.test", "nowhere.test", "/d
 #: a sensible value for arguments that a command must have, by their name
 SENSIBLE = {
     "domain": "example.org",
-    "folder": "elsewhere",
+    "place": "elsewhere",
     "rights": "lr",
     "network": "192.0.2.7",
     "patterns": "friend@example.net",
     "mailbox": "INBOX",
     "at": "1d",
-    "place": "mx",
+    "to": "mx",
     "then": "keep",
     "id": "0123456789abc",
     "ids": "0123456789abc",
@@ -180,7 +180,7 @@ def sensible(path: tuple[str, ...], command: click.Command, but: click.Parameter
 def _value(path: tuple[str, ...], param: click.Parameter) -> str:
     if isinstance(param.type, click.Choice):
         return str(param.type.choices[0])
-    if isinstance(param.type, click.Path | click.File) and param.name != "folder":
+    if isinstance(param.type, click.Path | click.File) and param.name != "place":
         return "mail.eml"
     meant = MEANT.get((" ".join(path[:-1]), str(param.name)))
     return meant or SENSIBLE.get(str(param.name), ANN)
@@ -316,6 +316,25 @@ def test_without_the_right_to_read(attempt: Callable[..., tuple[int, str]], site
         for path in ALL.keys() - ALONE:
             code, said = attempt(*path, *sensible(path, ALL[path]))
             assert code in (Exit.NO_PERMISSION, Exit.USAGE), (path, code, said)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("demo", "--port-offset", "60000"),
+        ("demo", "--dns", "garbage"),
+        ("demo", "--dns", "127.0.0.1:99999"),
+        ("init", "new", "--port-offset", "64000"),
+        ("init", ""),
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_begun_that_cannot_be(
+    words: tuple[str, ...], attempt: Callable[..., tuple[int, str]], site: Path
+) -> None:
+    before = sorted(site.iterdir())
+    assert attempt(*words)[0] == Exit.USAGE
+    assert sorted(site.iterdir()) == before
 
 
 def test_a_fault_of_the_program_is_one_line(

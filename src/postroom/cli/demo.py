@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--port-offset",
-    type=click.IntRange(0, 64000),
+    type=click.IntRange(0, 65535 - 9464),
     default=10000,
     show_default=True,
     help="Added to the standard ports (25 becomes 10025).",
@@ -38,8 +38,14 @@ def command(as_json: bool, **wishes: Any) -> None:
     """
     from postroom.app.demo import Wishes, run_demo
     from postroom.app.runfolder import AlreadyRunning
+    from postroom.config.endpoints import parse_dns_server
     from postroom.net.listen import ListenError
 
+    try:
+        if wishes["dns"]:
+            parse_dns_server(wishes["dns"])
+    except ValueError as fault:
+        raise click.BadParameter(f"{fault}; write address or address:port", param_hint="--dns") from None
     try:
         status = run_demo(Wishes(**wishes), _tell_json if as_json else _tell)
     except ListenError as fault:
@@ -49,7 +55,8 @@ def command(as_json: bool, **wishes: Any) -> None:
     except AlreadyRunning as fault:
         raise CommandFailed(Exit.FAILED, str(fault), f"Stop it first: kill {fault.pid}") from fault
     if status:
-        raise CommandFailed(Exit(status), "the demo did not start; see server.log in its folder")
+        where = wishes["keep"] or "its folder; have one that stays: --keep DIR"
+        raise CommandFailed(Exit(status), "the demo did not start", f"Why is in server.log in {where}")
 
 
 def _tell_json(demo: Demo) -> None:

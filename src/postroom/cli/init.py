@@ -27,21 +27,19 @@ STANDARD = (
 
 
 @click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("place", type=click.Path(file_okay=False), metavar="FOLDER")
 @click.option("--hostname", default="", help="Name of this server in DNS. [this machine's name]")
 @click.option("--domain", "domains", multiple=True, help="Host this domain at once; may be repeated.")
 @click.option("--address", default="::", show_default=True, help="Address to listen on; :: is every address.")
 @click.option(
     "--port-offset",
-    type=click.IntRange(0, 64000),
+    type=click.IntRange(0, 65535 - max(port for _, port, _ in STANDARD)),
     default=0,
     show_default=True,
     help="Added to the standard ports (25 becomes 10025 with 10000).",
 )
 @json_option
-def command(
-    folder: Path, hostname: str, domains: tuple[str, ...], address: str, port_offset: int, as_json: bool
-) -> None:
+def command(place: str, hostname: str, domains: tuple[str, ...], address: str, port_offset: int, as_json: bool) -> None:
     """Write FOLDER/postroom.toml with every option explained, make FOLDER/data, and a self-made certificate.
 
     Nothing that is there already is changed. Replace the certificate by one that clients trust.
@@ -49,6 +47,9 @@ def command(
     from postroom.config import Config, Listener, Protocol, Server, Tls, TlsMode, sample
     from postroom.net.tls import write_self_signed
 
+    if not place:  # of a variable that is not set, likely
+        raise click.BadParameter('name the folder; "." is this one', param_hint="FOLDER")
+    folder = Path(place)
     path = folder / "postroom.toml"
     if path.exists():
         raise CommandFailed(

@@ -267,7 +267,8 @@ def hold(**options: Any) -> None:
     """Keep messages from being tried until they are released."""
     _need_choice(options, "hold")
     which = _which(options)
-    _apply(options, lambda queue: queue.hold(which), "held; undo: postroom queue release", "held already")
+    undo = f"postroom queue release {' '.join(options['ids']) or 'with the same filters'}"
+    _apply(options, lambda queue: queue.hold(which), f"held; undo: {undo}", "held already")
 
 
 @command.command()
