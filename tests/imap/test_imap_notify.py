@@ -628,3 +628,11 @@ async def test_one_level_below_a_mailbox(house: House) -> None:
         await settle(client, other)
         told = client.hear().decode()
         assert ("* STATUS" in told) is (name in ("Lists", "Lists/a")), (name, told)
+
+
+async def test_too_many_names(house: House) -> None:
+    client = await house.login()
+    for count, said in ((1000, "OK "), (1001, "NO [NOTIFICATIONOVERFLOW] ")):
+        names = " ".join(f"Users/{number}@x/y" for number in range(count))
+        reply = await client.tagged(f"NOTIFY SET (mailboxes ({names}) (MessageNew MessageExpunge))")
+        assert reply.startswith(said), reply

@@ -6,7 +6,7 @@ On failure: NO [BADEVENT], NO [NOTIFICATIONOVERFLOW]; the NOTIFY before stays in
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from postroom.servers.imap import updates
 from postroom.servers.imap.interests import SUPPORTED, Interests, unsupported
@@ -15,6 +15,9 @@ from postroom.servers.imap.session import Session
 from postroom.servers.imap.watch import TooMany, Watch
 from postroom.wire.imap.commands import Command, Notify
 
+#: names of mailboxes in one command
+MOST_NAMES: Final = 1000
+
 
 async def notify(session: Session, command: Command) -> Reply:
     """NOTIFY SET and NOTIFY NONE."""
@@ -22,6 +25,8 @@ async def notify(session: Session, command: Command) -> Reply:
     groups = args.groups or ()
     if unsupported(groups):
         return no("These events can be told", b"BADEVENT (%b)" % " ".join(SUPPORTED).encode("ascii"))
+    if sum(len(group.names) for group in groups) > MOST_NAMES:  # they are looked up with each change of the list
+        return no(f"{MOST_NAMES} names can be given", b"NOTIFICATIONOVERFLOW")
     watch = Watch(Interests(groups), session.connection.wake)
     try:
         await watch.begin(session, status=args.status)
