@@ -149,6 +149,39 @@ class Client:
         self.writer.close()
 
 
+#: on large mailboxes, and how often; $: the mailbox
+LARGE = (
+    (b"SELECT $", 20),
+    (b"FETCH 1:* (UID FLAGS)", 3),
+    (b"FETCH 1:* (UID FLAGS ENVELOPE)", 1),
+    (b"STORE 1:* +FLAGS (\\Flagged)", 1),
+    (b"STORE 1:* -FLAGS.SILENT (\\Flagged)", 1),
+    (b"SEARCH UNSEEN UNFLAGGED", 10),
+    (b"SEARCH SUBJECT nr77", 3),
+    (b"SEARCH BODY lazy", 3),
+    (b"SORT (REVERSE DATE) UTF-8 ALL", 3),
+    (b"THREAD REFERENCES UTF-8 ALL", 3),
+)
+
+
+def letter(number: int) -> bytes:
+    """A short message; every other one answers one of the last hundred, and dates are no order."""
+    answered = max(number - 1 - number * 7 % 100, 0)
+    refers = b"References: <large%d@client.example>\r\n" % answered if number % 2 else b""
+    day, hour, minute = 1 + number * 13 % 28, number * 11 % 24, number * 17 % 60
+    return (
+        b"From: Bench <bench@client.example>\r\nTo: someone@example.org\r\nSubject: letter nr%d\r\n"
+        b"Date: Mon, %02d Mar 2026 %02d:%02d:00 +0000\r\nMessage-ID: <large%d@client.example>\r\n%b\r\n"
+        % (number % 500, day, hour, minute, number, refers)
+    ) + LINE * 8
+
+
+async def again(client: Client, command: bytes, repeats: int) -> None:
+    """The command, so many times."""
+    for _ in range(repeats):
+        await client.imap(command)
+
+
 class Bench:
     """The cases; each notes its operations."""
 
@@ -274,11 +307,6 @@ class Bench:
     async def bulk(self, client: Client, total: int) -> None:
         repeats = 5
         await client.imap(b"SELECT bench")
-
-        async def again(command: bytes) -> None:
-            for _ in range(repeats):
-                await client.imap(command)
-
         for command in (
             b"FETCH 1:* (UID FLAGS ENVELOPE)",
             b"FETCH 1:* (FLAGS)",
@@ -289,7 +317,36 @@ class Bench:
             b"SEARCH SUBJECT measured",
             b"SEARCH BODY lazy",
         ):
-            await self.measure("IMAP " + command.decode(), total * repeats, partial(again, command))
+            await self.measure("IMAP " + command.decode(), total * repeats, partial(again, client, command, repeats))
+
+    async def large(self, size: int) -> None:
+        """Commands on a mailbox of so many small messages; an operation is a message."""
+        client = await Client.connect(self.server, "imaps")
+        await client.login(self.server, 2)
+        name = b"large%d" % size
+        await client.imap(b"CREATE " + name)
+        for begin in range(0, size, 100):
+            some = [letter(number) for number in range(begin, min(begin + 100, size))]
+            await client.imap(b"APPEND " + name + b"".join([b" {%d+}\r\n%b" % (len(each), each) for each in some]))
+        await client.imap(b"SELECT " + name)
+        await self.indexed(client, size)
+        for command, repeats in LARGE:
+            await client.imap(command.replace(b"$", name))  # traits of new messages are made once
+            await self.measure(
+                f"{size:,} messages, {command.replace(b'$', name).decode()}",
+                size * repeats,
+                partial(again, client, command.replace(b"$", name), repeats),
+            )
+        client.close()
+
+    async def indexed(self, client: Client, size: int) -> None:
+        """Wait for the index of new mail: it would be in the figures."""
+        for _ in range(100):
+            before = self.server.cpu()
+            await client.imap(b'SEARCH BODY "what nobody wrote"')
+            if self.server.cpu() - before <= 0.03 + size / 1e6:
+                return
+            await asyncio.sleep(3)
 
     async def bodies(self, client: Client, count: int) -> None:
         async def work() -> None:
@@ -303,6 +360,8 @@ class Bench:
             await self.measure(f"{service}: 4 KiB, 10 connections", count, partial(self.ingest, service, count))
         await self.measure("IMAP log-in over TLS", self.count(200), lambda: self.logins(self.count(200)))
         await self.imap()
+        for size in (10_000, 100_000):
+            await self.large(self.count(size))
         await self.measure("POP3 RETR of 4 KiB over TLS", self.count(200), lambda: self.pop3(self.count(200)))
 
 
