@@ -41,6 +41,7 @@ async def sort(session: Session, command: Command) -> Reply:
     )
     order = await sorting.order(args.criteria, rows, session.box.account.store, pace)
     results = Results(found, command.name == "UID SORT", order)
+    await pace.breathe()
     if args.search.returns is None:
         modseq = found.modseq() if args.search.uses_modseq else None
         session.send(sorted_response(results.numbers(), modseq))
@@ -66,6 +67,7 @@ async def thread(session: Session, command: Command) -> Reply:
     shelf = await shelf_of(session.box.account.store, found.messages(), pace)
     await pace.breathe()
     forest = await drive(_forest(args.by, shelf), pace)
+    await pace.breathe()
     numbers = found.uids() if command.name == "UID THREAD" else found.seqs()
     printer = ThreadPrinter(numbers, forest.first, forest.following)
     printed = []
@@ -77,16 +79,14 @@ async def thread(session: Session, command: Command) -> Reply:
 
 
 def _forest(by: ThreadBy, shelf: Shelf) -> Slices[threads.Forest]:
+    sent = shelf.numbers(traits.SENT)
+    subject = list(shelf.numbers(traits.SUBJECT_HASH))  # looked at more than once
+    yield
     if by is ThreadBy.ORDEREDSUBJECT:
-        return threads.ordered_subject(shelf.numbers(traits.SUBJECT_HASH), shelf.numbers(traits.SENT))
+        return (yield from threads.ordered_subject(subject, sent))
     begins, ends, references = shelf.references()
-    letters = threads.Letters(
-        sent=shelf.numbers(traits.SENT),
-        own=shelf.numbers(traits.OWN),
-        subject=list(shelf.numbers(traits.SUBJECT_HASH)),  # looked at more than once
-        reply=shelf.numbers(traits.REPLY),
-        begins=begins,
-        ends=ends,
-        references=references,
-    )
-    return threads.references(letters)
+    yield
+    own, reply = shelf.numbers(traits.OWN), shelf.numbers(traits.REPLY)
+    yield
+    letters = threads.Letters(sent, own, subject, reply, begins, ends, references)
+    return (yield from threads.references(letters))
