@@ -272,3 +272,22 @@ def test_too_many_variables_and_actions() -> None:
     assert "variables" in run_program(compile_script('require "variables";' + many), MAIL).error
     filed = "".join(f'fileinto "f{n}";' for n in range(33))
     assert "actions" in run_program(compile_script('require "fileinto";' + filed), MAIL).error
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_a_printed_program_does_the_same(seed: int) -> None:
+    rng = Random(seed)
+    mail = Mail.of(message(rng))
+    program = Maker(rng).program()
+    tree, faults, _ = parse(program)
+    assert faults == []
+    printed = run_program(compile_script(dump(tree)), mail)
+    assert not printed.error and printed.actions == run_program(compile_script(program), mail).actions
+
+
+@given(st.binary(max_size=400), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_any_message_goes_through_any_program(octets: bytes, seed: int) -> None:
+    result = run_program(compile_script(Maker(Random(seed)).program()), Mail.of(octets))
+    assert result.actions and not result.error
