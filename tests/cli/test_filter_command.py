@@ -98,6 +98,26 @@ def test_a_file_is_judged(postroom: Any, ann: str, tmp_path: Path) -> None:
     assert "it blackmails the reader" in postroom("explain", "spam", str(path)).out
 
 
+def test_a_message_as_delivered_has_the_reasons_of_then(postroom: Any, ann: str, tmp_path: Path) -> None:
+    path = tmp_path / "mail.eml"
+    path.write_text(
+        "Authentication-Results: mail.example.org;\n spf=fail smtp.mailfrom=a@b.test;\n dkim=fail;\n"
+        ' dmarc=fail reason="nothing proves it" header.from=b.test;\n iprev=fail policy.iprev=192.0.2.1\n'
+        "X-Postroom-Warning: This message may not come from b.test.\n"
+        "From: a@b.test\nSubject: hi\nDate: Sat, 21 Nov 2026 10:00:00 +0000\n\nhello\n"
+    )
+    postroom("filter", "set", ann, "--quarantine", "6", "--refuse", "50")
+    found = postroom("explain", "spam", str(path), "--for", ann, "--json").json
+    names = {one["name"] for one in found["reasons"]}
+    assert {"SPF_FAIL", "DKIM_FAIL", "DMARC_FAIL", "NO_REVERSE_NAME", "IMITATION"} <= names
+    assert (found["quarantine_from"], found["refuse_from"], found["act"]) == (6, 50, "quarantine")
+    shown = postroom("explain", "spam", str(path), "--for", ann).out
+    assert "it is kept in quarantine" in shown
+    path.write_text(path.read_text().replace("mail.example.org", "evil.test"))
+    other = postroom("explain", "spam", str(path), "--for", ann, "--json").json
+    assert "DKIM_FAIL" not in {one["name"] for one in other["reasons"]}, "that is what another server says"
+
+
 def test_traps_are_addresses_of_nobody(postroom: Any, ann: str) -> None:
     made = postroom("filter", "trap", "add", "Bait@example.org", "old@example.org", "--json").json["traps"]
     assert made == ["bait@example.org", "old@example.org"]

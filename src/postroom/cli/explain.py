@@ -265,11 +265,11 @@ def dmarc(message: str | None, **options: Any) -> None:
 def spam(message: str, login: str, **options: Any) -> None:
     """Is it spam, and why?
 
-    Judged with the rules, training and lists of this site, as mail from outside would be. What the session showed (the
-    peer's names, SPF) is not part of it; give the message as it was delivered, and its sender's standing counts.
+    Judged with the rules, training and lists of this site, as mail from outside would be. Give the message as it was
+    delivered, or as `quarantine show --message` prints it: what was proven then (SPF, DKIM, DMARC) is in its fields.
     """
     from postroom.cli.explain_message import read_message
-    from postroom.cli.explain_spam import explain_spam, plain
+    from postroom.cli.explain_spam import explain_spam, fate, plain
 
     site = find_site(options["config_file"])
     octets = b"".join(read_message(message))
@@ -277,10 +277,10 @@ def spam(message: str, login: str, **options: Any) -> None:
     if options["as_json"]:
         emit_json(**plain(found))
         return
-    score = found.told()
-    _tell(
-        "Is it spam?", [str(one) for one in score.reasons], [("score", f"{score.points:g}"), ("junk from", found.spam)]
-    )
+    score, (says, bounds) = found.told(), fate(found)
+    names = ("junk", "quarantine", "refuse") if found.bounds else ("junk",)
+    shown = [(f"{name} from", f"{getattr(bounds, name):g}" if getattr(bounds, name) else "never") for name in names]
+    _tell("Is it spam?", [str(one) for one in score.reasons], [("score", f"{score.points:g}"), *shown, ("so", says)])
 
 
 @command.command()

@@ -7,40 +7,91 @@ from typing import TYPE_CHECKING, Any
 
 from postroom.app.filtering import make_judge
 from postroom.cli.people import directory
+from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judgement, Known, Reader
-from postroom.filter.seen import see
+from postroom.filter.scoring import Act, Reason, Thresholds
+from postroom.filter.seen import Seen, see
 from postroom.filter.training import origin
+from postroom.mailauth.authres import BadResults, parse
 from postroom.values.clock import SystemClock
 from postroom.values.content import Content
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from postroom.cli.site import Site
     from postroom.values.dns import Dns
 
 
+_WORDS = {
+    Act.ACCEPT: "it is delivered to the inbox",
+    Act.JUNK: "it is filed as junk",
+    Act.QUARANTINE: "it is kept in quarantine",
+    Act.REFUSE: "it is refused",
+}
+
+
 async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Judgement:
-    """login: for whom, "" for nobody in particular. The peer and the proof are taken from the trace fields."""
+    """login: for whom, "" for nobody in particular. The peer, and what proved its author when it came, are taken from
+    the fields that we wrote at its top.
+    """
     content = Content.of(octets)
-    ip, author = origin(see(content), site.config.server.hostname)
+    seen, hostname = see(content), site.config.server.hostname
+    ip, author = origin(seen, hostname)
+    known = Known(ip=ip, now=time.time(), author=author, findings=tuple(found_then(seen, hostname)))
     async with directory(site) as (people, store):
         readers = []
         if login:
             row = await people.account(login)
             readers = [Reader(row.login, row.id)]
         judge = make_judge(site.config, store, dns, SystemClock(), _unheard)
-        return await judge.judge(content, Known(ip=ip, now=time.time(), author=author), readers)
+        return await judge.judge(content, known, readers)
+
+
+def found_then(seen: Seen, hostname: str) -> Iterator[Reason]:
+    """What intake found out about who sent it, as our Authentication-Results at its top tell; nothing without them."""
+    try:
+        told = parse(next(iter(seen.values("authentication-results")), "").encode("utf-8", "replace"))
+    except BadResults:
+        return
+    if told.authserv_id.lower() != hostname.lower():
+        return
+    of = {one.method: one for one in reversed(told.results)}
+    spf, dmarc, iprev = of.get("spf"), of.get("dmarc"), of.get("iprev")
+    proofs = Proofs(
+        spf=spf.result if spf else "",
+        spf_says=spf.reason if spf else "",
+        dkim=tuple([one.result for one in told.results if one.method == "dkim"]),
+        dmarc=dmarc.result if dmarc else "",
+        dmarc_says=dmarc.reason if dmarc else "",
+    )
+    says = (iprev.reason or f"the name of its address: {iprev.result}") if iprev else ""
+    peer = PeerFacts(iprev=iprev.result if iprev else "", iprev_says=says)
+    yield from findings(proofs, peer, next(iter(seen.values("x-postroom-warning")), ""))
+
+
+def fate(found: Judgement) -> tuple[str, Thresholds]:
+    """What happens with it, in words, and from which scores on, for the reader or for nobody in particular."""
+    if not found.acts:
+        bounds = Thresholds(junk=found.spam)
+        return "for nobody in particular: --for says what happens", bounds
+    return _WORDS[found.fates()[0]], found.bounds[0]
 
 
 def plain(found: Judgement) -> dict[str, Any]:
     """For --json."""
     score = found.told()
-    return {
+    told: dict[str, Any] = {
         "check": "spam",
         "score": score.points,
         "junk_from": found.spam,
         "act": str(found.acts[0]) if found.acts else None,
         "reasons": [{"name": one.name, "points": one.points, "text": one.text} for one in score.reasons],
     }
+    if found.bounds:
+        bounds = found.bounds[0]
+        told |= {"junk_from": bounds.junk, "quarantine_from": bounds.quarantine, "refuse_from": bounds.refuse}
+    return told
 
 
 def _unheard(name: str, /, **fields: object) -> None:
