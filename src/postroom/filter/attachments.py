@@ -37,6 +37,11 @@ _PROGRAM_STARTS: Final = (
     (b"\x7fELF", "a Linux program"),
     (b"L\x00\x00\x00\x01\x14\x02\x00", "a shortcut"),
 )
+_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+#: octets of an old document that are looked at
+_OLE_LOOKED: Final = 2 * 1024 * 1024
+_OLE_MACROS: Final = ("_VBA_PROJECT".encode("utf-16-le"), "_VBA_PROJECT_CUR".encode("utf-16-le"))
+_OLE_LOCKED: Final = "EncryptedPackage".encode("utf-16-le")
 _OVERRIDE: Final = "\u202e"
 
 
@@ -67,6 +72,8 @@ def _of(one: Attachment, whole: bool) -> Iterator[Reason]:
             yield Reason("FILE_PROGRAM", 8.0, f"the attachment {_shown(name)} is {what}")
     if one.extension in _PAGES or (one.type == "text/html" and one.name):
         yield from _page(one)
+    elif whole and start.startswith(_OLE):
+        yield from _ole(one)
     elif whole:
         found = listing(start, one.octets, LARGEST)
         if found is not None:
@@ -93,15 +100,38 @@ def _by_name(one: Attachment) -> Iterator[Reason]:
 def _archive(one: Attachment, found: Listing) -> Iterator[Reason]:
     if found.broken:
         yield Reason("FILE_BROKEN", 1.0, f"the archive {_shown(one.name)} cannot be read")
+    if found.bomb:
+        yield Reason(
+            "FILE_BOMB", 5.0, f"the archive {_shown(one.name)} would become far larger than any use has for it"
+        )
     for name in found.names:
-        if name.rpartition(".")[2] in PROGRAMS:
-            yield Reason("FILE_INSIDE", 6.0, f"the archive {_shown(one.name)} holds {_shown(name)}, which can run")
+        if name.rstrip(". ").rpartition(".")[2] in PROGRAMS:
+            yield _inside(one, name)
             break
     if any(name.endswith("vbaproject.bin") for name in found.names):
         yield Reason("FILE_MACROS", 2.0, f"the document {_shown(one.name)} holds macros")
     if found.locked:
         yield Reason(
             "FILE_LOCKED", 1.5, f"the archive {_shown(one.name)} is locked with a password, so nothing can look inside"
+        )
+
+
+def _inside(one: Attachment, name: str) -> Reason:
+    parts = name.rstrip(". ").rsplit(".", 2)
+    if len(parts) == 3 and parts[1].strip() in _HARMLESS:
+        what = f"the archive {_shown(one.name)} holds {_shown(name)}, which pretends to be a {parts[1].strip()}"
+        return Reason("FILE_DOUBLE", 8.0, what)
+    return Reason("FILE_INSIDE", 6.0, f"the archive {_shown(one.name)} holds {_shown(name)}, which can run")
+
+
+def _ole(one: Attachment) -> Iterator[Reason]:
+    """An Office document of the old kind: its directory names what is in it, in UTF-16."""
+    octets = one.octets(_OLE_LOOKED)
+    if any(name in octets for name in _OLE_MACROS):
+        yield Reason("FILE_MACROS", 2.0, f"the document {_shown(one.name)} holds macros")
+    if _OLE_LOCKED in octets:
+        yield Reason(
+            "FILE_LOCKED", 1.5, f"the document {_shown(one.name)} is locked with a password, so nothing can look inside"
         )
 
 
