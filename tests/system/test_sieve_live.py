@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import imaplib
+import os
+import shutil
 import smtplib
 import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from running import Running, until
@@ -136,3 +140,77 @@ def test_refused_at_the_end_of_the_data(
     assert refused.value.smtp_error == b"5.7.1 Not this"
     send(server, mailbox["login"], "ham")
     until(lambda: count(server, mailbox, "INBOX") == 1)
+
+
+@pytest.mark.skipif(shutil.which("sieve-connect") is None, reason="needs sieve-connect (package sieve-connect)")
+def test_sieve_connect(server: Running, mailbox: dict[str, str], tmp_path: Path) -> None:
+    """Another program's whole day: check, keep, choose, list, fetch, give up, remove."""
+    script, bad = tmp_path / "main.sieve", tmp_path / "bad.sieve"
+    script.write_bytes(SCRIPT.encode())
+    bad.write_text("fly;\n")
+    fetched = tmp_path / "fetched.sieve"
+    fixed = ["sieve-connect", "--server", server.host, "--port", str(server.ports["managesieve"])]
+    fixed += ["--user", mailbox["login"], "--notlsverify", "--passwordfd", "0"]
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*fixed, *map(str, arguments)],
+            input=mailbox["password"] + "\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+
+    done = run("--checkscript", "--localsieve", script)
+    assert done.returncode == 0, done.stderr
+    done = run("--checkscript", "--localsieve", bad)
+    assert done.returncode and "line 1, column 1: there is no command fly" in done.stdout + done.stderr
+    done = run("--upload", "--localsieve", script, "--remotesieve", "main")
+    assert done.returncode == 0, done.stderr
+    assert run("--activate", "--remotesieve", "main").returncode == 0
+    listed = run("--list").stdout.splitlines()
+    assert [line.split() for line in listed if "main" in line] == [['"main"', "ACTIVE"]]
+    send(server, mailbox["login"], "to be sorted")
+    until(lambda: count(server, mailbox, "Sorted") == 1)
+    assert run("--download", "--remotesieve", "main", "--localsieve", fetched).returncode == 0
+    assert fetched.read_text().splitlines() == SCRIPT.splitlines()
+    assert run("--deactivate").returncode == 0
+    assert run("--delete", "--remotesieve", "main").returncode == 0
+    assert "main" not in run("--list").stdout
+
+
+def test_a_script_runs_when_mail_is_stored_by_imap(
+    server: Running, mailbox: dict[str, str], client: managesieve.MANAGESIEVE
+) -> None:
+    """RFC 6785: kept over ManageSieve, named by an annotation, run after APPEND and after a change of flags."""
+    script = (
+        'require ["imapsieve", "environment", "fileinto", "imap4flags", "copy"];\r\n'
+        'if environment "imap.cause" "APPEND" { fileinto :copy "Archive"; }\r\n'
+        'if allof (environment "imap.cause" "FLAG", hasflag "\\\\Flagged") { addflag "todo"; }\r\n'
+    )
+    assert client.putscript("events", script) == "OK"
+    with imaplib.IMAP4(server.host, server.ports["imap"], timeout=20) as imap:
+        imap.starttls(server.tls())
+        imap.login(mailbox["login"], mailbox["password"])
+        capabilities = imap.capability()[1][0].decode().split()
+        port = server.ports["managesieve"]
+        assert [each.rpartition(":")[2] for each in capabilities if each.startswith("IMAPSIEVE=sieve://")] == [
+            str(port)
+        ]
+        imaplib.Commands.setdefault("SETMETADATA", ("AUTH", "SELECTED"))
+        assert imap._simple_command("SETMETADATA", "Drafts", '(/shared/imapsieve/script "events")')[0] == "OK"
+        text = b"From: a@b.example\r\nSubject: a draft\r\n\r\nhello\r\n"
+        assert imap.append("Drafts", None, None, text)[0] == "OK"
+        until(lambda: count(server, mailbox, "Archive") == 1)
+        imap.select("Drafts")
+        imap.store("1", "+FLAGS", "\\Flagged")
+
+        def flags() -> bytes:
+            return imap.fetch("1", "(FLAGS)")[1][0]
+
+        until(lambda: b"todo" in flags())
+        assert b"\\Flagged" in flags()
+    told = server.postroom("trace", mailbox["login"], "--steps").stdout
+    assert "stored it in 'Drafts'" in told and "changed its flags in 'Drafts'" in told
