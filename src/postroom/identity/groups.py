@@ -8,11 +8,11 @@ On failure: DirectoryError with what to do about it, or StoreError; nothing was 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from postroom.identity.errors import AddressTaken, BadValue, NoSuchAccount, NoSuchDomain, NoSuchGroup
+from postroom.identity.settings import guess
 from postroom.store.api import FlagOp, GroupRow, RightsChange, Store
 from postroom.values.address import Address, BadAddress
 from postroom.values.clock import Clock
@@ -54,7 +54,7 @@ class Groups:
         row = await self._directory.group(key)
         if row is None:
             known = [group.address for group in await self._directory.groups()]
-            raise NoSuchGroup(f"there is no group {key}", _guess(key, known) or "See: postroom group list")
+            raise NoSuchGroup(f"there is no group {key}", guess(key, known) or "See: postroom group list")
         return row
 
     async def join(self, address: str, members: Sequence[str]) -> GroupRow:
@@ -74,7 +74,7 @@ class Groups:
         for key in gone.difference(row.members):
             raise NoSuchAccount(
                 f"{key} is no member of {row.address}",
-                _guess(key, row.members) or f"See: postroom group show {row.address}",
+                guess(key, row.members) or f"See: postroom group show {row.address}",
             )
         row = replace(row, members=tuple(member for member in row.members if member not in gone))
         await self._directory.put_group(row)
@@ -111,7 +111,7 @@ class Groups:
         if await self._directory.group(key) is None:
             known = [account.login for account in await self._directory.accounts()]
             raise NoSuchAccount(
-                f"{key} is neither an account nor a group", _guess(key, known) or "See: postroom user list"
+                f"{key} is neither an account nor a group", guess(key, known) or "See: postroom user list"
             )
         if above + await self._depth(key, set()) > DEEPEST:
             raise BadValue(f"groups can be in groups {DEEPEST} deep at most")
@@ -160,8 +160,3 @@ def _name(text: str) -> str:
     if len(text) > 200 or not text.isprintable():
         raise BadValue("a name is one line of up to 200 characters")
     return text
-
-
-def _guess(wrong: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(wrong, list(known), 1, 0.75)
-    return f"Did you mean {close[0]}?" if close else ""

@@ -137,7 +137,17 @@ def domain_name(text: str) -> str:
     return name
 
 
+#: of two local parts, or two domains
+_ALIKE: Final = 0.6
+
+
 def guess(wrong: str, known: Iterable[str]) -> str:
     """What was meant, as advice; "" when nothing is near."""
-    close = difflib.get_close_matches(wrong, list(known), 1, 0.75)
-    return f"Did you mean {close[0]}?" if close else ""
+    for close in difflib.get_close_matches(wrong, list(known), 3, 0.75):
+        if all(map(_near, wrong.split("@"), close.split("@"))):  # one domain makes all its addresses alike
+            return f"Did you mean {close}?"
+    return ""
+
+
+def _near(one: str, other: str) -> bool:
+    return difflib.SequenceMatcher(None, one, other).ratio() >= _ALIKE
