@@ -102,8 +102,8 @@ class House:
             raise StoreUnavailable("the process died here")
         return kept
 
-    async def digests(self) -> None:
-        await send_digests(self.digest_rooms)
+    async def digests(self) -> bool:
+        return await send_digests(self.digest_rooms)
 
     async def sign(self, content: Content, now: float) -> bytes:
         return b"DKIM-Signature: x\r\n"
@@ -374,6 +374,15 @@ async def test_without_a_web_address_it_says_whom_to_ask(house: House) -> None:
     assert "Ask your administrator (postmaster@here.test)" in " ".join(text.split())
     assert item.id in text
     assert "https://" not in text
+
+
+async def test_many_digests_do_not_hold_up_releases(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postroom.app.digests.AT_ONCE", 1)
+    await house.come("ann", "ben")
+    assert await house.digests()
+    assert not await house.digests()
+    await house.settled()
+    assert len(await house.box("ann")) == len(await house.box("ben")) == 1
 
 
 async def test_what_holds_a_virus_has_no_link(house: House) -> None:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _DAY: Final = 86400.0
 _KIND: Final = "digest"
+#: digests that are sent before releases have their turn
+AT_ONCE: Final = 100
 #: messages that a digest marks as told
 _MOST: Final = 10_000
 
@@ -66,8 +68,8 @@ class DigestRooms:
     done: tuple[str, set[str]] = field(default=("", set()))
 
 
-async def send_digests(rooms: DigestRooms) -> None:
-    """To everybody whose time has come. Never raises StoreError."""
+async def send_digests(rooms: DigestRooms) -> bool:
+    """To everybody whose time has come, some at a time; True when there are more. Never raises StoreError."""
     now = rooms.clock.now()
     local = datetime.fromtimestamp(now + rooms.zone(now), UTC)
     day, clock = local.strftime("%Y-%m-%d"), local.strftime("%H:%M")
@@ -77,8 +79,11 @@ async def send_digests(rooms: DigestRooms) -> None:
         waiting = await rooms.store.quarantine.untold()
     except StoreError as fault:
         rooms.event("digest.failed", login="", reason=str(fault))
-        return
+        return False
+    before = len(rooms.done[1])
     for account in waiting.keys() - rooms.done[1]:
+        if len(rooms.done[1]) - before >= AT_ONCE:
+            return True
         row = None
         try:
             row = await rooms.store.directory.account(account)
@@ -87,6 +92,7 @@ async def send_digests(rooms: DigestRooms) -> None:
                 rooms.done[1].add(account)
         except (StoreError, OSError) as fault:
             rooms.event("digest.failed", login=row.login if row else account, reason=str(fault))
+    return False
 
 
 async def _due(rooms: DigestRooms, row: AccountRow, clock: str) -> bool:

@@ -68,8 +68,8 @@ class ReleaseRooms:
 class Releases:
     """The loop of a worker, and its steps."""
 
-    def __init__(self, rooms: ReleaseRooms, lock: Lock, also: Callable[[], Awaitable[None]]) -> None:
-        """also: done at each turn by the one who holds the lock (digests)."""
+    def __init__(self, rooms: ReleaseRooms, lock: Lock, also: Callable[[], Awaitable[bool]]) -> None:
+        """also: done at each turn by the one who holds the lock (digests); True when it has more to do."""
         self._rooms = rooms
         self._lock = lock
         self._also = also
@@ -108,9 +108,8 @@ class Releases:
                 await self.release(item)
             except (StoreError, Refusal, OSError) as fault:
                 self._rooms.event("quarantine.fault", reason=f"{item.id}: {fault}")
-        if len(items) == _AT_ONCE:
+        if await self._also() or len(items) == _AT_ONCE:
             self._wake.set()
-        await self._also()
 
     async def release(self, item: QuarantineItem) -> None:
         """One item. Raises StoreError, Refusal, OSError."""
@@ -208,7 +207,7 @@ async def sweep(store: Store, now: float, event: Callable[..., None]) -> int:
     return count
 
 
-def make_releases(core: Core, lock: Lock, also: Callable[[], Awaitable[None]]) -> Releases:
+def make_releases(core: Core, lock: Lock, also: Callable[[], Awaitable[bool]]) -> Releases:
     """A worker's."""
     rooms = ReleaseRooms(
         store=core.store,

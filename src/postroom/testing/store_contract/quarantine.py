@@ -146,3 +146,10 @@ class QuarantineContract:
         assert [one.entry for one in await store.quarantine.sweep(5000.0)] == ["entry1"]
         assert await store.quarantine.sweep(5000.0) == []
         assert {one.entry for one in await store.quarantine.find(QuarantineQuery(states=ALL))} == {"entry2", "entry3"}
+
+    async def test_an_account_that_goes_for_good_takes_its_own_along(self, store: Store) -> None:
+        await store.create_account("acc1", [("INBOX", "")])
+        await store.quarantine.keep(item(), OCTETS, ANY)
+        await store.quarantine.keep(item(2, account="acc2"), OCTETS, ANY)
+        await store.remove_account("acc1")
+        assert [one.account for one in await store.quarantine.find(QuarantineQuery(states=ALL))] == ["acc2"]
