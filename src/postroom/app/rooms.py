@@ -480,5 +480,6 @@ def _intake(
         suppressed=core.store.limits.suppressed,
         refuses=make_refuses(core.delivery, core.mailboxes, core.identity),
         sent=sent,
+        scanning=scanning,
     )
     return Intake(rooms, config)

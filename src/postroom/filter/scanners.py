@@ -188,8 +188,10 @@ def _unheard(*found: Scanned) -> dict[str, object]:
     return {"unheard": "; ".join(said)} if said else {}
 
 
+#: the name of the reason that a virus is
+VIRUS: Final = "VIRUS"
 _SAYS: Final[Mapping[Found, tuple[str, str]]] = {
-    Found.INFECTED: ("VIRUS", "it holds the virus {}"),
+    Found.INFECTED: (VIRUS, "it holds the virus {}"),
     Found.SUSPICIOUS: ("VIRUS_MAYBE", "the virus scanner finds it suspicious: {}"),
     Found.ENCRYPTED: ("VIRUS_LOCKED", "the virus scanner cannot look into what is locked with a password: {}"),
     Found.OVERSIZED: ("VIRUS_UNSEEN", "the virus scanner has not looked at all of it: {}"),

@@ -9,6 +9,7 @@ from typing import Protocol
 from postroom.identity.srs import Srs
 from postroom.intake import routing
 from postroom.intake.outside import Outside
+from postroom.intake.scanning import Scanning
 from postroom.intake.sent_filter import SentFilter
 from postroom.intake.signing import Signer
 from postroom.policy.greylist import Greylist
@@ -30,7 +31,8 @@ class Rooms:
     send, None leaves it as it is; outside: examines mail from outside, None takes it as it is; srs: knows the return
     addresses of mail that was passed on; greylist: lets unknown servers wait, None nobody; suppressed: why nothing is
     sent to an outside address (key) now; refuses: why the only recipient's own filter refuses a message, "" when it
-    does not (RFC 5429 2.1.1); sent: looks at what our own people send, None does not.
+    does not (RFC 5429 2.1.1); sent: looks at what our own people send, None does not; scanning:
+    looks for viruses in it, None does not.
     """
 
     store: Store
@@ -45,3 +47,4 @@ class Rooms:
     suppressed: Callable[[str, float], Suppression | None] | None = None
     refuses: Callable[[NewEntry], Awaitable[str]] | None = None
     sent: SentFilter | None = None
+    scanning: Scanning | None = None

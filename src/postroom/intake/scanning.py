@@ -7,7 +7,7 @@ On failure: Refusal 451 4.7.1 when a message must be looked at and cannot be; OS
 
 from __future__ import annotations
 
-from postroom.filter.scanners import Postponed, Scanned, Scanners
+from postroom.filter.scanners import VIRUS, Postponed, Scanned, Scanners
 from postroom.filter.scoring import Act
 from postroom.intake.model import Envelope, Peer
 from postroom.values.content import Content
@@ -30,12 +30,12 @@ class Scanning:
             raise _postponed(fault) from fault
 
     async def submitted(self, content: Content) -> Scanned:
-        """Mail of our own people: viruses only. Raises Refusal 550 5.7.1 for one."""
+        """Mail of our own people: only a virus that is known stops it. Raises Refusal 550 5.7.1 for one."""
         try:
             found = await self._scanners.viruses(content)
         except Postponed as fault:
             raise _postponed(fault) from fault
-        if found.at_least is not Act.ACCEPT:
+        if found.at_least is not Act.ACCEPT and any(one.name == VIRUS for one in found.findings):
             raise virus_refusal(found)
         return found
 

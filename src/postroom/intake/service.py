@@ -54,6 +54,7 @@ class Intake:
         self._greylist = rooms.greylist
         self._suppressed = rooms.suppressed
         self._refuses = rooms.refuses
+        self._scanning = rooms.scanning
         self._queue = rooms.queue
         self._identity = rooms.identity
         self._clock = rooms.clock
@@ -167,7 +168,9 @@ class Intake:
     async def _looked_at(
         self, peer: Peer, entry: str, message: tuple[bytes, Content], targets: tuple[NewRecipient, ...]
     ) -> tuple[NewRecipient, ...]:
-        """Where a submitted message goes, as the filter wants it. Raises Refusal 550 5.7.1."""
+        """Where a submitted message goes, as the filter wants it. Raises Refusal 550 5.7.1, 451 4.7.1."""
+        if self._scanning is not None:
+            await self._scanning.submitted(message[1])
         return targets if self._sent is None else await self._sent.look(peer.account, entry, message, targets)
 
     async def _ask_filter(self, peer: Peer, entry: NewEntry) -> None:
