@@ -203,3 +203,24 @@ def test_files_are_learned(postroom: Any, ann: str, tmp_path: Path) -> None:
     assert postroom("filter", "learn", "ham", ann, "None").code == Exit.NOT_FOUND
     assert postroom("filter", "learn", "ham", ann).code == Exit.USAGE
     assert postroom("filter", "learn", "ham", str(tmp_path / "none")).code == Exit.NOT_FOUND
+
+
+def test_scanners_are_asked_whether_they_are_there(postroom: Any, site: Path) -> None:
+    assert postroom("filter", "scanners", "--json").json["scanners"] == []
+    config = site / "postroom.toml"
+    place = f"{site}/nobody"
+    before = config.read_text()
+    text = before.replace('#socket = ""', f'socket = "{place}"')
+    text = text.replace("[rspamd]", '[rspamd]\nurl = "http://127.0.0.1:9"', 1)
+    assert text != before
+    config.write_text(text)
+    done = postroom("filter", "scanners", "--json")
+    assert done.code == Exit.UNREACHABLE
+    assert "does not answer" in done.err
+    assert place in done.out
+    assert "127.0.0.1:9" in done.out
+    assert postroom("config", "check").code == 0
+    config.write_text(text.replace("http://127.0.0.1:9", "nonsense").replace(place, "nowhere"))
+    said = postroom("config", "check")
+    assert "rspamd.url" in said.err + said.out
+    assert "clamav.socket" in said.err + said.out

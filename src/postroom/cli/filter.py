@@ -10,6 +10,7 @@ from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.filter_learn import command as learn_command
 from postroom.cli.filter_learn import progress
 from postroom.cli.filter_rules import command as rules_command
+from postroom.cli.filter_scanners import command as scanners_command
 from postroom.cli.filter_trap import command as trap_command
 from postroom.cli.output import confirm, emit_json, json_option, say, table
 from postroom.cli.people import directory
@@ -31,6 +32,7 @@ def command() -> None:
 
 command.add_command(learn_command)
 command.add_command(rules_command)
+command.add_command(scanners_command)
 command.add_command(trap_command)
 
 
