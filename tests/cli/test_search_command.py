@@ -65,6 +65,16 @@ def test_nothing_found_and_what_cannot_be_asked(postroom: Any, site: Path, ann: 
     assert "from:" in done.err
 
 
+def test_a_query_may_begin_with_a_minus(postroom: Any, site: Path, ann: str) -> None:
+    receive(site, ann, b"Subject: one\r\n\r\nx\r\n", b"Subject: two\r\n\r\nx\r\n")
+    told = postroom("mailbox", "search", ann, "-subject:two", "--limit", "5", "--json").json
+    assert [one["subject"] for one in told["messages"]] == ["one"]
+    assert postroom("mailbox", "search", ann, "x", "-subject:two", "-subject:one").code == 3
+    wrong = postroom("mailbox", "search", ann, "x", "--limmit", "5")
+    assert (wrong.code, "--limmit" in wrong.err) == (2, True)
+    assert postroom("mailbox", "saved", "add", ann, "Not", "-subject:two").code == 0
+
+
 def test_searches_that_are_kept(postroom: Any, ann: str) -> None:
     empty = postroom("mailbox", "saved", "list", ann)
     assert (empty.code, "saved add" in empty.err) == (0, True)

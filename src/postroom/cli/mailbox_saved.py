@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.mailbox_search import parsed
+from postroom.cli.mailbox_search import QUERIES, joined, parsed
 from postroom.cli.output import emit_json, json_option, line, say, table
 from postroom.cli.people import mail_of
 from postroom.cli.site import Site, config_option, find_site, run
@@ -45,7 +45,7 @@ def list_(account: str, as_json: bool, config_file: str | None) -> None:
         say(f"there are none; to make one: postroom mailbox saved add {account} NAME QUERY")
 
 
-@saved.command()
+@saved.command(context_settings=QUERIES)
 @click.argument("account", metavar="ACCOUNT")
 @click.argument("name", metavar="NAME")
 @click.argument("words", nargs=-1, required=True, metavar="QUERY...")
@@ -57,7 +57,7 @@ def add(account: str, name: str, words: tuple[str, ...], as_json: bool, config_f
     \b
         postroom mailbox saved add ann@example.org Unpaid 'subject:invoice is:flagged -in:trash'
     """
-    query = " ".join(words)
+    query = joined(words)
     parsed(query)
 
     async def work(site: Site) -> str:

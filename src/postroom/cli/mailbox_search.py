@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,7 +22,11 @@ _SHOWN = 50
 _WIDEST = 60
 
 
-@click.command(short_help="Find messages.")
+#: a query may begin with a minus
+QUERIES: Final = {"ignore_unknown_options": True}
+
+
+@click.command(short_help="Find messages.", context_settings=QUERIES)
 @click.argument("account", metavar="ACCOUNT")
 @click.argument("words", nargs=-1, metavar="[QUERY]...")
 @click.option("--limit", "most", type=click.IntRange(1), default=_SHOWN, help=f"Show so many. [{_SHOWN}]")
@@ -42,7 +46,7 @@ def search(words: tuple[str, ...], as_json: bool, config_file: str | None, **opt
 
     Exit code 3: nothing was found.
     """
-    query = parsed(" ".join(words))
+    query = parsed(joined(words))
     site = find_site(config_file)
     started = time.monotonic()
     found, shown = run(_search(site, query, options))
@@ -57,6 +61,14 @@ def search(words: tuple[str, ...], as_json: bool, config_file: str | None, **opt
         say(f"{found} message{'s' * (found != 1)} found{more}")
     if not found:
         click.get_current_context().exit(Exit.NOT_FOUND)
+
+
+def joined(words: tuple[str, ...]) -> str:
+    """The query that these words of a command line are. Raises click.NoSuchOption for what was meant as one."""
+    for word in words:
+        if word.startswith("--"):
+            raise click.NoSuchOption(word)
+    return " ".join(words)
 
 
 def parsed(words: str) -> Node:
