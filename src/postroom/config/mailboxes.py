@@ -103,7 +103,7 @@ class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     accept_8bit_headers: Annotated[
         bool,
         Meta(
-            description="Take messages with 8-bit header fields also from clients that have not enabled UTF-8: old mail "
+            description="Take messages with 8-bit header fields also from clients that did not enable UTF-8: old mail "
             "has them. false refuses them, as RFC 9755 4 has it."
         ),
     ] = True

@@ -1,8 +1,8 @@
 """APPEND with one message or more, and REPLACE: octets go to a spool as they come, and into the mailbox all at once.
 
 Owns: the spools of the messages that have arrived, until the store takes them over or the command fails.
-Trusts: nothing in the messages. 8-bit header fields are taken from all clients: such mail exists, and its owner wants to
-keep it. Where the configuration says so, only from those that have enabled UTF-8 (RFC 9755 4).
+Trusts: nothing in the messages. 8-bit header fields are taken from all clients: such mail exists, and its owner wants
+to keep it. Where the configuration says so, only from those that have enabled UTF-8 (RFC 9755 4).
 Standards: RFC 9051 6.3.12, RFC 3502, RFC 4469, RFC 8508, RFC 4315 3 (APPENDUID), RFC 7889 4 (TOOBIG),
 RFC 9208 4.3.1 (OVERQUOTA).
 On failure: the literal is refused before it comes where the reason is known; else its octets are thrown away and the
