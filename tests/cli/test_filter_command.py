@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,33 @@ def test_a_file_is_judged(postroom: Any, ann: str, tmp_path: Path) -> None:
     found = postroom("explain", "spam", str(path), "--for", ann, "--json").json
     assert found["check"] == "spam"
     assert {"EXTORTION", "NO_DATE"} <= {one["name"] for one in found["reasons"]}
-    assert "it blackmails the reader" in postroom("explain", "spam", str(path)).out
+    told = postroom("explain", "spam", str(path)).out
+    assert "it blackmails the reader" in told
+    assert "none is configured" in told
+
+
+def test_every_source_of_evidence_is_named(postroom: Any, ann: str, tmp_path: Path, site: Path) -> None:
+    host = re.search(r'^hostname = "([^"]+)"', (site / "postroom.toml").read_text(), re.MULTILINE)
+    assert host is not None
+    path = tmp_path / "mail.eml"
+    trace = f"Received: from x ([192.0.2.9])\n\tby {host[1]}; Sun, 22 Nov 2026 11:00:00 +0000\n"
+    results = f"Authentication-Results: {host[1]}; spf=fail reason=no; dkim=none; dmarc=fail reason=no\n"
+    head = "From: a@b.test\nDate: Sun, 22 Nov 2026 11:00:00 +0000\nMessage-ID: <1@b.test>\nTo: x@y.test\n"
+    path.write_text(f"{results}{trace}{head}\nSee you on Tuesday, as we said in the meeting.\n")
+    found = postroom("explain", "spam", str(path), "--for", ann, "--json").json
+    assert {"SPF_FAIL", "DMARC_FAIL"} <= {one["name"] for one in found["reasons"]}
+    assert "DATE_OLD" not in {one["name"] for one in found["reasons"]}
+    assert "SPF_FAIL +1.5" in found["sources"]["authentication"]
+    assert "30 of each are needed" in found["sources"]["learned words"]
+    assert "192.0.2.0/24" in found["sources"]["standing"]
+    assert found["sources"]["greylisting"].startswith("off")
+    assert set(found["sources"]) == {
+        "authentication", "learned words", "standing", "acquaintance", "block lists", "greylisting", "rules",
+        "phishing", "attachments", "wishes",
+    }  # fmt: skip
+    path.write_text(f"{results.replace(host[1], 'other.test')}{head}\nhello\n")
+    found = postroom("explain", "spam", str(path), "--json").json
+    assert "SPF_FAIL" not in {one["name"] for one in found["reasons"]}
 
 
 def test_a_message_as_delivered_has_the_reasons_of_then(postroom: Any, ann: str, tmp_path: Path) -> None:

@@ -267,6 +267,7 @@ def spam(message: str, login: str, **options: Any) -> None:
 
     Judged with the rules, training and lists of this site, as mail from outside would be. Give the message as it was
     delivered, or as `quarantine show --message` prints it: what was proven then (SPF, DKIM, DMARC) is in its fields.
+    Each source of evidence is named, also where it says nothing.
     """
     from postroom.cli.explain_message import read_message
     from postroom.cli.explain_spam import explain_spam, fate, plain
@@ -277,10 +278,12 @@ def spam(message: str, login: str, **options: Any) -> None:
     if options["as_json"]:
         emit_json(**plain(found))
         return
-    score, (says, bounds) = found.told(), fate(found)
-    names = ("junk", "quarantine", "refuse") if found.bounds else ("junk",)
+    judgement = found.judgement
+    score, (says, bounds) = judgement.told(), fate(judgement)
+    names = ("junk", "quarantine", "refuse") if judgement.bounds else ("junk",)
     shown = [(f"{name} from", f"{getattr(bounds, name):g}" if getattr(bounds, name) else "never") for name in names]
-    _tell("Is it spam?", [str(one) for one in score.reasons], [("score", f"{score.points:g}"), *shown, ("so", says)])
+    pairs = [("score", f"{score.points:g}"), *shown, ("so", says), *found.sources]
+    _tell("Is it spam?", [str(one) for one in score.reasons], pairs)
 
 
 @command.command()

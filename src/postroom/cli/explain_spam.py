@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from postroom.app.filtering import make_judge
+from postroom.cli.explain_sources import sources
 from postroom.cli.people import directory
+from postroom.config import BlocklistKind
 from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judgement, Known, Reader
 from postroom.filter.scoring import Act, Reason, Thresholds
-from postroom.filter.seen import Seen, see
+from postroom.filter.seen import Seen
+from postroom.filter.tokens import read
 from postroom.filter.training import origin
 from postroom.mailauth.authres import BadResults, parse
+from postroom.message.dates import parse_date
+from postroom.policy.blocklists import Blocklists
 from postroom.values.clock import SystemClock
 from postroom.values.content import Content
 
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from postroom.values.dns import Dns
 
 
+_SECONDS: Final = 5.0  # to wait for lists in the DNS
 _WORDS = {
     Act.ACCEPT: "it is delivered to the inbox",
     Act.JUNK: "it is filed as junk",
@@ -31,21 +38,35 @@ _WORDS = {
 }
 
 
-async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Judgement:
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """judgement: and why; sources: each source of evidence, and what it says in words, also when that is nothing."""
+
+    judgement: Judgement
+    sources: tuple[tuple[str, str], ...]
+
+
+async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Explained:
     """login: for whom, "" for nobody in particular. The peer, and what proved its author when it came, are taken from
     the fields that we wrote at its top.
     """
     content = Content.of(octets)
-    seen, hostname = see(content), site.config.server.hostname
+    (seen, words), hostname = read(content), site.config.server.hostname
     ip, author = origin(seen, hostname)
-    known = Known(ip=ip, now=time.time(), author=author, findings=tuple(found_then(seen, hostname)))
+    clock = SystemClock()
+    lists = [one for one in site.config.blocklist if one.kind is not BlocklistKind.URL]
+    domains = [author.rpartition("@")[2]] if author else []
+    listed = await Blocklists(dns, lists, clock, _unheard).judge(ip, domains, _SECONDS)
+    today = PeerFacts(listed=tuple([(hit.weight, str(hit)) for hit in listed.hits]))
+    reasons = (*found_then(seen, hostname), *findings(Proofs(), today))
+    known = Known(ip=ip, now=arrived(seen, time.time()), author=author, findings=reasons)
     async with directory(site) as (people, store):
         readers = []
         if login:
             row = await people.account(login)
             readers = [Reader(row.login, row.id)]
-        judge = make_judge(site.config, store, dns, SystemClock(), _unheard)
-        return await judge.judge(content, known, readers)
+        judgement = await make_judge(site.config, store, dns, clock, _unheard).judge(content, known, readers)
+        return Explained(judgement, tuple(sources(site, store, judgement, (ip, author), words)))
 
 
 def found_then(seen: Seen, hostname: str) -> Iterator[Reason]:
@@ -70,6 +91,15 @@ def found_then(seen: Seen, hostname: str) -> Iterator[Reason]:
     yield from findings(proofs, peer, next(iter(seen.values("x-postroom-warning")), ""))
 
 
+def arrived(seen: Seen, now: float) -> float:
+    """When it came here, Unix seconds; `now` when nothing says so (RFC 5321 4.4: the time in Received)."""
+    for value in seen.values("received")[:1]:
+        parsed = parse_date(value.rpartition(";")[2].strip().encode("ascii", "replace"))
+        if parsed is not None:
+            return float(parsed[0])
+    return now
+
+
 def fate(found: Judgement) -> tuple[str, Thresholds]:
     """What happens with it, in words, and from which scores on, for the reader or for nobody in particular."""
     if not found.acts:
@@ -78,8 +108,9 @@ def fate(found: Judgement) -> tuple[str, Thresholds]:
     return _WORDS[found.fates()[0]], found.bounds[0]
 
 
-def plain(found: Judgement) -> dict[str, Any]:
+def plain(explained: Explained) -> dict[str, Any]:
     """For --json."""
+    found = explained.judgement
     score = found.told()
     told: dict[str, Any] = {
         "check": "spam",
@@ -91,7 +122,7 @@ def plain(found: Judgement) -> dict[str, Any]:
     if found.bounds:
         bounds = found.bounds[0]
         told |= {"junk_from": bounds.junk, "quarantine_from": bounds.quarantine, "refuse_from": bounds.refuse}
-    return told
+    return told | {"sources": dict(explained.sources)}
 
 
 def _unheard(name: str, /, **fields: object) -> None:

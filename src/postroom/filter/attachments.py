@@ -82,7 +82,7 @@ def _of(one: Attachment, whole: bool) -> Iterator[Reason]:
 
 def _page(one: Attachment) -> Iterator[Reason]:
     if _ASKS.search(one.octets(_PAGE)):
-        yield Reason("FILE_PAGE", 3.0, f"the attachment {_shown(one.name)} is a page that asks for something or runs")
+        yield Reason("FILE_PAGE", 4.5, f"the attachment {_shown(one.name)} is a page that asks for something or runs")
 
 
 def _by_name(one: Attachment) -> Iterator[Reason]:
@@ -94,7 +94,7 @@ def _by_name(one: Attachment) -> Iterator[Reason]:
         else:
             yield Reason("FILE_PROGRAM", 6.0, f"the attachment {_shown(one.name)} is of a kind that can run")
     elif extension in _MACROS:
-        yield Reason("FILE_MACROS", 2.0, f"the attachment {_shown(one.name)} is a document with macros")
+        yield Reason("FILE_MACROS", 3.0, f"the attachment {_shown(one.name)} is a document with macros")
 
 
 def _archive(one: Attachment, found: Listing) -> Iterator[Reason]:
@@ -109,7 +109,7 @@ def _archive(one: Attachment, found: Listing) -> Iterator[Reason]:
             yield _inside(one, name)
             break
     if any(name.endswith("vbaproject.bin") for name in found.names):
-        yield Reason("FILE_MACROS", 2.0, f"the document {_shown(one.name)} holds macros")
+        yield Reason("FILE_MACROS", 3.0, f"the document {_shown(one.name)} holds macros")
     if found.locked:
         yield Reason(
             "FILE_LOCKED", 1.5, f"the archive {_shown(one.name)} is locked with a password, so nothing can look inside"

@@ -92,7 +92,7 @@ class Trusted:
         shown = shown_domain(name)
         like = self._like(name)
         if like:
-            return Reason("LINK_LOOKALIKE", 4.0, f"a link leads to {shown}, which looks like {like}")
+            return Reason("LINK_LOOKALIKE", 4.5, f"a link leads to {shown}, which looks like {like}")
         inside = self._inside(host)
         if inside:
             return Reason("LINK_BORROWED", 3.0, f"a link leads to {host}, which is not {inside} though it says so")

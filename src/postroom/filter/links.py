@@ -125,4 +125,4 @@ def phishing(found: Iterable[Reason]) -> Iterator[Reason]:
     names = {reason.name for reason in told}
     hidden = any(reason.name == "LINK_MISMATCH" and reason.points > 1 for reason in told)
     if "ACCOUNT_THREAT" in names and (hidden or names & _DECEIVE):
-        yield Reason("PHISHING", 3.0, "it threatens the reader and asks for a log-in somewhere else")
+        yield Reason("PHISHING", 3.5, "it threatens the reader and asks for a log-in somewhere else")

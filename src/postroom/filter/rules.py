@@ -17,6 +17,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import Final
 
@@ -61,6 +62,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rule: list[Rule] = []
     brand: list[_Brand] = []
 
+
+_ASCII: Final = re.compile(r"[a-z0-9]+")
 
 _Test = Callable[[str], bool]
 
@@ -151,19 +154,28 @@ def _test(rule: Rule) -> _Test:
 
 def _finds(words: tuple[str, ...], least: int) -> _Test:
     """Do so many different ones of these stand in a text, as whole words?"""
-    ends = [re.compile(f"{_edge(word[:1], '<!')}{re.escape(word)}{_edge(word[-1:], '!')}").search for word in words]
-    pairs = list(zip(words, ends, strict=True))
+    rows = [(frozenset(_ASCII.findall(word)), _whole(word)) for word in words]
 
     def test(text: str) -> bool:
-        missing = least
-        for word, whole in pairs:
-            if word in text and whole(text):
+        missing, there = least, _vocabulary(text)
+        for needed, whole in rows:
+            if needed <= there and whole(text):
                 missing -= 1
                 if not missing:
                     return True
         return False
 
     return test
+
+
+def _whole(word: str) -> Callable[[str], object]:
+    return re.compile(f"{_edge(word[:1], '<!')}{re.escape(word)}{_edge(word[-1:], '!')}").search
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(text: str) -> frozenset[str]:
+    """All runs of ASCII letters and digits; every rule of words asks for those of the same text."""
+    return frozenset(_ASCII.findall(text))
 
 
 def _edge(letter: str, look: str) -> str:

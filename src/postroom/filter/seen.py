@@ -8,14 +8,14 @@ On failure: never for any octets; OSError when the content's file is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from postroom.filter.anchors import Link, links
 from postroom.filter.disguise import Undisguised, undisguise
-from postroom.message.charsets import to_text
+from postroom.message.charsets import Guess, to_text
 from postroom.message.decode import NamedAddress, decode_parameters, decode_words, parse_addresses
 from postroom.message.fields import header_fields
 from postroom.message.html_text import html_text
@@ -66,7 +66,8 @@ class Attachment:
 class Seen:
     """A message as the filter sees it. fields: lower-case name and decoded value, in order; authors: of From;
     text: all text as shown, HTML without its tags; html: the HTML itself; plain, subject_plain: the beginning of
-    the text and the subject as they are compared; written: there is a part of plain text that says something.
+    the text and the subject as they are compared; written: there is a part of plain text that says something;
+    named: the values of each field, by its lower-case name.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -80,10 +81,11 @@ class Seen:
     plain: Undisguised
     subject_plain: Undisguised
     written: bool
+    named: Mapping[str, Sequence[str]]
 
-    def values(self, name: str) -> list[str]:
+    def values(self, name: str) -> Sequence[str]:
         """Every value of a field, by its lower-case name."""
-        return [value for each, value in self.fields if each == name]
+        return self.named.get(name, ())
 
     @property
     def recipients(self) -> int:
@@ -108,6 +110,9 @@ def see(content: Content, bounds: Bounds = DEFAULT) -> Seen:
     shown = html_text(html) if html else ""
     if shown:
         texts.append(shown)
+    named: dict[str, list[str]] = {}
+    for name, value in fields:
+        named.setdefault(name, []).append(value)
     text = "\n".join(texts)
     subject = next((value for name, value in fields if name == "subject"), "")
     return Seen(
@@ -122,6 +127,7 @@ def see(content: Content, bounds: Bounds = DEFAULT) -> Seen:
         plain=undisguise(text[:COMPARED]),
         subject_plain=undisguise(subject[:COMPARED_SUBJECT]),
         written=bool(written.strip()),
+        named=named,
     )
 
 
@@ -130,12 +136,13 @@ def _bodies(content: Content, parts: Parts, bounds: Bounds) -> tuple[list[str], 
     html: list[str] = []
     attachments: list[Attachment] = []
     room = bounds.text
+    guess = Guess()
     for part in islice((part for part in parts.walk() if part.kind == LEAF), MOST_PARTS):
         name = _name(content, part)
         if part.type == "text" and room > 0 and (part.depth == 0 or not name):
             octets = content.read(part.body_start, min(part.end, part.body_start + room))
             room -= len(octets)
-            text = to_text(_decoded(octets, part.encoding), part.charset)
+            text = to_text(_decoded(octets, part.encoding), part.charset, guess)
             (html if part.subtype == "html" else texts).append(text)
         elif len(attachments) < bounds.attachments:
             attachments.append(Attachment(name, part.content_type, part.size, _reader(content, part)))
