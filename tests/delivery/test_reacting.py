@@ -2,7 +2,9 @@ r"""Scripts that run because of what people do by IMAP (RFC 6785): which, on wha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -13,7 +15,7 @@ from postroom.delivery.reacting import ROUTE, Reacting
 from postroom.mailbox.happenings import ENTRY, Cause, Happening, Happenings
 from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.service import Account
-from postroom.queue.outcome import Kind
+from postroom.queue.outcome import Kind, Outcome
 from postroom.store.api import (
     AnnotationLimits,
     Entry,
@@ -21,6 +23,7 @@ from postroom.store.api import (
     FlagOp,
     NewAnnotation,
     QueueFilter,
+    Recipient,
     SeenMode,
     SiteScriptRow,
     Store,
@@ -366,3 +369,32 @@ async def test_no_mail_is_told_of(scene: Scene, store: Store) -> None:
     await scene.append()
     assert not {"message.accepted", "message.delivered"} & set(scene.house.events.names())
     assert [entry for entry in await store.queue.entries(QueueFilter()) if entry.recipients[0].state == "waiting"] == []
+
+
+async def test_after_a_restart_the_script_runs(scene: Scene, store: Store) -> None:
+    """What was written down before the command was answered is taken up by the worker that comes next."""
+    await scene.script('addflag "done";')
+    scene.house.queue.subscribe(ROUTE, lambda entry, _: None)  # it stops here
+    await scene.append()
+    assert (await scene.state())["Lists"] == [(0, NONE)]
+    next_ = House(store)
+    next_.reacting = Reacting(next_.queue, next_.mailboxes, store.directory, next_.sorter)
+    finished = asyncio.Event()
+    outcomes = next_.reacting.outcomes
+
+    async def tell(entry: Entry, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
+        found = await outcomes(entry, recipients)
+        finished.set()
+        return found
+
+    next_.reacting.outcomes = tell
+    next_.queue.subscribe(ROUTE, next_.reacting.take, silent=True)
+    run = asyncio.create_task(next_.queue.run())
+    async with asyncio.timeout(60):
+        await finished.wait()
+        await next_.reacting.settled()
+    await next_.queue.stop()
+    run.cancel()
+    with suppress(asyncio.CancelledError):
+        await run
+    assert (await scene.state())["Lists"] == [(0, frozenset(("done",)))]
