@@ -67,6 +67,10 @@ MEANT = {
 }
 
 
+#: commands that need no data folder
+OF_FILES = (("filter", "rules"), ("filter", "scanners"))
+
+
 def leaves(
     command: click.Command = root, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -281,7 +285,7 @@ def test_surroundings_that_are_not_as_they_should_be(
             attempt(*path, *sensible(path, command))
             continue
         code, said = attempt(*path, *sensible(path, command))
-        if path[0] == "config" or path[:2] == ("filter", "rules"):
+        if path[0] == "config" or path[:2] in OF_FILES:
             assert code in codes | {Exit.OK, Exit.BAD_CONFIG, Exit.NO_CHANGE}, (path, code, said)
         else:
             assert code in codes | {Exit.USAGE}, (path, code, said)
@@ -309,7 +313,7 @@ def test_without_the_right_to_read(attempt: Callable[..., tuple[int, str]], site
     with somebody_else():
         for path in ALL.keys() - ALONE - {("serve",), ("status",)}:
             code, said = attempt(*path, *sensible(path, ALL[path]))
-            if path[0] not in ("config", "webhook") and path[:2] != ("filter", "rules"):
+            if path[0] not in ("config", "webhook") and path[:2] not in OF_FILES:
                 assert code in (Exit.NO_PERMISSION, Exit.USAGE), (path, code, said)
     (site / "postroom.toml").chmod(0o600)
     with somebody_else():
