@@ -322,7 +322,8 @@ async def test_who_gets_mail_gets_traits_once_it_is_quiet() -> None:
     for _ in range(3):
         await account.append(inbox, [message("Subject: x")])
         late.note(account)
-    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert waits == 1
     assert (await account.traits.sources(9))[:2] == (1, 4)
     gate.set()
@@ -332,11 +333,45 @@ async def test_who_gets_mail_gets_traits_once_it_is_quiet() -> None:
     await account.append(inbox, [message("Subject: x")])
     gate.clear()
     late.note(account)
-    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
     await late.close()
     late.note(account)
     assert waits == 2
     assert (await account.traits.sources(9))[:2] == (4, 5)
+
+
+async def test_much_mail_does_not_wait_for_quiet() -> None:
+    account, inbox = await account_of()
+    gate = asyncio.Event()
+
+    async def wait(_seconds: float) -> None:
+        await gate.wait()
+
+    late = Latecomers(Eager, wait)
+
+    async def made(count: int) -> None:
+        async with asyncio.timeout(30):
+            while (await account.traits.sources(9))[0] <= count:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    for begin in (0, 300):
+        await account.append(inbox, [message("Subject: x") for _ in range(200)])
+        late.note(account, 200)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (await account.traits.sources(9))[0] == begin + 1
+        await account.append(inbox, [message("Subject: x") for _ in range(100)])
+        late.note(account, 100)
+        await made(begin + 300)
+    await account.append(inbox, [message("Subject: x")])
+    late.note(account)
+    gate.set()
+    await made(601)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert late._task is None
+    await late.close()
 
 
 # --- sorting

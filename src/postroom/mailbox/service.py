@@ -343,7 +343,7 @@ class Account:
     ) -> AppendResult:
         """Add messages that are rendered already, all or none. Raises OverQuota, TooManyKeywords, NotFound."""
         most = await self._room()
-        self._expect()
+        self._expect(len(new))
         if replaces is None and self.row.sent_copies:
             replaces = await sent.twin(self.store, mailbox, new, self._clock.now())
         result = await self.store.append(
@@ -353,10 +353,10 @@ class Account:
             await self.happenings.came(cause, self.store, self.actor, mailbox, result.uids)
         return result
 
-    def _expect(self) -> None:
+    def _expect(self, count: int = 1) -> None:
         """Mail arrives: its traits are to be made, later."""
         if self.latecomers is not None:
-            self.latecomers.note(self.store)
+            self.latecomers.note(self.store, count)
 
     async def deliver(  # noqa: PLR0913 - everything about a message that arrives
         self,

@@ -144,12 +144,12 @@ async def _threads(store: AccountStore, sources: Sequence[TraitSource], read: di
 
 
 class Latecomers:
-    """Accounts that got mail lately, each to be given its traits once it is quiet.
+    """Accounts that got mail lately, each to be given its traits once it is quiet, or as soon as there is much of it.
 
-    Owns: one task while there is something to do. note: costs a look-up, so delivery may call it for each message.
+    Owns: one task while there is something to do. note: costs two look-ups, so delivery may call it for each message.
     """
 
-    __slots__ = ("_due", "_open", "_pace", "_quiet", "_task", "_wait")
+    __slots__ = ("_due", "_many", "_open", "_pace", "_quiet", "_task", "_wait", "_waiting")
 
     def __init__(
         self,
@@ -162,26 +162,49 @@ class Latecomers:
         self._wait = wait
         self._quiet = quiet
         self._due: dict[str, AccountStore] = {}
+        self._waiting: dict[str, int] = {}  # messages of each
+        self._many = asyncio.Event()  # some have a step's worth
         self._open = True
         self._task: asyncio.Task[None] | None = None
 
-    def note(self, store: AccountStore) -> None:
-        """Mail was added to the account."""
+    def note(self, store: AccountStore, count: int = 1) -> None:
+        """So many messages are being added to the account."""
         self._due[store.id] = store
+        waiting = self._waiting[store.id] = self._waiting.get(store.id, 0) + count
+        if waiting >= _STEP:
+            self._many.set()
         if self._task is None and self._open:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def _work(self) -> None:
+        quiet: asyncio.Future[object] | None = None
+        many = asyncio.ensure_future(self._many.wait())
         try:
             while self._due:
-                await self._wait(self._quiet)
-                due, self._due = self._due, {}
-                for store in due.values():
-                    with suppress(StoreError):  # gone or busy: made when somebody asks
-                        await complete(store, self._pace())
-                    await asyncio.sleep(0)
+                if quiet is None:
+                    quiet = asyncio.ensure_future(self._wait(self._quiet))
+                await asyncio.wait((quiet, many), return_when=asyncio.FIRST_COMPLETED)
+                if quiet.done():
+                    quiet, chosen = None, list(self._due)
+                else:
+                    chosen = [key for key, count in self._waiting.items() if count >= _STEP]
+                self._many.clear()
+                if many.done():
+                    many = asyncio.ensure_future(self._many.wait())
+                for key in chosen:
+                    await self._give(key)
         finally:
             self._task = None
+            many.cancel()
+            if quiet is not None:
+                quiet.cancel()
+
+    async def _give(self, key: str) -> None:
+        store = self._due.pop(key)
+        self._waiting.pop(key, None)
+        with suppress(StoreError):  # gone or busy: made when somebody asks
+            await complete(store, self._pace())
+        await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Stop."""
