@@ -76,7 +76,7 @@ def _plain(row: FilterRow) -> dict[str, Any]:
     }
 
 
-@command.command()
+@command.command(short_help="The wishes of one domain or person, or of all.")
 @click.argument("owner", required=False, default="")
 @json_option
 @config_option
@@ -151,7 +151,7 @@ def _digest(_context: click.Context, parameter: click.Parameter, text: str | Non
     raise click.BadParameter(f"{text!r} is no time: give HH:MM, off, or default", param=parameter)
 
 
-@command.command("set")
+@command.command("set", short_help="Change thresholds and digest, or switch it off.")
 @click.argument("owner")
 @click.option("--junk", callback=_points, metavar="SCORE", help="Junk from this score on; 0: never; default.")
 @click.option("--quarantine", callback=_points, metavar="SCORE", help="Kept apart from it on; 0: never; default.")
