@@ -22,7 +22,7 @@ from postroom.values.likeness import name_key
 
 DOMAIN = DomainRow(name="x.test", created=1.5)
 ACCOUNT = AccountRow(id="id1", login="ann@x.test", created=2.5)
-KEY = SigningKeyRow(domain="x.test", selector="b", algorithm="rsa-sha256", private="PEM", since=2.0)
+KEY = SigningKeyRow(domain="x.test", selector="b", algorithm="rsa-sha256", private="PRIVATE KEY", since=2.0)
 ALIAS = AliasRow(address="all@x.test", members=("ann@x.test", "out@y.test"), created=3.5)
 
 

@@ -40,7 +40,8 @@ class TraitContract:
         await account.expunge(inbox.id, [3], only_deleted=False)
         await store.sweep(clock.time + 1, 0.0)
         assert await account.traits.sources(10) == (3, 4, [])  # gone, but its number counts
-        assert await account.traits.keep(row(3, 1), 3, {})
+        nothing = structs.replace(row(3, 1), keys=pack_texts([b""] * KEYS), texts=pack_texts([b""] * TEXTS))
+        assert await account.traits.keep(nothing, 3, {})
         assert await account.traits.sources(10) == (4, 4, [])
 
     async def test_traits_are_kept_once(self, store: Store) -> None:
