@@ -175,7 +175,7 @@ async def test_whom_the_reader_has_written_to_is_known() -> None:
     await store.limits.take(Demand(account="acc1", recipients=("x@far.test",), charges=(charge,)), NOW)
     known = Known(ip="", now=NOW, author="x@far.test")
     found = await judge(store).judge(mail(["hello"]), known, [ANN, BEN])
-    assert found.scores[0].points <= found.scores[1].points - 4
+    assert found.scores[0].points <= found.scores[1].points - 6
     unproven = await judge(store).judge(mail(["hello"]), Known(ip="", now=NOW), [ANN])
     assert "CORRESPONDENT" not in reasons(unproven)
 

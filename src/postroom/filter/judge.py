@@ -213,7 +213,7 @@ class Judge:
         """Somebody the reader has written to; only believed of a proven author."""
         if not known.author or self._sources.limits.written(reader.account, known.author) is None:
             return []
-        return [Reason("CORRESPONDENT", -4.0, f"{reader.address} has written to {known.author} before")]
+        return [Reason("CORRESPONDENT", -6.0, f"{reader.address} has written to {known.author} before")]
 
 
 def _act(wishes: Wishes, score: Score, bounds: Thresholds, decided: Act | None) -> Act:

@@ -154,12 +154,12 @@ def _test(rule: Rule) -> _Test:
 
 def _finds(words: tuple[str, ...], least: int) -> _Test:
     """Do so many different ones of these stand in a text, as whole words?"""
-    rows = [(frozenset(_ASCII.findall(word)), _whole(word)) for word in words]
+    rows = [(frozenset(_ASCII.findall(word)), word, _whole(word)) for word in words]
 
     def test(text: str) -> bool:
         missing, there = least, _vocabulary(text)
-        for needed, whole in rows:
-            if needed <= there and whole(text):
+        for needed, word, whole in rows:
+            if needed <= there and word in text and whole(text):
                 missing -= 1
                 if not missing:
                     return True
