@@ -44,7 +44,7 @@ COMMANDS = {
     "audit": ("audit", "What administrators did: list, verify."),
     "dns": ("dns", "DNS records and DKIM keys of a domain: show, check, keys, rotate."),
     "explain": ("explain", "Why a message passes or fails: spf, dkim, arc, dmarc, spam, tls."),
-    "filter": ("filter", "The filter: show, set, allow, block, unlist, rules, trap, learn, train, scanners, status, forget."),
+    "filter": ("filter", "Spam: show, set, allow, block, unlist, rules, trap, learn, train, scanners, status, forget."),
     "quarantine": ("quarantine", "Mail that the spam filter keeps apart: list, show, release, delete, undelete, link."),
     "suppress": ("suppress", "Outside addresses nothing is sent to: list, add, rm."),
     "report": ("report", "Reports of others about your domains, and yours: dmarc, tls, feedback, send."),
