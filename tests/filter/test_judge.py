@@ -180,6 +180,26 @@ async def test_whom_the_reader_has_written_to_is_known() -> None:
     assert "CORRESPONDENT" not in reasons(unproven)
 
 
+async def test_answers_to_what_the_reader_sent_are_known() -> None:
+    store = MemoryStore(clock=SettableClock(NOW))
+    sent = Demand(account="acc1", recipients=("x@far.test",), charges=(), message_id="our.7@example.org")
+    await store.limits.take(sent, NOW)
+
+    async def said(*fields: str) -> list[str]:
+        octets = "\r\n".join(["From: X <y@other.test>", "Subject: hello", *fields, "", "hello", ""]).encode()
+        return reasons(await judge(store).judge(Content.of(octets), Known(ip="", now=NOW), [ANN]))
+
+    assert "ANSWER" in await said("In-Reply-To: <our.7@example.org>")
+    assert "ANSWER" in await said("References: <a@b.test>", " <our.7@example.org> <c@d.test>")
+    assert "ANSWER" not in await said("In-Reply-To: <our.8@example.org>")
+    assert "ANSWER" not in await said("References: our.7@example.org")
+    assert "ANSWER" not in await said("References: <our.7@example.org>" + " <filler@x.test>" * 400)
+    ben = await judge(store).judge(
+        Content.of(b"In-Reply-To: <our.7@example.org>\r\n\r\nx"), Known(ip="", now=NOW), [BEN]
+    )
+    assert "ANSWER" not in reasons(ben)
+
+
 async def test_standing_of_network_and_proven_domain() -> None:
     store = MemoryStore(clock=SettableClock(NOW))
     for _ in range(12):

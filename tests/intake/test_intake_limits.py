@@ -73,6 +73,16 @@ async def test_an_alias_with_members_outside_leaves_too(house: Limited) -> None:
     assert house.counts.limits.correspondents(ALICE.id, 9) == [("x@far.test", house.clock.now())]
 
 
+async def test_answers_to_what_left_are_known(house: Limited) -> None:
+    await house.send(USER, OWN, "bob@here.test", sender="alice@here.test")
+    assert not house.counts.limits.answered(ALICE.id, ["1@here.test"])
+    await house.send(USER, OWN, "r@far.test", sender="alice@here.test")
+    assert house.counts.limits.answered(ALICE.id, ["1@here.test"])
+    bare = OWN.replace(b"Message-ID:", b"X-Other:")
+    entry = (await house.send(USER, bare, "r@far.test", sender="alice@here.test")).id
+    assert house.counts.limits.answered(ALICE.id, [f"{entry}@mx.here.test"])
+
+
 async def test_mail_from_outside_never_asks(house: Limited) -> None:
     house.counts.limits.take = None  # type: ignore[assignment] - would fail
     house.counts.limits.rules = None  # type: ignore[assignment]

@@ -75,8 +75,8 @@ READS: Final[dict[str, frozenset[str]]] = {
         "accept", "answered", "claim", "finish", "update", "due", "load", "look", "next_due", "depth", "entries",
     }),
     "limits": frozenset({
-        "take", "give_back", "used", "fresh", "written", "correspondents", "note", "tally", "sums", "place", "places",
-        "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",
+        "take", "give_back", "used", "fresh", "written", "answered", "correspondents", "note", "tally", "sums",
+        "place", "places", "generation", "rules", "bans", "ban", "sweep", "suppressed", "suppressions",
         "wait", "waits",
     }),
     # counts of mail, which can be made again from it

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _OF: Final = (
     ("WORDS", "learned words"),
     ("CORRESPONDENT", "acquaintance"),
+    ("ANSWER", "acquaintance"),
     ("STANDING_", "standing"),
     ("SPF_", "authentication"),
     ("DKIM_", "authentication"),
@@ -57,7 +58,11 @@ def sources(
             else f"nothing: its {known} known words speak for neither side"
         ),
         "standing": f"nothing: too little is known of {network or 'the peer'}" + (f" and {author}" if author else ""),
-        "acquaintance": (f"nothing: the reader never wrote to {author}" if author else "nothing: no author is proven"),
+        "acquaintance": (
+            f"nothing: it answers nothing the reader sent, who never wrote to {author}"
+            if author
+            else "nothing: it answers nothing the reader sent, and no author is proven"
+        ),
         "block lists": "nothing" if kinds else "none is configured ([[blocklist]])",
         "greylisting": _greylisting(site, store, network),
         "rules": f"none of {len(read_rules(site.config, _unheard).rules)} rules fits",

@@ -10,6 +10,7 @@ On failure: StoreUnavailable of the store is left out of the score: mail never w
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -35,6 +36,8 @@ _IN_THREAD: Final = 256 * 1024
 #: recipients whose own training is asked for
 _PERSONAL: Final = 50
 _SECONDS: Final = 3.0  # to wait for lists of domains
+_REFERENCES: Final = 4096  # characters of what a message answers
+_MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,250})>")
 _HOSTS: Final = 20  # hosts of links that lists are asked about
 
 
@@ -119,7 +122,7 @@ class Judge:
         else:
             seen, words, found = self._read(content, known, trusted)
         reasons = [*known.findings, *found, *await self._listed(seen), *self._standing(known)]
-        everybody = self._learned(EVERYBODY, words)
+        everybody, answered = self._learned(EVERYBODY, words), _answered(seen)
         general = _weighed(bayes.opinion(everybody))
         score = Score.of([*reasons, *general])
         scores: list[Score] = []
@@ -130,7 +133,7 @@ class Judge:
             own = self._learned(reader.account, words) if place < _PERSONAL else None
             learned = own is not None and own.spam + own.ham > 0
             words_say = _weighed(bayes.opinion(everybody, own)) if learned else general
-            personal = [*reasons, *words_say, *self._acquainted(reader, known)]
+            personal = [*reasons, *words_say, *self._acquainted(reader, known, answered)]
             personal += wishes.reasons(_sender(seen, known))
             own_score = Score.of(personal)
             scores.append(own_score)
@@ -209,11 +212,20 @@ class Judge:
                     reasons.append(Reason(f"STANDING_{kind.upper()}", points, says))
         return reasons
 
-    def _acquainted(self, reader: Reader, known: Known) -> list[Reason]:
-        """Somebody the reader has written to; only believed of a proven author."""
-        if not known.author or self._sources.limits.written(reader.account, known.author) is None:
-            return []
-        return [Reason("CORRESPONDENT", -6.0, f"{reader.address} has written to {known.author} before")]
+    def _acquainted(self, reader: Reader, known: Known, answered: Sequence[str]) -> list[Reason]:
+        """An answer to what the reader sent; somebody he has written to, believed of a proven author only."""
+        limits, found = self._sources.limits, []
+        if answered and limits.answered(reader.account, answered):
+            found.append(Reason("ANSWER", -4.0, f"it answers a message that {reader.address} has sent"))
+        if known.author and limits.written(reader.account, known.author) is not None:
+            found.append(Reason("CORRESPONDENT", -6.0, f"{reader.address} has written to {known.author} before"))
+        return found
+
+
+def _answered(seen: Seen) -> list[str]:
+    """Message-IDs that the message says it answers, as many of the last as are looked at."""
+    named = [*seen.values("references")[:1], *seen.values("in-reply-to")[:1]]
+    return _MESSAGE_ID.findall(" ".join(named)[-_REFERENCES:])
 
 
 def _act(wishes: Wishes, score: Score, bounds: Thresholds, decided: Act | None) -> Act:

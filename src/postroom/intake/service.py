@@ -184,7 +184,7 @@ class Intake:
         """Into the queue; what leaves for other domains is counted, and given back when it is not kept."""
         taken = None
         if self._outgoing is not None and envelope.draft is not None:
-            taken = await self._outgoing.take(envelope.draft)
+            taken = await self._outgoing.take(envelope.draft, str((entry.told or {}).get("message_id", "")))
         try:
             await self._queue.accept(entry)
         except BaseException:

@@ -116,8 +116,11 @@ class Outgoing:
         draft.fresh = fresh
         draft.outside.update(dict.fromkeys(new))
 
-    async def take(self, draft: Draft) -> Taken | None:
-        """The message is complete: count it. None when nothing of it leaves. Raises Refusal 450 4.7.1."""
+    async def take(self, draft: Draft, message_id: str = "") -> Taken | None:
+        """The message is complete: count it, and know answers to it by its Message-ID (without brackets).
+
+        None when nothing of it leaves. Raises Refusal 450 4.7.1.
+        """
         if not draft.outside:
             return None
         now = self._clock.now()
@@ -125,7 +128,7 @@ class Outgoing:
         charges = await self._charges(draft, now)
         if not account and not charges:  # a machine that may relay, for a domain that is not ours
             return None
-        demand = Demand(account=account, recipients=tuple(draft.outside), charges=charges)
+        demand = Demand(account=account, recipients=tuple(draft.outside), charges=charges, message_id=message_id)
         answer = await self._store.take(demand, now)
         if isinstance(answer, Used):
             raise self._refusal(draft, answer, now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -19,6 +20,11 @@ from msgspec import Struct
 SLOTS: Final = 60
 #: kinds that begin so are held against an account, until it is unfrozen
 SIGN: Final = "sign."
+
+
+def id_of(message_id: str) -> int:
+    """What is kept of a Message-ID: 64 bits with a sign."""
+    return int.from_bytes(blake2b(message_id.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
 
 
 class Per(StrEnum):
@@ -45,11 +51,15 @@ class Charge(Struct, frozen=True, kw_only=True):
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """A message that wants to leave. recipients: Address.key of those outside, each once; account: id."""
+    """A message that wants to leave. recipients: Address.key of those outside, each once; account: id.
+
+    message_id: without brackets, "" when unknown; answers to it are known by it (`answered`).
+    """
 
     account: str
     recipients: tuple[str, ...]
     charges: tuple[Charge, ...]
+    message_id: str = ""
 
 
 class Used(Struct, frozen=True, kw_only=True):
@@ -167,6 +177,10 @@ class LimitsStore(Protocol):
         """When the account first wrote to the recipient; None for never."""
         ...
 
+    def answered(self, account: str, message_ids: Sequence[str]) -> bool:
+        """Is one of these a message that the account has sent outside in the last 400 days?"""
+        ...
+
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
         """Recipients and the time of the first message to each, latest first."""
         ...
@@ -265,6 +279,8 @@ KEEP_COUNTS: Final = 2 * 86400.0
 KEEP_BANS: Final = 7 * 86400.0
 KEEP_PLACES: Final = 90 * 86400.0
 KEEP_WAITING: Final = 35 * 86400.0
+#: seconds for which answers to sent messages are known
+KEEP_SENT: Final = 400 * 86400.0
 
 
 def slot_of(now: float, window: int) -> int:

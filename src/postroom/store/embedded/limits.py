@@ -108,6 +108,12 @@ class EmbeddedLimits:
         rows = self.rows("SELECT since FROM correspondent WHERE account = ? AND address = ?", account, recipient)
         return rows[0][0] if rows else None
 
+    def answered(self, account: str, message_ids: Sequence[str]) -> bool:
+        try:
+            return limits_file.answered(self._reader, account, message_ids)
+        except apsw.Error as fault:
+            raise unavailable(fault) from fault
+
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
         return self.rows(
             "SELECT address, since FROM correspondent WHERE account = ? ORDER BY since DESC, address LIMIT ?",

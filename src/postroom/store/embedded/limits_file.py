@@ -19,6 +19,7 @@ from postroom.store.api.limits import (
     KEEP_BANS,
     KEEP_COUNTS,
     KEEP_PLACES,
+    KEEP_SENT,
     KEEP_WAITING,
     SIGN,
     Ban,
@@ -34,6 +35,7 @@ from postroom.store.api.limits import (
     doubled,
     first_slot,
     frees,
+    id_of,
     slot_of,
 )
 from postroom.store.embedded.database import OpenOptions, open_database, rollback
@@ -132,6 +134,8 @@ def take(db: apsw.Connection, demand: Demand, now: float) -> Taken | Used:
         total = used.used + amount
         if charge.limit and total >= charge.warn * charge.limit and _not_warned(db, charge, now):
             near.append(Used(charge=charge, used=total))
+    if demand.message_id and demand.account:
+        db.execute("REPLACE INTO sent_id VALUES (?, ?, ?)", (demand.account, id_of(demand.message_id), now))
     if fresh:
         db.executemany("INSERT INTO correspondent VALUES (?, ?, ?)", [(demand.account, each, now) for each in fresh])
     return Taken(demand=demand, at=now, amounts=wanted, fresh=fresh, near=tuple(near))
@@ -194,6 +198,12 @@ def unwritten(db: apsw.Connection, account: str, recipients: Sequence[str]) -> t
         return ()
     sql = "SELECT 1 FROM correspondent WHERE account = ? AND address = ?"
     return tuple([each for each in recipients if db.execute(sql, (account, each)).fetchone() is None])
+
+
+def answered(db: apsw.Connection, account: str, message_ids: Sequence[str]) -> bool:
+    """See LimitsStore.answered."""
+    sql = "SELECT 1 FROM sent_id WHERE account = ? AND id = ?"
+    return any(db.execute(sql, (account, id_of(each))).fetchone() is not None for each in message_ids)
 
 
 # exceptions
@@ -266,7 +276,7 @@ def forget(db: apsw.Connection, name: str) -> None:
     """See LimitsStore.forget."""
     for table in ("used", "warned", "lift"):
         db.execute(f"DELETE FROM {table} WHERE name = ?", (name,))
-    for table in ("correspondent", "place", "frozen"):
+    for table in ("correspondent", "sent_id", "place", "frozen"):
         db.execute(f"DELETE FROM {table} WHERE account = ?", (name,))
     db.execute("DELETE FROM held WHERE account = ?", (name,))
     db.execute("DELETE FROM held_domain WHERE domain = ?", (name,))
@@ -306,3 +316,4 @@ def sweep(db: apsw.Connection, now: float) -> None:
     db.execute("DELETE FROM ban WHERE until <= ?", (now - KEEP_BANS,))
     db.execute("DELETE FROM place WHERE last < ?", (now - KEEP_PLACES,))
     db.execute("DELETE FROM waiting WHERE last < ?", (now - KEEP_WAITING,))
+    db.execute("DELETE FROM sent_id WHERE at < ?", (now - KEEP_SENT,))

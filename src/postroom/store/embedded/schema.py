@@ -205,7 +205,8 @@ CREATE TABLE delivered(
 """
 
 #: held, held_domain: what accounts held at the last look (store.api.usage);
-#: used: counts by slot (store.api.limits); correspondent: who was written to, by account; place: networks of log-ins;
+#: used: counts by slot (store.api.limits); correspondent: who was written to, by account;
+#: sent_id: hashes of Message-IDs; place: networks of log-ins;
 #: version: grows with every change of bans, freezes and lifts, and is the serial of a ban changed with it
 POLICY_VERSION: Final = 1
 POLICY: Final = """
@@ -220,6 +221,9 @@ CREATE TABLE warned(
 ) WITHOUT ROWID;
 CREATE TABLE correspondent(
     account TEXT NOT NULL, address TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (account, address)
+) WITHOUT ROWID;
+CREATE TABLE sent_id(
+    account TEXT NOT NULL, id INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 CREATE TABLE place(
     account TEXT NOT NULL, network TEXT NOT NULL, first REAL NOT NULL, last REAL NOT NULL,

@@ -119,6 +119,7 @@ _POLICY: Final = (
         Rule(f"SELECT account FROM {table} WHERE {_NOBODYS}", words, f"DELETE FROM {table} WHERE {_NOBODYS}")
         for table, words in (
             ("correspondent", "accounts {} wrote to somebody and are not there"),
+            ("sent_id", "accounts {} sent something and are not there"),
             ("place", "accounts {} were logged in to and are not there"),
             ("held", "accounts {} hold something and are not there"),
             ("frozen", "accounts {} may not send and are not there"),

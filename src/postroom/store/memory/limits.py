@@ -10,6 +10,7 @@ from postroom.store.api.limits import (
     KEEP_BANS,
     KEEP_COUNTS,
     KEEP_PLACES,
+    KEEP_SENT,
     KEEP_WAITING,
     SIGN,
     Ban,
@@ -26,6 +27,7 @@ from postroom.store.api.limits import (
     doubled,
     first_slot,
     frees,
+    id_of,
     slot_of,
 )
 from postroom.store.memory.usage import MemoryUsage
@@ -38,6 +40,7 @@ class MemoryLimits:
         self.usage = MemoryUsage()
         self._counts: dict[tuple[str, str], dict[int, int]] = {}
         self._written: dict[str, dict[str, float]] = {}
+        self._sent: dict[str, dict[int, float]] = {}
         self._warned: dict[tuple[str, str], float] = {}
         self._waiting: dict[str, tuple[float, float]] = {}
         self._places: dict[str, dict[str, tuple[float, float]]] = {}
@@ -62,6 +65,8 @@ class MemoryLimits:
             if charge.limit and used.used >= charge.warn * charge.limit and self._warned.get(place, 0.0) <= now:
                 self._warned[place] = now + charge.window
                 near.append(used)
+        if demand.account and demand.message_id:
+            self._sent.setdefault(demand.account, {})[id_of(demand.message_id)] = now
         if demand.account:
             self._written.setdefault(demand.account, {}).update(dict.fromkeys(fresh, now))
         return Taken(demand=demand, at=now, amounts=wanted, fresh=fresh, near=tuple(near))
@@ -96,6 +101,10 @@ class MemoryLimits:
 
     def written(self, account: str, recipient: str) -> float | None:
         return self._written.get(account, {}).get(recipient)
+
+    def answered(self, account: str, message_ids: Sequence[str]) -> bool:
+        known = self._sent.get(account, {})
+        return any(id_of(each) in known for each in message_ids)
 
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
         return sorted(self._written.get(account, {}).items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
@@ -180,7 +189,7 @@ class MemoryLimits:
         for known in (self._counts, self._warned):
             for place in [place for place in known if place[0] == name]:
                 del known[place]
-        for by_name in (self._written, self._places, self._frozen, self._lifts):
+        for by_name in (self._written, self._sent, self._places, self._frozen, self._lifts):
             by_name.pop(name, None)
         self.usage.forget(name)
         self._version += 1
@@ -194,6 +203,9 @@ class MemoryLimits:
 
     async def sweep(self, now: float) -> None:
         self._waiting = {key: row for key, row in self._waiting.items() if row[1] >= now - KEEP_WAITING}
+        for sent in self._sent.values():
+            for one in [one for one, at in sent.items() if at < now - KEEP_SENT]:
+                del sent[one]
         for slots in self._counts.values():
             for slot in [slot for slot in slots if slot < now - KEEP_COUNTS]:
                 del slots[slot]

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from postroom.store.api import Ban, Charge, Demand, Freeze, Lift, Per, Store, Suppression, Taken, Tally, Used
-from postroom.store.api.limits import KEEP_BANS, KEEP_COUNTS, KEEP_PLACES, KEEP_WAITING, SIGN
+from postroom.store.api.limits import KEEP_BANS, KEEP_COUNTS, KEEP_PLACES, KEEP_SENT, KEEP_WAITING, SIGN
 
 HOUR = 3600
 DAY = 86400
@@ -112,6 +112,24 @@ class LimitsContract:
         assert store.limits.written("a1", "c@y.test") == NOW
         assert store.limits.written("a1", "e@y.test") is None
         assert store.limits.correspondents("a1", 2) == [("d@y.test", NOW + 2 * DAY), ("b@y.test", NOW)]
+
+    async def test_answers_are_known_by_what_was_sent(self, store: Store) -> None:
+        sent = replace(demand(hourly(2)), message_id="1.a@x.test")
+        await taken(store, sent, NOW)
+        assert store.limits.answered("a1", ("other@y.test", "1.a@x.test"))
+        assert not store.limits.answered("a2", ("1.a@x.test",))
+        assert not store.limits.answered("a1", ("1.A@x.test", ""))
+        assert not store.limits.answered("a1", ())
+        await taken(store, demand(hourly(2)), NOW)
+        await refused(store, replace(sent, message_id="2@x.test"), NOW)
+        assert not store.limits.answered("a1", ("2@x.test", ""))
+        await store.limits.sweep(NOW + KEEP_SENT)
+        assert store.limits.answered("a1", ("1.a@x.test",))
+        await store.limits.sweep(NOW + KEEP_SENT + 1)
+        assert not store.limits.answered("a1", ("1.a@x.test",))
+        await taken(store, sent, NOW)
+        await store.limits.forget("a1")
+        assert not store.limits.answered("a1", ("1.a@x.test",))
 
     async def test_too_many_new_recipients_at_once(self, store: Store) -> None:
         many = tuple(f"r{number}@y.test" for number in range(5))
