@@ -9,7 +9,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from imap_house import Client, House, fill
 
@@ -66,7 +66,7 @@ some_rights = st.lists(st.sampled_from(rights.LETTERS), unique=True).map("".join
 
 @dataclass(frozen=True)
 class State:
-    """The owner's account: names of mailboxes, the ACL, and the messages of Work by message id."""
+    """The owner's account: names of mailboxes, the ACL, and the messages of Work by UID."""
 
     names: frozenset[str]
     acl: tuple[tuple[str, int], ...]
@@ -80,9 +80,9 @@ async def state(owner: Account) -> State:
         return State(frozenset(box.name for box in boxes), (), {})
     snapshot = await owner.snapshot(work.id)
     found = {
-        message: (bits & flags.VISIBLE, frozenset(snapshot.keyword_names(words)))
+        uid: (bits & flags.VISIBLE, frozenset(snapshot.keyword_names(words)))
         for page in snapshot.pages
-        for message, bits, words in zip(page.messages, page.flags, page.keywords, strict=True)
+        for uid, bits, words in zip(page.uids, page.flags, page.keywords, strict=True)
     }
     return State(frozenset(box.name for box in boxes), tuple(sorted((await owner.store.acl(work.id)).items())), found)
 
@@ -94,11 +94,11 @@ def needed(before: State, after: State) -> set[str]:
     wanted = {"k"} if after.names - before.names else set()
     wanted |= {"a"} if after.acl != before.acl else set()
     wanted |= {"e"} if before.messages.keys() - after.messages.keys() else set()
-    for message, (bits, words) in after.messages.items():
-        if message not in before.messages:
+    for uid, (bits, words) in after.messages.items():
+        if uid not in before.messages:
             wanted |= {"i"} | _flags(bits, 0, words, frozenset())
         else:
-            wanted |= _flags(bits, before.messages[message][0], words, before.messages[message][1])
+            wanted |= _flags(bits, before.messages[uid][0], words, before.messages[uid][1])
     return wanted
 
 
@@ -145,6 +145,7 @@ async def play(given_rights: str, commands: list[str]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example("lrsi", [f"SELECT {WORK}", f"UID COPY 1:* {WORK}"])
 @given(some_rights, st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=12))
 def test_nothing_happens_without_its_right(given_rights: str, commands: list[str]) -> None:
     asyncio.run(play(given_rights, commands))

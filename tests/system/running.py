@@ -208,11 +208,12 @@ def events(server: Running, name: str) -> list[dict[str, Any]]:
     return [told for told in map(json.loads, lines) if told["event"] == name]
 
 
-def configure(server: Running, **keys: object) -> None:
-    """Change keys of the configuration file, which names each of them."""
+def configure(server: Running, table: str = "", **keys: object) -> None:
+    """Change keys of the configuration file, which names each of them once, or once in the table."""
     path = Path(server.config)
-    text = path.read_text()
+    before, mark, text = path.read_text().rpartition(f"[{table}]" if table else "")
+    text, end, after = text.partition("\n[" if table else "\0")
     for key, value in keys.items():
         text, count = re.subn(rf"(?m)^#? ?{key} = .*$", lambda _, k=key, v=value: f"{k} = {json.dumps(v)}", text)
         assert count == 1, (key, count)
-    path.write_text(text)
+    path.write_text(before + mark + text + end + after)

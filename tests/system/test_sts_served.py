@@ -33,7 +33,7 @@ def test_the_policy_of_a_hosted_domain_is_served(tmp_path: Path) -> None:
     path = Path(demo.config)
     more = f'\n[[listener]]\nprotocol = "http"\nport = {port}\naddress = "127.0.0.1"\ntls = "implicit"\n'
     path.write_text(path.read_text() + more)
-    configure(demo, mode="enforce")
+    configure(demo, "mta_sts", mode="enforce")
     server = serve_again(replace(demo, host="127.0.0.1", ports={**demo.ports, "https": port}))
     try:
         status, media_type, body = fetch(port, f"mta-sts.{server.domain}", server.tls())
