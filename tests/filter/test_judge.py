@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from postroom.filter.seen import see
 from postroom.filter.tokens import tokens
 from postroom.filter.wishes import Sender, Wishes, matches
 from postroom.mailauth.zone import ZoneData
-from postroom.policy.blocklists import Blocklists
+from postroom.policy.blocklists import Blocklists, address_digest, file_digest
 from postroom.store.api import (
     EVERYBODY,
     AccountRow,
@@ -198,6 +199,34 @@ async def test_answers_to_what_the_reader_sent_are_known() -> None:
         Content.of(b"In-Reply-To: <our.7@example.org>\r\n\r\nx"), Known(ip="", now=NOW), [BEN]
     )
     assert "ANSWER" not in reasons(ben)
+
+
+async def test_listed_addresses_and_files() -> None:
+    octets = (
+        b"From: A <a@far.test>\r\nReply-To: prince@bad.test\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nwrite to Second@Bad.test, or not.\r\n"
+        b"--b\r\nContent-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n"
+        b"\r\naGVsbG8=\r\n--b--\r\n"
+    )
+
+    async def said(zone: dict[str, object], kind: BlocklistKind) -> list[Reason]:
+        lists = [Blocklist(zone="bl.test", kind=kind)]
+        blocklists = Blocklists(ZoneData(zone), lists, SettableClock(), lambda name, /, **fields: None)
+        one = judge(MemoryStore(clock=SettableClock(NOW)))
+        one = Judge(replace(one._sources, blocklists=blocklists))
+        found = await one.judge(Content.of(octets), Known(ip="", now=NOW, sender="env@far.test"), [ANN])
+        return [each for each in found.score.reasons if each.name.endswith("_LISTED")]
+
+    for address in ("prince@bad.test", "second@bad.test", "a@far.test", "env@far.test"):
+        found = await said({f"{address_digest(address)}.bl.test": {"A": ["127.0.0.2"]}}, BlocklistKind.EMAIL)
+        assert [(one.name, one.points) for one in found] == [("ADDRESS_LISTED", 3.0)], address
+        assert f"{address} is listed by bl.test" in found[0].text
+    file = {f"{file_digest(b'hello')}.bl.test": {"A": ["127.0.0.2"]}}
+    found = await said(file, BlocklistKind.FILE)
+    assert [(one.name, one.points) for one in found] == [("FILE_LISTED", 5.0)]
+    assert "a.pdf is listed" in found[0].text
+    assert await said(file, BlocklistKind.EMAIL) == []
+    assert await said({}, BlocklistKind.FILE) == []
 
 
 async def test_standing_of_network_and_proven_domain() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from postroom.config import Blocklist, BlocklistKind
-from postroom.policy.blocklists import Blocklists, Listed
+from postroom.policy.blocklists import Blocklists, Listed, address_digest, file_digest
 from postroom.policy.networks import reversed_labels
 from postroom.testing.mailflow import Events, StandingClock
 
@@ -104,12 +104,44 @@ async def test_a_list_that_lists_everything_is_left_out_and_told_once() -> None:
     assert bench.events.of("blocklist.restored") == [{"zone": "a.test"}]
 
 
-@pytest.mark.parametrize("kind", list(BlocklistKind))
+@pytest.mark.parametrize("kind", [BlocklistKind.IP, BlocklistKind.DOMAIN, BlocklistKind.URL])
 async def test_a_list_without_its_test_entry_is_left_out(kind: BlocklistKind) -> None:
     bench = Bench(Blocklist(zone="gone.test", kind=kind))
     bench.dns.add("66.2.0.192.gone.test", A, "127.0.0.2")
     assert (await bench.judge(BAD, "x.example")).score == 0
     assert bench.ignored() == [f"its test entry {'127.0.0.2' if kind is BlocklistKind.IP else 'TEST'} is missing"]
+
+
+def test_digests_as_lists_have_them() -> None:
+    assert address_digest("Noreply@Example.COM") == "ca62660225ab299b9e7611e088cda21e2a9c298b"
+    assert file_digest(b"") == "4oymiquy7qobjgx36tejs35zeqt24qpemsnzgtfeswmrw6csxbkq"  # SHA-256 of nothing
+
+
+@pytest.mark.parametrize("kind", [BlocklistKind.EMAIL, BlocklistKind.FILE])
+async def test_lists_of_digests(kind: BlocklistKind) -> None:
+    bench = Bench(
+        Blocklist(zone="a.test", kind=kind), Blocklist(zone="b.test"), Blocklist(zone="c.test", kind=BlocklistKind.URL)
+    )
+    bench.dns.add("abc.a.test", A, "127.0.0.2")
+    found = await bench.lists.judge_digests(kind, [("one", "abc"), ("two", "def")], 5.0)
+    assert (found.score, [hit.item for hit in found.hits]) == (1.0, ["one"])
+    assert bench.ignored() == []
+    assert await bench.lists.judge_digests(kind, [("two", "def")], 5.0) == Listed()
+    assert (await bench.judge(BAD, "x.example")).unheard == ("b.test", "c.test")  # of which nothing is known here
+    everything = Bench(Blocklist(zone="a.test", kind=kind))
+    everything.dns.add("invalid.a.test", A, "127.0.0.2")
+    assert (await everything.lists.judge_digests(kind, [("one", "abc")], 5.0)).unheard == ("a.test",)
+
+
+async def test_a_list_of_addresses_with_a_test_entry() -> None:
+    bench = Bench(Blocklist(zone="a.test", kind=BlocklistKind.EMAIL, test="Test@example.org"))
+    bench.dns.add("abc.a.test", A, "127.0.0.2")
+    assert (await bench.lists.judge_digests(BlocklistKind.EMAIL, [("one", "abc")], 5.0)).score == 0
+    assert bench.ignored() == ["its test entry Test@example.org is missing"]
+    good = Bench(Blocklist(zone="a.test", kind=BlocklistKind.EMAIL, test="Test@example.org"))
+    for label in ("abc", address_digest("test@example.org")):
+        good.dns.add(f"{label}.a.test", A, "127.0.0.2")
+    assert (await good.lists.judge_digests(BlocklistKind.EMAIL, [("one", "abc")], 5.0)).score == 1
 
 
 async def test_a_domain_list_that_lists_everything() -> None:

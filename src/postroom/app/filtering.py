@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from postroom.app.rules_file import read_rules
-from postroom.config import BlocklistKind, Config
+from postroom.config import Config
 from postroom.filter.judge import Judge, Sources
 from postroom.filter.scoring import Thresholds
 from postroom.intake.filtering import Filtering
 from postroom.intake.scanning import Scanning
 from postroom.intake.sent_filter import SentFilter, SentRooms
-from postroom.policy.blocklists import Blocklists, Event
+from postroom.policy.blocklists import OF_PEERS, Blocklists, Event
 from postroom.policy.suspicion import Suspicion
 from postroom.store.api import Store
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Event) -> Judge:
     """Raises ConfigError."""
-    lists = [one for one in config.blocklist if one.kind is BlocklistKind.URL]
+    lists = [one for one in config.blocklist if one.kind not in OF_PEERS]
     return Judge(
         Sources(
             training=store.training,

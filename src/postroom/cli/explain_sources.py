@@ -25,6 +25,8 @@ _OF: Final = (
     ("DKIM_", "authentication"),
     ("DMARC_", "authentication"),
     ("LINK_LISTED", "block lists"),
+    ("ADDRESS_LISTED", "block lists"),
+    ("FILE_LISTED", "block lists"),
     ("LISTED", "block lists"),
     ("LINK_", "phishing"),
     ("AUTHOR_", "phishing"),

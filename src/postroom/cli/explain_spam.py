@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from postroom.app.filtering import make_judge
 from postroom.cli.explain_sources import sources
 from postroom.cli.people import directory
-from postroom.config import BlocklistKind
 from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judgement, Known, Reader
 from postroom.filter.scoring import Act, Reason, Thresholds
@@ -18,7 +17,7 @@ from postroom.filter.tokens import read
 from postroom.filter.training import origin
 from postroom.mailauth.authres import BadResults, parse
 from postroom.message.dates import parse_date
-from postroom.policy.blocklists import Blocklists
+from postroom.policy.blocklists import OF_PEERS, Blocklists
 from postroom.values.clock import SystemClock
 from postroom.values.content import Content
 
@@ -54,7 +53,7 @@ async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Expla
     (seen, words), hostname = read(content), site.config.server.hostname
     ip, author = origin(seen, hostname)
     clock = SystemClock()
-    lists = [one for one in site.config.blocklist if one.kind is not BlocklistKind.URL]
+    lists = [one for one in site.config.blocklist if one.kind in OF_PEERS]
     domains = [author.rpartition("@")[2]] if author else []
     listed = await Blocklists(dns, lists, clock, _unheard).judge(ip, domains, _SECONDS)
     today = PeerFacts(listed=tuple([(hit.weight, str(hit)) for hit in listed.hits]))

@@ -18,6 +18,11 @@ from postroom.config.listeners import Listener, Protocol, TlsMode
 from postroom.config.model import BlocklistKind, Config, OutgoingTls
 from postroom.values.address import Address, BadAddress, parse_domain
 
+#: what entries of lists are, where they are no domains
+_ENTRIES: dict[BlocklistKind, Callable[[str], object]] = {
+    BlocklistKind.IP: ip_address,
+    BlocklistKind.EMAIL: Address.parse,
+}
 _EVERY = {"::", "0.0.0.0"}  # noqa: S104 - compared with, not bound
 _SOON = timedelta(days=14)
 #: RFC 9738 3: messages that one command should be good for
@@ -349,7 +354,7 @@ def _blocklists(config: Config) -> Iterator[Problem]:
         for text in one.codes:
             if not _parses(lambda code: ip_network(code, strict=False), text) or not text.startswith("127."):
                 yield Problem(key, f"{text!r} is no code of a list", "Write it like 127.0.0.2 or 127.0.0.8/30")
-        if one.test and not _parses(ip_address if one.kind is BlocklistKind.IP else parse_domain, one.test):
+        if one.test and not _parses(_ENTRIES.get(one.kind, parse_domain), one.test):
             yield Problem(key, f"{one.test!r} cannot be an entry of the list", "Ask its operators for the test entry")
         if not one.weight:
             yield Problem(key, "its weight is 0, so it is asked for nothing", "Give it a weight, or remove it", False)

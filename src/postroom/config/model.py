@@ -253,6 +253,8 @@ class BlocklistKind(StrEnum):
     IP = "ip"
     DOMAIN = "domain"
     URL = "url"
+    EMAIL = "email"
+    FILE = "file"
 
 
 class Peers(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -280,7 +282,8 @@ class Blocklist(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         BlocklistKind,
         Meta(
             description="ip: the peer's address is looked up; domain: the domains of the sender and of HELO; url: the "
-            "domains that links in a message lead to (see filter)."
+            "domains that links in a message lead to; email: addresses in a message, as SHA-1; file: attachments, as "
+            "SHA-256 in base32 (the last three: see filter)."
         ),
     ] = BlocklistKind.IP
     weight: Annotated[float, Meta(description="Added to the peer's score; below zero for a list of good ones.")] = 1.0
@@ -289,7 +292,11 @@ class Blocklist(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="Answers that count, such as 127.0.0.2 or 127.0.0.8/30; none is every answer."),
     ] = ()
     test: Annotated[
-        str, Meta(description="An entry the list has for tests, if not 127.0.0.2 or TEST (RFC 5782 5).")
+        str,
+        Meta(
+            description="An entry the list has for tests, if not 127.0.0.2 or TEST (RFC 5782 5); an address for email. "
+            "Lists of email and file are not tested without one."
+        ),
     ] = ""
 
 

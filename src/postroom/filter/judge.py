@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
-from postroom.filter import bayes, links
+from postroom.config import BlocklistKind
+from postroom.filter import bayes, links, listings
 from postroom.filter.attachments import dangers
 from postroom.filter.borrowed import Trusted
 from postroom.filter.rules import Rules
@@ -121,7 +122,7 @@ class Judge:
             seen, words, found = await asyncio.to_thread(self._read, content, known, trusted)
         else:
             seen, words, found = self._read(content, known, trusted)
-        reasons = [*known.findings, *found, *await self._listed(seen), *self._standing(known)]
+        reasons = [*known.findings, *found, *await self._listed(seen, known.sender), *self._standing(known)]
         everybody, answered = self._learned(EVERYBODY, words), _answered(seen)
         general = _weighed(bayes.opinion(everybody))
         score = Score.of([*reasons, *general])
@@ -151,7 +152,7 @@ class Judge:
         else:
             seen, words, found = self._read(content, known, trusted)
         general = _weighed(bayes.opinion(self._learned(EVERYBODY, words)))
-        return Score.of([*found, *await self._listed(seen), *general])
+        return Score.of([*found, *await self._listed(seen, ""), *general])
 
     async def _trust(self) -> Trusted:
         """What others may borrow: made again when the directory changes."""
@@ -176,15 +177,39 @@ class Judge:
         found += [one for one in traits(seen, age) if not (warned and one.name == "NAME_IS_ADDRESS")]
         return seen, words, [*found, *links.phishing([*known.findings, *found])]
 
-    async def _listed(self, seen: Seen) -> list[Reason]:
-        """What lists of domains in the DNS say of the hosts of its links."""
-        if not self._sources.blocklists.active:
+    async def _listed(self, seen: Seen, sender: str) -> list[Reason]:
+        """What lists in the DNS say of the hosts of its links, of addresses in it, and of attachments."""
+        lists = self._sources.blocklists
+        if not lists.active:
             return []
+        told = await asyncio.gather(
+            self._links_listed(seen), self._addresses_listed(seen, sender), self._files_listed(seen)
+        )
+        return [reason for reason in told if reason is not None]
+
+    async def _addresses_listed(self, seen: Seen, sender: str) -> Reason | None:
+        lists = self._sources.blocklists
+        if BlocklistKind.EMAIL not in lists.kinds:
+            return None
+        found = await lists.judge_digests(BlocklistKind.EMAIL, listings.addresses(seen, sender), _SECONDS)
+        return Reason("ADDRESS_LISTED", round(3.0 * found.score, 2), found.reason) if found.hits else None
+
+    async def _files_listed(self, seen: Seen) -> Reason | None:
+        lists = self._sources.blocklists
+        if BlocklistKind.FILE not in lists.kinds or not seen.attachments:
+            return None
+        digests = await asyncio.to_thread(listings.files, seen)
+        found = await lists.judge_digests(BlocklistKind.FILE, digests, _SECONDS)
+        return (
+            Reason("FILE_LISTED", round(5.0 * found.score, 2), f"the attachment {found.reason}") if found.hits else None
+        )
+
+    async def _links_listed(self, seen: Seen) -> Reason | None:
         hosts = dict.fromkeys(links.organisation(link.host) for link in seen.links if "." in link.host)
         found = await self._sources.blocklists.judge("", list(hosts)[:_HOSTS], _SECONDS) if hosts else None
         if found is None or not found.hits:
-            return []
-        return [Reason("LINK_LISTED", round(3.0 * found.score, 2), f"a link leads to where {found.reason}")]
+            return None
+        return Reason("LINK_LISTED", round(3.0 * found.score, 2), f"a link leads to where {found.reason}")
 
     def _learned(self, account: str, words: Sequence[int]) -> bayes.Base:
         try:

@@ -11,8 +11,10 @@ On failure: nothing raises; a list that cannot be asked counts nothing.
 from __future__ import annotations
 
 import asyncio
+from base64 import b32encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha1, sha256
 from ipaddress import ip_network
 from typing import Final, Protocol, TypeVar
 
@@ -28,6 +30,11 @@ _LATE: Final = 3  # answers in a row that came too late, until it is left out
 _TEXT: Final = 160  # octets of a list's own words that a peer is told
 _WORDS: Final = 1.0  # seconds to wait for them
 _REFUSES: Final = "127.255.255."
+
+#: lists that are asked about the peer; the others about the message
+OF_PEERS: Final = frozenset((BlocklistKind.IP, BlocklistKind.DOMAIN))
+#: lists whose entries are digests
+_DIGESTS: Final = frozenset((BlocklistKind.EMAIL, BlocklistKind.FILE))
 
 _T = TypeVar("_T")
 
@@ -106,19 +113,36 @@ class Blocklists:
         """True when there is a list to ask."""
         return bool(self._lists)
 
+    @property
+    def kinds(self) -> frozenset[BlocklistKind]:
+        """What there are lists of."""
+        return frozenset([one.kind for one in self._lists])
+
+    async def judge_digests(self, kind: BlocklistKind, digests: Sequence[tuple[str, str]], seconds: float) -> Listed:
+        """What lists of addresses or files in messages say: of each its name for people, and its digest."""
+        return await self._judge([one for one in self._lists if one.kind is kind], lambda _: digests, seconds)
+
     async def judge(self, ip: str, domains: Sequence[str], seconds: float) -> Listed:
         """What the lists say of an address and of domains, within so many seconds."""
-        if not self._lists:
-            return NOT_LISTED
         address = reversed_labels(ip)
+
+        def items(one: _List) -> Sequence[tuple[str, str]]:
+            return [(ip, address)] if one.kind is BlocklistKind.IP else [(domain, domain) for domain in domains]
+
+        return await self._judge([one for one in self._lists if one.kind not in _DIGESTS], items, seconds)
+
+    async def _judge(
+        self, lists: Sequence[_List], items: Callable[[_List], Sequence[tuple[str, str]]], seconds: float
+    ) -> Listed:
+        if not lists:
+            return NOT_LISTED
         asked: dict[asyncio.Task[Hit | None], _List] = {}
         left_out = []
-        for one in self._lists:
+        for one in lists:
             if one.fault and self._clock.monotonic() < one.until:
                 left_out.append(one.zone)
                 continue
-            items = [(ip, address)] if one.kind is BlocklistKind.IP else [(domain, domain) for domain in domains]
-            for item, labels in items:
+            for item, labels in items(one):
                 if labels:
                     asked[asyncio.ensure_future(self._ask(one, item, labels))] = one
         done = await _within(seconds, asked)
@@ -185,7 +209,7 @@ class Blocklists:
             if await self._codes_of(one, f"{must_not[1]}.{one.zone}"):
                 self._leave_out(one, f"it lists everything, also {must_not[0]}", _BROKEN)
                 return
-            there = False
+            there = not must
             for _, labels in must:
                 there = there or bool(await self._codes_of(one, f"{labels}.{one.zone}"))
         except DnsUnavailable as fault:
@@ -230,6 +254,9 @@ async def _within(seconds: float, tasks: Iterable[asyncio.Task[_T]]) -> set[asyn
 
 def _test_entries(one: _List) -> tuple[list[tuple[str, str]], tuple[str, str]]:
     """What must be listed (one of them), and what must not: each in words, and as labels before the zone."""
+    if one.kind in _DIGESTS:
+        label = address_digest(one.test) if one.kind is BlocklistKind.EMAIL else one.test.lower()
+        return [(one.test, label)] if one.test else [], ("INVALID", "invalid")
     if one.kind is not BlocklistKind.IP:
         test = one.test or "TEST"
         return [(test, test.lower())], ("INVALID", "invalid")
@@ -237,6 +264,16 @@ def _test_entries(one: _List) -> tuple[list[tuple[str, str]], tuple[str, str]]:
         return [(one.test, reversed_labels(one.test))], ("127.0.0.1", "1.0.0.127")
     six = "::ffff:127.0.0.2"  # a list of IPv6 addresses only has this one (RFC 5782 5)
     return [("127.0.0.2", "2.0.0.127"), (six, reversed_labels(six))], ("127.0.0.1", "1.0.0.127")
+
+
+def address_digest(address: str) -> str:
+    """What lists of addresses have: SHA-1 of the address in lower case, hexadecimal."""
+    return sha1(address.lower().encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+
+def file_digest(octets: bytes) -> str:
+    """What lists of files have: SHA-256 in base32, which fits into one label of a name."""
+    return b32encode(sha256(octets).digest()).decode("ascii").rstrip("=").lower()
 
 
 def _codes(texts: Sequence[str]) -> Callable[[str], bool]:

@@ -11,8 +11,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from postroom.config import BlocklistKind, Check, Config
-from postroom.policy.blocklists import NOT_LISTED, Blocklists, Event, Listed
+from postroom.config import Check, Config
+from postroom.policy.blocklists import NOT_LISTED, OF_PEERS, Blocklists, Event, Listed
 from postroom.policy.networks import exempt
 from postroom.policy.peer_names import HeloName, Iprev, check_helo, iprev
 from postroom.values.clock import Clock
@@ -60,9 +60,7 @@ class Strangers:
     def __init__(self, dns: Dns, config: Config, clock: Clock, event: Event) -> None:
         peers = config.peers
         self._dns = dns
-        self._blocklists = Blocklists(
-            dns, [one for one in config.blocklist if one.kind is not BlocklistKind.URL], clock, event
-        )
+        self._blocklists = Blocklists(dns, [one for one in config.blocklist if one.kind in OF_PEERS], clock, event)
         self._exempt = exempt(config.limits)
         self._hostname = config.server.hostname
         self._reverse = peers.reverse_name
