@@ -211,9 +211,11 @@ def events(server: Running, name: str) -> list[dict[str, Any]]:
 def configure(server: Running, table: str = "", **keys: object) -> None:
     """Change keys of the configuration file, which names each of them once, or once in the table."""
     path = Path(server.config)
-    before, mark, text = path.read_text().rpartition(f"[{table}]" if table else "")
-    text, end, after = text.partition("\n[" if table else "\0")
+    whole = path.read_text()
+    start = whole.index(f"\n[{table}]") if table else 0
+    end = whole.find("\n[", start + 1) if table else -1
+    text = whole[start:] if end < 0 else whole[start:end]
     for key, value in keys.items():
         text, count = re.subn(rf"(?m)^#? ?{key} = .*$", lambda _, k=key, v=value: f"{k} = {json.dumps(v)}", text)
         assert count == 1, (key, count)
-    path.write_text(before + mark + text + end + after)
+    path.write_text(whole[:start] + text + (whole[end:] if end >= 0 else ""))
