@@ -7,17 +7,15 @@ On failure: StoreUnavailable.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 import apsw
 
 from postroom.store.api.hooks import CONTEXT_KEPT, DEAD_KEPT, MOST_WAITING, Call, HookChange, HookState
 from postroom.store.embedded import schema
-from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
+from postroom.store.embedded.brief import BriefFile
+from postroom.store.embedded.database import OpenOptions
 from postroom.store.embedded.layout import Layout
 
 T = TypeVar("T")
@@ -29,42 +27,10 @@ class EmbeddedHooks:
     """See postroom.store.api.HookStore."""
 
     def __init__(self, layout: Layout, options: OpenOptions) -> None:
-        self._path = layout.webhooks
-        self._options = options
-
-    async def _do(self, work: Callable[[apsw.Connection], T], nothing: T) -> T:
-        """nothing: the answer where there is no file yet, unless something is to be kept."""
-        return await asyncio.to_thread(self._in_thread, work, nothing)
-
-    def _in_thread(self, work: Callable[[apsw.Connection], T], nothing: T | None) -> T:
-        if nothing is not None and not os.path.exists(self._path):
-            return nothing
-        try:
-            connection = self._open()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                result = work(connection)
-                connection.execute("COMMIT")
-                return result
-            finally:
-                rollback(connection)
-                connection.close()
-        except (apsw.Error, OSError) as fault:
-            raise unavailable(fault) from fault
-
-    def _open(self) -> apsw.Connection:
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        connection = open_database(self._path, self._options, cache_kib=self._options.reader_cache_kib)
-        try:
-            set_up(connection, schema.WEBHOOKS, schema.WEBHOOKS_VERSION)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        self._file = BriefFile(layout.webhooks, options, (schema.WEBHOOKS, schema.WEBHOOKS_VERSION))
 
     async def add(self, change: HookChange) -> int:
-        return await asyncio.to_thread(self._in_thread, lambda db: _add(db, change), None)
+        return await self._file.do(lambda db: _add(db, change))
 
     async def contexts(self, ids: Collection[str]) -> dict[str, bytes]:
         def work(db: apsw.Connection) -> dict[str, bytes]:
@@ -75,7 +41,7 @@ class EmbeddedHooks:
                     found[one] = row[0]
             return found
 
-        return await self._do(work, {})
+        return await self._file.read(work, {})
 
     async def due(self, now: float, hooks: Collection[str], limit: int) -> list[Call]:
         def work(db: apsw.Connection) -> list[Call]:
@@ -87,7 +53,7 @@ class EmbeddedHooks:
                 ).fetchall()
             return sorted((_call(row) for row in rows), key=lambda call: (call.next, call.id))[:limit]
 
-        return await self._do(work, [])
+        return await self._file.read(work, [])
 
     async def settle(self, done: Sequence[Call], failed: Sequence[Call]) -> None:
         def work(db: apsw.Connection) -> bool:
@@ -100,7 +66,7 @@ class EmbeddedHooks:
                 )
             return True
 
-        await self._do(work, True)
+        await self._file.read(work, True)
 
     async def states(self) -> list[HookState]:
         def work(db: apsw.Connection) -> list[HookState]:
@@ -113,14 +79,14 @@ class EmbeddedHooks:
                 for hook, waiting, dead, oldest in rows
             ]
 
-        return await self._do(work, [])
+        return await self._file.read(work, [])
 
     async def retry(self, hook: str, now: float) -> int:
         def work(db: apsw.Connection) -> int:
             db.execute("UPDATE call SET dead = 0, next = ?1, time = max(time, ?1 * dead) WHERE hook = ?2", (now, hook))
             return db.changes()
 
-        return await self._do(work, 0)
+        return await self._file.read(work, 0)
 
     async def sweep(self, now: float, hooks: Collection[str]) -> int:
         def work(db: apsw.Connection) -> int:
@@ -133,7 +99,7 @@ class EmbeddedHooks:
                     gone += db.changes()
             return gone
 
-        return await self._do(work, 0)
+        return await self._file.read(work, 0)
 
 
 def _add(db: apsw.Connection, change: HookChange) -> int:

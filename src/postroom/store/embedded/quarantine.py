@@ -8,9 +8,6 @@ On failure: StoreUnavailable, and nothing was kept; a file without a row is remo
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
@@ -27,7 +24,8 @@ from postroom.store.api.quarantine import (
     StateChange,
 )
 from postroom.store.embedded import schema
-from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
+from postroom.store.embedded.brief import BriefFile
+from postroom.store.embedded.database import OpenOptions
 from postroom.store.embedded.disk import Disk, discard, keep_file, keep_octets
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.sweep import sweep_strays
@@ -53,53 +51,19 @@ class EmbeddedQuarantine:
     def __init__(self, layout: Layout, options: OpenOptions, disk: Disk, grace: float) -> None:
         """grace: seconds for which a file that no row names may belong to a transaction under way."""
         self._layout = layout
-        self._options = options
+        schema_of = (schema.QUARANTINE, schema.QUARANTINE_VERSION)
+        self._file = BriefFile(layout.quarantine, options, schema_of, self._made)
         self._disk = disk
         self._grace = grace
 
-    async def _do(self, work: Callable[[apsw.Connection], T]) -> T:
-        return await asyncio.to_thread(self._in_thread, work)
-
-    def _in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
-        try:
-            connection = self._open()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                result = work(connection)
-                connection.execute("COMMIT")
-                return result
-            finally:
-                rollback(connection)
-                connection.close()
-        except (apsw.Error, OSError) as fault:
-            raise unavailable(fault) from fault
-
-    def _open(self) -> apsw.Connection:
-        path = self._layout.quarantine
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            self._disk.make_folder(self._layout.quarantine_bodies)
-            self._disk.sync_folder(self._layout.data)
-        connection = open_database(path, self._options, cache_kib=self._options.reader_cache_kib)
-        try:
-            set_up(connection, schema.QUARANTINE, schema.QUARANTINE_VERSION)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    async def _read(self, work: Callable[[apsw.Connection], T], nothing: T) -> T:
-        """Of a quarantine that was never used: nothing, and no file is made for the question."""
-
-        def asked() -> T:
-            return self._in_thread(work) if os.path.exists(self._layout.quarantine) else nothing
-
-        return await asyncio.to_thread(asked)
+    def _made(self) -> None:
+        self._disk.make_folder(self._layout.quarantine_bodies)
+        self._disk.sync_folder(self._layout.data)
 
     # in
 
     async def keep(self, item: QuarantineItem, content: Content, limits: KeepLimits) -> bool:
-        return await self._do(lambda db: self._keep(db, item, content, limits))
+        return await self._file.do(lambda db: self._keep(db, item, content, limits))
 
     def _keep(self, db: apsw.Connection, item: QuarantineItem, content: Content, limits: KeepLimits) -> bool:
         if db.execute("SELECT count(*) FROM item WHERE id = ?", (item.id,)).get:
@@ -138,11 +102,11 @@ class EmbeddedQuarantine:
     # out
 
     async def find(self, query: QuarantineQuery) -> list[QuarantineItem]:
-        return await self._read(lambda db: _find(db, query), [])
+        return await self._file.read(lambda db: _find(db, query), [])
 
     async def content(self, item: str) -> Content:
         sql = "SELECT c.entry, c.size, c.prefix, c.digest, c.data FROM item JOIN content c USING (entry) WHERE id = ?"
-        rows: list[Any] = await self._read(lambda db: db.execute(sql, (item,)).fetchall(), [])
+        rows: list[Any] = await self._file.read(lambda db: db.execute(sql, (item,)).fetchall(), [])
         if not rows:
             raise NotFound(f"{item} is not in quarantine")
         entry, size, prefix, digest, data = rows[0]
@@ -164,7 +128,7 @@ class EmbeddedQuarantine:
                     changed.append(item)
             return changed
 
-        return await self._read(work, [])
+        return await self._file.read(work, [])
 
     async def reserve(self, item: str, release: str) -> str:
         def work(db: apsw.Connection) -> str:
@@ -173,7 +137,7 @@ class EmbeddedQuarantine:
             found: list[Any] = db.execute(f"SELECT release FROM item WHERE {place}", (item,)).fetchall()
             return str(found[0][0]) if found else ""
 
-        known = await self._read(work, "")
+        known = await self._file.read(work, "")
         if not known:
             raise NotFound(f"{item} is not to be released")
         return known
@@ -187,11 +151,11 @@ class EmbeddedQuarantine:
             found: list[Any] = db.execute(sql).fetchall()
             return dict(found)
 
-        return await self._read(work, {})
+        return await self._file.read(work, {})
 
     async def tell(self, items: tuple[str, ...]) -> None:
         sql = "UPDATE item SET told = 1 WHERE id = ?"
-        await self._read(lambda db: db.executemany(sql, [(item,) for item in items]) and None, None)
+        await self._file.read(lambda db: db.executemany(sql, [(item,) for item in items]) and None, None)
 
     # the end
 
@@ -200,7 +164,7 @@ class EmbeddedQuarantine:
             found: list[Any] = db.execute("SELECT state, count(*) FROM item GROUP BY state").fetchall()
             return {ItemState(state): count for state, count in found}
 
-        return await self._read(work, {})
+        return await self._file.read(work, {})
 
     async def forget(self, account: str) -> int:
         def work(db: apsw.Connection) -> tuple[int, list[str]]:
@@ -208,7 +172,7 @@ class EmbeddedQuarantine:
             return db.changes(), _unneeded(db)
 
         nothing: tuple[int, list[str]] = (0, [])
-        count, gone = await self._read(work, nothing)
+        count, gone = await self._file.read(work, nothing)
         await asyncio.to_thread(self._discard, gone)
         return count
 
@@ -221,9 +185,9 @@ class EmbeddedQuarantine:
             return [_item(row) for row in rows], _unneeded(db)
 
         nothing: tuple[list[QuarantineItem], list[str]] = ([], [])
-        items, gone = await self._read(work, nothing)
+        items, gone = await self._file.read(work, nothing)
         await asyncio.to_thread(self._discard, gone)
-        named = await self._read(_files, None)
+        named = await self._file.read(_files, None)
         if named is not None:
             folder = self._layout.quarantine_bodies
             await asyncio.to_thread(sweep_strays, self._disk, folder, named.__contains__, self._grace)

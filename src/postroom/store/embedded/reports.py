@@ -8,10 +8,6 @@ sent, and nothing may be sent twice.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -28,7 +24,8 @@ from postroom.store.api.reports import (
     TooMany,
 )
 from postroom.store.embedded import schema
-from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
+from postroom.store.embedded.brief import BriefFile
+from postroom.store.embedded.database import OpenOptions
 from postroom.store.embedded.layout import Layout
 
 T = TypeVar("T")
@@ -41,41 +38,12 @@ class EmbeddedReports:
     """See postroom.store.api.ReportStore."""
 
     def __init__(self, layout: Layout, options: OpenOptions) -> None:
-        self._path = layout.reports
-        self._options = options
-
-    async def _do(self, work: Callable[[apsw.Connection], T]) -> T:
-        return await asyncio.to_thread(self._in_thread, work)
-
-    def _in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
-        try:
-            connection = self._open()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                result = work(connection)
-                connection.execute("COMMIT")
-                return result
-            finally:
-                rollback(connection)
-                connection.close()
-        except (apsw.Error, OSError) as fault:
-            raise unavailable(fault) from fault
-
-    def _open(self) -> apsw.Connection:
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        connection = open_database(self._path, self._options, cache_kib=self._options.reader_cache_kib)
-        try:
-            set_up(connection, schema.REPORTS, schema.REPORTS_VERSION)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        self._file = BriefFile(layout.reports, options, (schema.REPORTS, schema.REPORTS_VERSION))
 
     # received
 
     async def keep(self, report: KeptReport) -> bool:
-        return await self._do(lambda db: _keep(db, report))
+        return await self._file.do(lambda db: _keep(db, report))
 
     async def find(self, query: ReportQuery) -> list[KeptReport]:
         def work(db: apsw.Connection) -> list[KeptReport]:
@@ -87,7 +55,7 @@ class EmbeddedReports:
             ).fetchall()
             return [_report(row) for row in rows]
 
-        return await self._do(work)
+        return await self._file.do(work)
 
     # sent
 
@@ -100,27 +68,29 @@ class EmbeddedReports:
             db.execute("INSERT INTO sent(kind, day, name, entry, at, queued) VALUES (?, ?, ?, ?, ?, ?)", values)
             return None
 
-        return await self._do(work)
+        return await self._file.do(work)
 
     async def queued(self, report: SentReport) -> None:
         place = report.kind, report.day, report.name
-        await self._do(
+        await self._file.do(
             lambda db: db.execute("UPDATE sent SET queued = 1 WHERE kind = ? AND day = ? AND name = ?", place)
         )
 
     async def release(self, report: SentReport) -> None:
         place = report.kind, report.day, report.name
-        await self._do(lambda db: db.execute("DELETE FROM sent WHERE kind = ? AND day = ? AND name = ?", place))
+        await self._file.do(lambda db: db.execute("DELETE FROM sent WHERE kind = ? AND day = ? AND name = ?", place))
 
     async def sent(self, kind: str, day: str) -> list[SentReport]:
-        return await self._do(lambda db: _sent(db, "kind = ? AND day = ?", kind, day))
+        return await self._file.do(lambda db: _sent(db, "kind = ? AND day = ?", kind, day))
 
     async def finish(self, kind: str, day: str) -> None:
-        await self._do(lambda db: db.execute("INSERT OR IGNORE INTO finished(kind, day) VALUES (?, ?)", (kind, day)))
+        await self._file.do(
+            lambda db: db.execute("INSERT OR IGNORE INTO finished(kind, day) VALUES (?, ?)", (kind, day))
+        )
 
     async def finished(self, kind: str, day: str) -> bool:
         sql = "SELECT count(*) FROM finished WHERE kind = ? AND day = ?"
-        return bool(await self._do(lambda db: db.execute(sql, (kind, day)).get))
+        return bool(await self._file.do(lambda db: db.execute(sql, (kind, day)).get))
 
     async def sweep(self, before: float) -> int:
         day = datetime.fromtimestamp(max(before, 0.0), UTC).strftime("%Y-%m-%d")
@@ -131,7 +101,7 @@ class EmbeddedReports:
             db.execute("DELETE FROM received WHERE received < ?", (before,))
             return db.changes()
 
-        return await self._do(work)
+        return await self._file.do(work)
 
 
 def _keep(db: apsw.Connection, report: KeptReport) -> bool:
