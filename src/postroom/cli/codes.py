@@ -18,6 +18,8 @@ class Exit(IntEnum):
     TRY_LATER = 75
     NO_PERMISSION = 77
     BAD_CONFIG = 78
+    STOPPED = 130
+    UNREAD = 141
 
 
 class CommandFailed(Exception):

@@ -106,10 +106,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         _look_at(words)
-        status: Any = root.main(args=words, prog_name="postroom", standalone_mode=False)
-    except Exception as fault:
-        status = _failed(fault)
+        status = _run(words)
+    except (Exception, KeyboardInterrupt) as fault:
+        try:
+            status = _failed(fault)
+        except BrokenPipeError:  # nor does anybody hear why
+            status = _unread()
     sys.exit(int(status or 0) if isinstance(status, int) else 0)
+
+
+def _run(words: list[str]) -> Any:
+    """As click's own main, which would tell nobody that a pipe was closed, or that a person stopped the command."""
+    if (wish := os.environ.get("_POSTROOM_COMPLETE")) is not None:  # the shell asks what a word may become
+        from click.shell_completion import shell_complete
+
+        return shell_complete(root, {}, "postroom", "_POSTROOM_COMPLETE", wish)
+    try:
+        with root.make_context("postroom", words) as context:
+            status = root.invoke(context)
+    except click.exceptions.Exit as left:
+        status = left.exit_code
+    if sys.stdout is not None:
+        sys.stdout.flush()  # a pipe may close at the last word, too
+    return status
 
 
 def _look_at(words: Sequence[str]) -> None:
@@ -123,15 +142,15 @@ def _look_at(words: Sequence[str]) -> None:
             raise click.UsageError(f"{word!r} has a NUL in it.")
 
 
-def _failed(fault: Exception) -> int:
+def _failed(fault: Exception | KeyboardInterrupt) -> int:
     """Say what went wrong; the exit code."""
     match fault:
         case CommandFailed():
             _say(f"postroom: {fault.text}", *filter(None, [fault.advice]))
             return fault.code
-        case click.exceptions.Abort():
+        case click.exceptions.Abort() | KeyboardInterrupt():
             _say("postroom: stopped")
-            return 130
+            return Exit.STOPPED
         case click.exceptions.NoArgsIsHelpError():
             fault.show()
             return Exit.USAGE
@@ -145,8 +164,7 @@ def _failed(fault: Exception) -> int:
             _say(f"Error: {fault.format_message()}")
             return fault.exit_code
         case BrokenPipeError():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.OK
+            return _unread()
         case PermissionError():
             _say(f"postroom: not allowed: {fault.filename or fault}")
             return Exit.NO_PERMISSION
@@ -154,6 +172,16 @@ def _failed(fault: Exception) -> int:
             _say(f"postroom: {f'{fault.filename}: ' if fault.filename else ''}{fault.strerror or fault}")
             return Exit.FAILED
     return _fault_of_ours(fault)
+
+
+def _unread() -> int:
+    """The reader has gone, as `head` does when it has enough: silence, also of what waits in buffers."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return Exit.UNREAD
 
 
 def _fault_of_ours(fault: Exception) -> int:

@@ -27,8 +27,7 @@ def emit_json(**fields: Any) -> None:
     """One line of JSON on standard output, at once."""
     import msgspec  # --help has 150 ms
 
-    sys.stdout.write(msgspec.json.encode({"schema": 1, **fields}, enc_hook=str).decode() + "\n")
-    sys.stdout.flush()
+    click.echo(msgspec.json.encode({"schema": 1, **fields}, enc_hook=str).decode())
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -133,7 +133,7 @@ def show(number: str, whole: bool, as_json: bool, config_file: str | None) -> No
         emit_json(**plain(item), **({"message": found.decode("utf-8", "backslashreplace")} if whole else {}))
         return
     if whole:
-        sys.stdout.buffer.write(found)
+        click.echo(found, nl=False)
         return
     pairs = [
         ("id", item.id),
