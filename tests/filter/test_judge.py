@@ -21,6 +21,7 @@ from postroom.store.api import (
     EVERYBODY,
     AccountRow,
     Charge,
+    Contact,
     Demand,
     DomainRow,
     FilterRow,
@@ -68,6 +69,7 @@ def judge(store: MemoryStore, zone: dict[str, object] | None = None, **threshold
             directory=store.directory,
             blocklists=blocklists,
             rules=rules.load([rules.built_in()]),
+            accounts=store.account,
             thresholds=Thresholds(**thresholds) if thresholds else Thresholds(),
         )
     )
@@ -179,6 +181,26 @@ async def test_whom_the_reader_has_written_to_is_known() -> None:
     assert found.scores[0].points <= found.scores[1].points - 6
     unproven = await judge(store).judge(mail(["hello"]), Known(ip="", now=NOW), [ANN])
     assert "CORRESPONDENT" not in reasons(unproven)
+
+
+async def test_who_is_in_the_readers_address_book_is_known() -> None:
+    store = MemoryStore(clock=SettableClock(NOW))
+    await store.create_account("acc1", [("INBOX", "")])
+    await (await store.account("acc1")).contacts.put([Contact("x@far.test", "X")])
+    ann = replace(ANN, contacts=True)
+    known = Known(ip="", now=NOW, author="x@far.test")
+    found = await judge(store).judge(mail(["hello"]), known, [ann, BEN, ANN])
+    assert found.scores[0].points == found.scores[1].points - 8
+    assert found.scores[2].points == found.scores[1].points, "nobody looks where there is no book"
+    assert "x@far.test is in the address book of ann@example.org" in found.scores[0].words()
+    forged = await judge(store).judge(mail(["hello"]), Known(ip="", now=NOW, sender="x@far.test"), [ann])
+    assert "CONTACT" not in reasons(forged)
+    gone = await judge(store).judge(mail(["hello"]), known, [Reader("eve@example.org", "nobody", True)])
+    assert "CONTACT" not in reasons(gone)
+    charge = Charge(name="acc1", kind="day", per=Per.NEW, limit=0, window=60)
+    await store.limits.take(Demand(account="acc1", recipients=("x@far.test",), charges=(charge,)), NOW)
+    both = await judge(store).judge(mail(["hello"]), known, [ann])
+    assert both.scores[0].points == found.scores[0].points, "it counts once"
 
 
 async def test_answers_to_what_the_reader_sent_are_known() -> None:

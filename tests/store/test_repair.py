@@ -23,6 +23,7 @@ from postroom.store.api import (
     AnnotationLimits,
     Ban,
     Call,
+    Contact,
     DeletedAccount,
     DomainRow,
     FilterRow,
@@ -82,6 +83,7 @@ async def fill_account(store: EmbeddedStore) -> None:
     await account.grant([0, box["INBOX"]], "ben@x.test", RightsChange(FlagOp.REPLACE, right.READING))
     await account.marks.mark(box["INBOX"], "ben", [4, 5], True)
     await account.saved.found(await account.saved.put("Unread", "is:unread"), [1, 2], [1, 4])
+    await account.contacts.put([Contact("ben@far.test", "Ben", "hand")])
     await account.filters.put_script("mine", b"keep;")
     await account.filters.activate_script("mine")
     await account.filters.remember([Remembered(b"digest", 2e9)])
@@ -95,7 +97,7 @@ async def fill_shared(store: EmbeddedStore) -> None:
     directory, limits = store.directory, store.limits
     await directory.put_domain(DomainRow(name="x.test", created=0.0))
     await directory.put_domain(DomainRow(name="y.test", created=0.0, alias_of="x.test"))
-    row = AccountRow(id="acc1", login="ann@x.test", created=0.0, filtered=True)
+    row = AccountRow(id="acc1", login="ann@x.test", created=0.0, filtered=True, contacts=True)
     await directory.put_account(row)
     await directory.put_share("acc1", "ben@x.test")
     await directory.put_alias(AliasRow(address="info@x.test", members=("ann@x.test",), created=0.0))
@@ -233,6 +235,7 @@ MAIL = [
     ("UPDATE restored SET placed = x'00'", "what restore 1 brought back is lost"),
     ("UPDATE saved SET messages = x'00'", "what the searches Unread found is cut off"),
     ("UPDATE saved SET query = ''", "searches 1 look for nothing"),
+    ("UPDATE contact SET address = 'Ben'", "nobody has the addresses 'Ben' of the address book"),
     ("UPDATE script SET size = 99", "scripts mine are not as long as they say"),
     ("DELETE FROM filter", "it is not known which of the filters is active"),
     ("UPDATE filter SET active = 'other'", "the script other is active and not there"),
@@ -264,6 +267,7 @@ DIRECTORY = [
         "the domain of the site scripts all is not hosted",
     ),
     ("UPDATE account SET filtered = 0", "nobody looks for the scripts of ann@x.test"),
+    ("UPDATE account SET contacts = 0", "nobody looks into the address book of ann@x.test"),
     ("UPDATE deleted_account SET id = 'acc1'", "accounts eve@x.test are deleted, and there"),
 ]
 DIRECTORY_STAYS = [

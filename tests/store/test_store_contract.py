@@ -8,6 +8,7 @@ from postroom.testing.store_contract import (
     AlarmContract,
     AnnotationContract,
     AuditContract,
+    ContactsContract,
     DirectoryContract,
     EventContract,
     FilterContract,
@@ -71,6 +72,10 @@ class TestFlags(FlagContract):
 
 
 class TestFolders(FolderContract):
+    pass
+
+
+class TestContacts(ContactsContract):
     pass
 
 

@@ -33,6 +33,7 @@ def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Even
             limits=store.limits,
             directory=store.directory,
             blocklists=Blocklists(dns, lists, clock, event),
+            accounts=store.account,
             rules=read_rules(config, event),
             thresholds=Thresholds(
                 junk=config.filter.junk, quarantine=config.filter.quarantine, refuse=config.filter.refuse

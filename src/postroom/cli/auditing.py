@@ -53,6 +53,7 @@ CHANGES: Final[dict[str, frozenset[str]]] = {
     }),
     "filters": frozenset({"put_script", "rename_script", "remove_script", "activate_script"}),
     "saved": frozenset({"put", "remove"}),
+    "contacts": frozenset({"put", "remove"}),
 }  # fmt: skip
 READS: Final[dict[str, frozenset[str]]] = {
     # folders are made and removed beside the account's row, which is recorded
@@ -89,11 +90,12 @@ READS: Final[dict[str, frozenset[str]]] = {
         "id", "index", "marks", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered",
         "columns", "content", "vanished", "lives", "departures", "deleted_in", "next_number", "restores", "recent",
         "usage", "pop3_lock", "pop3_unlock", "acl", "acls", "annotations", "annotated", "annotation_octets", "origins",
-        "originals", "filters", "traits", "modseq", "saved",
+        "originals", "filters", "traits", "modseq", "saved", "contacts",
     }),
     "filters": frozenset({"filter", "scripts", "script", "remembered", "remember", "claim", "file"}),
     "marks": frozenset({"read", "mark"}),
     "saved": frozenset({"all", "found"}),
+    "contacts": frozenset({"all", "has"}),
     "alarms": frozenset({"note", "end", "flush", "open"}),
 }  # fmt: skip
 
@@ -360,7 +362,7 @@ class _Part:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name)
-        if name in ("filters", "marks", "saved"):
+        if name in ("filters", "marks", "saved", "contacts"):
             return _Part(self._whole, found, name, self._account)
         return self._whole.recorded(name, found, self._account) if name in self._changes else found
 

@@ -20,6 +20,7 @@ _OF: Final = (
     ("WORDS", "learned words"),
     ("CORRESPONDENT", "acquaintance"),
     ("ANSWER", "acquaintance"),
+    ("CONTACT", "acquaintance"),
     ("STANDING_", "standing"),
     ("SPF_", "authentication"),
     ("DKIM_", "authentication"),
@@ -61,7 +62,7 @@ def sources(
         ),
         "standing": f"nothing: too little is known of {network or 'the peer'}" + (f" and {author}" if author else ""),
         "acquaintance": (
-            f"nothing: it answers nothing the reader sent, who never wrote to {author}"
+            f"nothing: it answers nothing the reader sent, who never wrote to {author} nor has it in the address book"
             if author
             else "nothing: it answers nothing the reader sent, and no author is proven"
         ),

@@ -63,7 +63,7 @@ async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Expla
         readers = []
         if login:
             row = await people.account(login)
-            readers = [Reader(row.login, row.id)]
+            readers = [Reader(row.login, row.id, row.contacts)]
         judgement = await make_judge(site.config, store, dns, clock, _unheard).judge(content, known, readers)
         return Explained(judgement, tuple(sources(site, store, judgement, (ip, author), words)))
 

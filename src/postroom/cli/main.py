@@ -35,6 +35,7 @@ COMMANDS = {
     "share": ("share", "Mailboxes for several people, without a log-in: add, list, show, set, join, leave, rm."),
     "acl": ("acl", "Who may do what with an account's mailboxes: list, set, rm."),
     "mailbox": ("mailbox", "What is in mailboxes, and was: list, show, search, saved, restore, undo, deleted."),
+    "contact": ("contact", "Address books: import, list, add, rm, export."),
     "sieve": ("sieve", "Filters of people's mail: check, put, list, show, activate, rename, rm, test, global."),
     "rules": ("rules", "Rules, answers while away, forwarding: show, set, add, rm, away, forward."),
     "limit": ("limit", "Limits on outgoing mail: show, lift, freeze, unfreeze."),

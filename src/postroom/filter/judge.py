@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
@@ -29,7 +29,7 @@ from postroom.filter.wishes import LISTED, Sender, Wishes, wishes_of
 from postroom.message.dates import parse_date
 from postroom.policy.blocklists import Blocklists
 from postroom.policy.networks import neighbourhood
-from postroom.store.api import EVERYBODY, DirectoryStore, LimitsStore, StoreError, TrainingStore
+from postroom.store.api import EVERYBODY, AccountStore, DirectoryStore, LimitsStore, StoreError, TrainingStore
 from postroom.values.content import Content
 
 #: octets above which a message is read in a thread instead of on the loop
@@ -60,10 +60,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A recipient of ours. account: its id."""
+    """A recipient of ours. account: its id; contacts: it may have an address book."""
 
     address: str
     account: str
+    contacts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What judging works with."""
+    """What judging works with. accounts: opens one, for its address book; None leaves those out."""
 
     training: TrainingStore
     limits: LimitsStore
@@ -105,6 +106,7 @@ class Sources:
     blocklists: Blocklists
     rules: Rules
     thresholds: Thresholds = DEFAULT
+    accounts: Callable[[str], Awaitable[AccountStore]] | None = None
 
 
 class Judge:
@@ -134,7 +136,7 @@ class Judge:
             own = self._learned(reader.account, words) if place < _PERSONAL else None
             learned = own is not None and own.spam + own.ham > 0
             words_say = _weighed(bayes.opinion(everybody, own)) if learned else general
-            personal = [*reasons, *words_say, *self._acquainted(reader, known, answered)]
+            personal = [*reasons, *words_say, *await self._acquainted(reader, known, answered)]
             personal += wishes.reasons(_sender(seen, known))
             own_score = Score.of(personal)
             scores.append(own_score)
@@ -237,14 +239,26 @@ class Judge:
                     reasons.append(Reason(f"STANDING_{kind.upper()}", points, says))
         return reasons
 
-    def _acquainted(self, reader: Reader, known: Known, answered: Sequence[str]) -> list[Reason]:
-        """An answer to what the reader sent; somebody he has written to, believed of a proven author only."""
+    async def _acquainted(self, reader: Reader, known: Known, answered: Sequence[str]) -> list[Reason]:
+        """An answer to what the reader sent; somebody in his address book, or to whom he has written. Of authors only
+        a proven one is believed, so that a forged address of a friend opens nothing.
+        """
         limits, found = self._sources.limits, []
         if answered and limits.answered(reader.account, answered):
             found.append(Reason("ANSWER", -4.0, f"it answers a message that {reader.address} has sent"))
-        if known.author and limits.written(reader.account, known.author) is not None:
+        if known.author and reader.contacts and await self._in_book(reader, known.author):
+            found.append(Reason("CONTACT", -8.0, f"{known.author} is in the address book of {reader.address}"))
+        elif known.author and limits.written(reader.account, known.author) is not None:
             found.append(Reason("CORRESPONDENT", -6.0, f"{reader.address} has written to {known.author} before"))
         return found
+
+    async def _in_book(self, reader: Reader, author: str) -> bool:
+        if self._sources.accounts is None:
+            return False
+        try:
+            return await (await self._sources.accounts(reader.account)).contacts.has(author)
+        except StoreError:
+            return False
 
 
 def _answered(seen: Seen) -> list[str]:

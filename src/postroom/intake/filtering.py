@@ -120,7 +120,7 @@ class Filtering:
                 if target.route == LOCAL and target.address not in found:
                     row = await self._directory.account_by_login(target.address)
                     if row is not None:
-                        found[target.address] = Reader(target.address, row.id)
+                        found[target.address] = Reader(target.address, row.id, row.contacts)
         return list(found.values())
 
 

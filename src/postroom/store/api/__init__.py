@@ -26,6 +26,7 @@ from postroom.store.api.account import (
 )
 from postroom.store.api.alarms import Alarm, AlarmStore
 from postroom.store.api.audit import Act, AuditStore, NewAct, Verdict
+from postroom.store.api.contacts import LONGEST_NAME, LONGEST_SOURCE, MOST_CONTACTS, Contact, ContactStore
 from postroom.store.api.directory import (
     AccountRow,
     AliasRow,
@@ -53,6 +54,7 @@ from postroom.store.api.errors import (
     StoreError,
     StoreUnavailable,
     TooManyAnnotations,
+    TooManyContacts,
     TooManyKeywords,
     TooManyScripts,
     TooManySearches,
@@ -129,7 +131,10 @@ __all__ = [
     "CHUNK_BITS",
     "EVERYBODY",
     "EVERY_FLAG",
+    "LONGEST_NAME",
     "LONGEST_QUERY",
+    "LONGEST_SOURCE",
+    "MOST_CONTACTS",
     "MOST_REMEMBERED",
     "MOST_SAVED",
     "VIEW",
@@ -148,6 +153,8 @@ __all__ = [
     "Call",
     "Charge",
     "Chunk",
+    "Contact",
+    "ContactStore",
     "CopyResult",
     "DeletedAccount",
     "DeliveredAlready",
@@ -260,6 +267,7 @@ __all__ = [
     "TokenRow",
     "TooMany",
     "TooManyAnnotations",
+    "TooManyContacts",
     "TooManyKeywords",
     "TooManyScripts",
     "TooManySearches",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from postroom.store.api.contacts import ContactStore
 from postroom.store.api.index import IndexFile
 from postroom.store.api.marks import MarkStore, SeenMode
 from postroom.store.api.pages import Snapshot
@@ -239,6 +240,11 @@ class AccountStore(Protocol):
     @property
     def saved(self) -> SearchStore:
         """Searches it keeps."""
+        ...
+
+    @property
+    def contacts(self) -> ContactStore:
+        """Its address book."""
         ...
 
     @property

@@ -78,6 +78,7 @@ class AccountRow:
     past: str = "off"
     filtered: bool = False  # it may have an active script; without, nobody looks for one
     reacting: bool = False  # mailboxes may have scripts for what is done by IMAP; without, nobody looks
+    contacts: bool = False  # it may have an address book; without, nobody looks into it
     shared: bool = False  # nobody logs in to it: members read its mailboxes below "Shared/"
     sent_copies: bool = False  # what others send as it is filed in its mailbox for sent mail
 

@@ -53,6 +53,10 @@ class TooManySearches(StoreError):
     """An account keeps as many searches as it may."""
 
 
+class TooManyContacts(StoreError):
+    """An address book would have more addresses than it may."""
+
+
 class ScriptExists(StoreError):
     """A script of that name is there already ([ALREADYEXISTS])."""
 

@@ -45,6 +45,7 @@ from postroom.store.embedded.account_folders import Create, Delete, Provision, R
 from postroom.store.embedded.account_restart import left_unsettled
 from postroom.store.embedded.account_write import Append, Copy, Expunge, Move, Replace, StoreFlags
 from postroom.store.embedded.committer import Committer
+from postroom.store.embedded.contacts import EmbeddedContacts
 from postroom.store.embedded.database import open_database, unavailable
 from postroom.store.embedded.filters import EmbeddedFilters
 from postroom.store.embedded.index_file import EmbeddedIndex
@@ -122,6 +123,10 @@ class EmbeddedAccount:
     @property
     def saved(self) -> EmbeddedSearches:
         return EmbeddedSearches(self._read, self._write)
+
+    @property
+    def contacts(self) -> EmbeddedContacts:
+        return EmbeddedContacts(self._read, self._write)
 
     @property
     def traits(self) -> EmbeddedTraits:

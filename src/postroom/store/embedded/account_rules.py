@@ -24,6 +24,7 @@ _NO_TRAITS: Final = "DELETE FROM traits"
 _NO_FINDS: Final = (
     "length(uids) != length(messages) OR length(uids) % 8 != 0 OR uidnext < 1 OR uidnext * 8 <= length(uids)"
 )
+_NO_CONTACT: Final = "instr(address, '@') < 2 OR instr(address, char(10)) OR address != lower(address)"
 _OLD_REMOVED: Final = f"FROM annotation WHERE value IS NULL ORDER BY modseq DESC LIMIT -1 OFFSET {MOST_REMOVED}"
 
 #: mail.db
@@ -148,6 +149,11 @@ MAIL: Final = (
         "SELECT id FROM saved WHERE name = '' OR query = ''",
         "searches {} look for nothing",
         "DELETE FROM saved WHERE name = '' OR query = ''",
+    ),
+    Rule(
+        f"SELECT quote(address) FROM contact WHERE {_NO_CONTACT}",
+        "nobody has the addresses {} of the address book",
+        f"DELETE FROM contact WHERE {_NO_CONTACT}",
     ),
     # what sorts mail
     Rule(

@@ -18,7 +18,7 @@ from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import sweep_account_folders
 from postroom.store.embedded.audit import EmbeddedAudit
 from postroom.store.embedded.check import check_account
-from postroom.store.embedded.check_sharing import check_index, mend_index, named_and_filtered
+from postroom.store.embedded.check_sharing import check_index, mend_index, what_is_kept
 from postroom.store.embedded.committer import Committer
 from postroom.store.embedded.database import OpenOptions, open_database, unavailable
 from postroom.store.embedded.directory import EmbeddedDirectory
@@ -125,7 +125,7 @@ class Caretaker:
             row = await directory.account(one)
             if row is not None:
                 layout = self._layout.account(one)
-                await mend_index(directory, row, *await asyncio.to_thread(named_and_filtered, layout, options))
+                await mend_index(directory, row, await asyncio.to_thread(what_is_kept, layout, options))
         if account is not None:
             return
         known = directory.known()

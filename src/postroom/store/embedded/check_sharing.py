@@ -44,16 +44,18 @@ def check_sharing(reader: apsw.Connection, place: str) -> Iterator[Finding]:
 def check_index(row: AccountRow, layout: AccountLayout, options: OpenOptions, indexed: frozenset[str]) -> list[Finding]:
     """What the directory says of an account's file and nobody would find without.
 
-    Everybody named in an ACL is in its index, and whoever has a script is known to have one. An account that is being
-    made has no row yet; one with a row has an INBOX.
+    Everybody named in an ACL is in its index, and whoever has a script or a contact is known to have one. An account
+    that is being made has no row yet; one with a row has an INBOX.
     """
-    named, filtered = named_and_filtered(layout, options)
+    named, filtered, contacts = what_is_kept(layout, options)
     found = [
         Finding("directory.db", f"{identifier} has rights on mailboxes of {row.id} that no index tells of", True)
         for identifier in sorted(named - indexed)
     ]
     if filtered and not row.filtered:
         found.append(Finding("directory.db", f"nobody looks for the scripts of {row.login}", True))
+    if contacts and not row.contacts:
+        found.append(Finding("directory.db", f"nobody looks into the address book of {row.login}", True))
     if not _has_inbox(layout, options):
         found.append(Finding(f"accounts/{row.id}", "there is no INBOX", True))
     return found
@@ -67,22 +69,25 @@ def _has_inbox(layout: AccountLayout, options: OpenOptions) -> bool:
         reader.close()
 
 
-def named_and_filtered(layout: AccountLayout, options: OpenOptions) -> tuple[frozenset[str], bool]:
-    """Everybody named in an ACL of the account, and whether it has scripts. Raises apsw.Error."""
+def what_is_kept(layout: AccountLayout, options: OpenOptions) -> tuple[frozenset[str], bool, bool]:
+    """Everybody named in an ACL of the account, whether it has scripts, and contacts. Raises apsw.Error."""
     reader = open_database(layout.database, options, cache_kib=options.reader_cache_kib)
     try:
         named = frozenset(identifier for acl in read_acls(reader).values() for identifier in acl)
-        return named, bool(_rows(reader, "SELECT 1 FROM script LIMIT 1"))
+        scripts, contacts = (_rows(reader, f"SELECT 1 FROM {table} LIMIT 1") for table in ("script", "contact"))
+        return named, bool(scripts), bool(contacts)
     finally:
         reader.close()
 
 
-async def mend_index(directory: DirectoryStore, row: AccountRow, named: frozenset[str], filtered: bool) -> None:
-    """Have the directory say it. Raises StoreUnavailable."""
+async def mend_index(directory: DirectoryStore, row: AccountRow, kept: tuple[frozenset[str], bool, bool]) -> None:
+    """Have the directory say it. kept: what_is_kept. Raises StoreUnavailable."""
+    named, filtered, contacts = kept
     for identifier in sorted(named - frozenset(await directory.shares(row.id))):
         await directory.put_share(row.id, identifier)
-    if filtered and not row.filtered:
-        await directory.put_account(replace(row, filtered=True))
+    there = replace(row, filtered=row.filtered or filtered, contacts=row.contacts or contacts)
+    if there != row:
+        await directory.put_account(there)
 
 
 def _rows(reader: apsw.Connection, sql: str) -> list[Any]:

@@ -28,7 +28,7 @@ CREATE TABLE account(
     daily_messages INTEGER NOT NULL, daily_recipients INTEGER NOT NULL, daily_new INTEGER NOT NULL,
     receives INTEGER NOT NULL, detail_folders TEXT NOT NULL, past TEXT NOT NULL,
     shared INTEGER NOT NULL, sent_copies INTEGER NOT NULL, filtered INTEGER NOT NULL,
-    reacting INTEGER NOT NULL, name_key TEXT NOT NULL
+    reacting INTEGER NOT NULL, contacts INTEGER NOT NULL, name_key TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE deleted_account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL, domain TEXT NOT NULL, deleted REAL NOT NULL, data BLOB NOT NULL
@@ -131,6 +131,7 @@ CREATE TABLE block(
 #:   script has seen or answered (digests), each until its end.
 #: life: what outlives a mailbox: when it was made; once it is deleted, what it was. former: until when it had a name.
 #: restored: what was brought back, so that it can be undone (past.py).
+#: contact: the address book (contacts.py).
 #: saved: searches, with the UIDs given to what they found (saved.py), both columns of u64.
 ACCOUNT_VERSION: Final = 1
 ACCOUNT: Final = """
@@ -185,6 +186,9 @@ CREATE TABLE saved(
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, query TEXT NOT NULL, uidvalidity INTEGER NOT NULL,
     uidnext INTEGER NOT NULL, version INTEGER NOT NULL, uids BLOB NOT NULL, messages BLOB NOT NULL
 );
+CREATE TABLE contact(
+    address TEXT PRIMARY KEY, name TEXT NOT NULL, source TEXT NOT NULL, added REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE acl(
     mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, rights INTEGER NOT NULL, PRIMARY KEY (mailbox, identifier)
 ) WITHOUT ROWID;

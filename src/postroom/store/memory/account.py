@@ -61,7 +61,7 @@ from postroom.store.memory.keywords import learned, named_as, place_of
 from postroom.store.memory.metadata import Annotations
 from postroom.store.memory.past import Past, asked
 from postroom.store.memory.quota import check_quota
-from postroom.store.memory.saved import MemorySearches
+from postroom.store.memory.saved import MemoryContacts, MemorySearches
 from postroom.store.memory.sharing import MemoryAcls, MemoryMarks
 from postroom.store.memory.traits import MemoryTraits
 from postroom.values.clock import Clock
@@ -91,7 +91,7 @@ class MemoryAccount:
         self.acl, self.acls, self.grant = self._acls.acl, self._acls.acls, self._acls.grant
         self._annotations = Annotations()
         self.filters = MemoryFilters(clock, self)
-        self.index = MemoryIndex()
+        self.index, self.contacts = MemoryIndex(), MemoryContacts(clock)
         self.traits = MemoryTraits(self._messages, lambda: self._next_message)
         self.marks = MemoryMarks(self)
         self.saved = MemorySearches(lambda: self._tell(0, self._next_modseq()), clock)

@@ -1,4 +1,4 @@
-"""Searches an account keeps, in a dictionary, for tests."""
+"""Searches an account keeps, and its address book, in dictionaries, for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import count
 
 from msgspec import structs
 
-from postroom.store.api.errors import NotFound, TooManySearches
+from postroom.store.api.contacts import MOST_CONTACTS, Contact
+from postroom.store.api.errors import NotFound, TooManyContacts, TooManySearches
 from postroom.store.api.saved import MOST_SAVED, SavedSearch
 from postroom.values.clock import Clock
 
@@ -56,3 +57,33 @@ class MemorySearches:
         )
         self._all[now.name] = made
         return made
+
+
+class MemoryContacts:
+    """See postroom.store.api.contacts.ContactStore."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._all: dict[str, Contact] = {}
+
+    async def all(self) -> list[Contact]:
+        return [self._all[address] for address in sorted(self._all)]
+
+    async def has(self, address: str) -> bool:
+        return address in self._all
+
+    async def put(self, contacts: Sequence[Contact]) -> int:
+        new = len({one.address for one in contacts} - self._all.keys())
+        total = len(self._all) + new
+        if new and total > MOST_CONTACTS:
+            raise TooManyContacts(f"the address book would have {total:,} of {MOST_CONTACTS:,} addresses")
+        for one in contacts:
+            old = self._all.get(one.address)
+            if old is None:
+                self._all[one.address] = structs.replace(one, added=one.added or self._clock.now())
+            elif one.name:
+                self._all[one.address] = structs.replace(old, name=one.name)
+        return new
+
+    async def remove(self, addresses: Sequence[str]) -> int:
+        return sum(self._all.pop(address, None) is not None for address in dict.fromkeys(addresses))

@@ -8,6 +8,7 @@ from postroom.testing.store_contract.accounts import AccountContract
 from postroom.testing.store_contract.alarms import AlarmContract
 from postroom.testing.store_contract.audit import AuditContract
 from postroom.testing.store_contract.build import SettableClock, message, received
+from postroom.testing.store_contract.contacts import ContactsContract
 from postroom.testing.store_contract.directory import DirectoryContract
 from postroom.testing.store_contract.events import EventContract
 from postroom.testing.store_contract.filters import FilterContract
@@ -35,6 +36,7 @@ __all__ = [
     "AlarmContract",
     "AnnotationContract",
     "AuditContract",
+    "ContactsContract",
     "DirectoryContract",
     "EventContract",
     "FilterContract",

@@ -117,6 +117,7 @@ class DirectoryContract:
             sent_copies=True,
             filtered=True,
             reacting=True,
+            contacts=True,
         )
         await directory.put_account(ACCOUNT)
         assert await directory.account("id1") == await directory.account_by_login("ann@x.test") == ACCOUNT
