@@ -32,6 +32,7 @@ from postroom.store.api.training import (
 from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
 from postroom.store.embedded.layout import Layout
+from postroom.store.embedded.learned import RecentTokens, read_learned
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ _LIGHT: Final = 0.01
 _NORMAL: Final = 1
 #: of everybody's file: tokens of a message are spread over all of it
 _CACHE_KIB: Final = 4096
+#: of everybody's tokens, which stay in memory when they were asked for (twice as many at most)
+_KEPT: Final = 65_536
 
 
 class EmbeddedTraining:
@@ -53,6 +56,7 @@ class EmbeddedTraining:
         self._readers: OrderedDict[str, apsw.Connection] = OrderedDict()
         self._writers: OrderedDict[str, apsw.Connection] = OrderedDict()
         self._writing = threading.Lock()
+        self._recent: RecentTokens | None = None  # of everybody's file
 
     def close(self) -> None:
         """Close the files."""
@@ -65,7 +69,14 @@ class EmbeddedTraining:
 
     def learned(self, account: str, tokens: Sequence[int]) -> Learned:
         nothing = Learned(counts=((0, 0),) * len(tokens))
-        return self._read(account, lambda db: _learned(db, tokens), nothing)
+        if account != EVERYBODY:
+            return self._read(account, lambda db: read_learned(db, tokens), nothing)
+        return self._read(account, lambda db: self._remembered(db).learned(tokens), nothing)
+
+    def _remembered(self, db: apsw.Connection) -> RecentTokens:
+        if self._recent is None or not self._recent.of(db):
+            self._recent = RecentTokens(db, _KEPT)
+        return self._recent
 
     def lesson(self, account: str, id: str) -> bool | None:
         def look(db: apsw.Connection) -> bool | None:
@@ -191,17 +202,6 @@ class EmbeddedTraining:
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path + end, f"{path}.damaged{end}")
-
-
-def _learned(db: apsw.Connection, tokens: Sequence[int]) -> Learned:
-    totals: Any = db.execute("SELECT spam, ham FROM total").fetchone()
-    spam, ham = totals
-    if not (spam or ham):
-        return Learned(counts=((0, 0),) * len(tokens))
-    wanted = ",".join(map(str, map(int, tokens)))
-    rows: Any = db.execute(f"SELECT id, spam, ham FROM token WHERE id IN ({wanted})", can_cache=False)
-    found = {token: (bad, good) for token, bad, good in rows}
-    return Learned(spam=spam, ham=ham, counts=tuple([found.get(token, (0, 0)) for token in tokens]))
 
 
 def _learn(db: apsw.Connection, lesson: Lesson, now: float) -> bool:
