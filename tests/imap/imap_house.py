@@ -16,6 +16,7 @@ from postroom.mailbox.limits import MailboxLimits
 from postroom.mailbox.service import Account, Mailboxes
 from postroom.net.link import TlsInfo
 from postroom.policy import Offence, Tally
+from postroom.policy.decision import Admission
 from postroom.servers.imap.service import ImapService, Rooms
 from postroom.servers.login import Logins
 from postroom.store.api import AccountRow, DomainRow
@@ -142,12 +143,6 @@ class FakeIdentity:
         if row is None or row.disabled:
             return None
         return row, derive_scram_keys(self.passwords[row.login], b"salt-of-the-earth", 4096)
-
-
-class Admission:
-    def __init__(self, ok: bool, text: str = "") -> None:
-        self.ok = ok
-        self.text = text
 
 
 class FakeGate:

@@ -272,7 +272,8 @@ async def test_the_initial_response_and_whose_account(house: House) -> None:
     )
     assert (await client.say("a3 AUTHENTICATE EXTERNAL AA==")).startswith(b"a3 BAD ")
     assert (await client.say("a4 AUTHENTICATE EXTERNAL YW5uQEV4YW1wbGUub3Jn")).startswith(b"a4 OK ")
-    assert [name for name, _ in house.events] == ["login.succeeded", "login.failed", "login.succeeded"]
+    logins = [name for name, _ in house.events if name.startswith("login.")]
+    assert logins == ["login.succeeded", "login.failed", "login.succeeded"]
 
 
 async def test_who_is_refused(house: House) -> None:

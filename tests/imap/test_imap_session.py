@@ -482,7 +482,7 @@ async def test_settled_when_everybody_is_gone(house: House) -> None:
     house.service.stop()
     await waiting
     assert not client.link.alive
-    await play(house.connect(), "S: * BYE [UNAVAILABLE] The server is stopping; ...\nS: (closed)")
+    await play(house.connect(), "S: * BYE [UNAVAILABLE] This server is stopping; ...\nS: (closed)")
 
 
 async def test_deadline_in_a_long_answer_sends_no_bye(house: House) -> None:

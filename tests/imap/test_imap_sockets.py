@@ -255,7 +255,7 @@ def test_a_hundred_thousand_messages_for_a_slow_reader(run: Any) -> None:
         slow, other = await Talker.connect(server), await Talker.connect(server)
         await slow.do(b"SELECT Archive")
         await other.do(b"SELECT INBOX")
-        [connection] = [each for each in server.house.service._connections if each.session.box.id == archive.id]
+        [connection] = [each for each in server.house.service._guests if each.session.box.id == archive.id]
         before = most = resident()
         slow.writer.write(b"f FETCH 1:* (UID FLAGS ENVELOPE)\r\n")
         while connection._work is None or not connection._link._choked:  # noqa: ASYNC110
@@ -319,9 +319,9 @@ def test_compressed(run: Any) -> None:
 
 
 async def _found(server: Running) -> Any:
-    while not server.house.service._connections:  # noqa: ASYNC110
+    while not server.house.service._guests:  # noqa: ASYNC110
         await asyncio.sleep(0)
-    return next(iter(server.house.service._connections))
+    return next(iter(server.house.service._guests))
 
 
 def _login_logout(server: Running) -> str:

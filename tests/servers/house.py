@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
@@ -19,6 +18,7 @@ from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.service import Mailboxes
 from postroom.net import Certificates, Driver, Link, LinkOptions, Wheel, bind, serve
 from postroom.policy import Offence, Tally
+from postroom.policy.decision import Admission
 from postroom.policy.strangers import Strangers
 from postroom.servers.login import Logins
 from postroom.servers.pop3 import Pop3Service
@@ -74,13 +74,6 @@ class People:
 
     async def permit(self, account: AccountRow, address: Address | None) -> Permit:
         return Permit(Sending.NO)
-
-
-@dataclass
-class Admission:
-    ok: bool
-    text: str
-    final: bool = False
 
 
 class Policy:

@@ -3,13 +3,12 @@
 Made from routes of Starlette: whoever has something to serve over HTTP gives a route to `app.web`. Each kind of
 listener has a service of its own ("metrics" for the administrator's machine, "http" for everybody), so that what is
 private cannot be reached through a public port.
-Owns: the set of open connections. Trusts: policy for counts.
+Trusts: policy for counts.
 On failure: a connection too many is told so with 503 and closed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import traceback
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from uvicorn.server import ServerState
 
 from postroom.config import Listener
 from postroom.net.link import Link
+from postroom.servers.guests import Guests
 from postroom.servers.http.connection import HttpConnection
 from postroom.servers.ports import Gate, Log
 
@@ -54,16 +54,14 @@ class Rooms:
 class HttpService:
     """Built once per worker and kind of listener; `driver` is what a listener needs."""
 
-    __slots__ = ("_connections", "_name", "_settled", "_stopping", "limits", "rooms", "state", "uvicorn")
+    __slots__ = ("_guests", "_name", "limits", "rooms", "state", "uvicorn")
 
     def __init__(self, name: str, rooms: Rooms, routes: Sequence[BaseRoute], limits: HttpLimits | None = None) -> None:
         """name: the protocol of its listeners, for counts and the log."""
         self.rooms: Final = rooms
         self.limits: Final = limits or HttpLimits()
         self._name = name
-        self._connections: set[HttpConnection] = set()
-        self._settled: asyncio.Event | None = None
-        self._stopping = False
+        self._guests: Guests[HttpConnection] = Guests(rooms.gate, rooms.log, self.limits.connections)
         _silence()
         self.uvicorn: Final = UvicornConfig(
             _Faults(Starlette(routes=list(routes)), rooms.log, name),
@@ -85,42 +83,27 @@ class HttpService:
     @property
     def connections(self) -> int:
         """How many peers are connected."""
-        return len(self._connections)
+        return len(self._guests)
 
     def admit(self, connection: HttpConnection, ip: str) -> str | None:
         """Count a new connection; why it must go away, or None."""
-        if self._stopping:
-            return "This server is stopping"
-        if len(self._connections) >= self.limits.connections:
-            return "This server has as many connections as it can serve"
-        admission = self.rooms.gate.admit(self._name, ip)
-        if not admission.ok:
-            self.rooms.log("connection.refused", service=self._name, ip=ip, reason=admission.text)
-            return admission.text
-        self._connections.add(connection)
-        self.rooms.log("session.opened", service=self._name, ip=ip)
-        return None
+        turned = self._guests.admit(connection, self._name, ip)
+        return turned.text if turned is not None else None
 
     def forget(self, connection: HttpConnection, ip: str) -> None:
         """A connection is gone."""
-        if connection in self._connections:
-            self._connections.discard(connection)
-            self.rooms.gate.release(self._name, ip)
+        if self._guests.forget(connection, self._name, ip):
             self.rooms.log("session.closed", service=self._name, ip=ip)
-            if self._settled is not None and not self._connections:
-                self._settled.set()
 
     def stop(self) -> None:
         """Graceful stop: who waits for a response gets it."""
-        self._stopping = True
-        for connection in list(self._connections):
+        self._guests.stop()
+        for connection in self._guests:
             connection.leave()
 
     async def settled(self) -> None:
         """Wait until every peer is gone; to be called after `stop`."""
-        if self._connections:
-            self._settled = asyncio.Event()
-            await self._settled.wait()
+        await self._guests.settled()
 
 
 class _Faults:

@@ -164,7 +164,7 @@ class ImapConnection:
         append.abandon(self.session)
         if self._compression is not None:
             self._compression.end()
-        self._service.forget(self, self._link)
+        self._service.forget(self, self._link, str(reason or ""))
         self.session.close()
 
     # --- leaving
@@ -213,7 +213,6 @@ class ImapConnection:
         self.tally.wanted = True
         self._faults = 0
         self._inside, self._still = Inside.NOTHING, 0
-        self._service.left(self)
         self.session.wire.logged_out(self._service.offer(self._link, starttls=self._starttls))
         self._link.deadline(self._service.limits.idle_login)
 

@@ -89,5 +89,5 @@ async def _enter(session: Session, row: AccountRow) -> Reply:
     session.places = await session.service.enter(row)
     session.account = session.places.own
     session.wire.logged_in(switched_off(row.imap_without))
-    session.service.entered(session, row)
+    session.link.deadline(session.service.limits.idle_imap)
     return ok("Logged in", response.capability_code(session.wire.capabilities()))

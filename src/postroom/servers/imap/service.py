@@ -1,6 +1,6 @@
 """What all IMAP connections of a worker share: the rooms below, the limits, and who is connected.
 
-Owns: the set of open connections, and what may be offered to whom.
+Owns: what may be offered to whom.
 Trusts: servers.login for logins, policy for counts.
 Standards: RFC 9051 6.2.3 (no passwords in the clear), 7.1.5 (BYE) and 11.
 On failure: a connection too many hears BYE.
@@ -8,7 +8,6 @@ On failure: a connection too many hears BYE.
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from postroom.mailbox.places import Places
 from postroom.mailbox.service import Mailboxes
 from postroom.mailbox.shared import enter
 from postroom.net.link import Link
+from postroom.servers.guests import STOPPING, Guests
 from postroom.servers.imap.compress import Awake
 from postroom.servers.imap.connection import ImapConnection
 from postroom.servers.imap.progress import Progress
@@ -34,7 +34,6 @@ from postroom.wire.imap.capability import Offer, switched_off
 from postroom.wire.imap.session import SessionLimits
 
 _SERVICE: Final = "imap"
-_STOPPING: Final = "[UNAVAILABLE] The server is stopping; please come back in a moment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +58,13 @@ class ImapService:
     """Built once per worker."""
 
     __slots__ = (
-        "_connections",
+        "_guests",
         "_jmap_url",
         "_literal_minus",
         "_message_limit",
         "_progress",
         "_rooms",
         "_save_limit",
-        "_settled",
-        "_stopping",
         "_without",
         "annotations",
         "awake",
@@ -87,10 +84,8 @@ class ImapService:
         self._save_limit = options.save_limit
         self.takes_8bit_headers: Final = options.accept_8bit_headers
         self._rooms = rooms
-        self._connections: dict[ImapConnection, str] = {}  # and the account id of each, "" before login
-        self._progress = Progress(self._connections)
-        self._settled: asyncio.Event | None = None
-        self._stopping = False
+        self._guests: Guests[ImapConnection] = Guests(rooms.gate, rooms.log, limits.connections)
+        self._progress = Progress(self._guests)
         self.awake: Final = Awake()
         self.limits: Final = limits
         self.wire_limits: Final = SessionLimits(
@@ -153,66 +148,48 @@ class ImapService:
         """Everything this account's login can name. Raises NotFound, StoreUnavailable."""
         return await enter(self._rooms.mailboxes, self._rooms.store.directory, row, self._rooms.clock)
 
-    def entered(self, session: Session, row: AccountRow) -> None:
-        """A client has logged in."""
-        self._connections[session.connection] = row.id
-        session.link.deadline(self.limits.idle_imap)
-
-    def left(self, connection: ImapConnection) -> None:
-        """A client is nobody again (UNAUTHENTICATE)."""
-        self._connections[connection] = ""
-
     # --- connections
 
     def admit(self, connection: ImapConnection, link: Link) -> str:
         """Count a new connection; why it must go away, or ""."""
-        if self._stopping:
-            return _STOPPING
-        if len(self._connections) >= self.limits.connections:
-            return "[UNAVAILABLE] This server has as many connections as it can serve; try again later"
-        admission = self._rooms.gate.admit(_SERVICE, link.peer[0])
-        if not admission.ok:
-            self._tell("connection.refused", link, reason=admission.text)
-            return f"[UNAVAILABLE] {admission.text}"
-        self._connections[connection] = ""
+        turned = self._guests.admit(connection, _SERVICE, link.peer[0])
+        if turned is not None:
+            return f"[UNAVAILABLE] {turned.text}"
         self._progress.start()
         return ""
 
-    def forget(self, connection: ImapConnection, link: Link) -> None:
+    def forget(self, connection: ImapConnection, link: Link, reason: str = "") -> None:
         """A connection is gone."""
-        if self._connections.pop(connection, None) is not None:
-            self._rooms.gate.release(_SERVICE, link.peer[0])
-            if self._rooms.conduct is not None and connection.session.account is None:
-                self._rooms.conduct.session(link.peer[0], connection.tally)
-            if self._settled is not None and not self._connections:
-                self._settled.set()
+        self._tell("session.closed", link, login=_login(connection.session), reason=reason)
+        known, conduct = self._guests.forget(connection, _SERVICE, link.peer[0]), self._rooms.conduct
+        if known and conduct is not None and connection.session.account is None:
+            conduct.session(link.peer[0], connection.tally)
 
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        return len(self._connections)
+        return len(self._guests)
 
     def stop(self) -> None:
         """Graceful stop: everybody hears BYE, once the command in progress is answered."""
-        self._stopping = True
+        self._guests.stop()
         self._progress.stop()
-        for connection in list(self._connections):
-            connection.leave(_STOPPING)
+        for connection in self._guests:
+            connection.leave(f"[UNAVAILABLE] {STOPPING}")
 
     async def settled(self) -> None:
         """Wait until every client is gone; to be called after `stop`."""
-        if self._connections:
-            self._settled = asyncio.Event()
-            await self._settled.wait()
+        await self._guests.settled()
 
     async def recheck(self) -> None:
         """The directory changed: clients of accounts that are gone or disabled hear BYE (RFC 9051 7.1.5)."""
-        for account in {account for account in self._connections.values() if account}:
+        for account in {one.session.account.id for one in self._guests if one.session.account is not None}:
             if not await still_welcome(self._rooms.store.directory, account):
-                for connection, owner in list(self._connections.items()):
-                    if owner == account:
+                for connection in self._guests:
+                    known = connection.session.account
+                    if known is not None and known.id == account:
                         connection.leave("[CONTACTADMIN] This account is disabled")
-        for connection in self._connections:
+        for connection in self._guests:
             box = connection.session.selected
             if box is not None and not box.own:  # a group may have changed: its rights are looked at again
                 connection.session.heard()

@@ -15,6 +15,7 @@ from postroom.mailbox.scripts import BadScriptName, Scripts
 from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
 from postroom.policy.conduct import Tally
+from postroom.servers.guests import STOPPING
 from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.servers.outlet import Outlet
 from postroom.sieve.faults import BadScript, Fault
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from postroom.servers.managesieve.service import ManageSieveService
 
 _SERVICE: Final = "managesieve"
-_STOPPING: Final = "This server is stopping; please come back in a moment"
 _BUG: Final = "Something went wrong here; please try again later"
 
 #: RFC 5804 1.3
@@ -133,7 +133,7 @@ class ManageSieveConnection:
         self._service.forget(self, self._link.peer[0])
         self._log("session.closed", reason=str(reason or ""))
 
-    def leave(self, text: str = _STOPPING) -> None:
+    def leave(self, text: str = STOPPING) -> None:
         """Send the client away as soon as the command in progress is answered."""
         self._leaving = text
         if self._work is None:

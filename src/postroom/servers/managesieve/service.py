@@ -1,6 +1,6 @@
 """What all ManageSieve connections of a worker share.
 
-Owns: the set of open connections. Trusts: mailbox.scripts for what may be kept.
+Trusts: mailbox.scripts for what may be kept.
 Standards: RFC 5804 1.2 (autologout after 30 minutes at least), 1.7.
 On failure: a connection too many is told so and closed.
 """
@@ -13,6 +13,7 @@ from typing import Final
 from postroom.config import Config, Listener, TlsMode
 from postroom.mailbox.scripts import Scripts
 from postroom.net.link import Link
+from postroom.servers.guests import Guests
 from postroom.servers.login import Logins, still_welcome
 from postroom.servers.managesieve.connection import ManageSieveConnection
 from postroom.servers.ports import Conduct, Gate, Log
@@ -44,7 +45,7 @@ class Rooms:
 class ManageSieveService:
     """Built once per worker; `driver` is what a listener needs."""
 
-    __slots__ = ("_connections", "_kept", "_rooms", "_stopping", "idle", "limits", "log", "logins", "options")
+    __slots__ = ("_guests", "_kept", "_rooms", "idle", "limits", "log", "logins", "options")
 
     def __init__(self, rooms: Rooms, config: Config) -> None:
         self._rooms = rooms
@@ -61,8 +62,7 @@ class ManageSieveService:
             errors=config.limits.smtp_errors,
         )
         self._kept = ScriptLimits(count=config.sieve.scripts, octets=config.sieve.storage)
-        self._connections: set[ManageSieveConnection] = set()
-        self._stopping = False
+        self._guests: Guests[ManageSieveConnection] = Guests(rooms.gate, rooms.log, config.limits.connections)
 
     def driver(self, link: Link, listener: Listener) -> ManageSieveConnection:
         """The driver of a new connection (net.link)."""
@@ -82,34 +82,23 @@ class ManageSieveService:
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        return len(self._connections)
+        return len(self._guests)
 
     def admit(self, connection: ManageSieveConnection, ip: str) -> str:
         """Count a new connection; why it must go away, or ""."""
-        if self._stopping:
-            return "This server is stopping; please come back in a moment"
-        if len(self._connections) >= self.limits.connections:
-            return "This server has as many connections as it can serve; try again later"
-        admission = self._rooms.gate.admit(_SERVICE, ip)
-        if not admission.ok:
-            self.log("connection.refused", service=_SERVICE, ip=ip, reason=admission.text)
-            return admission.text
-        self._connections.add(connection)
-        self.log("session.opened", service=_SERVICE, ip=ip)
-        return ""
+        turned = self._guests.admit(connection, _SERVICE, ip)
+        return turned.text if turned is not None else ""
 
     def forget(self, connection: ManageSieveConnection, ip: str) -> None:
         """A connection is gone."""
-        if connection in self._connections:
-            self._connections.discard(connection)
-            self._rooms.gate.release(_SERVICE, ip)
-            if self._rooms.conduct is not None and connection.account is None:
-                self._rooms.conduct.session(ip, connection.tally)
+        known, conduct = self._guests.forget(connection, _SERVICE, ip), self._rooms.conduct
+        if known and conduct is not None and connection.account is None:
+            conduct.session(ip, connection.tally)
 
     def stop(self) -> None:
         """Graceful stop: everybody is sent away, once the command in progress is answered."""
-        self._stopping = True
-        for connection in list(self._connections):
+        self._guests.stop()
+        for connection in self._guests:
             connection.leave()
 
     async def settled(self) -> None:
@@ -117,7 +106,7 @@ class ManageSieveService:
 
     async def recheck(self) -> None:
         """The directory changed: clients of accounts that are gone or disabled are sent away."""
-        for connection in list(self._connections):
+        for connection in self._guests:
             account = connection.account
             if account is not None and not await still_welcome(self._rooms.store.directory, account.id):
                 connection.leave("This account is disabled")

@@ -18,6 +18,7 @@ from postroom.mailbox.maildrop import Maildrop
 from postroom.net.drive import Driven, drive
 from postroom.net.link import Link
 from postroom.policy.conduct import Tally
+from postroom.servers.guests import STOPPING
 from postroom.servers.login import Exchange, Kind, LoginRefused
 from postroom.servers.outlet import Outlet
 from postroom.store.api import AccountRow, StoreError
@@ -40,7 +41,6 @@ _SERVICE: Final = "pop3"
 #: octets of a message read and sent at once, and for TOP, which rarely needs much
 _SLICE: Final = 256 * 1024
 _TOP_SLICE: Final = 16 * 1024
-_STOPPING: Final = "This server is stopping; please come back in a moment"
 _BUG: Final = "Something went wrong here; please try again later"
 
 #: RFC 3206 4, 5
@@ -128,7 +128,7 @@ class Pop3Connection:
         if self._work is None:
             self._abandon()
 
-    def leave(self, text: str = _STOPPING) -> None:
+    def leave(self, text: str = STOPPING) -> None:
         """Send the client away as soon as the command in progress is answered."""
         self._leaving = text
         if self._work is None:

@@ -1,6 +1,6 @@
 """What all POP3 connections of a worker share.
 
-Owns: the set of open connections, and the closing of maildrops whose client is gone.
+Owns: the closing of maildrops whose client is gone.
 Trusts: mailbox.maildrop for exclusive access and for what a deletion does.
 Standards: RFC 2449 6.5 (LOGIN-DELAY), 6.7 (EXPIRE).
 On failure: a connection too many is told so and closed.
@@ -17,6 +17,7 @@ from postroom.config import Config, Listener, TlsMode
 from postroom.mailbox.maildrop import DropPolicy, Maildrop
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
+from postroom.servers.guests import Guests
 from postroom.servers.login import Logins, still_welcome
 from postroom.servers.pop3.connection import Pop3Connection
 from postroom.servers.ports import Conduct, Gate, Log
@@ -47,7 +48,7 @@ class Rooms:
 class Pop3Service:
     """Built once per worker; `driver` is what a listener needs."""
 
-    __slots__ = ("_connections", "_last", "_policy", "_stopping", "limits", "options", "rooms")
+    __slots__ = ("_guests", "_last", "_policy", "limits", "options", "rooms")
 
     def __init__(self, rooms: Rooms, config: Config) -> None:
         self.rooms: Final = rooms
@@ -56,9 +57,8 @@ class Pop3Service:
             login_delay=config.pop3.login_delay, expire=config.pop3.expire, errors=config.limits.smtp_errors
         )
         self._policy = DropPolicy(login_delay=config.pop3.login_delay, lease=self.lease)
-        self._connections: set[Pop3Connection] = set()
+        self._guests: Guests[Pop3Connection] = Guests(rooms.gate, rooms.log, config.limits.connections)
         self._last: set[asyncio.Task[None]] = set()
-        self._stopping = False
 
     @property
     def lease(self) -> float:
@@ -88,29 +88,18 @@ class Pop3Service:
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        return len(self._connections)
+        return len(self._guests)
 
     def admit(self, connection: Pop3Connection, ip: str) -> str:
         """Count a new connection; why it must go away, or ""."""
-        if self._stopping:
-            return "This server is stopping; please come back in a moment"
-        if len(self._connections) >= self.limits.connections:
-            return "This server has as many connections as it can serve; try again later"
-        admission = self.rooms.gate.admit(_SERVICE, ip)
-        if not admission.ok:
-            self.rooms.log("connection.refused", service=_SERVICE, ip=ip, reason=admission.text)
-            return admission.text
-        self._connections.add(connection)
-        self.rooms.log("session.opened", service=_SERVICE, ip=ip)
-        return ""
+        turned = self._guests.admit(connection, _SERVICE, ip)
+        return turned.text if turned is not None else ""
 
     def forget(self, connection: Pop3Connection, ip: str) -> None:
         """A connection is gone."""
-        if connection in self._connections:
-            self._connections.discard(connection)
-            self.rooms.gate.release(_SERVICE, ip)
-            if self.rooms.conduct is not None and connection.account is None:
-                self.rooms.conduct.session(ip, connection.tally)
+        known, conduct = self._guests.forget(connection, _SERVICE, ip), self.rooms.conduct
+        if known and conduct is not None and connection.account is None:
+            conduct.session(ip, connection.tally)
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
         """What is still to be done for a client that is gone."""
@@ -125,13 +114,13 @@ class Pop3Service:
 
     def stop(self) -> None:
         """Graceful stop: everybody is sent away, once the command in progress is answered; nothing is removed."""
-        self._stopping = True
-        for connection in list(self._connections):
+        self._guests.stop()
+        for connection in self._guests:
             connection.leave()
 
     async def recheck(self) -> None:
         """The directory changed: clients of accounts that are gone or disabled are sent away."""
-        for connection in list(self._connections):
+        for connection in self._guests:
             account = connection.account
             if account is not None and not await still_welcome(self.rooms.directory, account.id):
                 connection.leave("This account is disabled")

@@ -1,19 +1,19 @@
 """What all SMTP, submission and LMTP connections of a worker share.
 
-Owns: the set of open connections. Trusts: intake for every decision about mail, policy for counts.
+Trusts: intake for every decision about mail, policy for counts.
 Standards: RFC 5321 3.8 (421 when stopping), RFC 7504.
 On failure: a connection too many is told so with 421 and closed.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from postroom.config import Config, Listener, TlsMode
 from postroom.intake.service import Intake
 from postroom.net.link import Link
+from postroom.servers.guests import Guests
 from postroom.servers.login import Logins, still_welcome
 from postroom.servers.ports import Conduct, Gate, Log, Rates, Strangers
 from postroom.servers.smtp.connection import SmtpConnection
@@ -45,14 +45,12 @@ class Rooms:
 class SmtpService:
     """Built once per worker; `driver` is what a listener needs."""
 
-    __slots__ = ("_connections", "_settled", "_stopping", "limits", "options", "rooms")
+    __slots__ = ("_guests", "limits", "options", "rooms")
 
     def __init__(self, rooms: Rooms, config: Config) -> None:
         self.rooms: Final = rooms
         self.limits: Final = config.limits
-        self._connections: set[SmtpConnection] = set()
-        self._settled: asyncio.Event | None = None
-        self._stopping = False
+        self._guests: Guests[SmtpConnection] = Guests(rooms.gate, rooms.log, config.limits.connections)
         limits = config.limits
         self.options: Final[dict[str, ServerOptions]] = {
             profile: ServerOptions(
@@ -88,48 +86,36 @@ class SmtpService:
     @property
     def connections(self) -> int:
         """How many peers are connected."""
-        return len(self._connections)
+        return len(self._guests)
 
     def admit(self, connection: SmtpConnection, service: str, ip: str) -> Refusal | None:
         """Count a new connection; why it must go away, or None."""
-        if self._stopping:
-            return Refusal(421, "4.3.2", "This server is stopping; please come back in a moment")
-        if len(self._connections) >= self.limits.connections:
-            return Refusal(421, "4.3.2", "This server has as many connections as it can serve; try again later")
-        admission = self.rooms.gate.admit(service, ip)
-        if not admission.ok:
-            self.rooms.log("connection.refused", service=service, ip=ip, reason=admission.text)
-            # RFC 5321 3.1: 554 in place of the greeting, for who need not come back
-            return Refusal(*((554, "5.7.1") if admission.final else (421, "4.7.0")), admission.text)
-        self._connections.add(connection)
-        self.rooms.log("session.opened", service=service, ip=ip)
-        return None
+        turned = self._guests.admit(connection, service, ip)
+        if turned is None:
+            return None
+        if turned.final:  # RFC 5321 3.1: 554 in place of the greeting, for who need not come back
+            return Refusal(554, "5.7.1", turned.text)
+        return Refusal(421, "4.7.0" if turned.policy else "4.3.2", turned.text)
 
     def forget(self, connection: SmtpConnection, service: str, ip: str) -> None:
         """A connection is gone."""
-        if connection in self._connections:
-            self._connections.discard(connection)
-            self.rooms.gate.release(service, ip)
-            if self.rooms.conduct is not None and service != Profile.LMTP.value and connection.account is None:
-                self.rooms.conduct.session(ip, connection.tally)
-            if self._settled is not None and not self._connections:
-                self._settled.set()
+        known, conduct = self._guests.forget(connection, service, ip), self.rooms.conduct
+        if known and conduct is not None and service != Profile.LMTP.value and connection.account is None:
+            conduct.session(ip, connection.tally)
 
     def stop(self) -> None:
         """Graceful stop: who is in the middle of a message may finish it, everybody hears 421."""
-        self._stopping = True
-        for connection in list(self._connections):
+        self._guests.stop()
+        for connection in self._guests:
             connection.leave()
 
     async def settled(self) -> None:
         """Wait until every peer is gone; to be called after `stop`."""
-        if self._connections:
-            self._settled = asyncio.Event()
-            await self._settled.wait()
+        await self._guests.settled()
 
     async def recheck(self) -> None:
         """The directory changed: users whose accounts are gone or disabled hear 421 after the message in progress."""
-        for connection in list(self._connections):
+        for connection in self._guests:
             account = connection.account
             if account is not None and not await still_welcome(self.rooms.store.directory, account.id):
                 connection.leave(_DISABLED)
