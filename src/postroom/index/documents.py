@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from postroom.index.segment import Field
-from postroom.index.terms import ascii_terms, terms_of
+from postroom.index.terms import octet_terms
 from postroom.message.charsets import Guess
 from postroom.message.decode import decode_parameters
 from postroom.message.fields import field_values, unfold
@@ -24,15 +24,16 @@ MAX_TEXT: Final = 4 * 1024 * 1024
 MAX_TERMS: Final = 512 * 1024
 #: octets of terms that are kept of a message with more
 _SHORT: Final = 40
+#: octets of text that may have so many terms: folding makes one character eighteen at most, and pairs name each twice
+_MANY: Final = MAX_TERMS // 64
 
 #: fields of a message's own header that people see
 SHOWN: Final = frozenset(
     (b"from", b"to", b"cc", b"bcc", b"reply-to", b"sender", b"subject", b"comments", b"keywords", b"organization")
 )
 _SHOWN_LINE = re.compile(rb"(?:%b)[ \t]*:" % b"|".join(sorted(SHOWN)), re.IGNORECASE)
-_SHOWN_VALUE = re.compile(rb"^(?:%b)[ \t]*:(.*)$" % b"|".join(sorted(SHOWN)), re.IGNORECASE | re.MULTILINE)
-#: what makes a line differ from the text in it
-_ODD = re.compile(rb"=\?|\*|[\x80-\xff]")
+#: its value, in a header in lower case after a line feed
+_SHOWN_VALUE = re.compile(rb"\n(?:%b)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)" % b"|".join(sorted(SHOWN)))
 _NAMING: Final = (b"content-type", b"content-disposition")
 
 
@@ -44,9 +45,10 @@ class Document:
     whole: bool = True
     names: dict[int, str] = field(default_factory=dict)
 
-    def add(self, place: int, found: set[bytes]) -> None:
-        """More terms of a field."""
-        if sum(map(len, found)) > MAX_TERMS:
+    def add(self, place: int, octets: bytes) -> None:
+        """More text of a field, in UTF-8."""
+        found = octet_terms(octets)
+        if len(octets) > _MANY and sum(map(len, found)) > MAX_TERMS:
             found = {term for term in found if len(term) <= _SHORT}
             self.whole = False
         if found:
@@ -62,42 +64,53 @@ def document(read: Read, parts: Parts) -> Document:
     other = made.terms.get(Field.OTHER)
     if other:  # TEXT looks at all fields: what is in one of them need not be in this one
         for place in (Field.SHOWN, Field.BODY):
-            other -= made.terms.get(place, set())
+            other.difference_update(made.terms.get(place, ()))
     return made
 
 
 def _add_headers(made: Document, read: Read, parts: Parts) -> None:
     guess = Guess()
-    plain: list[bytes] = []
-    decoded: dict[int, list[str]] = {Field.SHOWN: [], Field.OTHER: []}
+    shown: list[bytes] = []
+    other: list[bytes] = []
     for part, header in all_headers(read, parts):
-        lines = unfold(header, -1)
-        if _ODD.search(header):
-            even: list[bytes] = []
-            for line in lines:
-                if not _ODD.search(line):
-                    even.append(line)
-                    continue
-                is_shown = part.index == 0 and _SHOWN_LINE.match(line)
-                texts = line_texts(line, guess)
-                shown = [text.partition(":")[2] for text in texts] if is_shown else texts
-                decoded[Field.SHOWN if is_shown else Field.OTHER] += shown
-                plain.append(line.partition(b":")[0])
-            lines = even
-        text = b"\n".join(lines)
-        plain.append(text)
+        lower = header.lower()
+        if b"=?" in header or b"*" in header or not header.isascii():
+            lower = _add_odd_lines(header, guess, shown if part.index == 0 else other, other)
         if part.index == 0:
-            made.add(Field.SHOWN, ascii_terms(b"\n".join(_SHOWN_VALUE.findall(text))))
-        if b"name" in header.lower():
+            shown += _SHOWN_VALUE.findall(b"\n" + lower)
+        other.append(lower)
+        if b"name" in lower:
             names = file_names(header)
             if names:
-                decoded[Field.SHOWN] += names
+                shown += [_octets(name) for name in names]
                 made.names[part.index] = names[0]
     # what is shown stands in here too; it is taken out again at the end
-    made.add(Field.OTHER, ascii_terms(b"\n".join(plain)))
-    for place, texts in decoded.items():
-        if texts:
-            made.add(place, terms_of("\n".join(texts)))
+    made.add(Field.OTHER, b"\n".join(other))
+    if shown:
+        made.add(Field.SHOWN, b"\n".join(shown))
+
+
+def _add_odd_lines(header: bytes, guess: Guess, shown: list[bytes], other: list[bytes]) -> bytes:
+    """Lines that differ from the text in them, decoded; gives the others, in lower case.
+
+    shown: takes the text of fields that people see.
+    """
+    even: list[bytes] = []
+    for line in unfold(header, -1):
+        if b"=?" not in line and b"*" not in line and line.isascii():
+            even.append(line)
+            continue
+        texts = line_texts(line, guess)
+        if _SHOWN_LINE.match(line):
+            shown += [_octets(text.partition(":")[2]) for text in texts]
+        else:
+            other += map(_octets, texts)
+        even.append(line.partition(b":")[0])
+    return b"\n".join(even).lower()
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def shown_texts(read: Read, parts: Parts) -> list[str]:
@@ -140,7 +153,7 @@ def _add_bodies(made: Document, read: Read, parts: Parts) -> None:
             if left <= 0:
                 made.whole = False
                 return
-            made.add(Field.BODY, terms_of(text[:left]))
+            made.add(Field.BODY, _octets(text[:left]))
             if len(text) > left:
                 made.whole = False
             left -= len(text)

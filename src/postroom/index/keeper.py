@@ -19,7 +19,7 @@ from postroom.index.documents import Document, document, names_of
 from postroom.index.extraction.kinds import attachments, decoded
 from postroom.index.extraction.service import NotRead
 from postroom.index.lookup import FORM, pack_texts
-from postroom.index.segment import BLOCK_BITS, BadSegment, Draft, Field, Segment
+from postroom.index.segment import BLOCK_BITS, BadSegment, Draft, Field, Segment, Union
 from postroom.index.terms import terms_of
 from postroom.message.parts import Parts
 from postroom.store.api import (
@@ -243,12 +243,12 @@ class Keeper:
     def _replace(self, rows: Sequence[SegmentRow], gone: frozenset[int] = frozenset()) -> None:
         """One segment in place of several of one block, without messages that are gone."""
         block = rows[0].block
-        draft = Draft(block)
+        union = Union(block)
         lows = {message & (1 << BLOCK_BITS) - 1 for message in gone if message >> BLOCK_BITS == block}
         with self._index.read() as reading:
             for row in rows:
-                draft.merge(Segment(reading.segment(row)), lows)
-        add = [(block, len(draft.messages), draft.pack())] if draft.messages else []
+                union.add(Segment(reading.segment(row)), lows)
+        add = [(block, len(union.messages), union.pack())] if union.messages else []
         self._index.change(IndexChange(add=add, remove=[row.id for row in rows]))
 
     async def _sweep(self, state: IndexState) -> bool:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import Final, Self
+from itertools import accumulate, chain, pairwise
+from typing import Final, Self, TypeVar
 
 from postroom.index.terms import Place, Probe
 
@@ -24,6 +25,7 @@ from postroom.index.terms import Place, Probe
 Read = Callable[[int, int], bytes]
 #: term to postings
 Postings = dict[bytes, bytes]
+_P = TypeVar("_P", list[int], bytes)
 
 MAGIC: Final = b"PRi1"
 BLOCK_BITS: Final = 16
@@ -59,13 +61,13 @@ ANY_FIELDS: Final = (Field.SHOWN, Field.BODY, Field.ATTACHED)
 
 
 class Draft:
-    """A segment being made. All messages are of one block, added in ascending order."""
+    """A segment being made of messages. All are of one block, added in ascending order."""
 
     def __init__(self, block: int) -> None:
         self.block = block
         self.messages: list[int] = []  # low halves
         self.partial: list[int] = []
-        self.fields: dict[int, Postings] = {}
+        self._fields: defaultdict[int, defaultdict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, message: int, found: Mapping[int, Iterable[bytes]], *, whole: bool = True) -> None:
         """A message's terms by field. whole: its terms tell everything; else it must always be looked at itself."""
@@ -73,15 +75,30 @@ class Draft:
         self.messages.append(low)
         if not whole:
             self.partial.append(low)
-        mark = low.to_bytes(2, "little")
         for field, terms in found.items():
-            postings = self.fields.setdefault(field, {})
-            get = postings.get
+            postings = self._fields[field]
             for term in terms:
-                postings[term] = get(term, b"") + mark
+                postings[term].append(low)
 
-    def merge(self, segment: Segment, gone: Collection[int] = ()) -> None:
-        """Everything of a segment of the same block, without the messages (low halves) that are gone."""
+    def pack(self) -> bytes:
+        """The segment as octets."""
+        return _pack(self, {field: _pack_field(postings, 1, _lists) for field, postings in self._fields.items()})
+
+
+class Union:
+    """A segment being made of segments of one block, added in ascending order of their messages.
+
+    Postings stay the octets they are: of large segments they are many.
+    """
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.messages: list[int] = []
+        self.partial: list[int] = []
+        self._fields: dict[int, Postings] = {}
+
+    def add(self, segment: Segment, gone: Collection[int] = ()) -> None:
+        """Everything of a segment, without the messages (low halves) that are gone."""
         lost = frozenset(gone).intersection(segment.messages)
         self.messages += [low for low in segment.messages if low not in lost]
         self.partial += [low for low in segment.partial if low not in lost]
@@ -90,45 +107,59 @@ class Draft:
             if lost:
                 cut = ((term, _without(found, lost)) for term, found in added.items())
                 added = {term: found for term, found in cut if found}
-            mine = self.fields.setdefault(field, {})
+            mine = self._fields.setdefault(field, {})
             for term in mine.keys() & added.keys():
                 added[term] = mine[term] + added[term]
             mine.update(added)
 
     def pack(self) -> bytes:
         """The segment as octets."""
-        bodies: list[bytes] = []
-        table: list[bytes] = []
-        for field, postings in sorted(self.fields.items()):
-            parts = _pack_field(postings)
-            table.append(_FIELD.pack(field, len(postings), *map(len, parts)))
-            bodies += parts
-        head = _HEAD.pack(MAGIC, self.block, len(table), len(self.messages), len(self.partial))
-        lists = array("H", self.messages).tobytes() + array("H", self.partial).tobytes()
-        return b"".join((head, *table, lists, *bodies))
+        return _pack(self, {field: _pack_field(postings, 2, b"".join) for field, postings in self._fields.items()})
+
+
+def _pack(made: Draft | Union, fields: Mapping[int, tuple[int, Sequence[bytes]]]) -> bytes:
+    table: list[bytes] = []
+    bodies: list[bytes] = []
+    for field, (terms, parts) in sorted(fields.items()):
+        table.append(_FIELD.pack(field, terms, *map(len, parts)))
+        bodies += parts
+    head = _HEAD.pack(MAGIC, made.block, len(table), len(made.messages), len(made.partial))
+    lists = array("H", made.messages).tobytes() + array("H", made.partial).tobytes()
+    return b"".join((head, *table, lists, *bodies))
+
+
+def _lists(postings: Iterable[list[int]]) -> bytes:
+    return array("H", list(chain.from_iterable(postings))).tobytes()
 
 
 def _without(postings: bytes, lost: Collection[int]) -> bytes:
     return array("H", [low for low in array("H", postings) if low not in lost]).tobytes()
 
 
-def _pack_field(postings: Postings) -> tuple[bytes, bytes, bytes, bytes]:
-    """Terms, marks, groups, postings; terms with equally many messages stand together, the most frequent first."""
-    by_size: dict[int, list[bytes]] = {}
+def _pack_field(
+    postings: Mapping[bytes, _P], unit: int, joined: Callable[[Iterable[_P]], bytes]
+) -> tuple[int, Sequence[bytes]]:
+    """How many terms; terms, marks, groups and postings of a field.
+
+    Terms with equally many messages stand together, the most frequent first. unit: length of postings for a message.
+    """
+    by_size: defaultdict[int, list[bytes]] = defaultdict(list)
     for term, found in postings.items():
-        by_size.setdefault(len(found), []).append(term)
+        by_size[len(found)].append(term)
     terms: list[bytes] = []
     groups: list[bytes] = []
     offset = 0
     for size in sorted(by_size, reverse=True):
         group = by_size[size]
-        groups.append(_GROUP.pack(len(terms), size // 2, offset))
+        messages = size // unit
+        groups.append(_GROUP.pack(len(terms), messages, offset))
         terms += group
-        offset += size * len(group)
+        offset += 2 * messages * len(group)
     starts = [0, *accumulate(map(len, terms))]
     marks = array("I", [starts[number] + number for number in range(0, len(terms), _STEP)])
     octets = b"\n%b\n" % b"\n".join(terms)
-    return octets, marks.tobytes(), b"".join(groups), b"".join([postings[term] for term in terms])
+    lists = joined(map(postings.__getitem__, terms))
+    return len(terms), (octets, marks.tobytes(), b"".join(groups), lists)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from operator import add
 from typing import Final, Self
 
@@ -34,40 +35,47 @@ _ASCII_SEPARATORS: Final = "\\x00-/:-@\\[-`{-\\x7f"
 
 _RUNS = re.compile(f"([{_PAIRED}]+)|([{_TRIPLED}]+)|([^{_ASCII_SEPARATORS}{_SEPARATORS}{_PAIRED}{_TRIPLED}]+)")
 _WORD_CHARACTER = re.compile(f"[^{_ASCII_SEPARATORS}{_SEPARATORS}{_PAIRED}{_TRIPLED}]")
-#: ASCII octets that separate become spaces, all others stay
-_SPACED: Final = bytes(octet if octet > 127 or chr(octet).isalnum() else 32 for octet in range(256))
-
-
-def terms(text: str) -> set[bytes]:
-    """The terms of folded text, each once, in UTF-8."""
-    words = set(text.encode("utf-8", "surrogatepass").translate(_SPACED).split())
-    if text.isascii():
-        return words
-    plain = {word for word in words if word.isascii()}
-    return plain.union(_apart(words - plain))
+#: ASCII letters in lower case, ASCII octets that separate as spaces, all others as they are
+_WORDS: Final = bytes(octet if octet > 127 or chr(octet).isalnum() else 32 for octet in range(256)).lower()
+#: octets of a word beyond ASCII whose terms are remembered: longer ones are sentences of scripts without spaces
+_REMEMBERED: Final = 48
 
 
 def terms_of(text: str) -> set[bytes]:
-    """The terms of text as people write it: folding is dear, so each word that needs it is folded once."""
-    octets = text.encode("utf-8", "surrogatepass")
-    if text.isascii():
-        return ascii_terms(octets)
-    words = set(octets.split())
+    """The terms of text as people write it, each once, in UTF-8."""
+    return octet_terms(text.encode("utf-8", "surrogatepass"))
+
+
+def octet_terms(octets: bytes) -> set[bytes]:
+    """The same of text in UTF-8.
+
+    It is taken apart before it is folded, which is dear: nothing that folding does reaches across an ASCII separator.
+    """
+    words = set(octets.translate(_WORDS).split())
+    if octets.isascii():
+        return words
     odd = [word for word in words if not word.isascii()]
-    found = ascii_terms(b" ".join(words.difference(odd)))
-    found |= terms(fold(b" ".join(odd).decode("utf-8", "surrogatepass")))
-    return found
+    words.difference_update(odd)
+    long = []
+    for word in odd:
+        if len(word) <= _REMEMBERED:
+            words.update(_known(word))
+        else:
+            long.append(word)
+    if long:
+        words.update(_folded(b" ".join(long)))
+    return words
 
 
-def ascii_terms(octets: bytes) -> set[bytes]:
-    """The terms of US-ASCII text."""
-    return set(octets.lower().translate(_SPACED).split())
+@lru_cache(maxsize=16_384)
+def _known(word: bytes) -> tuple[bytes, ...]:
+    return tuple(_folded(word))
 
 
-def _apart(words: set[bytes]) -> set[bytes]:
-    """The terms of runs that are not ASCII, in which separators and scripts without spaces may stand."""
+def _folded(words: bytes) -> set[bytes]:
+    """The terms of words that are not ASCII, in which separators and scripts without spaces may stand."""
     found: set[str] = set()
-    for pairs, triples, word in _RUNS.findall(b" ".join(words).decode("utf-8", "surrogatepass")):
+    for pairs, triples, word in _RUNS.findall(fold(words.decode("utf-8", "surrogatepass"))):
         if word:
             found.add(word)
         elif pairs:
