@@ -21,10 +21,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from postroom.mailbox import names
-from postroom.mailbox.errors import NoPermission
 from postroom.mailbox.past import (
     History,
     PastMailbox,
@@ -37,14 +36,15 @@ from postroom.mailbox.past import (
     sources,
 )
 from postroom.mailbox.places import Kind
-from postroom.store.api import VIEW, CopyResult, MailboxInfo, MailboxLife, NotFound, Placing, Snapshot
+from postroom.mailbox.readonly import ReadOnly
+from postroom.store.api import VIEW, CopyResult, MailboxInfo, MailboxLife, NotFound, Snapshot
 from postroom.values import rights as right
 from postroom.values.flags import DELETED
 
 if TYPE_CHECKING:
     from postroom.mailbox.places import Overview, Place, Realm
     from postroom.mailbox.service import Account, Mailboxes
-    from postroom.store.api import AccountStore, Annotation, DirectoryStore
+    from postroom.store.api import AccountStore, DirectoryStore
     from postroom.values.clock import Clock
 
 RECOVER: Final = "Recover/"
@@ -52,10 +52,6 @@ _DELETED: Final = "Deleted"
 #: days that LIST tells of; others are there for who names them
 LISTED_DAYS: Final = 7
 _MOST_KEYWORDS: Final = 64
-#: what may be asked of an account through a view of its past; all else would change something, or is answered by it
-_READS: Final = frozenset({
-    "rendered", "columns", "content", "origins", "originals", "usage", "index", "messages", "subscriptions", "traits",
-})  # fmt: skip
 
 
 class Era(Protocol):
@@ -192,6 +188,7 @@ class PastStore:
 
     def __init__(self, real: AccountStore, era: Era, history: History) -> None:
         self._real = real
+        self._rest = ReadOnly(real, "What was cannot be changed; copy messages out of it to bring them back")
         self._held = history
         self._era = era
         self._known: dict[int, tuple[int, PastSnapshot]] = {}  # and the version of the history it was made of
@@ -202,7 +199,7 @@ class PastStore:
         return self._real.id
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name) if name in _READS else _refuse
+        return getattr(self._rest, name)
 
     @property
     def gives(self) -> bool:
@@ -272,47 +269,13 @@ class PastStore:
             size=past.size,
         )
 
-    async def vanished(self, mailbox: int, since: int) -> None:
-        """There is no history of the past."""
-
-    async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:
-        """Nothing in the past is recent."""
-        return uidnext
-
-    async def annotations(self, mailbox: int, login: str) -> list[Annotation]:
-        """None."""
-        return []
-
-    async def annotated(self, login: str, since: int) -> list[Annotation]:
-        """None."""
-        return []
-
-    async def acl(self, mailbox: int) -> dict[str, int]:
-        """Nobody else sees it."""
-        return {}
-
     async def bring(self, mailbox: int, uids: Sequence[int], target: Place) -> CopyResult:
         """Bring messages back into a mailbox of the account. Raises NotFound, OverQuota, TooManyKeywords."""
         past = await self._found(mailbox)
         wanted = frozenset(uids)
         asked = [uid for page in past.snapshot.pages for uid in page.uids if uid in wanted]
-        quota = await target.account.quota()
-        done = await self._real.restore(
-            [Placing(target=target.info.name, sources=sources(past, wanted))],
-            quota=quota.limit,
-            quota_messages=quota.message_limit,
-        )
-        after = await target.account.snapshot(target.id)
-        left = (await self._found(mailbox)).snapshot
-        if not done.placed:
-            return CopyResult(after.uidvalidity, (), (), left, after)
-        [placed] = done.placed
-        came = tuple(asked[place] for place in placed.places)
-        return CopyResult(placed.uidvalidity, came, placed.uids, left, after)
-
-
-async def _refuse(*_given: object, **_named: object) -> NoReturn:
-    raise NoPermission("What was cannot be changed; copy messages out of it to bring them back")
+        uidvalidity, came, placed, after = await self._rest.place(sources(past, wanted), asked, target)
+        return CopyResult(uidvalidity, came, placed, await self.snapshot(mailbox), after)
 
 
 class PastRealm:

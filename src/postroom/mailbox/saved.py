@@ -15,13 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from postroom.index.query import BadQuery, parse
 from postroom.mailbox import names
-from postroom.mailbox.errors import BadName, NoPermission
+from postroom.mailbox.errors import BadName
 from postroom.mailbox.finding import Hit, When, Wish, find
 from postroom.mailbox.places import Kind, Overview
+from postroom.mailbox.readonly import ReadOnly
 from postroom.mailbox.search import Pace
 from postroom.store.api import (
     VIEW,
@@ -29,7 +30,6 @@ from postroom.store.api import (
     MailboxInfo,
     NotFound,
     Page,
-    Placing,
     SavedSearch,
     Snapshot,
     Source,
@@ -40,7 +40,7 @@ from postroom.values.flags import DELETED, SEEN
 if TYPE_CHECKING:
     from postroom.mailbox.places import Place, Realm
     from postroom.mailbox.service import Account, Mailboxes
-    from postroom.store.api import AccountStore, Annotation
+    from postroom.store.api import AccountStore
     from postroom.values.clock import Clock
 
 SEARCHES: Final = "Searches/"
@@ -51,10 +51,6 @@ _REMEMBERED: Final = 60.0
 #: how often it is tried to be quicker than others who look at the same moment
 _TRIES: Final = 5
 _MOST_KEYWORDS: Final = 64
-#: what may be asked of an account through what its searches found
-_READS: Final = frozenset({
-    "rendered", "columns", "content", "origins", "originals", "usage", "index", "messages", "subscriptions", "traits",
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +72,7 @@ class SavedStore:
 
     def __init__(self, real: AccountStore, clock: Clock) -> None:
         self._real = real
+        self._rest = ReadOnly(real, "Messages are found here and lie elsewhere; change them there")
         self._clock = clock
         self._known: dict[int, _Found] = {}
 
@@ -85,7 +82,7 @@ class SavedStore:
         return self._real.id
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name) if name in _READS else _refuse
+        return getattr(self._rest, name)
 
     async def names(self) -> list[MailboxInfo]:
         """All of them, by name; none is made."""
@@ -183,52 +180,20 @@ class SavedStore:
         shot = Snapshot(_BASE + search.id, search.uidvalidity, search.uidnext, token, pages, keywords)
         return _Found(search, token, until, shot, sources)
 
-    async def vanished(self, mailbox: int, since: int) -> None:
-        """There is no history of what was found."""
-
-    async def recent(self, mailbox: int, uidnext: int, *, claim: bool) -> int:
-        """Nothing here is recent."""
-        return uidnext
-
-    async def annotations(self, mailbox: int, login: str) -> list[Annotation]:
-        """None."""
-        return []
-
-    async def annotated(self, login: str, since: int) -> list[Annotation]:
-        """None."""
-        return []
-
-    async def acl(self, mailbox: int) -> dict[str, int]:
-        """Nobody else sees it."""
-        return {}
-
     async def bring(self, mailbox: int, uids: Sequence[int], target: Place) -> CopyResult:
         """Copy messages into a mailbox of the account. Raises NotFound, OverQuota, TooManyKeywords."""
         found = await self._found(mailbox)
         wanted = frozenset(uids)
         shown = [uid for page in found.snapshot.pages for uid in page.uids]
         asked = [(uid, source) for uid, source in zip(shown, found.sources, strict=True) if uid in wanted]
-        quota = await target.account.quota()
-        done = await self._real.restore(
-            [Placing(target=target.info.name, sources=_runs([source for _, source in asked]))],
-            quota=quota.limit,
-            quota_messages=quota.message_limit,
-        )
-        after = await target.account.snapshot(target.id)
-        if not done.placed:
-            return CopyResult(after.uidvalidity, (), (), found.snapshot, after)
-        [placed] = done.placed
-        came = tuple(asked[place][0] for place in placed.places)
-        return CopyResult(placed.uidvalidity, came, placed.uids, found.snapshot, after)
+        sources = _runs([source for _, source in asked])
+        uidvalidity, came, placed, after = await self._rest.place(sources, [uid for uid, _ in asked], target)
+        return CopyResult(uidvalidity, came, placed, found.snapshot, after)
 
 
 def _runs(places: Sequence[tuple[int, int]]) -> list[Source]:
     """Neighbours of one mailbox together."""
     return [Source([uid for _, uid in run], mailbox=box) for box, run in groupby(places, key=itemgetter(0))]
-
-
-async def _refuse(*_given: object, **_named: object) -> NoReturn:
-    raise NoPermission("Messages are found here and lie elsewhere; change them there")
 
 
 def _bits(theirs: Sequence[str], keywords: Sequence[str]) -> int:
