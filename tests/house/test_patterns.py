@@ -21,7 +21,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PATTERNS: dict[tuple[str, str], tuple[str, str]] = {
     ("index.query", "_TOKEN"): ("", 'a"\\ ('),
     ("intake.authors", "_LIKE_FROM"): ("\nfrom", "a: \n\r"),
-    ("mailbox.attachments", "_TOKEN"): ("", 'a"\\ (N'),
+    ("mailbox.printed", "_TOKEN"): ("", 'a"\\ (N'),
     ("message.addresses", "_TOKENS"): ("", 'a"\\<@ '),
     ("message.parameters", "_QUOTED"): ("", 'a"\\b'),
     ("message.parameters", "_QUOTED_OR_COMMENT"): ("", 'a"\\('),

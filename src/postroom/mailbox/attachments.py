@@ -5,23 +5,16 @@ Trusts: the text our own index wrote; anything else gives fewer parts, never an 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from postroom.mailbox.printed import Value, value_at
 from postroom.message.decode import decode_words, to_text
 from postroom.message.parameters import decode_extended
 
 _MESSAGES: Final = (b"rfc822", b"global")
 _DEEPEST: Final = 200
-
-# RFC 9051 9: ( ) NIL number quoted, or the head of a literal
-_TOKEN = re.compile(rb' *(?:(\()|(\))|(NIL|\d++)|"((?:[^"\\]|\\.)*+)"|~?\{(\d{1,10})\+?\}\r\n)', re.DOTALL)
-_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-
-#: numbers are left as None: nobody asks for them
-Value = bytes | list["Value"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +31,8 @@ class Leaf:
 
 def leaves(bodystructure: bytes) -> list[Leaf]:
     """The leaves in order, those of messages inside too; a message inside is one itself."""
-    return list(_leaves(_parsed(bodystructure), 0))
-
-
-def _parsed(printed: bytes) -> list[Value]:
-    """The lists in each other; empty when it does not end."""
-    lists: list[list[Value]] = [[]]
-    at = 0
-    while token := _TOKEN.match(printed, at):
-        at = token.end()
-        value: Value = None
-        if token[1]:
-            lists.append([])
-            continue
-        if token[2]:
-            value = lists.pop()
-            if not lists:
-                break
-        elif token[4] is not None:
-            value = _QUOTED_PAIR.sub(rb"\1", token[4]) if b"\\" in token[4] else token[4]
-        elif token[5]:
-            value = printed[at : at + int(token[5])]
-            at += len(value)
-        lists[-1].append(value)
-    whole = lists[0][0] if len(lists) == 1 and lists[0] else None
-    return whole if isinstance(whole, list) else []
+    whole, _ = value_at(bodystructure, 0)
+    return list(_leaves(whole, 0)) if isinstance(whole, list) else []
 
 
 def _leaves(part: list[Value], depth: int) -> Iterator[Leaf]:

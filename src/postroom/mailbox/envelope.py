@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from postroom.mailbox.printed import Value, value_at
 from postroom.message.decode import decode_words
 
 #: places of the fields in an ENVELOPE
@@ -26,13 +27,8 @@ SEARCHED: Final = {
 }
 ADDRESSES: Final = frozenset({FROM, TO, CC, BCC})
 
-# RFC 9051 9: nil, quoted, or the head of a literal
-_TOKEN = re.compile(rb' *(?:(\()|(\))|(NIL)|"((?:[^"\\]|\\.)*)"|~?\{(\d{1,10})\+?\}\r\n)', re.DOTALL)
 # the usual beginning: date and subject without escapes
 _HEAD = re.compile(rb'\((?:NIL|"([^"\\]*)") (?:NIL|"([^"\\]*)") ')
-_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-
-Value = bytes | list["Value"] | None
 
 
 def field(envelope: bytes, wanted: int) -> Value:
@@ -42,34 +38,10 @@ def field(envelope: bytes, wanted: int) -> Value:
     end = 1
     value: Value = None
     for _ in range(wanted + 1):
-        value, end = _value(envelope, end)
+        value, end = value_at(envelope, end)
         if end < 0:
             return None
     return value
-
-
-def _value(envelope: bytes, at: int) -> tuple[Value, int]:
-    """The value at an offset and where the next begins; -1 when there is none."""
-    lists: list[list[Value]] = []
-    while token := _TOKEN.match(envelope, at):
-        at = token.end()
-        value: Value = None
-        if token[1]:
-            lists.append([])
-            continue
-        if token[2]:
-            if not lists:
-                break
-            value = lists.pop()
-        elif token[4] is not None:
-            value = _QUOTED_PAIR.sub(rb"\1", token[4]) if b"\\" in token[4] else token[4]
-        elif token[5]:
-            value = envelope[at : at + int(token[5])]
-            at += len(value)
-        if not lists:
-            return value, at
-        lists[-1].append(value)
-    return None, -1
 
 
 def text(envelope: bytes, wanted: int) -> str | None:

@@ -9,7 +9,6 @@ On failure: DamagedTraits.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
@@ -19,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 from postroom.store.api import BLOCK, TraitRow, block_of
 from postroom.store.api.traits import KEYS, SEPARATOR, TEXTS, pack_texts
 from postroom.store.api.traits import text_column as unpack_column
+from postroom.values.packing import packed, unpacked
 
 T = TypeVar("T")
 
@@ -32,7 +32,6 @@ TOO_LONG: Final = b"\1"
 NO_DAY: Final = -(2**31)
 
 _VERSION: Final = b"\2"
-_SWAP: Final = sys.byteorder == "big"
 #: columns of numbers; COUNTS: how many references, which stand behind all columns
 SENT, OWN, SUBJECT_HASH, THREAD, DAY, REPLY, COUNTS = range(7)
 #: their typecodes, octets of each, and of those before it
@@ -63,21 +62,6 @@ class Traits(NamedTuple):
     texts: Sequence[bytes]
 
 
-def _out(column: array[int]) -> bytes:
-    if _SWAP:
-        column = array(column.typecode, column)
-        column.byteswap()
-    return column.tobytes()
-
-
-def _into(typecode: str, data: bytes) -> array[int]:
-    column: array[int] = array(typecode)
-    column.frombytes(data)
-    if _SWAP:
-        column.byteswap()
-    return column
-
-
 def pack(first: int, made: Sequence[Traits]) -> TraitRow:
     """The row of messages first, first + 1, …"""
     columns = [
@@ -90,16 +74,16 @@ def pack(first: int, made: Sequence[Traits]) -> TraitRow:
         array("H", [len(each.references) for each in made]),
         array("Q", [number for each in made for number in each.references]),
     ]
-    numbers = b"".join([_VERSION, *map(_out, columns)])
+    numbers = b"".join([_VERSION, *map(packed, columns)])
     keys = pack_texts([SEPARATOR.join([each.keys[place] for each in made]) for place in range(KEYS)])
     texts = pack_texts([SEPARATOR.join([each.texts[place] for each in made]) for place in range(TEXTS)])
     return TraitRow(first, len(made), numbers, keys, texts)
 
 
-def text_column(packed: bytes, place: int, count: int) -> bytes:
+def text_column(texts: bytes, place: int, count: int) -> bytes:
     """One column of keys (count KEYS) or texts (TEXTS), its values separated by NUL. Raises DamagedTraits."""
     try:
-        return unpack_column(packed, place, count)
+        return unpack_column(texts, place, count)
     except ValueError as fault:
         raise DamagedTraits(str(fault)) from fault
 
@@ -113,7 +97,7 @@ def number_column(row: TraitRow, place: int) -> bytes:
 
 def numbers_of(row: TraitRow, place: int) -> array[int]:
     """A column of numbers (but for references). Raises DamagedTraits."""
-    return _into(_TYPES[place], number_column(row, place))
+    return unpacked(_TYPES[place], number_column(row, place))
 
 
 def _references(row: TraitRow) -> bytes:
@@ -156,7 +140,7 @@ class Shelf:
 
     def numbers(self, place: int) -> Sequence[int]:
         """A column of numbers."""
-        return self._picked(_into(_TYPES[place], b"".join([number_column(row, place) for row in self._rows])))
+        return self._picked(unpacked(_TYPES[place], b"".join([number_column(row, place) for row in self._rows])))
 
     def keys(self, place: int) -> Sequence[bytes]:
         """A column of keys. Raises DamagedTraits."""
@@ -164,11 +148,11 @@ class Shelf:
 
     def references(self) -> tuple[Sequence[int], Sequence[int], array[int]]:
         """Where the references of each begin, and end, in the references of all rows. Raises DamagedTraits."""
-        counts = _into("H", b"".join([number_column(row, COUNTS) for row in self._rows]))
+        counts = unpacked("H", b"".join([number_column(row, COUNTS) for row in self._rows]))
         ends = array("I", accumulate(counts))
         begins = array("I", [0])
         begins += ends[:-1]
-        flat = _into("Q", b"".join(map(_references, self._rows)))
+        flat = unpacked("Q", b"".join(map(_references, self._rows)))
         if len(flat) != (ends[-1] if ends else 0):
             raise DamagedTraits("references are missing")
         return self._picked(begins[: len(ends)]), self._picked(ends), flat

@@ -11,14 +11,13 @@ only adds a record.
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
 from collections.abc import Sequence
 from typing import Final
 
 from postroom.store.api.pages import Page
+from postroom.values.packing import packed, unpacked
 
-_SWAP: Final = sys.byteorder == "big"
 _KEYWORDS: Final = 1
 _ONE_MODSEQ: Final = 2
 _LIST: Final = b"\0"
@@ -31,21 +30,6 @@ GONE_OCTETS: Final = 25
 RECORD: Final = struct.Struct("<IIqQBQQI")
 
 
-def _out(column: array[int]) -> bytes:
-    if _SWAP:
-        column = array(column.typecode, column)
-        column.byteswap()
-    return column.tobytes()
-
-
-def _into(typecode: str, data: bytes) -> array[int]:
-    column: array[int] = array(typecode)
-    column.frombytes(data)
-    if _SWAP:
-        column.byteswap()
-    return column
-
-
 def repeat(typecode: str, value: int, count: int) -> array[int]:
     """A column that holds one value `count` times."""
     return array(typecode, (value,)) * count
@@ -53,7 +37,7 @@ def repeat(typecode: str, value: int, count: int) -> array[int]:
 
 def pack_fixed(page: Page) -> bytes:
     """What never changes while a message is in a mailbox."""
-    return _out(page.uids) + _out(page.sizes) + _out(page.dates) + _out(page.messages) + _out(page.saved)
+    return packed(page.uids) + packed(page.sizes) + packed(page.dates) + packed(page.messages) + packed(page.saved)
 
 
 def pack_flags(page: Page) -> bytes:
@@ -64,7 +48,7 @@ def pack_flags(page: Page) -> bytes:
     if modseqs and modseqs == repeat("Q", modseqs[0], len(modseqs)):
         kind |= _ONE_MODSEQ
         modseqs = modseqs[:1]
-    return b"".join((bytes((kind,)), page.flags, _out(keywords) if kind & _KEYWORDS else b"", _out(modseqs)))
+    return b"".join((bytes((kind,)), page.flags, packed(keywords) if kind & _KEYWORDS else b"", packed(modseqs)))
 
 
 def unpack_page(fixed: bytes, flags: bytes) -> Page:
@@ -74,14 +58,14 @@ def unpack_page(fixed: bytes, flags: bytes) -> Page:
         raise ValueError("fixed columns are damaged")
     octets, keywords, modseqs = unpack_flags(flags, count)
     return Page(
-        _into("I", fixed[: 4 * count]),
+        unpacked("I", fixed[: 4 * count]),
         octets,
         keywords,
         modseqs,
-        _into("Q", fixed[16 * count : 24 * count]),
-        _into("I", fixed[4 * count : 8 * count]),
-        _into("q", fixed[8 * count : 16 * count]),
-        _into("I", fixed[24 * count :]),
+        unpacked("Q", fixed[16 * count : 24 * count]),
+        unpacked("I", fixed[4 * count : 8 * count]),
+        unpacked("q", fixed[8 * count : 16 * count]),
+        unpacked("I", fixed[24 * count :]),
     )
 
 
@@ -90,11 +74,11 @@ def unpack_flags(data: bytes, count: int) -> tuple[bytes, array[int], array[int]
     kind, place = data[0], 1 + count
     flags = data[1:place]
     if kind & _KEYWORDS:
-        keywords = _into("Q", data[place : place + 8 * count])
+        keywords = unpacked("Q", data[place : place + 8 * count])
         place += 8 * count
     else:
         keywords = repeat("Q", 0, count)
-    modseqs = _into("Q", data[place:])
+    modseqs = unpacked("Q", data[place:])
     if kind & _ONE_MODSEQ:
         modseqs = modseqs * count
     if not len(flags) == len(keywords) == len(modseqs) == count:
@@ -134,16 +118,16 @@ def pack_uids(uids: Sequence[int]) -> bytes:
     if not uids:
         return _LIST
     if uids[-1] - uids[0] == len(uids) - 1:
-        return _RANGES + _out(array("I", (uids[0], uids[-1])))
+        return _RANGES + packed(array("I", (uids[0], uids[-1])))
     ranges = to_ranges(uids)
     if len(ranges) < len(uids):
-        return _RANGES + _out(ranges)
-    return _LIST + _out(array("I", uids))
+        return _RANGES + packed(ranges)
+    return _LIST + packed(array("I", uids))
 
 
 def unpack_uids(data: bytes) -> array[int]:
     """The set again, ascending."""
-    numbers = _into("I", data[1:])
+    numbers = unpacked("I", data[1:])
     if data[:1] == _LIST:
         return numbers
     uids: array[int] = array("I")
@@ -169,17 +153,17 @@ def to_ranges(uids: Sequence[int]) -> array[int]:
 
 def pack_ids(ids: array[int]) -> bytes:
     """Message ids ('Q')."""
-    return _out(ids)
+    return packed(ids)
 
 
 def unpack_ids(data: bytes) -> array[int]:
     """Message ids ('Q')."""
-    return _into("Q", data)
+    return unpacked("Q", data)
 
 
 def pack_gone(page: Page) -> bytes:
     """Flags, keywords, sizes, dates and save dates of what left, enough to put it back, or to tell how it was."""
-    return page.flags + _out(page.keywords) + _out(page.sizes) + _out(page.dates) + _out(page.saved)
+    return page.flags + packed(page.keywords) + packed(page.sizes) + packed(page.dates) + packed(page.saved)
 
 
 def unpack_gone(uids: array[int], messages: array[int], data: bytes, modseq: int) -> Page:
@@ -190,10 +174,10 @@ def unpack_gone(uids: array[int], messages: array[int], data: bytes, modseq: int
     return Page(
         uids,
         data[:count],
-        _into("Q", data[count : 9 * count]),
+        unpacked("Q", data[count : 9 * count]),
         repeat("Q", modseq, count),
         messages,
-        _into("I", data[9 * count : 13 * count]),
-        _into("q", data[13 * count : 21 * count]),
-        _into("I", data[21 * count :]),
+        unpacked("I", data[9 * count : 13 * count]),
+        unpacked("q", data[13 * count : 21 * count]),
+        unpacked("I", data[21 * count :]),
     )

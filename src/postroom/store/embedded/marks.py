@@ -7,7 +7,6 @@ next change of their row. The pages of the mailbox are not touched; its MODSEQ m
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
@@ -25,11 +24,11 @@ from postroom.store.embedded.account_read import read_mailbox_by_id
 from postroom.store.embedded.columns import mask_of
 from postroom.store.embedded.filters import Read, Write
 from postroom.store.embedded.working import Working
+from postroom.values.packing import packed, unpacked
 
 _MAILBOX: Final = "SELECT modseq, seen FROM mailbox WHERE id = ?"
 _READ: Final = "SELECT chunk, data FROM mark WHERE mailbox = ? AND reader = ? AND version > ?"
 _ONE: Final = "SELECT data FROM mark WHERE mailbox = ? AND reader = ? AND chunk = ?"
-_SWAP: Final = sys.byteorder == "big"
 
 
 class EmbeddedMarks:
@@ -69,22 +68,13 @@ def read_marks(reader: apsw.Connection, mailbox: int, who: str, known: Marks | N
 
 def pack(chunk: Chunk) -> bytes:
     """UIDs, then values; little-endian."""
-    uids, values = chunk.uids, chunk.values
-    if _SWAP:
-        uids, values = uids[:], values[:]
-        uids.byteswap()
-        values.byteswap()
-    return uids.tobytes() + values.tobytes()
+    return packed(chunk.uids) + packed(chunk.values)
 
 
 def unpack(data: bytes) -> Chunk:
     """What `pack` made."""
     count = len(data) // 12
-    uids, values = array("I", data[: 4 * count]), array("Q", data[4 * count :])
-    if _SWAP:
-        uids.byteswap()
-        values.byteswap()
-    return Chunk(uids, values)
+    return Chunk(unpacked("I", data[: 4 * count]), unpacked("Q", data[4 * count :]))
 
 
 @dataclass(frozen=True, slots=True)
