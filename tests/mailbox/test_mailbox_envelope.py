@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postroom.mailbox import envelope
+from postroom.mailbox.printed import value_at
 from postroom.message.index import index
 
 
@@ -42,7 +43,7 @@ def test_whatever_the_index_wrote_is_read(fields: list[tuple[bytes, bytes]], pla
     written = index(data).envelope
     values, end = [], 1
     for _ in range(10):
-        value, end = envelope._value(written, end)
+        value, end = value_at(written, end)
         values.append(value)
     assert written[end:] == b")"
     assert envelope.field(written, place) == values[place]
