@@ -9,6 +9,7 @@ import pytest
 from sorting_house import BOB, EVE, MAIL, House
 
 from postroom.delivery.refusing import Refuses
+from postroom.identity.model import Found
 from postroom.mailbox.service import Account
 from postroom.store.api import (
     AccountRow,
@@ -92,7 +93,7 @@ async def test_what_has_been_here_is_not_passed_on_again(house: House) -> None:
 async def test_an_unknown_address_of_ours_keeps_the_mail(house: House) -> None:
     await house.script('redirect "nobody@here.test";')
     await house.arrive()
-    assert await house.where() == {"INBOX": 1}
+    assert await house.where() == {"INBOX": 2}  # and why
 
 
 async def test_changes_of_the_header_belong_to_later_actions(house: House) -> None:
@@ -202,6 +203,7 @@ async def test_ereject_is_a_failure_with_the_reason(house: House) -> None:
     await house.arrive()
     (sent,) = house.sent()
     assert b"report-type=delivery-status" in sent and b"No room" in sent and b"5.7.1" in sent
+    assert b"The recipient's own mail filter refused it" in sent and b"The other server" not in sent
     assert await house.where() == {}
 
 
@@ -383,3 +385,48 @@ async def test_what_was_not_accepted_is_not_counted(house: House, monkeypatch: p
     monkeypatch.setattr(house.queue, "accept", accept)
     await house.arrive()
     assert limits.given_back == 1 and house.left == []
+
+
+async def test_a_copy_of_the_answer_is_not_taken_for_the_message(house: House) -> None:
+    await house.script('require ["vacation", "fcc"]; vacation :fcc "Lists" "Away";')
+    await house.arrive(sender="first@far.test", content=MAIL)
+    await house.arrive(sender="first@far.test", content=MAIL)
+    await house.arrive(sender="second@far.test", content=MAIL)
+    told = house.events.of("message.delivered")
+    assert [(one["mailbox"], one["uid"]) for one in told] == [("INBOX", 1), ("INBOX", 2), ("INBOX", 3)]
+
+
+async def test_who_redirects_to_an_unknown_address_of_ours_is_told_once(house: House) -> None:
+    await house.script('redirect "nobody@here.test";')
+    await house.arrive()
+    await house.arrive()
+    inbox = [octets for _, _, octets in (await house.boxes())["INBOX"]]
+    notices = [octets for octets in inbox if b"Your mail filter has an error" in octets]
+    assert len(inbox) == 3 and len(notices) == 1
+    assert b"nobody@here.test: there is no such address here" in b" ".join(notices[0].split())
+
+
+async def test_lists_may_be_told_of_programs_may_not(house: House) -> None:
+    await house.script('require "enotify"; notify "mailto:x@away.test";')
+    await house.arrive(b"Auto-Submitted: No\r\nList-Id: <l.far.test>\r\n" + MAIL)
+    assert len(house.left) == 1
+    await house.arrive(b"Auto-Submitted: auto-generated\r\n" + MAIL)
+    assert len(house.left) == 1
+
+
+async def test_the_filter_is_asked_with_the_separators_of_the_domain(house: House) -> None:
+    assert house.delivery.sorter is not None
+
+    async def find(address: str) -> Found:
+        return Found(BOB, detail="news", separators="-", name="bob")
+
+    refuses = Refuses(house.delivery.sorter, house.mailboxes, find)
+    await house.script(
+        'require ["ereject", "envelope", "subaddress"]; if not envelope :detail "to" "news" { ereject "No"; }'
+    )
+    recipients = (NewRecipient(address="bob-news@here.test", route="local"),)
+    new = NewEntry(id="q", sender="ann@far.test", recipients=recipients, content=Content.of(MAIL), received=1.0)
+    assert await refuses(new) == ""
+    house.delivery._find = find
+    await house.arrive(to="bob-news@here.test")
+    assert await house.where() == {"INBOX": 1}

@@ -136,6 +136,8 @@ async def test_separators_of_a_domain(identity: Identity, directory: Directory) 
         found = await identity.find(address)
         assert found is not None, address
         assert (found.row.id, found.detail) == (owner, detail), address
+        assert found.name == ("ann" if owner == "id1" else "ann-marie")
+        assert found.separators == "-+"
     assert await identity.find("-ann@example.com") is None
     await directory.set_domain("example.com", separators="", detail_folders="create")
     assert await identity.find("ann+list@example.com") is None

@@ -3,7 +3,8 @@
 == name of the case (RFC 5228 4.1)
 -- script
 -- message          the first message of the file, or the built-in one, when it is left out
--- environment      name: value; from, to, now, zone, spam, virus, mailbox, special, metadata, seen, or an item;
+-- environment    name: value; from, to, now, zone, spam, virus, mailbox, special, metadata, seen, or an item;
+                     separators: of details, or none, with name: the recipient's own;
                      with imap (RFC 6785) the script runs for what was done by IMAP, on a message with these flags
 -- actions          one a line, as describe() tells them; or
 -- faults           one a line, as Fault prints; or
@@ -85,7 +86,21 @@ def _sections(text: str) -> dict[str, str]:
     return found
 
 
-_KNOWN = {"from", "to", "now", "zone", "spam", "virus", "mailbox", "special", "metadata", "seen", "library", "imap"}
+_KNOWN = {
+    "from",
+    "to",
+    "now",
+    "zone",
+    "spam",
+    "virus",
+    "mailbox",
+    "special",
+    "metadata",
+    "seen",
+    "library",
+    "imap",
+    "separators",
+}
 
 
 def environment(case: Case) -> Environment:
@@ -98,6 +113,8 @@ def environment(case: Case) -> Environment:
         zone=int(given.get("zone", ["0"])[0]),
         spam=float(given["spam"][0]) if "spam" in given else None,
         virus=int(given.get("virus", ["0"])[0]),
+        separators=given.get("separators", ["+"])[0].replace("none", ""),
+        name=given["name"][0] if "separators" in given and "name" in given else "",
         imap="imap" in given,
         flags=tuple(given.get("imap", [""])[0].split()),
         items={key: values[0] for key, values in given.items() if key not in _KNOWN},

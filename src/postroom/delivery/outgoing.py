@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Protocol
 
 from postroom.delivery.account_world import digest
@@ -21,7 +22,7 @@ from postroom.message.decode import parse_addresses
 from postroom.message.disposition import Refused, refusal_notice
 from postroom.queue.reports import Sign
 from postroom.sieve.actions import AS_IT_CAME, Form, Notify, Redirect, Reject, Vacation
-from postroom.sieve.courtesy import automatic, why_silent
+from postroom.sieve.courtesy import by_program, why_silent
 from postroom.sieve.mail import Header
 from postroom.sieve.mailto import BadMailto, parse_mailto
 from postroom.store.api import (
@@ -93,6 +94,14 @@ class Arrived:
         return Header(form.header if form.header is not None else self.content.read(0, min(self.header, _HEADER)))
 
 
+class PassedOn(Enum):
+    """What became of a redirect. NO: not now, for a reason that the script cannot help; NOWHERE: never there."""
+
+    YES = "yes"
+    NO = "no"
+    NOWHERE = "nowhere"
+
+
 class Limits(Protocol):
     """The limits on what an account sends to other domains (policy.outgoing)."""
 
@@ -109,16 +118,16 @@ class Outgoing:
         self.means = means
         self.limits: Limits | None = None
 
-    async def redirect(self, mail: Arrived, action: Redirect, number: int) -> bool:
-        """Pass the message on; False when that cannot be, and it is to be kept."""
+    async def redirect(self, mail: Arrived, action: Redirect, number: int) -> PassedOn:
+        """Pass the message on; when that cannot be it is to be kept."""
         entry, to = mail.entry, Address.parse(action.address)
         if _has_been_here(mail):
             self._told(mail, f"not passed on to {to}: it has been here before")
-            return False
+            return PassedOn.NO
         recipients = await self.means.routes(to)
         if not recipients:
             self._told(mail, f"not passed on to {to}: there is no such address here")
-            return False
+            return PassedOn.NOWHERE
         sender = entry.sender
         # RFC 5228 4.2: the null sender stays; a foreign one leaves under an address of ours (identity.srs)
         foreign = bool(sender) and not await self.means.hosted(sender.rpartition("@")[2].lower())
@@ -136,7 +145,7 @@ class Outgoing:
         why = await self._accept(mail, f"redirect {number}", sender, recipients, _passed_on(mail, action.form))
         if why:
             self._told(mail, f"not passed on to {to}: {why}")
-        return not why
+        return PassedOn.NO if why else PassedOn.YES
 
     async def vacation(self, mail: Arrived, action: Vacation, account: AccountStore) -> bytes | None:
         """Answer the sender, unless that would be impolite; the answer's octets."""
@@ -172,9 +181,8 @@ class Outgoing:
     async def notify(self, mail: Arrived, action: Notify, number: int) -> bytes | None:
         """Tell somebody; the notification's octets."""
         header = mail.header_as(action.form)
-        reason = automatic(header) if header.has("auto-submitted") else ""
-        if reason:
-            self._told(mail, f"no notification: {reason}")
+        if by_program(header):  # RFC 5436 2.7
+            self._told(mail, "no notification: it says that a program sent it (Auto-Submitted)")
             return None
         desk = await self._desk(mail, action.sender)
         try:

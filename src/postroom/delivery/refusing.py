@@ -53,7 +53,9 @@ class Refuses:
                 content=entry.content,
                 header=rendered.header,
             )
-            placement = Placement(mailbox=INBOX, keywords=(), index=rendered)
+            placement = Placement(
+                mailbox=INBOX, keywords=(), index=rendered, separators=found.separators, name=found.name
+            )
             result = await self._sorter.run(account, mail, placement, compiled)
         except StoreError:
             return ""

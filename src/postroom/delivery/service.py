@@ -202,9 +202,10 @@ class Delivery:
             mailbox = await mailbox_of_detail(account, whose.detail, create=whose.folders == "create")
         if whose.row.filtered and self.sorter is not None:
             arrived = Arrived(entry=entry, recipient=recipient, row=whose.row, content=content, header=found.header)
-            sorted_ = await self.sorter.sort(
-                account, arrived, Placement(mailbox=mailbox, keywords=keywords, index=found)
+            placement = Placement(
+                mailbox=mailbox, keywords=keywords, index=found, separators=whose.separators, name=whose.name
             )
+            sorted_ = await self.sorter.sort(account, arrived, placement)
             if sorted_ is not None:
                 return sorted_
         result = await account.deliver(

@@ -103,7 +103,8 @@ class Sorter:
             now=now,
             zone=zone,
             items={**self.items, "remote-ip": mail.entry.peer, **_domain(mail)},
-            separator=placement.separator,
+            separators=placement.separators,
+            name=placement.name,
             spam=spam,
             virus=virus,
         )
@@ -170,10 +171,14 @@ def _outcome(recipient: Recipient, result: Result, work: Work, filed: Sequence[t
     refused = work.refused
     if refused is not None:
         reason = " ".join(refused.reason.split())[:500]
-        if refused.extended:
-            return Outcome(recipient=recipient, kind=Kind.FAILED, status="5.7.1", reply=reason, cause="refused")
         return Outcome(
-            recipient=recipient, kind=Kind.FAILED, status="5.7.1", reply=reason, cause="refused", reported=True
+            recipient=recipient,
+            kind=Kind.FAILED,
+            status="5.7.1",
+            reply=reason,
+            cause="refused",
+            meaning="The recipient's own mail filter refused it.",
+            reported=not refused.extended,
         )
     if not work.where:
         reply = "Discarded by the filter" if any(isinstance(each, Discard) for each in result.actions) else "Passed on"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from postroom.delivery.account_world import AccountWorld, digest
-from postroom.delivery.outgoing import Arrived, Outgoing
+from postroom.delivery.outgoing import Arrived, Outgoing, PassedOn
 from postroom.mailbox.errors import MailboxError
 from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.names import INBOX
@@ -47,12 +47,15 @@ Keeps: TypeAlias = Callable[[tuple[str, ...], Form], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where a message goes that the script keeps. index: of the content; separator: of user and detail."""
+    """Where a message goes that the script keeps. index: of the content; separators: of details; name: the
+    local part of the recipient without its detail (sieve.world.Environment).
+    """
 
     mailbox: str
     keywords: tuple[str, ...]
     index: MessageIndex
-    separator: str = "+"
+    separators: str = "+"
+    name: str = ""
 
 
 class Work:
@@ -68,6 +71,7 @@ class Work:
         self._mail = mail
         self._placement = placement
         self._filings: list[Filing] = []
+        self._copies: list[Filing] = []  # of what was sent; behind the message, whose place is told
         self._remember: list[Remembered] = []
         self._made: dict[Form, NewMessage] = {}
         self._boxes: set[int] = set()
@@ -85,8 +89,7 @@ class Work:
             await self._file_into(action)
         elif isinstance(action, Redirect):
             self._sent += 1
-            if not await outgoing.redirect(mail, action, self._sent):
-                await self._keep((), action.form)
+            self.error = self.error or await self._redirect(action)
         elif isinstance(action, Vacation):
             await self._copy(await outgoing.vacation(mail, action, self._account.store), action.fcc, action.fcc_flags)
         elif isinstance(action, Notify):
@@ -99,6 +102,16 @@ class Work:
             self.refused = action
             if not action.extended:
                 await outgoing.refuse(mail, action)
+
+    async def _redirect(self, action: Redirect) -> str:
+        """What the user should hear about it, "" for nothing."""
+        passed_on = await self._outgoing.redirect(self._mail, action, self._sent)
+        if passed_on is PassedOn.YES:
+            return ""
+        await self._keep((), action.form)
+        if passed_on is PassedOn.NOWHERE:
+            return f"the message could not be passed on to {action.address}: there is no such address here"
+        return ""
 
     async def _keep_there(self, flags: tuple[str, ...], form: Form) -> None:
         info = await self._account.store.mailbox(self._placement.mailbox) or await self._account.find(INBOX)
@@ -165,7 +178,7 @@ class Work:
             self.error = self.error or f'no copy could be filed into "{fcc.name}": {fault}'
             return
         new = await self._account.render(Incoming(content=Content.of(octets)))
-        self._filings.append(_filing(box, new, flags or ("\\Seen",), ()))
+        self._copies.append(_filing(box, new, flags or ("\\Seen",), ()))
 
     async def explain(self, script: str, serial: int, error: str, line: int, *, kept: str = _IN_INBOX) -> None:
         """The user is told once of each error of a script as it stands. kept: what becomes of mail meanwhile."""
@@ -181,13 +194,13 @@ class Work:
     @property
     def idle(self) -> bool:
         """Is there nothing to file or to remember."""
-        return not (self._filings or self._remember)
+        return not (self._filings or self._copies or self._remember)
 
     async def file(self) -> Sequence[tuple[int, int]]:
         """Everything at once. Raises DeliveredAlready, OverQuota, StoreError."""
         mail = self._mail
         return await self._account.file(
-            self._filings, delivery=(mail.entry.id, mail.recipient.address), remember=self._remember
+            [*self._filings, *self._copies], delivery=(mail.entry.id, mail.recipient.address), remember=self._remember
         )
 
 

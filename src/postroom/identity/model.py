@@ -50,12 +50,15 @@ Resolution = NotHosted | Unknown | Closed | Hosted
 @dataclass(frozen=True, slots=True)
 class Found:
     """An account that mail for an address is kept in. detail: what the address says after the separator (RFC 5233 1),
-    as it was written; folders: may the detail name the mailbox: "off", "existing" or "create".
+    as it was written; folders: may the detail name the mailbox: "off", "existing" or "create"; separators: of the
+    domain; name: the local part without the detail.
     """
 
     row: AccountRow
     detail: str = ""
     folders: str = "off"
+    separators: str = "+"
+    name: str = ""
 
 
 class Sending(IntEnum):

@@ -136,10 +136,11 @@ async def real_domain(directory: DirectoryStore, domain: DomainRow) -> DomainRow
 
 
 class LookedUp(NamedTuple):
-    """What an address names, and its detail, folded, "" when there is none."""
+    """What an address names, its detail, "" when there is none, and its local part without it; folded."""
 
     row: AccountRow | AliasRow | None
     detail: str = ""
+    name: str = ""
 
 
 async def look_up(directory: DirectoryStore, key: str, separators: str) -> LookedUp:
@@ -149,13 +150,13 @@ async def look_up(directory: DirectoryStore, key: str, separators: str) -> Looke
     """
     found = await _exact(directory, key)
     if found is not None or not separators:
-        return LookedUp(found)
+        return LookedUp(found, name=key.rpartition("@")[0])
     local, _, domain = key.rpartition("@")
     places = [place for place, char in enumerate(local) if place and char in separators]
     for place in reversed(places[:_MOST_DETAILS]):
         found = await _exact(directory, f"{local[:place]}@{domain}")
         if found is not None:
-            return LookedUp(found, local[place + 1 :])
+            return LookedUp(found, local[place + 1 :], local[:place])
     return LookedUp(None)
 
 
@@ -165,10 +166,12 @@ async def detailed(directory: DirectoryStore, address: Address, row: AccountRow)
     real = await real_domain(directory, domain) if domain is not None else None
     if real is None:
         return Found(row)
-    folded = (await look_up(directory, Address(address.local, real.name).key, real.separators)).detail
+    known = await look_up(directory, Address(address.local, real.name).key, real.separators)
+    folded = known.detail
     written = address.local[len(address.local) - len(folded) :]
     detail = written if written.casefold() == folded else folded
-    return Found(row, detail, row.detail_folders or real.detail_folders)
+    folders = row.detail_folders or real.detail_folders
+    return Found(row, detail, folders, real.separators, known.name)
 
 
 async def find_row(directory: DirectoryStore, key: str) -> AccountRow | AliasRow | None:

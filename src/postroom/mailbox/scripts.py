@@ -108,7 +108,11 @@ class Scripts:
         await self._account.filters.put_script(name, text, self._kept)
 
     async def room_for(self, name: str, octets: int) -> str:
-        """RFC 5804 2.5: why a script of this size cannot be kept: "MAXSCRIPTS", "MAXSIZE"; "" when it can."""
+        """RFC 5804 2.5: why a script of this size cannot be kept: "MAXSCRIPTS", "MAXSIZE"; "" when it can.
+
+        Raises BadScriptName.
+        """
+        check_name(name)
         others = [each for each in await self.all() if each.name != name]
         if self._kept.count and len(others) + 1 > self._kept.count:
             return "MAXSCRIPTS"

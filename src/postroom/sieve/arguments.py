@@ -19,6 +19,8 @@ def take(call: Call, node: Command | Test) -> None:
         if not isinstance(argument, Tag):
             positional.append(argument)
             continue
+        if positional:  # RFC 5228 2.6.2
+            call.fault(f":{argument.name[:40]} stands too late", "tags come before the other arguments", argument.at)
         tag = tags.get(argument.name)
         if tag is None:
             call.fault(f"{call.word.name} has no tag :{argument.name[:40]}", f"usage: {call.word.usage}", argument.at)

@@ -24,11 +24,15 @@ _ROBOTS: Final = re.compile(
 )
 
 
+def by_program(header: Header) -> bool:
+    """RFC 3834 5: does it say so itself."""
+    return any(value.partition(";")[0].strip().lower() != "no" for value in header.values("auto-submitted"))
+
+
 def automatic(header: Header) -> str:
     """Why a message was not written by a person; "" when nothing says so."""
-    for value in header.values("auto-submitted"):
-        if value.partition(";")[0].strip().lower() != "no":
-            return "it says that a program sent it (Auto-Submitted)"
+    if by_program(header):
+        return "it says that a program sent it (Auto-Submitted)"
     for value in header.values("precedence"):
         if value.strip().lower() in ("bulk", "junk", "list"):
             return f"it says that it is {value.strip().lower()} mail (Precedence)"

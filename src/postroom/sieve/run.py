@@ -19,6 +19,7 @@ from postroom.sieve.actions import (
     FileInto,
     Form,
     Keep,
+    Notify,
     Redirect,
     Reject,
     Remember,
@@ -212,6 +213,8 @@ def _each_mailbox_once(actions: list[Action], home: str) -> tuple[Action, ...]:
             key = action.address.lower()
         elif isinstance(action, Discard):
             continue
+        elif isinstance(action, Notify):
+            key = action  # RFC 5436 2.7: nobody is told the same twice
         else:
             found.append(action)
             continue

@@ -124,9 +124,9 @@ def _reader(space: str, name: str, namespaces: frozenset[str], shared: Container
             raise BadText(f"{space}{name} cannot be a variable")
         return lambda run: run.globals.get(name, "")
     if name[0].isdigit():
-        number = int(name[:9])
+        number = int(name.lstrip("0")[:9] or "0")
         if number > MOST_MATCHES:
-            raise BadText(f"there is no match variable {name[:9]}; {MOST_MATCHES} is the last")
+            raise BadText(f"there is no match variable {name[:20]}; {MOST_MATCHES} is the last")
         return lambda run: run.matches[number] if number < len(run.matches) else ""
     if len(name) > LONGEST_NAME:
         raise BadText(f"the name of a variable has more than {LONGEST_NAME} characters")

@@ -17,7 +17,8 @@ class Environment:
     """What is known of a message besides its octets.
 
     sender, recipient: of the envelope, sender "" for <>; now: Unix seconds; zone: seconds east of Greenwich of the
-    user; items: of the environment test, by lower-case name; separator: of user and detail in an address.
+    user; items: of the environment test, by lower-case name; separators: characters that begin the detail of an
+    address, "" for none; name: the local part of the recipient without its detail, "" when nobody knows.
     spam: the score in percent of certainty, None when nobody looked; virus: 0 to 5 as RFC 5235 3.3 has it.
     imap: something was done by IMAP with a message that is kept already (RFC 6785); flags: those it has.
     """
@@ -27,7 +28,8 @@ class Environment:
     now: float = 0.0
     zone: int = 0
     items: Mapping[str, str] = field(default_factory=dict)
-    separator: str = "+"
+    separators: str = "+"
+    name: str = ""
     spam: float | None = None
     virus: int = 0
     imap: bool = False

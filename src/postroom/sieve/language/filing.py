@@ -7,6 +7,7 @@ On failure: ScriptError for a mailbox or an address that cannot be.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from postroom.sieve.actions import Discard, FileInto, Keep, Redirect, Target
@@ -29,6 +30,10 @@ TARGET: Final = (
 )
 #: octets of a mailbox's name
 LONGEST_MAILBOX: Final = 1024
+
+
+#: RFC 5228 2.4.2.3  phrase "<" addr-spec ">"
+_NAMED: Final = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|[^"<>@,;:()\\])+\s*<([^<>]+)>""")
 
 
 class Stopped(Exception):
@@ -94,9 +99,10 @@ def _discard(call: Call) -> Step:
 
 
 def check_address(text: str) -> str:
-    """An address that mail can be sent to. Raises ScriptError."""
+    """An address that mail can be sent to, a name before it (RFC 5228 2.4.2.3) left out. Raises ScriptError."""
+    named = _NAMED.fullmatch(text.strip())
     try:
-        return str(Address.parse(text.strip()))
+        return str(Address.parse(named[1] if named else text.strip()))
     except BadAddress:
         raise ScriptError(f"{text[:80]!r} is no address") from None
 

@@ -19,6 +19,7 @@ from postroom.sieve.words import ADDRESS_PART, INDEX, MATCH, Call, Kind, Questio
 
 if TYPE_CHECKING:
     from postroom.sieve.run import Run
+    from postroom.sieve.world import Environment
 
 #: RFC 5322 2.2  ftext = %d33-57 / %d59-126
 FIELD_NAME: Final = re.compile(r"[!-9;-~]{1,998}")
@@ -116,30 +117,41 @@ def _header(call: Call) -> Question:
 # addresses
 
 
-def _all(address: NamedAddress, _separator: str) -> str | None:
+def _all(address: NamedAddress, _env: Environment) -> str | None:
     return address.address
 
 
-def _local(address: NamedAddress, _separator: str) -> str | None:
+def _local(address: NamedAddress, _env: Environment) -> str | None:
     return address.local if address.domain else None
 
 
-def _domain(address: NamedAddress, _separator: str) -> str | None:
+def _domain(address: NamedAddress, _env: Environment) -> str | None:
     return address.domain or None
 
 
-def _user(address: NamedAddress, separator: str) -> str | None:
+def _cut(local: str, env: Environment) -> int:
+    """Where the detail's separator stands, the length of all when there is none.
+
+    The recipient's own name may have a separator in it; of other names the first separator counts.
+    """
+    own, size = env.name, len(env.name)
+    if own and local[:size].lower() == own.lower() and (size == len(local) or local[size] in env.separators):
+        return size
+    return next((place for place, char in enumerate(local) if char in env.separators), len(local))
+
+
+def _user(address: NamedAddress, env: Environment) -> str | None:
     """RFC 5233 4: what stands before the separator, all of it when there is none."""
-    return address.local.split(separator, 1)[0] if address.domain else None
+    return address.local[: _cut(address.local, env)] if address.domain else None
 
 
-def _detail(address: NamedAddress, separator: str) -> str | None:
+def _detail(address: NamedAddress, env: Environment) -> str | None:
     """RFC 5233 4: nothing at all when there is no separator."""
-    _, found, detail = address.local.partition(separator)
-    return detail if found and address.domain else None
+    place = _cut(address.local, env)
+    return address.local[place + 1 :] if place < len(address.local) and address.domain else None
 
 
-_Part = Callable[[NamedAddress, str], "str | None"]
+_Part = Callable[[NamedAddress, "Environment"], "str | None"]
 _PARTS: Final[dict[str, _Part]] = {"localpart": _local, "domain": _domain, "user": _user, "detail": _detail}
 
 
@@ -150,9 +162,9 @@ def part_of(call: Call) -> _Part:
     return next((part for name, part in _PARTS.items() if call.has(name)), _all)
 
 
-def parts_in(addresses: Sequence[NamedAddress], part: _Part, separator: str) -> list[str]:
+def parts_in(addresses: Sequence[NamedAddress], part: _Part, env: Environment) -> list[str]:
     """The parts of those addresses that have it."""
-    return [text for address in addresses if (text := part(address, separator)) is not None]
+    return [text for address in addresses if (text := part(address, env)) is not None]
 
 
 def _check_address_fields(call: Call) -> None:
@@ -173,7 +185,7 @@ def _address(call: Call) -> Question:
             found = header.parts.get(key)
             if found is None:
                 known = header.addresses(name.lower()) if name.lower() in ADDRESS_FIELDS else ()
-                found = header.parts[key] = parts_in(known, part, run.env.separator)
+                found = header.parts[key] = parts_in(known, part, run.env)
             return found
 
         collect = _collect(headers, call.texts(0), values)
@@ -194,7 +206,7 @@ def _address(call: Call) -> Question:
         place = index - 1 if index > 0 else len(fields) + index
         if not 0 <= place < len(fields):
             return match(run, ())
-        return match(run, parts_in(addresses_in(fields[place]), part, run.env.separator))
+        return match(run, parts_in(addresses_in(fields[place]), part, run.env))
 
     return one_field
 
@@ -235,9 +247,7 @@ def _envelope(call: Call) -> Question:
             address = {"from": run.env.sender, "to": run.env.recipient}.get(name.lower())
             if address:
                 local, _, domain = address.rpartition("@")
-                found += parts_in(
-                    (NamedAddress("", local or domain, domain if local else ""),), part, run.env.separator
-                )
+                found += parts_in((NamedAddress("", local or domain, domain if local else ""),), part, run.env)
             elif address is not None and not counted:
                 found.append("")  # RFC 5228 5.4: the null path is empty whichever part is asked for
         return match(run, found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from postroom.message.decode import parse_addresses
 from postroom.sieve.actions import Target, Vacation
 from postroom.sieve.faults import ScriptError
 from postroom.sieve.language.filing import FLAGS, TARGET, resolve, target_of
@@ -14,6 +15,7 @@ from postroom.sieve.language.flags import flags_of
 from postroom.sieve.syntax import Number, Strings
 from postroom.sieve.texts import Text, get, get_all
 from postroom.sieve.words import Call, Kind, Step, TagWord, Word
+from postroom.values.address import Address, BadAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,12 +71,29 @@ def _check_mime(call: Call, reason: Text) -> None:
             call.fault("the MIME header of the reason is not ASCII", "use encoded words", call.place(0))
 
 
+def _check_from(call: Call, sender: Text | None) -> None:
+    """RFC 5230 4.3: a list of mailboxes."""
+    if isinstance(sender, str):
+        found = parse_addresses(sender.encode("utf-8", "replace"))
+        if not found or not all(_can_be(each.address) for each in found):
+            call.fault(f'"{sender[:60]}" is no address', "such as Ann <ann@example.org>", call.place_of("from"))
+
+
+def _can_be(address: str) -> bool:
+    try:
+        Address.parse(address)
+    except BadAddress:
+        return False
+    return True
+
+
 def _vacation(call: Call) -> Step:
     reason, subject, sender = call.text(0), call.tag_text("subject"), call.tag_text("from")
     addresses, handle = call.tag_texts("addresses") or (), call.tag_text("handle")
     seconds, mime, copy = _seconds(call), call.has("mime"), fcc_of(call)
     signature = _signature(call)
     _check_mime(call, reason)
+    _check_from(call, sender)
 
     def vacation(run: Run) -> None:
         run.suits(("vacation",))
