@@ -26,7 +26,7 @@ import uvloop
 
 from postroom.config import Listener, Protocol, Tls, TlsMode
 from postroom.net import Certificates, Link, LinkOptions, Wheel, bind, serve
-from postroom.net.tls import trim_asyncio_tls, write_self_signed
+from postroom.net.tls import write_self_signed
 
 REQUESTS = 20_000
 HANDSHAKES = 500
@@ -77,7 +77,6 @@ class Child:
 
         gc.collect()
         gc.freeze()
-        trim_asyncio_tls()
         factory = uvloop.new_event_loop if name == "uvloop" else asyncio.new_event_loop
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(forever())

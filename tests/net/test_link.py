@@ -291,11 +291,15 @@ async def test_deadline_comes_by_the_wheel(site: Serve) -> None:
     writer.close()
 
 
-async def test_a_closed_link_is_freed_without_the_collector(site: Serve) -> None:
-    here = await site()
+@pytest.mark.parametrize("tls", [TlsMode.NONE, TlsMode.IMPLICIT])
+async def test_a_closed_link_is_freed_without_the_collector(
+    site: Serve, client_tls: ssl.SSLContext, tls: TlsMode
+) -> None:
+    here = await site(tls=tls)
+    secure = {"ssl": client_tls, "server_hostname": "mail.example"} if tls is TlsMode.IMPLICIT else {}
     gc.disable()
     try:
-        _, writer = await connect(here.port)
+        _, writer = await connect(here.port, **secure)
         driver = await here.driver()
         driver.link.deadline(1000)
         writer.close()

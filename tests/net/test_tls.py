@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import asyncio.sslproto
 import contextlib
 import datetime
 import hashlib
@@ -19,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from postroom.config import Tls, TlsMode
 from postroom.net import CertificateError, Certificates, client_context, self_signed
-from postroom.net.tls import end_point, trim_asyncio_tls, write_self_signed
+from postroom.net.tls import end_point, write_self_signed
 
 from .conftest import NOW, Serve
 from .test_link import connect
@@ -213,18 +212,3 @@ async def test_a_client_context_checks_names_unless_told_not_to(site: Serve, pai
     ):
         _, writer = await asyncio.open_connection("127.0.0.1", here.port, ssl=context, server_hostname=name)
         writer.close()
-
-
-async def test_small_buffers_carry_all_the_same(
-    site: Serve, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asyncio.sslproto.SSLProtocol, "max_size", asyncio.sslproto.SSLProtocol.max_size)
-    trim_asyncio_tls()
-    here = await site(lambda driver, data: driver.link.send(data), tls=TlsMode.IMPLICIT)
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", here.port, ssl=client_tls, server_hostname="mail.example"
-    )
-    octets = bytes(range(256)) * 1000
-    writer.write(octets)
-    assert await reader.readexactly(len(octets)) == octets
-    writer.close()

@@ -40,7 +40,7 @@ from postroom.config import Protocol as Spoken
 from postroom.identity.hashing import run_hashing
 from postroom.net.link import Driver, Link
 from postroom.net.listen import ListenError
-from postroom.net.tls import CertificateError, trim_asyncio_tls
+from postroom.net.tls import CertificateError
 from postroom.net.wheel import Wheel
 from postroom.observe.alarms import ENDED_BY, is_alarm, watch
 from postroom.observe.catalogue import CATALOGUE, KEPT
@@ -89,7 +89,6 @@ def run_loop(config: Config, work: Coroutine[Any, Any, int]) -> int:
         else:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(work)
-    trim_asyncio_tls()
     return asyncio.run(work)
 
 

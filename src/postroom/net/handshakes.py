@@ -1,6 +1,6 @@
 """A limit on TLS handshakes that come before anything else is known of a peer.
 
-Owns: counts of one process. Trusts: nobody; a peer that connects and says nothing costs 25 KiB until its deadline.
+Owns: counts of one process. Trusts: nobody; a peer that connects and says nothing costs 19 KiB until its deadline.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 class Handshakes:
     """How many implicit TLS handshakes are under way, by peer and in all.
 
-    A peer is counted by its protocol only once it speaks; until then each silent connection would cost 25 KiB.
+    A peer is counted by its protocol only once it speaks; until then each silent connection would cost 19 KiB.
     """
 
     __slots__ = ("_barred", "_by_peer", "_exempt", "_per_peer", "_total", "_unit", "under_way")

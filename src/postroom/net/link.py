@@ -16,16 +16,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from postroom.net.decrypted import READ, Decrypted
-from postroom.net.drive import drive
 from postroom.net.handshakes import Handshakes
 from postroom.net.negotiated import TlsInfo, TlsSource, tls_info
+from postroom.net.sealed import READ, Octets, Sealed
 from postroom.net.sockets import NOWHERE, Endpoint, acknowledge, endpoint, in_kernel
 from postroom.net.wheel import Wheel
 
 __all__ = ["Driver", "Link", "LinkOptions", "Octets", "TlsInfo", "TlsSource"]
-
-Octets = bytes | bytearray | memoryview
 
 _JOIN_UP_TO = 65536  # more than this is handed to the transport at once instead of being collected
 _FORGOTTEN = 5.0  # seconds after a last abort() until a connection is taken for gone
@@ -34,8 +31,6 @@ LOOK = 2.0
 #: seconds in which a peer must take LEAST_TAKEN octets more of the last words, or all, before it is cut off
 LINGER = 30.0
 LEAST_TAKEN = 16 * 1024
-#: the loop's own limit on the end of TLS drops what is unsent; the looks come first
-_NEVER = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +47,7 @@ class LinkOptions:
     failed: Callable[[str, Exception], None] | None = None
     handshake: float = 15.0
     high_water: int = 256 * 1024
-    buffer: bytearray = field(default_factory=partial(bytearray, READ), repr=False, compare=False)  # see net.decrypted
+    buffer: bytearray = field(default_factory=partial(bytearray, READ), repr=False, compare=False)  # see net.sealed
 
 
 class Driver(Protocol):
@@ -93,7 +88,6 @@ class Link(asyncio.Protocol):
         "_out",
         "_paused",
         "_queued",
-        "_raw",
         "_receiving",
         "_taken",
         "_transport",
@@ -125,7 +119,6 @@ class Link(asyncio.Protocol):
         self._local = local
         self.tls: TlsInfo | None = None
         self.due = self.slot = 0
-        self._raw: asyncio.Transport | None = None  # what is below TLS
         self._left = -1  # octets of the last words that were unsent when the peer was last seen to take some
         self._taken = 0  # when that was, by the wheel
         self._out: list[Octets] = []
@@ -224,10 +217,8 @@ class Link(asyncio.Protocol):
             return
         self._flush()
         self._held = None
-        # From here on nothing is read as plaintext: TLS owns the transport when this returns.
-        self._transport.pause_reading()
-        self._upgrading, self._upgraded = True, upgraded
-        drive(self._handshake())  # its first step is taken at once: no octet can arrive in between
+        self._upgraded = upgraded
+        self._shake_hands()  # nothing is read as plaintext any more: TLS owns the transport when this returns
 
     def is_stuck(self) -> bool:
         """True when something waits for the peer and it has taken nothing since this was last asked."""
@@ -268,8 +259,7 @@ class Link(asyncio.Protocol):
             return
         if not self._upgrading:
             self._flush()
-            if not self._transport.is_closing():  # a second close() of asyncio's TLS transport breaks a later abort()
-                self._transport.close()
+            self._transport.close()
         else:
             self._transport.abort()  # in a handshake there is nobody to say goodbye to
         self._closing = True
@@ -297,9 +287,7 @@ class Link(asyncio.Protocol):
         if self._options.handshakes is not None and not self._options.handshakes.enter(self.peer[0]):
             self._transport.abort()
             return
-        self._transport.pause_reading()
-        self._upgrading = True
-        drive(self._handshake())
+        self._shake_hands()
 
     def _begin(self) -> None:
         self._receiving = True  # a greeting needs no turn of its own
@@ -373,8 +361,6 @@ class Link(asyncio.Protocol):
     def _see_off(self) -> None:
         """A link that was closed: has the peer got everything, does it take more, or is it time to cut it off?"""
         unsent = self._transport.get_write_buffer_size()
-        if self._raw is not None:
-            unsent += self._raw.get_write_buffer_size()
         wheel = self._options.wheel
         left = unsent + in_kernel(self._transport) if unsent else 0
         if self._left < 0 or self._left - left >= LEAST_TAKEN:
@@ -432,52 +418,50 @@ class Link(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def _handshake(self) -> None:
-        source = self._options.tls
-        assert source is not None
-        name = source.server_name
-        begin = not hasattr(self, "_driver")
-        self._raw = self._transport
+    def _shake_hands(self) -> None:
+        options = self._options
+        assert options.tls is not None
+        self._upgrading = True
         try:
-            transport = await self._loop.start_tls(
-                self._transport,
-                Decrypted(self, self._options.buffer),
-                source.context(),
-                server_side=name is None,
-                server_hostname=name,
-                ssl_handshake_timeout=self._options.handshake,
-                ssl_shutdown_timeout=_NEVER,
-            )
-            if name is not None and transport is not None:
-                source.examine(transport.get_extra_info("ssl_object"))
-        except (Exception, asyncio.CancelledError) as fault:  # whatever it is, the driver must hear that it is over
+            Sealed(self, self._transport, options.tls, options.buffer, options.handshake)
+        except Exception as fault:  # a name that TLS cannot carry
             self._transport.abort()
-            self._give_up(fault)
-            return
-        finally:
             self._upgrading = False
-            if begin and self._options.handshakes is not None:
-                self._options.handshakes.leave(self.peer[0])
+            self._give_up(fault)
+
+    def handshaken(self, tls: Sealed, fault: Exception | None) -> None:
+        """TLS: the handshake is over."""
+        self._upgrading = False
+        source, handshakes, begin = self._options.tls, self._options.handshakes, not hasattr(self, "_driver")
+        if begin and handshakes is not None:
+            handshakes.leave(self.peer[0])
+        if fault is None and source is not None and source.server_name is not None:
+            try:
+                source.examine(tls.get_extra_info("ssl_object"))
+            except Exception as unfit:  # whatever it is, the driver must hear that it is over
+                tls.abort()
+                fault = unfit
         if self._lost:
             return
-        if transport is None or self._closing or transport.get_extra_info("ssl_object") is None:
-            # We aborted in the middle of the handshake, or the peer went away before it (uvloop gives a transport
-            # without TLS then): the loop tells nobody.
-            self._raw.abort()
-            self.connection_lost(None)
+        if self._closing:
+            tls.abort()
+            self._give_up(None)
             return
-        self._adopt(transport)
+        if fault is not None:
+            self._give_up(fault)
+            return
+        known: Any = tls
+        self._adopt(known)
         if begin:
             self._begin()
-        elif name is None:
-            acknowledge(transport)
+        elif self._options.tls is not None and self._options.tls.server_name is None:
+            acknowledge(known)
             if self._upgraded is not None:
                 self._upgraded()
-        self._catch_up()  # what came with the last octets of the handshake
+        self._read_or_wait()
         self._flush()
 
-    def _give_up(self, fault: BaseException) -> None:
-        reason = fault if isinstance(fault, Exception) else None  # ssl.SSLError is an OSError
+    def _give_up(self, reason: Exception | None) -> None:
         if reason is not None and not hasattr(self, "_driver") and self._options.failed is not None:
             self._options.failed(self.peer[0], reason)
         self.connection_lost(reason)

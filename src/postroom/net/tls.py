@@ -10,7 +10,6 @@ On failure: CertificateError, saying which file and what to do; a failed reload 
 
 from __future__ import annotations
 
-import asyncio.sslproto
 import datetime
 import hashlib
 import ssl
@@ -199,14 +198,6 @@ def client_context(verify: bool, authorities: str | None = None) -> ssl.SSLConte
         context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def trim_asyncio_tls() -> None:
-    """Make asyncio's TLS connections cost 38 KiB instead of 278. Once at the start, where uvloop is not used.
-
-    Each of them takes a buffer of 256 KiB to read into at once; a TLS record has 16 KiB at the most (RFC 8446 5.1).
-    """
-    asyncio.sslproto.SSLProtocol.max_size = 16 * 1024
 
 
 Examine = Callable[[tuple[bytes, ...]], None]
