@@ -95,9 +95,11 @@ def list_(address: str, mailbox: str, as_json: bool, config_file: str | None) ->
     if as_json:
         emit_json(acl=rows)
         return
-    table(("MAILBOX", "WHO", "RIGHTS"), [(row["mailbox"] or TOP, row["identifier"], row["rights"]) for row in rows])
-    if not rows:
-        say(f"nobody but the owner has rights there; give some: postroom acl set {address} INBOX ben@example.org read")
+    table(
+        ("MAILBOX", "WHO", "RIGHTS"),
+        [(row["mailbox"] or TOP, row["identifier"], row["rights"]) for row in rows],
+        none=f"nobody but the owner has rights there; give some: postroom acl set {address} INBOX ben@example.org read",
+    )
 
 
 @command.command("set")

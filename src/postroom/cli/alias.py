@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom.cli.output import confirm, emit_json, json_option, moment, record, say, table
-from postroom.cli.people import directory
+from postroom.cli.people import directory, named_domain
 from postroom.cli.site import config_option, find_site, run
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
 
     async def work() -> list[AliasRow]:
         async with directory(site) as (people, store):
-            if domain:
-                await people.domain(domain)
-            return await store.directory.aliases(domain.lower())
+            return await store.directory.aliases(await named_domain(people, domain))
 
     rows = run(work())
     if as_json:
         emit_json(aliases=[_plain(row) for row in rows])
         return
-    table(("ALIAS", "MEMBERS"), [(row.address, _members(row)) for row in rows])
-    if not rows:
-        say("no aliases yet; make one: postroom alias add info@example.org ann@example.org")
+    table(
+        ("ALIAS", "MEMBERS"),
+        [(row.address, _members(row)) for row in rows],
+        none="no aliases yet; make one: postroom alias add info@example.org ann@example.org",
+    )
 
 
 @command.command()

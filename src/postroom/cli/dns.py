@@ -139,9 +139,8 @@ def keys(domain: str, as_json: bool, config_file: str | None) -> None:
     table(
         ("SELECTOR", "ALGORITHM", "STATE", "SINCE"),
         [(row["selector"], row["algorithm"], row["state"], moment(row["since"])) for row in rows],
+        none=f"no keys yet; make them: postroom dns rotate {domain}",
     )
-    if not rows:
-        say(f"no keys yet; make them: postroom dns rotate {domain}")
 
 
 def _plain(row: SigningKeyRow) -> dict[str, Any]:

@@ -113,9 +113,8 @@ def list_(as_json: bool, config_file: str | None) -> None:
             )
             for row in rows
         ],
+        none="no domain is hosted yet; add one: postroom domain add example.org",
     )
-    if not rows:
-        say("no domain is hosted yet; add one: postroom domain add example.org")
 
 
 @command.command()

@@ -8,7 +8,7 @@ import click
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, moment, say, table
-from postroom.cli.people import directory
+from postroom.cli.people import directory, named_domain
 from postroom.cli.site import config_option, find_site, run
 
 if TYPE_CHECKING:
@@ -54,17 +54,17 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
 
     async def work() -> list[AliasRow]:
         async with directory(site) as (people, store):
-            if domain:
-                await people.domain(domain)
-            return [row for row in await store.directory.aliases(domain.lower()) if row.trap]
+            return [row for row in await store.directory.aliases(await named_domain(people, domain)) if row.trap]
 
     rows = run(work())
     if as_json:
         emit_json(traps=[{"address": row.address, "created": row.created} for row in rows])
         return
-    table(("TRAP", "SINCE"), [(row.address, moment(row.created)) for row in rows])
-    if not rows:
-        say("no traps yet; make one: postroom filter trap add ADDRESS")
+    table(
+        ("TRAP", "SINCE"),
+        [(row.address, moment(row.created)) for row in rows],
+        none="no traps yet; make one: postroom filter trap add ADDRESS",
+    )
 
 
 @command.command()

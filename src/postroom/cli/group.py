@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom.cli.output import confirm, emit_json, json_option, moment, record, say, table
-from postroom.cli.people import directory
+from postroom.cli.people import directory, named_domain
 from postroom.cli.site import Site, config_option, find_site, run
 
 if TYPE_CHECKING:
@@ -74,17 +74,17 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
 
     async def work() -> list[GroupRow]:
         async with directory(site) as (people, store):
-            if domain:
-                await people.domain(domain)
-            return await store.directory.groups(domain.lower())
+            return await store.directory.groups(await named_domain(people, domain))
 
     rows = run(work())
     if as_json:
         emit_json(groups=[_plain(row) for row in rows])
         return
-    table(("GROUP", "NAME", "MEMBERS"), [(row.address, row.name or "-", ", ".join(row.members) or "-") for row in rows])
-    if not rows:
-        say("no groups yet; make one: postroom group add sales@example.org ann@example.org")
+    table(
+        ("GROUP", "NAME", "MEMBERS"),
+        [(row.address, row.name or "-", ", ".join(row.members) or "-") for row in rows],
+        none="no groups yet; make one: postroom group add sales@example.org ann@example.org",
+    )
 
 
 @command.command()

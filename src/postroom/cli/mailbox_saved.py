@@ -40,9 +40,11 @@ def list_(account: str, as_json: bool, config_file: str | None) -> None:
     if as_json:
         emit_json(searches=[{"name": one.name, "query": one.query} for one in found])
         return
-    table(("NAME", "QUERY"), [(line(one.name), line(one.query)) for one in found])
-    if not found:
-        say(f"there are none; to make one: postroom mailbox saved add {account} NAME QUERY")
+    table(
+        ("NAME", "QUERY"),
+        [(line(one.name), line(one.query)) for one in found],
+        none=f"there are none; to make one: postroom mailbox saved add {account} NAME QUERY",
+    )
 
 
 @saved.command(context_settings=QUERIES)

@@ -30,10 +30,12 @@ def emit_json(**fields: Any) -> None:
     click.echo(msgspec.json.encode({"schema": 1, **fields}, enc_hook=str).decode())
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Aligned columns; the heads are left out when there is nothing to show."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, none: str = "") -> None:
+    """Aligned columns. none: what the person is told instead of heads when there is nothing to show."""
     lines = [[line(str(cell)) for cell in row] for row in rows]
     if not lines:
+        if none:
+            say(none)
         return
     widths = [max(len(head), *(len(cells[place]) for cells in lines)) for place, head in enumerate(heads)]
     for cells in [list(heads), *lines]:

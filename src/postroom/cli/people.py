@@ -50,6 +50,11 @@ async def directory(site: Site, *, changes: bool = False) -> AsyncIterator[tuple
         poke(site, "directory")
 
 
+async def named_domain(people: Directory, name: str) -> str:
+    """The domain that an option chooses, as the store names it; "" for all. Raises NoSuchDomain."""
+    return (await people.domain(name)).name if name else ""
+
+
 async def allowance(site: Site, store: Store, row: AccountRow) -> Allowance:
     """What an account may hold."""
     from postroom.policy.allowance import configured, resolve

@@ -309,9 +309,8 @@ def feedback(domain: str | None, since: str, unproven: bool, as_json: bool, conf
             )
             for kept, told in rows
         ],
+        none="no feedback",
     )
-    if not rows:
-        say("no feedback")
 
 
 # sent
@@ -344,9 +343,11 @@ def send(day: str | None, dry_run: bool, as_json: bool, config_file: str | None)
         emit_json(day=name, reports=rows)
         return
     heads = ("KIND", "DOMAIN", "TO", "MESSAGES", "SIZE", "STATE")
-    table(heads, [(row["kind"], row["domain"], _to(row), row["messages"], _size(row), row["state"]) for row in rows])
-    if not rows:
-        say(f"nothing to report about {name}")
+    table(
+        heads,
+        [(row["kind"], row["domain"], _to(row), row["messages"], _size(row), row["state"]) for row in rows],
+        none=f"nothing to report about {name}",
+    )
 
 
 def _past_day(day: str | None) -> str:

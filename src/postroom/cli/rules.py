@@ -9,7 +9,8 @@ import click
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, say
-from postroom.cli.sieve import read_file, scripts_of
+from postroom.cli.sieve import scripts_of
+from postroom.cli.sieve_text import read_file
 from postroom.cli.site import config_option, find_site, poke, run
 
 if TYPE_CHECKING:  # --help has 150 ms

@@ -10,7 +10,7 @@ from postroom.cli import quotas
 from postroom.cli.acl import parse_change
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, moment, octets, record, say, table
-from postroom.cli.people import directory, shared_mail
+from postroom.cli.people import directory, named_domain, shared_mail
 from postroom.cli.site import Site, config_option, find_site, run
 
 if TYPE_CHECKING:
@@ -194,9 +194,7 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
 
     async def work() -> list[dict[str, Any]]:
         async with directory(site) as (people, store):
-            if domain:
-                await people.domain(domain)
-            rows = [row for row in await store.directory.accounts(domain.lower()) if row.shared]
+            rows = [row for row in await store.directory.accounts(await named_domain(people, domain)) if row.shared]
         return [await _describe(site, row.login) for row in rows]
 
     rows = run(work())
@@ -214,9 +212,8 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
             )
             for row in rows
         ],
+        none="no shared mailboxes yet; make one: postroom share add support@example.org --member ann@example.org",
     )
-    if not rows:
-        say("no shared mailboxes yet; make one: postroom share add support@example.org --member ann@example.org")
 
 
 @command.command()

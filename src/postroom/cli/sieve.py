@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from postroom.cli import sieve_site
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, line, moment, octets, say, table
 from postroom.cli.people import shared_mail
+from postroom.cli.sieve_text import SCRIPT_FILE, faults_told, plain, read_file, told
 from postroom.cli.site import Site, config_option, find_site, poke, run
 
 if TYPE_CHECKING:  # --help has 150 ms
@@ -67,32 +67,6 @@ async def scripts_of(site: Site, login: str) -> AsyncIterator[tuple[AccountRow, 
             raise CommandFailed(Exit.FAILED, str(fault), "Remove scripts that are not used any more.") from fault
 
 
-def read_file(file: str) -> bytes:
-    """A file, or standard input for -."""
-    return (
-        sys.stdin.buffer.read()
-        if file == "-" and hasattr(sys.stdin, "buffer")
-        else (sys.stdin.read().encode() if file == "-" else Path(file).read_bytes())
-    )
-
-
-_file = click.Path(exists=True, dir_okay=False, allow_dash=True)
-
-
-def told(faults: Sequence[Fault], where: str) -> None:
-    """Print what is wrong with a script."""
-    for fault in faults:
-        advice = f"  ({fault.advice})" if fault.advice else ""
-        click.echo(f"{where}:{fault.line}:{fault.column}: {line(fault.text)}{line(advice)}")
-
-
-def plain(faults: Sequence[Fault]) -> list[dict[str, Any]]:
-    """The same for programs."""
-    return [
-        {"line": fault.line, "column": fault.column, "text": fault.text, "advice": fault.advice} for fault in faults
-    ]
-
-
 @command.command(short_help="Say what is wrong with a script.")
 @click.argument("what", metavar="FILE|ACCOUNT")
 @click.argument("name", required=False, default="")
@@ -133,14 +107,12 @@ def check(what: str, name: str, as_json: bool, config_file: str | None) -> None:
 @command.command(short_help="Keep a script.")
 @click.argument("account")
 @click.argument("name")
-@click.argument("file", type=_file)
+@click.argument("file", type=SCRIPT_FILE)
 @click.option("--activate", is_flag=True, help="It sorts mail from now on.")
 @config_option
 @json_option
 def put(account: str, name: str, file: str, activate: bool, as_json: bool, config_file: str | None) -> None:
     """Keep a script of an account under a name, in place of one of this name. A script with faults is not taken."""
-    from postroom.sieve.faults import BadScript
-
     site, text = find_site(config_file), read_file(file)
 
     async def work() -> None:
@@ -149,14 +121,8 @@ def put(account: str, name: str, file: str, activate: bool, as_json: bool, confi
             if activate:
                 await scripts.activate(name)
 
-    try:
+    with faults_told(file, as_json=as_json):
         run(work())
-    except BadScript as bad:
-        if as_json:
-            emit_json(ok=False, faults=plain(bad.faults))
-        else:
-            told(bad.faults, file)
-        raise SystemExit(Exit.FAILED) from bad
     poke(site, "directory")
     if as_json:
         emit_json(ok=True, account=account, script=name, active=activate, faults=[])
@@ -185,9 +151,11 @@ def list_(account: str, as_json: bool, config_file: str | None) -> None:
         )
         return
     heads = ("", "SCRIPT", "SIZE", "CHANGED")
-    table(heads, [("*" if one.active else "", line(one.name), octets(one.size), moment(one.changed)) for one in found])
-    if not found:
-        say(f"{account} has no scripts")
+    table(
+        heads,
+        [("*" if one.active else "", line(one.name), octets(one.size), moment(one.changed)) for one in found],
+        none=f"{account} has no scripts",
+    )
 
 
 @command.command(short_help="Print a script.")

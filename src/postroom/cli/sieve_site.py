@@ -11,6 +11,7 @@ import click
 
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, line, moment, octets, say, table
+from postroom.cli.sieve_text import SCRIPT_FILE, faults_told, read_file
 from postroom.cli.site import Site, config_option, find_site, run
 
 if TYPE_CHECKING:  # --help has 150 ms
@@ -32,12 +33,12 @@ def command() -> None:
 async def _scripts(site: Site, domain: str) -> AsyncIterator[tuple[SiteScripts, str]]:
     """The scripts, and their owner."""
     from postroom.app.sieve import sieve_limits
-    from postroom.cli.people import directory
+    from postroom.cli.people import directory, named_domain
     from postroom.mailbox.scripts import BadScriptName, SiteScripts
     from postroom.store.api import NotFound
 
     async with directory(site, changes=True) as (people, store):
-        owner = (await people.domain(domain)).name if domain else ""
+        owner = await named_domain(people, domain)
         try:
             yield SiteScripts(store.directory, sieve_limits(site.config)), owner
         except NotFound as fault:
@@ -48,29 +49,20 @@ async def _scripts(site: Site, domain: str) -> AsyncIterator[tuple[SiteScripts, 
 
 @command.command(short_help="Keep a script.")
 @click.argument("name")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("file", type=SCRIPT_FILE)
 @domain_option
 @config_option
 @json_option
 def put(name: str, file: str, domain: str, as_json: bool, config_file: str | None) -> None:
     """Keep a script under a name, in place of one of this name. A script with faults is not taken."""
-    from postroom.cli.sieve import plain, read_file, told
-    from postroom.sieve.faults import BadScript
-
     site, text = find_site(config_file), read_file(file)
 
     async def work() -> None:
         async with _scripts(site, domain) as (scripts, owner):
             await scripts.put(owner, name, text, time.time())
 
-    try:
+    with faults_told(file, as_json=as_json):
         run(work())
-    except BadScript as bad:
-        if as_json:
-            emit_json(ok=False, faults=plain(bad.faults))
-        else:
-            told(bad.faults, file)
-        raise SystemExit(Exit.FAILED) from bad
     if as_json:
         emit_json(ok=True, domain=domain, script=name, faults=[])
     else:
@@ -94,10 +86,10 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
         emit_json(scripts=[{"name": row.name, "size": len(row.text), "changed": row.changed} for row in found])
         return
     table(
-        ("SCRIPT", "SIZE", "CHANGED"), [(line(row.name), octets(len(row.text)), moment(row.changed)) for row in found]
+        ("SCRIPT", "SIZE", "CHANGED"),
+        [(line(row.name), octets(len(row.text)), moment(row.changed)) for row in found],
+        none=f"{domain or 'the server'} has no scripts",
     )
-    if not found:
-        say(f"{domain or 'the server'} has no scripts")
 
 
 @command.command(short_help="Print a script.")

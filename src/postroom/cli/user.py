@@ -20,7 +20,7 @@ from postroom.cli.output import (
     say,
     table,
 )
-from postroom.cli.people import allowance, directory, password_options, read_password
+from postroom.cli.people import allowance, directory, named_domain, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.cli.user_deleted import deleted
 from postroom.cli.user_token import token
@@ -109,8 +109,6 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
 
     async def work() -> list[dict[str, Any]]:
         async with directory(site) as (people, store):
-            if domain:
-                await people.domain(domain)
             known = {one.account: one for one in store.usage.all()}
             return [
                 {
@@ -119,7 +117,7 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
                     "messages": known[row.id].messages if row.id in known else None,
                     "percent": known[row.id].percent if row.id in known else None,
                 }
-                for row in await store.directory.accounts(domain.lower())
+                for row in await store.directory.accounts(await named_domain(people, domain))
             ]
 
     rows = run(work())
@@ -139,9 +137,8 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
             )
             for row in rows
         ],
+        none="no accounts yet; make one: postroom user add ann@example.org",
     )
-    if not rows:
-        say("no accounts yet; make one: postroom user add ann@example.org")
 
 
 def _used(row: dict[str, Any]) -> str:

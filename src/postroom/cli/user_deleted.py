@@ -54,9 +54,8 @@ def list_(domain: str, as_json: bool, config_file: str | None) -> None:
             (row["login"], row["name"] or "-", moment(row["deleted"]), moment(row["kept_until"]), row["id"])
             for row in rows
         ],
+        none=f"no account was removed within {days:g} days",
     )
-    if not rows:
-        say(f"no account was removed within {days:g} days")
 
 
 @deleted.command(short_help="Bring a removed account back.")

@@ -103,13 +103,9 @@ def list_(login: str, as_json: bool, config_file: str | None) -> None:
     now = time.time()
     table(
         ("ID", "NAME", "MAY", "SINCE", "UNTIL"),
-        [
-            (row.id, row.name or "-", " ".join(row.scopes), moment(row.created), _until(row, now))
-            for row in rows
-        ],
-    )  # fmt: skip
-    if not rows:
-        say(f"no tokens yet; make one: postroom user token add {login}")
+        [(row.id, row.name or "-", " ".join(row.scopes), moment(row.created), _until(row, now)) for row in rows],
+        none=f"no tokens yet; make one: postroom user token add {login}",
+    )
 
 
 def _until(row: TokenRow, now: float) -> str:

@@ -51,9 +51,8 @@ def list_(as_json: bool, config_file: str | None) -> None:
             )
             for one in rows
         ],
+        none="no webhooks; see docs/api.md",
     )
-    if not rows:
-        say("no webhooks; see docs/api.md")
 
 
 async def _rows(site: Site) -> list[dict[str, Any]]:
