@@ -56,7 +56,7 @@ class _Taken:
         }
 
 
-@command.command("import")
+@command.command("import", short_help="Take in a file of contacts: vCard or CSV.")
 @click.argument("account", metavar="ACCOUNT")
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--form", type=click.Choice(["vcard", "csv"]), help="What it is. [as its content says]")
@@ -264,7 +264,7 @@ def rm(account: str, addresses: tuple[str, ...], everything: bool, as_json: bool
         say(f"{gone:,} removed")
 
 
-@command.command()
+@command.command(short_help="Write an address book to standard output.")
 @click.argument("account", metavar="ACCOUNT")
 @click.option("--form", type=click.Choice(["vcard", "csv"]), default="vcard", show_default=True, help="What to write.")
 @config_option
