@@ -76,7 +76,7 @@ def test_the_group_line_names_every_subcommand() -> None:
 
 
 #: they end with a file's text or run until they are stopped
-NO_RESULT = {("serve",), ("config", "sample"), ("contact", "export")}
+NO_RESULT = {("serve",), ("config", "sample")}
 
 
 @pytest.mark.parametrize("path", every_command(), ids=" ".join)

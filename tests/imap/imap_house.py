@@ -9,8 +9,10 @@ from collections.abc import Callable
 from textwrap import dedent
 from typing import Any
 
-from postroom.config import Imap, Limits, Listener, Protocol, TlsMode
+from postroom.config import Imap, Limits, Listener, Passwords, Protocol, TlsMode
 from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.identity.hashing import InlineHasher
+from postroom.identity.service import Identity
 from postroom.mailbox.incoming import Incoming
 from postroom.mailbox.limits import MailboxLimits
 from postroom.mailbox.service import Account, Mailboxes
@@ -19,8 +21,9 @@ from postroom.policy import Offence, Tally
 from postroom.policy.decision import Admission
 from postroom.servers.imap.service import ImapService, Rooms
 from postroom.servers.login import Logins
-from postroom.store.api import AccountRow, DomainRow
+from postroom.store.api import AccountRow, DomainRow, TokenRow
 from postroom.store.memory import MemoryStore
+from postroom.values.clock import SystemClock
 from postroom.values.content import Content
 from postroom.wire.sasl import ScramKeys, derive_scram_keys
 
@@ -119,6 +122,16 @@ class FakeIdentity:
         self.store = store
         self.passwords: dict[str, str] = {}
         self.slow: asyncio.Event | None = None
+        passwords = Passwords(memory_kib=8, passes=1)
+        self.real = Identity(store.directory, InlineHasher(passwords), SystemClock(), passwords)
+
+    async def app_password(
+        self, login: str, password: str, service: str, ip: str
+    ) -> tuple[AccountRow, TokenRow] | None:
+        return await self.real.app_password(login, password, service, ip)
+
+    async def app_keys(self, login: str, service: str, ip: str) -> tuple[AccountRow, tuple[TokenRow, ...]] | None:
+        return await self.real.app_keys(login, service, ip)
 
     async def authenticate(self, login: str, password: str) -> AccountRow:
         if self.slow is not None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from imap_house import Client, House, play, settle
 
-from postroom.config import Imap, Limits
+from postroom.config import Imap, Limits, Passwords
+from postroom.identity import app_passwords
 from postroom.policy import Tally
 from postroom.wire.imap.capability import OPTIONAL, commands_off
 from postroom.wire.imap.table import COMMANDS
@@ -380,6 +381,25 @@ async def test_disabled_account_hears_bye(house: House) -> None:
     assert b"* BYE [CONTACTADMIN]" in ann.hear()
     assert not ann.link.alive
     assert await ben.do("NOOP") == []
+
+
+async def test_an_app_password_that_is_taken_back_ends_its_sessions_alone(house: House) -> None:
+    row = await house.store.directory.account_by_login("ann@example.org")
+    assert row is not None
+    text, token = await app_passwords.add(
+        house.store.directory, row, app_passwords.Wish(), 0.0, bytes(34), Passwords(memory_kib=8)
+    )
+    phone, other = house.connect(), await house.login()
+    phone.hear()
+    assert b" OK " in await phone.say(f"a1 LOGIN ann@example.org {text}")
+    await house.store.directory.remove_token(row.id, token.id)
+    await house.service.recheck()
+    assert b"* BYE [CONTACTADMIN] This app password was withdrawn" in phone.hear()
+    assert not phone.link.alive
+    assert await other.do("NOOP") == []
+    late = house.connect()
+    late.hear()
+    assert b"NO [AUTHENTICATIONFAILED]" in await late.say(f"a1 LOGIN ann@example.org {text}")
 
 
 async def test_commands_wait_their_turn(house: House) -> None:

@@ -56,6 +56,12 @@ class People:
             raise AccountDisabled
         return ANN
 
+    async def app_password(self, _login: str, _password: str, _service: str, _ip: str) -> None:
+        """Nobody has any."""
+
+    async def app_keys(self, _login: str, _service: str, _ip: str) -> None:
+        """Nobody has any."""
+
     async def by_certificate(self, login: str) -> AccountRow:
         if login.casefold() != ANN.login:
             raise BadCredentials

@@ -369,6 +369,7 @@ def _logins(core: Core, config: Config, doors: Doors, service: str) -> Logins:
         scram_iterations=config.passwords.scram_iterations,
         plaintext_on_loopback=config.passwords.plaintext_on_loopback,
         entered=doors.suspicion.entered,
+        used=doors.suspicion.used,
         certificates={one.sha256.replace(":", "").lower(): one.account for one in config.client_certificate},
     )
 

@@ -267,21 +267,31 @@ def rm(account: str, addresses: tuple[str, ...], everything: bool, as_json: bool
 @command.command(short_help="Write an address book to standard output.")
 @click.argument("account", metavar="ACCOUNT")
 @click.option("--form", type=click.Choice(["vcard", "csv"]), default="vcard", show_default=True, help="What to write.")
+@json_option
 @config_option
-def export(account: str, form: str, config_file: str | None) -> None:
+def export(account: str, form: str, as_json: bool, config_file: str | None) -> None:
     """Write an address book to standard output, as other programs take it in.
 
     \b
         postroom contact export ann@example.org > ann.vcf
     """
-    found = _all(account, config_file)
+    text = _written(_all(account, config_file), form)
+    if as_json:
+        emit_json(account=account, form=form, text=text)
+    else:
+        sys.stdout.write(text)
+
+
+def _written(contacts: list[Contact], form: str) -> str:
     if form == "vcard":
         from postroom.message.vcard import print_card
 
-        sys.stdout.write("".join(print_card(one.address, one.name) for one in found))
-        return
+        return "".join(print_card(one.address, one.name) for one in contacts)
     import csv
+    import io
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("Display Name", "Primary Email"))
-    writer.writerows((one.name, one.address) for one in found)
+    writer.writerows((one.name, one.address) for one in contacts)
+    return file.getvalue()

@@ -28,7 +28,7 @@ COMMANDS = {
     "check": ("check", "Look for damage in the store."),
     "config": ("config", "Check, show and explain the configuration."),
     "domain": ("domain", "Hosted domains: add, list, show, set, rm."),
-    "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm, deleted, token."),
+    "user": ("user", "Accounts: add, list, show, set, passwd, disable, enable, rm, deleted, token, app-password."),
     "index": ("index", "Full-text indexes of accounts: show, rebuild."),
     "alias": ("alias", "Addresses that stand for others: add, list, show, set, rm."),
     "group": ("group", "People who are given rights together: add, list, show, join, leave, rm."),

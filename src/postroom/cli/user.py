@@ -22,6 +22,7 @@ from postroom.cli.output import (
 )
 from postroom.cli.people import allowance, directory, named_domain, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
+from postroom.cli.user_app_password import app_password
 from postroom.cli.user_deleted import deleted
 from postroom.cli.user_token import token
 
@@ -39,6 +40,7 @@ def command() -> None:
 
 
 command.add_command(token)
+command.add_command(app_password)
 command.add_command(deleted)
 
 

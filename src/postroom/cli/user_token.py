@@ -35,7 +35,7 @@ def _plain(row: TokenRow) -> dict[str, Any]:
     }
 
 
-def _end(text: str, now: float) -> float:
+def ends(text: str, now: float) -> float:
     """When a token ends: 90d from now, or a date; "" is never. Raises click.BadParameter."""
     if not text or text.lower() in {"never", "none"}:
         return 0.0
@@ -61,16 +61,16 @@ def _end(text: str, now: float) -> float:
 def add(login: str, name: str, scopes: tuple[str, ...], expires: str, as_json: bool, config_file: str | None) -> None:
     """Make a token. It is shown once, now; only its SHA-256 is kept."""
     from postroom.identity.errors import BadValue
-    from postroom.identity.tokens import MOST, Wish, make
+    from postroom.identity.tokens import MOST, Wish, make, of
 
     now = time.time()
-    wish = Wish(name=name, scopes=scopes or ("send",), expires=_end(expires, now))
+    wish = Wish(name=name, scopes=scopes or ("send",), expires=ends(expires, now))
     site = find_site(config_file)
 
     async def work() -> tuple[str, TokenRow]:
         async with directory(site) as (people, store):
             account = await people.account(login)
-            if len(await store.directory.tokens(account.id)) >= MOST:
+            if len(await of(store.directory, account.id)) >= MOST:
                 raise BadValue(f"{account.login} has {MOST} tokens", "Remove some: postroom user token rm")
             text, row = make(account, wish, now, secrets.token_bytes(32))
             await store.directory.put_token(row)
@@ -92,9 +92,11 @@ def list_(login: str, as_json: bool, config_file: str | None) -> None:
     """List an account's tokens."""
     site = find_site(config_file)
 
-    async def work() -> tuple[TokenRow, ...]:
+    async def work() -> list[TokenRow]:
+        from postroom.identity.tokens import of
+
         async with directory(site) as (people, store):
-            return await store.directory.tokens((await people.account(login)).id)
+            return await of(store.directory, (await people.account(login)).id)
 
     rows = run(work())
     if as_json:
@@ -103,12 +105,13 @@ def list_(login: str, as_json: bool, config_file: str | None) -> None:
     now = time.time()
     table(
         ("ID", "NAME", "MAY", "SINCE", "UNTIL"),
-        [(row.id, row.name or "-", " ".join(row.scopes), moment(row.created), _until(row, now)) for row in rows],
+        [(row.id, row.name or "-", " ".join(row.scopes), moment(row.created), until(row, now)) for row in rows],
         none=f"no tokens yet; make one: postroom user token add {login}",
     )
 
 
-def _until(row: TokenRow, now: float) -> str:
+def until(row: TokenRow, now: float) -> str:
+    """When a token ends, for people."""
     if not row.expires:
         return "-"
     return f"{moment(row.expires)}{' (over)' if row.expires <= now else ''}"
@@ -121,6 +124,7 @@ def _until(row: TokenRow, now: float) -> str:
 @config_option
 def rm(login: str, token_id: str, as_json: bool, config_file: str | None) -> None:
     """Remove a token. It is refused from now on."""
+    from postroom.identity.tokens import of
     from postroom.store.api import NotFound
 
     site = find_site(config_file)
@@ -128,7 +132,7 @@ def rm(login: str, token_id: str, as_json: bool, config_file: str | None) -> Non
     async def work() -> None:
         async with directory(site) as (people, store):
             account = await people.account(login)
-            known = [row for row in await store.directory.tokens(account.id) if row.id == token_id]
+            known = [row for row in await of(store.directory, account.id) if row.id == token_id]
             if not known:
                 raise CommandFailed(
                     Exit.NOT_FOUND, f"{account.login} has no token {token_id}", f"See: postroom user token list {login}"

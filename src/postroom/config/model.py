@@ -310,6 +310,9 @@ class Passwords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     plaintext_on_loopback: Annotated[
         bool, Meta(description="Allow passwords without TLS for clients on this machine.")
     ] = False
+    app_passwords: Annotated[
+        int, Meta(ge=0, le=1000, description="Most app passwords an account may have; 0: none can be made.")
+    ] = 25
 
 
 class Pop3(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from postroom.config import Passwords
+from postroom.identity.app_passwords import salt_of
 from postroom.identity.deleted import delete_account, find_deleted, leave_aliases, purge_account, restore_account
 from postroom.identity.errors import (
     AddressTaken,
@@ -362,7 +363,11 @@ class Directory:
 
     async def _with_password(self, row: AccountRow, password: str, iterations: int) -> AccountRow:
         prepared = check_password(password, row.login)
-        keys = derive_scram_keys(prepared, secrets.token_bytes(16), iterations or self._passwords.scram_iterations)
+        salt = await salt_of(self._directory, row.id) or (
+            secrets.token_bytes(16),
+            iterations or self._passwords.scram_iterations,
+        )
+        keys = derive_scram_keys(prepared, *salt)
         return replace(row, password=await self._hasher.hash(prepared), scram=msgspec.msgpack.encode(keys))
 
 

@@ -9,6 +9,10 @@ class BadCredentials(Exception):
     """No such login, no password set, or the wrong one: deliberately one and the same."""
 
 
+class AppPasswordRefused(Exception):
+    """The app password is right, but not for this; the text says why."""
+
+
 class AccountDisabled(Exception):
     """The password was right, but the account or its domain is switched off."""
 

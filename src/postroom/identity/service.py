@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from postroom.config import Passwords
+from postroom.identity import app_passwords
 from postroom.identity.cache import VerdictCache
 from postroom.identity.errors import AccountDisabled, BadCredentials, PasswordsUnavailable
 from postroom.identity.hashing import LONGEST_PASSWORD, Hasher, decoy
@@ -38,6 +39,7 @@ class Identity:
     __slots__ = (
         "_asked",
         "_cache",
+        "_clock",
         "_decoy",
         "_directory",
         "_found",
@@ -59,6 +61,7 @@ class Identity:
     ) -> None:
         self._directory = directory
         self._hasher = hasher
+        self._clock = clock
         self._cache = VerdictCache(secrets.token_bytes(32), passwords.cache_seconds, clock)
         self._asked: dict[bytes, asyncio.Future[bool | None]] = {}
         self._decoy = decoy(passwords)
@@ -98,6 +101,38 @@ class Identity:
         if row is None or not row.scram or await self._off(row):
             return None
         return row, msgspec.msgpack.decode(row.scram, type=ScramKeys)
+
+    async def app_password(
+        self, login: str, password: str, service: str, ip: str
+    ) -> tuple[AccountRow, TokenRow] | None:
+        """The account whose app password this is; None when it is none of this login's.
+
+        Raises AppPasswordRefused when it is not for this service or from there, AccountDisabled, StoreError.
+        """
+        kept = app_passwords.digest(password)
+        found = await self._directory.token(kept) if kept is not None else None
+        row = await self._account(login) if found is not None else None
+        if found is None or row is None or row.id != found.account:
+            return None
+        if await self._off(row):
+            raise AccountDisabled(login)
+        app_passwords.check(found, service, ip, self._clock.now())
+        return row, found
+
+    async def app_keys(self, login: str, service: str, ip: str) -> tuple[AccountRow, tuple[TokenRow, ...]] | None:
+        """The account, and its app passwords that may be used for this service from there; None when it has none or is
+        disabled. Raises StoreError.
+        """
+        row = await self._account(login)
+        if row is None or await self._off(row):
+            return None
+        now = self._clock.now()
+        found = [
+            one
+            for one in await app_passwords.of(self._directory, row.id)
+            if not app_passwords.refusal(one, service, ip, now)
+        ]
+        return (row, tuple(found)) if found else None
 
     async def by_certificate(self, login: str) -> AccountRow:
         """The account that a verified certificate names; a password it need not have.

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from postroom.identity.app_passwords import is_app_password
 from postroom.identity.errors import BadValue
-from postroom.store.api import AccountRow, TokenRow
+from postroom.store.api import AccountRow, DirectoryStore, TokenRow
 
 PREFIX: Final = "prt_"
 #: what a token may do: send, and look at or cancel what its account sent; only look
@@ -38,6 +39,11 @@ class Wish:
 def digest(token: str) -> bytes:
     """What is kept of a token."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+async def of(directory: DirectoryStore, account: str) -> list[TokenRow]:
+    """Those of an account (id), the oldest first; app passwords, which are kept beside them, are none."""
+    return [row for row in await directory.tokens(account) if not is_app_password(row)]
 
 
 def make(account: AccountRow, wish: Wish, now: float, random: bytes) -> tuple[str, TokenRow]:

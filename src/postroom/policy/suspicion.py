@@ -46,6 +46,9 @@ _CAPS: Final = {
 _DENIED: Final = 20
 #: what a country is called among the places of log-ins
 _COUNTRY: Final = "country "
+#: the same of an app password, before its id and the service it was used for
+USED: Final = "app-password "
+_USED_SECONDS: Final = 300.0
 _SPAM_PERCENT: Final = 10
 _SPAM_WORDS: Final = re.compile(
     r"\b(?:spam|unsolicited|phish\w*|abus\w*|blocked|block ?list\w*|black ?list\w*|reputation|virus|malware)\b",
@@ -119,11 +122,25 @@ class Suspicion:
         key, now = (account.id, region(ip)), self._clock.monotonic()
         if 0 <= now - self._placed.get(key, -1e9) < HOUR:
             return
+        self._remember(key, now)
+        self._soon(self._place(account, key[1], ip))
+
+    def used(self, account: AccountRow, told: str) -> None:
+        """An app password opened something; told: its id and the service. Kept with the places, some minutes exact."""
+        key, now = (account.id, USED + told), self._clock.monotonic()
+        if 0 <= now - self._placed.get(key, -1e9) < _USED_SECONDS:
+            return
+        self._remember(key, now)
+        self._soon(self._use(account.id, key[1]))
+
+    async def _use(self, account: str, told: str) -> None:
+        await self._store.place(account, told, self._clock.now())
+
+    def _remember(self, key: tuple[str, str], now: float) -> None:
         self._placed[key] = now
         self._placed.move_to_end(key)
         if len(self._placed) > _REMEMBERED:
             self._placed.popitem(last=False)
-        self._soon(self._place(account, key[1], ip))
 
     async def _place(self, account: AccountRow, network: str, ip: str) -> None:
         now = self._clock.now()
@@ -249,7 +266,7 @@ def _own_signs(counts: dict[str, int], sending: Sending) -> list[Sign]:
 
 def _place_signs(places: list[tuple[str, float, float]], sending: Sending, now: float) -> list[Sign]:
     """Networks and countries never seen before; not of an account that is new itself."""
-    networks = [(place, first) for place, first, _ in places if not place.startswith(_COUNTRY)]
+    networks = [(place, first) for place, first, _ in places if not place.startswith((_COUNTRY, USED))]
     countries = [(place.removeprefix(_COUNTRY), first) for place, first, _ in places if place.startswith(_COUNTRY)]
     found = []
     for kind, there, threshold, window, words_ in (

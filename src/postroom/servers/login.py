@@ -10,11 +10,13 @@ On failure: LoginRefused, whose kind the protocol turns into its own code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from weakref import WeakKeyDictionary
 
-from postroom.identity.errors import AccountDisabled, BadCredentials
+from postroom.identity.app_passwords import keys_of
+from postroom.identity.errors import AccountDisabled, AppPasswordRefused, BadCredentials
 from postroom.identity.tokens import digest
 from postroom.net.link import Link
 from postroom.servers.ports import Identity, Log, Throttle
@@ -46,17 +48,25 @@ class LoginRefused(Exception):
         self.text = text
 
 
-async def still_welcome(directory: DirectoryStore, account: str) -> bool:
-    """May who is logged in stay? Not when the account is gone or disabled, or its domain."""
+async def unwelcome(directory: DirectoryStore, account: str, opened_by: bytes = b"") -> str:
+    """Why who is logged in may not stay: the account is gone or disabled, or its domain, or the app password is gone
+    that opened the session (its digest; Logins.opened). "" when he may.
+    """
     row = await directory.account(account)
-    if row is None or row.disabled:
-        return False
-    domain = await directory.domain(row.login.rpartition("@")[2])
-    return domain is not None and not domain.disabled
+    domain = await directory.domain(row.login.rpartition("@")[2]) if row is not None else None
+    if row is None or row.disabled or domain is None or domain.disabled:
+        return "This account is disabled"
+    if opened_by and await directory.token(opened_by) is None:
+        return "This app password was withdrawn"
+    return ""
 
 
-def _unnoticed(_account: AccountRow, _ip: str) -> None:
+def _unnoticed(_account: AccountRow, _told: str) -> None:
     """Nobody wants to know."""
+
+
+#: a set of SCRAM keys, and the app password they are of, None for the account's own password
+Keys = tuple[sasl.ScramKeys, TokenRow | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +74,8 @@ class Logins:
     """What all logins of a service share. nonce: fresh randomness, 18 characters at least; decoy: a secret.
 
     plaintext_on_loopback: passwords without TLS for clients on this machine; entered: told of each login, and from
-    which address; certificates: logins by the SHA-256 of a client's certificate.
+    which address; certificates: logins by the SHA-256 of a client's certificate; used: told of the use of an app
+    password, by its id and service; opened: digests of the app passwords that opened connections.
     """
 
     service: str
@@ -77,6 +88,8 @@ class Logins:
     plaintext_on_loopback: bool = False
     entered: Callable[[AccountRow, str], None] = _unnoticed
     certificates: Mapping[str, str] = field(default_factory=dict)
+    used: Callable[[AccountRow, str], None] = _unnoticed
+    opened: MutableMapping[Link, bytes] = field(default_factory=WeakKeyDictionary)
 
     def mechanisms(self, link: Link) -> tuple[str, ...]:
         """What this connection may use now; nothing before TLS, but on loopback where that is configured."""
@@ -92,7 +105,13 @@ class Logins:
         """The account this password opens; mechanism: for the log. Raises LoginRefused."""
         await self._throttled(link, login, mechanism)
         try:
+            found = await self.identity.app_password(login, password, self.service, link.peer[0])
+            if found is not None:
+                return self._entered(link, found[0], mechanism, found[1])
             row = await self.identity.authenticate(login, password)
+        except AppPasswordRefused as fault:
+            self._failed(link, login, mechanism, str(fault))  # no guess: it is not held against the peer
+            raise LoginRefused(Kind.FORBIDDEN, str(fault)) from None
         except BadCredentials:
             raise self.wrong(link, login, mechanism, password=password) from None
         except AccountDisabled:
@@ -151,24 +170,36 @@ class Logins:
         self.throttle.succeeded(link.peer[0], name)
         return self._entered(link, row, "TOKEN"), token
 
-    async def keys(self, link: Link, login: str, mechanism: str) -> sasl.ScramKeys:
-        """The SCRAM keys of this login, or decoys, so that nobody learns who exists. Raises LoginRefused."""
+    async def keys(self, link: Link, login: str, mechanism: str) -> tuple[Keys, ...]:
+        """The SCRAM keys of this login, or decoys, so that nobody learns who exists; all have one salt.
+
+        Raises LoginRefused.
+        """
         await self._throttled(link, login, mechanism)
-        found = await self._scram(link, login)
-        return found[1] if found else sasl.decoy_keys(self.decoy, login, self.scram_iterations)
+        _, found = await self._scram(link, login)
+        if not found:
+            return ((sasl.decoy_keys(self.decoy, login, self.scram_iterations), None),)
+        first = found[0][0]
+        return tuple([each for each in found if (each[0].salt, each[0].iterations) == (first.salt, first.iterations)])
 
-    async def proven(self, link: Link, login: str, mechanism: str) -> AccountRow:
-        """The account of a login that SCRAM has proven. Raises LoginRefused."""
-        found = await self._scram(link, login)
-        if found is None:
+    async def proven(self, link: Link, login: str, mechanism: str, by: Keys) -> AccountRow:
+        """The account of a login that SCRAM has proven with these keys. Raises LoginRefused."""
+        row, found = await self._scram(link, login)
+        if row is None or by not in found:
             raise self.wrong(link, login, mechanism)
-        return self._entered(link, found[0], mechanism)
+        return self._entered(link, row, mechanism, by[1])
 
-    async def _scram(self, link: Link, login: str) -> tuple[AccountRow, sasl.ScramKeys] | None:
+    async def _scram(self, link: Link, login: str) -> tuple[AccountRow | None, list[Keys]]:
+        """All keys that may be used here. Raises LoginRefused."""
         try:
-            return await self.identity.scram(login)
+            main = await self.identity.scram(login)
+            apps = await self.identity.app_keys(login, self.service, link.peer[0])
         except StoreError as fault:
             raise self._unavailable(link, login, fault) from fault
+        found: list[Keys] = [(main[1], None)] if main else []
+        found += [(keys_of(token), token) for token in apps[1]] if apps else []
+        row = main[0] if main else apps[0] if apps else None
+        return row, found
 
     async def _throttled(self, link: Link, login: str, mechanism: str) -> None:
         delay = self.throttle.before(link.peer[0], login)
@@ -197,23 +228,32 @@ class Logins:
         self.log("login.unavailable", service=self.service, ip=link.peer[0], login=login, reason=str(fault))
         return LoginRefused(Kind.UNAVAILABLE, "Logins cannot be checked now; try again later")
 
-    def _entered(self, link: Link, row: AccountRow, mechanism: str) -> AccountRow:
+    def _entered(self, link: Link, row: AccountRow, mechanism: str, token: TokenRow | None = None) -> AccountRow:
+        """token: the app password it was opened with."""
         self.throttle.succeeded(link.peer[0], row.login)
         self.entered(row, link.peer[0])
-        self.log("login.succeeded", service=self.service, ip=link.peer[0], login=row.login, mechanism=mechanism)
+        told = {"service": self.service, "ip": link.peer[0], "login": row.login, "mechanism": mechanism}
+        if token is not None:
+            self.opened[link] = token.digest
+            self.used(row, f"{token.id} {self.service}")
+            told["app_password"] = token.id
+        elif self.opened:
+            self.opened.pop(link, None)
+        self.log("login.succeeded", **told)
         return row
 
 
 class Exchange:
     """One SASL exchange: octets for the next challenge, or the account."""
 
-    __slots__ = ("_link", "_login", "_logins", "_mechanism", "_name")
+    __slots__ = ("_keys", "_link", "_login", "_logins", "_mechanism", "_name")
 
     def __init__(self, logins: Logins, link: Link, mechanism: str) -> None:
         """mechanism: one of `logins.mechanisms(link)`."""
         self._logins = logins
         self._link = link
         self._login = ""
+        self._keys: tuple[Keys, ...] = ()
         self._name = mechanism
         self._mechanism = self._choose(mechanism)
 
@@ -254,11 +294,12 @@ class Exchange:
         self._login = step.login
         if isinstance(step, sasl.KeysWanted):
             assert isinstance(self._mechanism, sasl.Scram)
-            return self._mechanism.keys(await self._logins.keys(self._link, step.login, self._name)).data
+            self._keys = await self._logins.keys(self._link, step.login, self._name)
+            return self._mechanism.keys(*[keys for keys, _ in self._keys]).data
         if isinstance(step, sasl.Password):
             row = await self._logins.password(self._link, step.login, step.password, self._name)
         else:
-            row = await self._logins.proven(self._link, step.login, self._name)
+            row = await self._logins.proven(self._link, step.login, self._name, self._keys[step.which])
         if step.authzid and step.authzid.casefold() != row.login.casefold():
             raise LoginRefused(Kind.FORBIDDEN, "You cannot act for that account")
         return row

@@ -29,6 +29,16 @@ class Identity(Protocol):
         """The account that a verified certificate names. Raises BadCredentials, AccountDisabled; StoreUnavailable."""
         ...
 
+    async def app_password(
+        self, login: str, password: str, service: str, ip: str
+    ) -> tuple[AccountRow, TokenRow] | None:
+        """The account whose app password this is. Raises AppPasswordRefused, AccountDisabled; StoreUnavailable."""
+        ...
+
+    async def app_keys(self, login: str, service: str, ip: str) -> tuple[AccountRow, tuple[TokenRow, ...]] | None:
+        """The account and its app passwords that may be used here, if there are any."""
+        ...
+
     async def scram(self, login: str) -> tuple[AccountRow, ScramKeys] | None:
         """The account and its SCRAM keys; None when it is not there, disabled, or has none."""
         ...

@@ -25,7 +25,7 @@ from postroom.servers.imap.connection import ImapConnection
 from postroom.servers.imap.progress import Progress
 from postroom.servers.imap.replies import SERVER_BUG, Reply
 from postroom.servers.imap.session import Session
-from postroom.servers.login import Logins, still_welcome
+from postroom.servers.login import Logins, unwelcome
 from postroom.servers.ports import Conduct, Gate, Log
 from postroom.store.api import AccountRow, FlagOp, RightsChange, Store
 from postroom.values.clock import Clock
@@ -182,13 +182,17 @@ class ImapService:
         await self._guests.settled()
 
     async def recheck(self) -> None:
-        """The directory changed: clients of accounts that are gone or disabled hear BYE (RFC 9051 7.1.5)."""
-        for account in {one.session.account.id for one in self._guests if one.session.account is not None}:
-            if not await still_welcome(self._rooms.store.directory, account):
-                for connection in self._guests:
-                    known = connection.session.account
-                    if known is not None and known.id == account:
-                        connection.leave("[CONTACTADMIN] This account is disabled")
+        """The directory changed: clients that may not stay hear BYE (RFC 9051 7.1.5)."""
+        whose: dict[tuple[str, bytes], list[ImapConnection]] = {}
+        for connection in self._guests:
+            account = connection.session.account
+            if account is not None:
+                opened_by = self.logins.opened.get(connection.session.link, b"")
+                whose.setdefault((account.id, opened_by), []).append(connection)
+        for (owner, opened_by), connections in whose.items():
+            why = await unwelcome(self._rooms.store.directory, owner, opened_by)
+            for connection in connections if why else ():
+                connection.leave(f"[CONTACTADMIN] {why}")
         for connection in self._guests:
             box = connection.session.selected
             if box is not None and not box.own:  # a group may have changed: its rights are looked at again

@@ -133,6 +133,11 @@ class ManageSieveConnection:
         self._service.forget(self, self._link.peer[0])
         self._log("session.closed", reason=str(reason or ""))
 
+    @property
+    def opened_by(self) -> bytes:
+        """The digest of the app password it was opened with, if it was one."""
+        return self._service.logins.opened.get(self._link, b"")
+
     def leave(self, text: str = STOPPING) -> None:
         """Send the client away as soon as the command in progress is answered."""
         self._leaving = text

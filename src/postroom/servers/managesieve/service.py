@@ -14,7 +14,7 @@ from postroom.config import Config, Listener, TlsMode
 from postroom.mailbox.scripts import Scripts
 from postroom.net.link import Link
 from postroom.servers.guests import Guests
-from postroom.servers.login import Logins, still_welcome
+from postroom.servers.login import Logins, unwelcome
 from postroom.servers.managesieve.connection import ManageSieveConnection
 from postroom.servers.ports import Conduct, Gate, Log
 from postroom.sieve.extensions import EXTENSIONS, NOTIFY_METHODS
@@ -105,8 +105,11 @@ class ManageSieveService:
         """Nothing outlives a connection."""
 
     async def recheck(self) -> None:
-        """The directory changed: clients of accounts that are gone or disabled are sent away."""
+        """The directory changed: clients that may not stay are sent away."""
         for connection in self._guests:
             account = connection.account
-            if account is not None and not await still_welcome(self._rooms.store.directory, account.id):
-                connection.leave("This account is disabled")
+            if account is None:
+                continue
+            why = await unwelcome(self._rooms.store.directory, account.id, connection.opened_by)
+            if why:
+                connection.leave(why)

@@ -128,6 +128,11 @@ class Pop3Connection:
         if self._work is None:
             self._abandon()
 
+    @property
+    def opened_by(self) -> bytes:
+        """The digest of the app password it was opened with, if it was one."""
+        return self._service.rooms.logins.opened.get(self._link, b"")
+
     def leave(self, text: str = STOPPING) -> None:
         """Send the client away as soon as the command in progress is answered."""
         self._leaving = text

@@ -18,7 +18,7 @@ from postroom.mailbox.maildrop import DropPolicy, Maildrop
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
 from postroom.servers.guests import Guests
-from postroom.servers.login import Logins, still_welcome
+from postroom.servers.login import Logins, unwelcome
 from postroom.servers.pop3.connection import Pop3Connection
 from postroom.servers.ports import Conduct, Gate, Log
 from postroom.store.api import AccountRow, DirectoryStore
@@ -119,8 +119,11 @@ class Pop3Service:
             connection.leave()
 
     async def recheck(self) -> None:
-        """The directory changed: clients of accounts that are gone or disabled are sent away."""
+        """The directory changed: clients that may not stay are sent away."""
         for connection in self._guests:
             account = connection.account
-            if account is not None and not await still_welcome(self.rooms.directory, account.id):
-                connection.leave("This account is disabled")
+            if account is None:
+                continue
+            why = await unwelcome(self.rooms.directory, account.id, connection.opened_by)
+            if why:
+                connection.leave(why)

@@ -182,6 +182,11 @@ class SmtpConnection:
         """Who has logged in."""
         return self._account
 
+    @property
+    def opened_by(self) -> bytes:
+        """The digest of the app password it was opened with, if it was one."""
+        return self._service.rooms.logins.opened.get(self._link, b"")
+
     def leave(self, fault: Refusal | None = None) -> None:
         """Say 421 when nothing is under way (graceful stop, account disabled)."""
         if self._greeting is not None:

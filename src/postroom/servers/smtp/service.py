@@ -14,7 +14,7 @@ from postroom.config import Config, Listener, TlsMode
 from postroom.intake.service import Intake
 from postroom.net.link import Link
 from postroom.servers.guests import Guests
-from postroom.servers.login import Logins, still_welcome
+from postroom.servers.login import Logins, unwelcome
 from postroom.servers.ports import Conduct, Gate, Log, Rates, Strangers
 from postroom.servers.smtp.connection import SmtpConnection
 from postroom.store.api import Store
@@ -22,7 +22,6 @@ from postroom.values.refusal import Refusal
 from postroom.wire.smtp import Profile, ServerOptions, ServerSession
 
 _SUBMITTED_LINE: Final = 998  # RFC 5321 4.5.3.1.6: our own users' programs keep to it
-_DISABLED: Final = Refusal(421, "4.7.0", "This account is disabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +113,11 @@ class SmtpService:
         await self._guests.settled()
 
     async def recheck(self) -> None:
-        """The directory changed: users whose accounts are gone or disabled hear 421 after the message in progress."""
+        """The directory changed: users who may not stay hear 421 after the message in progress."""
         for connection in self._guests:
             account = connection.account
-            if account is not None and not await still_welcome(self.rooms.store.directory, account.id):
-                connection.leave(_DISABLED)
+            if account is None:
+                continue
+            why = await unwelcome(self.rooms.store.directory, account.id, connection.opened_by)
+            if why:
+                connection.leave(Refusal(421, "4.7.0", why))

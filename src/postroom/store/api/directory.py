@@ -171,7 +171,8 @@ class TokenRow:
     """What a program shows instead of a password. id: for people and lists, part of the digest in hex.
 
     account: whose it is; digest: SHA-256 of the token, which itself is kept nowhere; scopes: what it may do;
-    expires: Unix seconds, 0 for never.
+    expires: Unix seconds, 0 for never. Of an app password (identity.app_passwords) scram: its SCRAM keys, packed;
+    networks: from where it may be used, () everywhere.
     """
 
     id: str
@@ -181,6 +182,8 @@ class TokenRow:
     scopes: tuple[str, ...] = ()
     created: float = 0.0
     expires: float = 0.0
+    scram: bytes = field(default=b"", repr=False)
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

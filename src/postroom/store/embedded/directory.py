@@ -41,7 +41,7 @@ T = TypeVar("T")
 _CACHED_ROWS: Final = 10_000
 #: how long the stamp alone is believed: a process may die between its commit and the stamp
 _ASK_SECONDS: Final = 1.0
-_ACCESS: Final = "digest, id, account, name, scopes, created, expires"
+_ACCESS: Final = "digest, id, account, name, scopes, created, expires, scram, networks"
 #: log-ins that are told for one name
 _NAMESAKES: Final = 10
 

@@ -21,7 +21,7 @@ PUT_DOMAIN: Final = f"REPLACE INTO domain ({', '.join(DOMAIN)}) VALUES ({', '.jo
 PUT_ACCOUNT: Final = (
     f"REPLACE INTO account (domain, name_key, {', '.join(ACCOUNT)}) VALUES ({', '.join('?' * (len(ACCOUNT) + 2))})"
 )
-INSERT_ACCESS: Final = "REPLACE INTO token VALUES (?, ?, ?, ?, ?, ?, ?)"
+INSERT_ACCESS: Final = "REPLACE INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 GET_DOMAIN: Final = f"SELECT {', '.join(DOMAIN)} FROM domain"
 GET_ACCOUNT: Final = f"SELECT {', '.join(ACCOUNT)} FROM account"
 
@@ -90,7 +90,7 @@ def signing_key(values: Sequence[Any]) -> SigningKeyRow:
 
 def token(values: Sequence[Any]) -> TokenRow:
     """From the columns in the order of the table."""
-    digest, number, account, name, scopes, created, expires = values
+    digest, number, account, name, scopes, created, expires, scram, networks = values
     return TokenRow(
         id=number,
         account=account,
@@ -99,9 +99,12 @@ def token(values: Sequence[Any]) -> TokenRow:
         scopes=tuple(scopes.split()),
         created=created,
         expires=expires,
+        scram=scram,
+        networks=tuple(networks.split()),
     )
 
 
 def token_values(row: TokenRow) -> tuple[Any, ...]:
     """In the order of the table."""
-    return row.digest, row.id, row.account, row.name, " ".join(row.scopes), row.created, row.expires
+    told = row.digest, row.id, row.account, row.name, " ".join(row.scopes), row.created, row.expires
+    return *told, row.scram, " ".join(row.networks)

@@ -47,7 +47,7 @@ CREATE TABLE signing_key(
 ) WITHOUT ROWID;
 CREATE TABLE token(
     digest BLOB PRIMARY KEY, id TEXT NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
-    created REAL NOT NULL, expires REAL NOT NULL
+    created REAL NOT NULL, expires REAL NOT NULL, scram BLOB NOT NULL, networks TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX token_account ON token(account);
 CREATE TABLE team(

@@ -17,6 +17,7 @@ from msgspec import Struct
 from postroom.wire.sasl.server import Challenge, KeysWanted, NotProven, Proven, SaslFault, Step, decode_base64, prepared
 
 _BINDING = "tls-server-end-point"
+_PROOF = 32  # octets
 
 
 class ScramKeys(Struct, frozen=True):
@@ -70,6 +71,7 @@ class Scram:
         "_offered_plus",
         "_plus",
         "_state",
+        "_which",
     )
 
     def __init__(
@@ -82,7 +84,8 @@ class Scram:
         self._state = "first"
         self._gs2 = self._first = b""
         self._login = self._authzid = ""
-        self._keys: ScramKeys | None = None
+        self._which = 0
+        self._keys: tuple[ScramKeys, ...] = ()
 
     def start(self, initial: bytes | None) -> Step:
         """The client's first message, or an empty challenge to ask for it."""
@@ -96,12 +99,15 @@ class Scram:
             return self._client_final(response)
         if self._state == "proven" and not response:
             self._state = "over"
-            return Proven(login=self._login, authzid=self._authzid)
+            return Proven(login=self._login, authzid=self._authzid, which=self._which)
         raise SaslFault("Nothing more was asked for")
 
-    def keys(self, keys: ScramKeys) -> Challenge:
-        """The keys of the login (or decoys): gives the server's first message."""
-        self._keys = keys
+    def keys(self, keys: ScramKeys, *others: ScramKeys) -> Challenge:
+        """The keys of the login (or decoys): gives the server's first message.
+
+        others: of further passwords of the login, with the same salt and count of iterations; any of them will do.
+        """
+        self._keys = keys, *others
         salt = binascii.b2a_base64(keys.salt, newline=False).decode()
         server_first = f"r={self._nonce},s={salt},i={keys.iterations}".encode()
         self._first += b"," + server_first
@@ -161,19 +167,24 @@ class Scram:
             raise NotProven("the channel binding differs")
         if not hmac.compare_digest(fields[1][2:], self._nonce.encode()):
             raise NotProven("the nonce differs")
-        keys = self._keys
-        assert keys is not None
         auth_message = self._first + b"," + without_proof
-        signature = hmac.digest(keys.stored_key, auth_message, "sha256")
         given = decode_base64(proof)
-        if len(given) != len(signature):
+        if len(given) != _PROOF:
             raise SaslFault("The proof has the wrong length")
-        client_key = bytes(a ^ b for a, b in zip(given, signature, strict=True))
-        if not hmac.compare_digest(hashlib.sha256(client_key).digest(), keys.stored_key):
+        fitting = [place for place, keys in enumerate(self._keys) if _fits(keys, auth_message, given)]
+        if not fitting:
             raise NotProven("the proof does not fit the stored key")
+        self._which = fitting[0]
         self._state = "proven"
-        verifier = hmac.digest(keys.server_key, auth_message, "sha256")
+        verifier = hmac.digest(self._keys[self._which].server_key, auth_message, "sha256")
         return Challenge(b"v=" + binascii.b2a_base64(verifier, newline=False))
+
+
+def _fits(keys: ScramKeys, auth_message: bytes, proof: bytes) -> bool:
+    """RFC 5802 3: the proof is the client's key, XOR a signature by the stored key, which is the hash of the former."""
+    signature = hmac.digest(keys.stored_key, auth_message, "sha256")
+    client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
+    return hmac.compare_digest(hashlib.sha256(client_key).digest(), keys.stored_key)
 
 
 def _name(octets: bytes, what: str) -> str:

@@ -46,10 +46,11 @@ class KeysWanted(Struct, frozen=True):
 
 
 class Proven(Struct, frozen=True):
-    """The client has proven that it is `login`."""
+    """The client has proven that it is `login`. which: by which of the keys that were given."""
 
     login: str
     authzid: str = ""
+    which: int = 0
 
 
 class Asserted(Struct, frozen=True):
