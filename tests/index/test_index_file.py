@@ -56,11 +56,11 @@ def test_segments_come_and_go(index: IndexFile) -> None:
 
 
 def test_texts(index: IndexFile) -> None:
-    index.change(IndexChange(texts={5: b"five", 7: b"seven"}, waiting={9: 1}))
-    index.change(IndexChange(texts={7: b"again"}, forget=[5]))
+    index.change(IndexChange(texts={5: b"five", 7: b"seven"}, waits={9: 1, 8: 0, 10: 0}))
+    index.change(IndexChange(texts={7: b"again"}, forget=[5], done=[8, 10], waits={10: 2}))
     with index.read() as reading:
         assert reading.texts([5, 6, 7]) == {7: b"again"}
-        assert reading.state.waiting == {9: 1}
+        assert reading.state.waiting == {9: 1, 10: 2}
     index.drop()
     with index.read() as reading:
         assert reading.state == IndexState()

@@ -282,6 +282,7 @@ class Worker:
             self._core.store.feed.receive(Hint(account, mailbox, modseq))
             if self._slot == 0 and self._usage is not None:
                 self._usage.changed(account)
+                self._core.store.feed.arrived(account, 1, False)
 
     def _pass_on(self, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """A command told of something."""

@@ -97,6 +97,8 @@ class Keeper:
         self._pause = pause
         self._dropped = dropped
         self._reader = reader
+        self._all_taken = False
+        self.files_wait = False  # after a step: are there attachments to be read
 
     async def state(self) -> IndexState:
         """What the index holds; one that cannot be used is thrown away first. Raises StoreUnavailable."""
@@ -125,13 +127,18 @@ class Keeper:
             return last[0].guid == state.witness
         return bool(await self._account.messages(state.until, 1))  # swept, and more came after it
 
-    async def step(self) -> bool:
-        """Take in the next messages, or do what else there is to do; was there anything? Raises StoreUnavailable."""
+    async def step(self, *, files: bool = True) -> bool:
+        """Take in the next messages, or do what else there is to do; was there anything? Raises StoreUnavailable.
+
+        What comes after all messages were taken in once is left to the next keeper, which takes in several at once.
+        files: attachments too; else somebody calls read_files.
+        """
         state = await self.state()
+        self.files_wait = bool(state.waiting)
         try:
             return (
                 await self._take(state)
-                or await self._read_attachments(state)
+                or (files and await self._read_files(state))
                 or self._merge(state)
                 or await self._sweep(state)
             )
@@ -139,21 +146,37 @@ class Keeper:
             self._drop(str(fault))
             return True
 
+    async def read_files(self) -> bool:
+        """Take the text out of the attachments of some messages, as many as half a second lets; are there more?
+
+        Other steps may go on meanwhile. Raises StoreUnavailable.
+        """
+        state = await self.state()
+        try:
+            return await self._read_files(state) and self.files_wait
+        except IndexDamaged as fault:
+            self._drop(str(fault))
+            return False
+
     async def _take(self, state: IndexState) -> bool:
+        if self._all_taken:
+            return False
         ids = await self._account.messages(state.until, BATCH)
         if not ids:
             return False
         block = ids[0] >> BLOCK_BITS
-        ids = [message for message in ids if message >> BLOCK_BITS == block]
+        some = [message for message in ids if message >> BLOCK_BITS == block]
         draft = Draft(block)
         terms = 0
-        last = ids[0]
-        waiting = dict(state.waiting)
-        for number, (message, parts) in enumerate(zip(ids, await self._account.columns(ids, "parts"), strict=True), 1):
+        last = some[0]
+        waits: dict[int, int] = {}
+        for number, (message, parts) in enumerate(
+            zip(some, await self._account.columns(some, "parts"), strict=True), 1
+        ):
             found, has_files = await self._document(message, parts)
             draft.add(message, found.terms, whole=found.whole)
             if has_files:
-                waiting[message] = 0
+                waits[message] = 0
             terms += sum(map(len, found.terms.values()))
             last = message
             if not number % _BREATH:
@@ -161,17 +184,21 @@ class Keeper:
             if terms > _BATCH_TERMS:
                 break
         rendered = await self._account.rendered([last])
-        self._index.change(
+        self._change(
             IndexChange(
                 add=[(block, len(draft.messages), draft.pack())],
                 until=last,
                 witness=rendered[0].guid if rendered else "",
                 form=FORM,
                 swept=state.swept or self._clock.now(),
-                waiting=waiting,
+                waits=waits,
             )
         )
+        self._all_taken = len(ids) < BATCH and last == ids[-1]
         return True
+
+    def _change(self, change: IndexChange) -> None:
+        self.files_wait = bool(self._index.change(change).waiting)
 
     async def _document(self, message: int, parts: bytes) -> tuple[Document, bool]:
         """The message's terms, and whether it has attachments to read."""
@@ -185,20 +212,23 @@ class Keeper:
         except (NotFound, OSError, ValueError, StoreUnavailable):
             return Document(whole=False), False
 
-    async def _read_attachments(self, state: IndexState) -> bool:
-        """Take the text out of the attachments of some messages: the newest of those that were tried least."""
+    async def _read_files(self, state: IndexState) -> bool:
+        """The newest of the messages that were tried least come first."""
         if self._reader is None or not state.waiting:
             return False
-        waiting = dict(state.waiting)
+        waiting = state.waiting
         some = sorted(waiting, key=lambda message: (waiting[message], -message))[:_FILES_AT_ONCE]
         drafts: dict[int, Draft] = {}
         texts: dict[int, bytes] = {}
+        done: list[int] = []
+        waits: dict[int, int] = {}
         until = self._clock.monotonic() + _FILE_SECONDS
         for message in some:
             found, again = await self._texts(self._reader, message)
-            tries = waiting.pop(message) + 1
+            done.append(message)
+            tries = waiting[message] + 1
             if again and tries < _TRIES:
-                waiting[message] = tries
+                waits[message] = tries
             if found:
                 texts[message] = pack_texts(found)
                 draft = drafts.setdefault(message >> BLOCK_BITS, Draft(message >> BLOCK_BITS))
@@ -206,7 +236,7 @@ class Keeper:
             if self._clock.monotonic() >= until:
                 break
         add = [(draft.block, len(draft.messages), draft.pack()) for draft in drafts.values()]
-        self._index.change(IndexChange(waiting=waiting, texts=texts, add=add))
+        self._change(IndexChange(waits=waits, done=done, texts=texts, add=add))
         return True
 
     async def _texts(self, reader: Reader, message: int) -> tuple[list[tuple[str, str]], bool]:

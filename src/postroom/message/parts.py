@@ -63,6 +63,11 @@ def pack(rows: Sequence[Sequence[int]], labels: Sequence[bytes]) -> bytes:
     return _HEAD.pack(1 if wide else 0, len(rows)) + b"".join([row(*each) for each in rows]) + b"\n".join(labels)
 
 
+def may_hold_files(data: bytes) -> bool:
+    """Of what `pack` wrote: may a part be a file that has text to be taken out? Pictures and plain text are none."""
+    return b"application/" in data or b"message/" in data or b"/rtf\0" in data
+
+
 def shifted(data: bytes, lead: int) -> bytes:
     """What `pack` wrote, for the same message with `lead` more octets of header fields before it
     (fewer, when it is negative). Raises ValueError when it was not written by `pack`.

@@ -22,11 +22,15 @@ class Hint(NamedTuple):
 class Feed:
     """Tells subscribers in this process, and through `forward` the other processes, that something changed."""
 
-    __slots__ = ("_subscribers", "forward")
+    __slots__ = ("_subscribers", "arrived", "forward")
 
     def __init__(self) -> None:
         self._subscribers: dict[str, dict[int, Callable[[Hint], None]]] = {}
         self.forward: Callable[[Hint], None] = _nobody
+        #: told of an account which messages are to be looked at for the index: how many were added, and whether any
+        #: may hold files (message.parts.may_hold_files); none: the index itself. On the event loop, after the commit.
+        #: A store that only one process has need not tell
+        self.arrived: Callable[[str, int, bool], None] = _nobody_waits
 
     def subscribe(self, account: str, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back on every hint for the account, on the event loop; the returned function ends it.
@@ -66,3 +70,7 @@ class Feed:
 
 def _nobody(_hint: Hint) -> None:
     """Where hints go while there is only one process."""
+
+
+def _nobody_waits(_account: str, _messages: int, _files: bool) -> None:
+    """Where news for the index go in a process that tells nobody."""

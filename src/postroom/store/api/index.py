@@ -63,18 +63,28 @@ class IndexReading(Protocol):
 
 class IndexChange(Struct, frozen=True, kw_only=True):
     """One step. add: new segments as (block, messages, octets); remove: ids of segments; texts: what was taken out of
-    messages' attachments; forget: messages whose texts go; the rest: see IndexState, None leaves it.
+    messages' attachments; forget: messages whose texts go; waits: more messages whose attachments are to be read, with
+    the number of tries; done: messages that do not wait any more; the rest: see IndexState, None leaves it.
     """
 
     add: Sequence[tuple[int, int, bytes]] = ()
     remove: Sequence[int] = ()
     texts: Mapping[int, bytes] = {}
     forget: Sequence[int] = ()
+    waits: Mapping[int, int] = {}
+    done: Sequence[int] = ()
     form: int | None = None
     until: int | None = None
     witness: str | None = None
     swept: float | None = None
-    waiting: Mapping[int, int] | None = None
+
+
+def waiting_after(state: IndexState, change: IndexChange) -> Mapping[int, int]:
+    """The messages whose attachments are still to be read when a change has been made."""
+    if not change.waits and not change.done:
+        return state.waiting
+    done = frozenset(change.done)
+    return {message: tries for message, tries in state.waiting.items() if message not in done} | dict(change.waits)
 
 
 class IndexFile(Protocol):

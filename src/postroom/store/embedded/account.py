@@ -34,7 +34,6 @@ from postroom.store.api.account import (
     Usage,
 )
 from postroom.store.api.errors import NotFound, StoreDamaged
-from postroom.store.api.feed import Hint
 from postroom.store.api.pages import Snapshot
 from postroom.store.api.past import Departure, MailboxLife, Placing, Restored, Undone
 from postroom.store.embedded import account_read as read
@@ -115,8 +114,10 @@ class EmbeddedAccount:
     @property
     def index(self) -> EmbeddedIndex:
         if self._index is None:
-            around, hint = self._file.around, Hint(self.id, 0, 0)
-            self._index = EmbeddedIndex(self._file.layout.index, around.options, lambda: around.feed.publish(hint))
+            around = self._file.around
+            self._index = EmbeddedIndex(
+                self._file.layout.index, around.options, lambda: around.feed.arrived(self.id, 0, False)
+            )
         self._pool.used(self)
         return self._index
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import apsw
 
+from postroom.message.parts import may_hold_files
 from postroom.store.api.feed import Feed, Hint
 from postroom.store.api.pages import Snapshot
 from postroom.store.embedded.account_read import load_image, page_id, read_counters, read_marks, read_totals
@@ -163,12 +164,14 @@ class AccountUnit:
     """One transaction on one account. See Committer for the rules of work done with it."""
 
     __slots__ = (
+        "_arrived",
         "_boxes",
         "_changes",
         "_dead_files",
         "_durable",
         "_files",
         "_folders",
+        "_holds_files",
         "_list_changed",
         "connection",
         "file",
@@ -192,6 +195,8 @@ class AccountUnit:
         self._files: list[str] = []
         self._dead_files: list[str] = []
         self._folders: set[str] = set()
+        self._arrived = 0
+        self._holds_files = False
 
     # what work may use
 
@@ -208,6 +213,12 @@ class AccountUnit:
                 image = load_image(self.connection, row, older)
             box = self._boxes[mailbox] = Working(row, image, int(self.now))
         return box
+
+    def came(self, parts: bytes) -> None:
+        """A message is added. parts: where its parts are, packed."""
+        self._arrived += 1
+        if may_hold_files(parts):
+            self._holds_files = True
 
     def next_modseq(self) -> int:
         """The account's next MODSEQ: from here on something is changed."""
@@ -301,7 +312,14 @@ class AccountUnit:
         hints = [Hint(self.file.id, mailbox, image.snapshot.modseq) for mailbox, image in touched.items()]
         if self._list_changed:
             hints.append(Hint(self.file.id, 0, self.totals.modseq))
-        return lambda: _publish(self.file.around.feed, hints)
+        return lambda: self._publish(hints)
+
+    def _publish(self, hints: Sequence[Hint]) -> None:
+        feed = self.file.around.feed
+        for hint in hints:
+            feed.publish(hint)
+        if self._arrived:
+            feed.arrived(self.file.id, self._arrived, self._holds_files)
 
     def rollback(self) -> None:
         """As if it never was."""
@@ -357,8 +375,3 @@ def _packed(box: Working) -> list[tuple[int, int, bytes]]:
     rows = [(page_id(mailbox, number), version, pack_fixed(pages[at(number)])) for number in box.fixed]
     rows += [(page_id(mailbox, number) | 1, version, pack_flags(pages[at(number)])) for number in box.flags]
     return rows
-
-
-def _publish(feed: Feed, hints: list[Hint]) -> None:
-    for hint in hints:
-        feed.publish(hint)

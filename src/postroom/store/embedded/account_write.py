@@ -128,6 +128,7 @@ def _page(messages: Sequence[NewMessage], first: int, keywords: array[int]) -> P
 
 def insert_message(unit: AccountUnit, number: int, new: NewMessage) -> None:
     """A new message's row and octets, under this number."""
+    unit.came(new.parts)
     content, prefix, execute = new.content, None, unit.connection.execute
     if content.path or len(content.data) > IN_ROW:
         prefix, digest = _place_body(unit, new)

@@ -21,7 +21,7 @@ import apsw
 import msgspec
 
 from postroom.store.api.errors import StoreError
-from postroom.store.api.index import IndexChange, IndexDamaged, IndexState, SegmentRow
+from postroom.store.api.index import IndexChange, IndexDamaged, IndexState, SegmentRow, waiting_after
 from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
 
@@ -347,9 +347,9 @@ def _write(connection: apsw.Connection, change: IndexChange) -> IndexState:
         connection.execute("REPLACE INTO text VALUES (?, ?, ?)", (message, crc32(text), text))
     for message in change.forget:
         connection.execute("DELETE FROM text WHERE message = ?", (message,))
-    named = {name: getattr(change, name) for name in ("form", "until", "witness", "swept", "waiting")}
+    named = {name: getattr(change, name) for name in ("form", "until", "witness", "swept")}
     given = {name: value for name, value in named.items() if value is not None}
-    state = msgspec.structs.replace(state, segments=tuple(segments), **given)
+    state = msgspec.structs.replace(state, segments=tuple(segments), waiting=waiting_after(state, change), **given)
     packed = _encoder.encode(state)
     connection.execute("REPLACE INTO state VALUES (1, ?, ?)", (crc32(packed), packed))
     return state

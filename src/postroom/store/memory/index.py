@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from postroom.store.api.index import IndexChange, IndexState, SegmentRow
+from postroom.store.api.index import IndexChange, IndexState, SegmentRow, waiting_after
 
 
 class MemoryIndex:
@@ -43,9 +43,9 @@ class MemoryIndex:
         self._texts |= change.texts
         for message in change.forget:
             self._texts.pop(message, None)
-        named = {name: getattr(change, name) for name in ("form", "until", "witness", "swept", "waiting")}
+        named = {name: getattr(change, name) for name in ("form", "until", "witness", "swept")}
         given = {name: value for name, value in named.items() if value is not None}
-        self.state = replace(self.state, segments=tuple(rows), **given)
+        self.state = replace(self.state, segments=tuple(rows), waiting=waiting_after(self.state, change), **given)
         return self.state
 
     def drop(self) -> None:
