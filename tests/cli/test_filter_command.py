@@ -117,7 +117,7 @@ def test_every_source_of_evidence_is_named(postroom: Any, ann: str, tmp_path: Pa
     assert "192.0.2.0/24" in found["sources"]["standing"]
     assert found["sources"]["greylisting"].startswith("off")
     assert set(found["sources"]) == {
-        "authentication", "learned words", "standing", "acquaintance", "block lists", "greylisting", "rules",
+        "authentication", "learned words", "standing", "acquaintance", "reports", "block lists", "greylisting", "rules",
         "phishing", "attachments", "wishes",
     }  # fmt: skip
     path.write_text(f"{results.replace(host[1], 'other.test')}{head}\nhello\n")

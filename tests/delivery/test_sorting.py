@@ -332,7 +332,7 @@ class Limited:
         self.asked: list[tuple[str, ...]] = []
         self.given_back = 0
 
-    async def automatic(self, account: AccountRow, recipients: Sequence[str]) -> Taken | None:
+    async def automatic(self, account: AccountRow, recipients: Sequence[str], message_id: str = "") -> Taken | None:
         assert account == BOB
         self.asked.append(tuple(recipients))
         if not recipients:

@@ -7,17 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from postroom.config import Config, Limits, Server
+from postroom.identity.batv import Batv
 from postroom.identity.model import Hosted, NotHosted, Permit, Sending, Target, Unknown
 from postroom.identity.srs import Srs
+from postroom.identity.tagging import Tagging
+from postroom.intake.bounces import Bounces
 from postroom.intake.model import Envelope, MailOptions, Peer, RcptOptions
 from postroom.intake.outside import Outside
 from postroom.intake.rooms import Rooms
 from postroom.intake.service import Intake
 from postroom.intake.signing import Signer
-from postroom.store.api import AccountRow, NewEntry, StoreUnavailable, Usage
+from postroom.store.api import AccountRow, DomainRow, NewEntry, StoreUnavailable, Usage
 from postroom.store.memory.limits import MemoryLimits
 from postroom.store.memory.usage import MemoryUsage
-from postroom.testing.mailflow import FakeQueueStore, StandingClock
+from postroom.testing.mailflow import Events, FakeQueueStore, StandingClock
 from postroom.values.address import Address
 from postroom.values.content import Content
 
@@ -27,6 +30,7 @@ BOB = AccountRow(id="acc-bob", login="bob@here.test", created=0, quota=1000)
 
 
 SRS = Srs((b"secret",))
+BATV = Batv((b"secret",))
 
 
 class FakeIdentity:
@@ -86,6 +90,7 @@ class FakeAccounts:
     disk_full: bool = False
     looks: int = 0
     usage: MemoryUsage = field(default_factory=MemoryUsage)
+    wishes: list[DomainRow] = field(default_factory=list)
 
     @property
     def directory(self):
@@ -97,6 +102,9 @@ class FakeAccounts:
 
     async def domain(self, _name: str):
         return None
+
+    async def domains(self):
+        return self.wishes
 
     def generation(self) -> int:
         """Nothing is as it was."""
@@ -175,6 +183,9 @@ class House:
         self.identity = FakeIdentity()
         self.limits = MemoryLimits()
         self.clock = StandingClock(1_800_000_000.0)
+        self.events = Events()
+        tags = Tagging(self.store, BATV)
+        bounces = limits.pop("bounces", None)
         config = Config(server=Server(hostname="mx.here.test"), limits=Limits(**limits))
         rooms = Rooms(
             store=self.store,
@@ -184,6 +195,8 @@ class House:
             signer=signer,
             outside=outside,
             srs=SRS,
+            tags=tags,
+            bounces=Bounces(bounces, self.limits, (self.identity, tags), self.clock, self.events) if bounces else None,
             suppressed=self.limits.suppressed,
         )
         self.intake = Intake(rooms, config)

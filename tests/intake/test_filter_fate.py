@@ -94,6 +94,20 @@ async def test_accept_junk_and_quarantine(doors: Doors) -> None:
     assert "never wants mail from far.test" in str(told["because"])
 
 
+@pytest.mark.parametrize("address", ["Alice@here.test", "alice+news@here.test"])
+async def test_any_address_of_a_reader_has_his_filter(doors: Doors, address: str) -> None:
+    """Whoever writes it otherwise, or adds a detail, does not get round it."""
+    await doors.take("alice")
+    await doors.send(STRANGER, MAIL, address, sender="x@far.test")
+    entry = doors.queue.entries[-1]
+    assert (routes(entry), entry.junk) == (["local"], True)
+    await doors.take("alice", alice={"quarantine": 50.0})
+    await doors.send(STRANGER, MAIL, address, sender="x@far.test")
+    entry = doors.queue.entries[-1]
+    assert (routes(entry), entry.junk) == (["quarantine"], False)
+    assert "alice@here.test never wants mail" in entry.recipients[0].why
+
+
 async def test_refused_when_nobody_wants_it(doors: Doors) -> None:
     with pytest.raises(Refusal) as caught:
         await doors.take("alice", "bob", alice={"refuse": 20.0}, bob={"refuse": 20.0})

@@ -285,7 +285,7 @@ POLICY = [
     ("INSERT INTO used VALUES ('a', 'b', 1, -1)", "less than nothing was counted"),
     ("INSERT INTO warned VALUES ('a', 'b', 'never')", "it has no end that a were warned"),
     ("INSERT INTO correspondent VALUES ('nobody', 'a@b', 1)", "accounts nobody wrote to somebody"),
-    ("INSERT INTO sent_id VALUES ('nobody', 1, 1)", "accounts nobody sent something"),
+    ("INSERT INTO sent_id VALUES (1, 'nobody', 1)", "accounts nobody sent something"),
     ("UPDATE place SET account = 'nobody'", "accounts nobody were logged in to"),
     ("UPDATE held SET account = 'nobody'", "accounts nobody hold something"),
     ("UPDATE held SET octets = -1", "accounts acc1 hold less than nothing"),

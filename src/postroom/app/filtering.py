@@ -11,6 +11,8 @@ from postroom.app.rules_file import read_rules
 from postroom.config import Config
 from postroom.filter.judge import Judge, Sources
 from postroom.filter.scoring import Thresholds
+from postroom.identity.tagging import Tagging
+from postroom.intake.bounces import Bounces
 from postroom.intake.filtering import Filtering
 from postroom.intake.scanning import Scanning
 from postroom.intake.sent_filter import SentFilter, SentRooms
@@ -42,11 +44,15 @@ def make_judge(config: Config, store: Store, dns: Dns, clock: Clock, event: Even
     )
 
 
-def make_filtering(judge: Judge | None, store: Store, scanning: Scanning | None) -> Filtering | None:
-    """What intake asks about mail from outside; None when there is nothing to ask."""
-    if judge is None and scanning is None:
-        return None
+def make_filtering(judge: Judge | None, store: Store, scanning: Scanning | None) -> Filtering:
+    """What intake asks about mail from outside."""
     return Filtering(judge, store.directory, scanning)
+
+
+def make_bounces(core: Core, config: Config, tags: Tagging) -> Bounces:
+    """What intake asks about reports from outside."""
+    rooms = (core.identity, tags)
+    return Bounces(config.bounces, core.store.limits, rooms, core.clock, core.events)
 
 
 def make_sent_filter(core: Core, config: Config, judge: Judge | None, suspicion: Suspicion) -> SentFilter | None:

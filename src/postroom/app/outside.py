@@ -1,7 +1,7 @@
 """What sending to other domains needs beside the configuration: passwords, secrets, who listens where.
 
-Owns: data/srs.secret, made at the first start: the secret of return addresses. Its first line makes them, all its
-lines are accepted, so that it can be changed without losing reports that are on their way.
+Owns: data/srs.secret, made at the first start: the secret of return addresses and of tags on senders. Its first line
+makes them, all its lines are accepted, so that it can be changed without losing reports that are on their way.
 On failure: OSError with the path.
 """
 
@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from postroom.config import Config, Protocol
+from postroom.identity.batv import Batv
 from postroom.identity.srs import Srs
+from postroom.identity.tagging import Tagging
 from postroom.relay.dial import Means
 from postroom.relay.flight import recover
 from postroom.relay.mta_sts import MtaSts, StsMeans
 from postroom.relay.protection import Protection, StrictTls
 from postroom.relay.recovery import settle
 from postroom.relay.tls_policy import NeverWeaker
+from postroom.store.api import DirectoryStore
 
 if TYPE_CHECKING:
     from postroom.app.rooms import Core
@@ -42,6 +45,7 @@ def relay_means(core: Core, config: Config) -> Means:
         passwords=relay_passwords(config),
         listening=tuple((one.address, one.port) for one in config.listener if one.protocol is Protocol.SMTP),
         srs=srs(config),
+        tags=tagging(core.store.directory, config),
         suppressions=core.store.limits,
         flights=core.flights,
         resign=core.signer.again,
@@ -105,11 +109,20 @@ def first_line(path: str) -> str:
 
 def srs(config: Config) -> Srs:
     """The scheme of return addresses with this site's secrets. Raises OSError."""
+    return Srs(_secrets(config))
+
+
+def tagging(directory: DirectoryStore, config: Config) -> Tagging:
+    """Tags on envelope senders, where domains want them. Raises OSError."""
+    return Tagging(directory, Batv(_secrets(config)))
+
+
+def _secrets(config: Config) -> list[bytes]:
     path = Path(config.server.data) / _SRS_SECRET
     if not path.exists():
         _make(path)
     lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines()]
-    return Srs([line.encode() for line in lines if line])
+    return [line.encode() for line in lines if line]
 
 
 def _make(path: Path) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from postroom import __version__
 from postroom.app.bounds import index_limits, mailbox_limits, make_schedule
-from postroom.app.filtering import make_filtering, make_judge, make_sent_filter
+from postroom.app.filtering import make_bounces, make_filtering, make_judge, make_sent_filter
 from postroom.app.guids import Guids
 from postroom.app.outcomes import Outcomes, hold_mail
-from postroom.app.outside import flight_file, relay_means, srs
+from postroom.app.outside import flight_file, relay_means, srs, tagging
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
 from postroom.app.scanning import make_scanners
@@ -468,6 +468,7 @@ def _intake(
         )
         outside = Outside(means, config.authentication)
     greylist = Greylist(core.store.limits, config, core.clock)
+    tags = tagging(core.store.directory, config)
     rooms = IntakeRooms(
         store=core.store,
         queue=core.queue,
@@ -477,6 +478,8 @@ def _intake(
         signer=core.signer,
         outside=outside,
         srs=srs(config),
+        tags=tags,
+        bounces=make_bounces(core, config, tags),
         greylist=greylist if greylist.active else None,
         suppressed=core.store.limits.suppressed,
         refuses=make_refuses(core.delivery, core.mailboxes, core.identity),

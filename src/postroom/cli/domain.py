@@ -33,6 +33,8 @@ def _plain(row: DomainRow, accounts: int, aliases: int, held: Together) -> dict[
         "detail_folders": row.detail_folders,
         "hourly_messages": row.hourly_messages,
         "spoof": row.spoof,
+        "batv": row.batv,
+        "batv_since": row.batv_since,
         "quota": row.quota,
         "quota_messages": row.quota_messages,
         "account_quota": row.account_quota,
@@ -135,6 +137,7 @@ def show(name: str, as_json: bool, config_file: str | None) -> None:
             ("details name mailboxes", _FOLDERS[row["detail_folders"]]),
             ("limit on sending", _sending(row["hourly_messages"])),
             ("forged mail", _SPOOF[row["spoof"]]),
+            ("envelope senders", _tags(row)),
             ("accounts", f"{row['accounts']} of {row['most_accounts'] or 'any number'}"),
             ("aliases", row["aliases"]),
             ("holds", quotas.holds((row["quota"], row["quota_messages"]), row["used"], row["messages"])),
@@ -161,6 +164,15 @@ def _state(row: dict[str, Any]) -> str:
 
 
 _SPOOF = {"refuse": "is refused", "junk": "goes to Junk", "mark": "is marked"}
+
+
+def _tags(row: dict[str, Any]) -> str:
+    """What BATV does for it."""
+    if row["batv"] == "off":
+        return "leave as they are"
+    return f"leave with a tag (BATV) since {moment(row['batv_since'])}" + (
+        "; other reports are refused" if row["batv"] == "require" else ""
+    )
 
 
 def _sending(hourly: int) -> str:
@@ -199,6 +211,12 @@ def _sending(hourly: int) -> str:
     type=click.Choice(["refuse", "junk", "mark"]),
     default=None,
     help="What becomes of mail from outside that claims to be from the domain and cannot prove it.",
+)
+@click.option(
+    "--batv",
+    type=click.Choice(["off", "tag", "require"]),
+    default=None,
+    help="Tag envelope senders, so that reports about forged mail show; require: they are refused after a while. [off]",
 )
 @quotas.domain_options
 @json_option

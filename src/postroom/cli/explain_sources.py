@@ -21,6 +21,8 @@ _OF: Final = (
     ("CORRESPONDENT", "acquaintance"),
     ("ANSWER", "acquaintance"),
     ("CONTACT", "acquaintance"),
+    ("REPORT", "reports"),
+    ("BACKSCATTER", "reports"),
     ("STANDING_", "standing"),
     ("SPF_", "authentication"),
     ("DKIM_", "authentication"),
@@ -66,6 +68,7 @@ def sources(
             if author
             else "nothing: it answers nothing the reader sent, and no author is proven"
         ),
+        "reports": "nothing: it is no report, which would have an empty Return-Path",
         "block lists": "nothing" if kinds else "none is configured ([[blocklist]])",
         "greylisting": _greylisting(site, store, network),
         "rules": f"none of {len(read_rules(site.config, _unheard).rules)} rules fits",

@@ -15,6 +15,7 @@ from postroom.filter.scoring import Act, Reason, Thresholds
 from postroom.filter.seen import Seen
 from postroom.filter.tokens import read
 from postroom.filter.training import origin
+from postroom.intake.bounces import about_ours, named, unknown
 from postroom.mailauth.authres import BadResults, parse
 from postroom.message.dates import parse_date
 from postroom.policy.blocklists import OF_PEERS, Blocklists
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from postroom.cli.site import Site
+    from postroom.store.api import Store
     from postroom.values.dns import Dns
 
 
@@ -58,14 +60,26 @@ async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Expla
     listed = await Blocklists(dns, lists, clock, _unheard).judge(ip, domains, _SECONDS)
     today = PeerFacts(listed=tuple([(hit.weight, str(hit)) for hit in listed.hits]))
     reasons = (*found_then(seen, hostname), *findings(Proofs(), today))
-    known = Known(ip=ip, now=arrived(seen, time.time()), author=author, findings=reasons)
     async with directory(site) as (people, store):
+        reasons += tuple(await _as_report(site, store, seen, content))
+        known = Known(ip=ip, now=arrived(seen, time.time()), author=author, findings=reasons)
         readers = []
         if login:
             row = await people.account(login)
             readers = [Reader(row.login, row.id, row.contacts)]
         judgement = await make_judge(site.config, store, dns, clock, _unheard).judge(content, known, readers)
         return Explained(judgement, tuple(sources(site, store, judgement, (ip, author), words)))
+
+
+async def _as_report(site: Site, store: Store, seen: Seen, content: Content) -> list[Reason]:
+    """What speaks for and against a report: a message whose Return-Path, which we wrote, is empty."""
+    if next(iter(seen.values("return-path")), "") != "<>":
+        return []
+    ids = await named(content)
+    if ids and store.limits.answered("", ids):
+        return [about_ours()]
+    points = site.config.bounces.score
+    return [unknown(bool(ids), points)] if points else []
 
 
 def found_then(seen: Seen, hostname: str) -> Iterator[Reason]:

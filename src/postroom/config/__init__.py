@@ -6,7 +6,17 @@ there. On failure: ConfigError naming file, line or key, what is wrong, and what
 
 from postroom.config.check import Problem, check
 from postroom.config.endpoints import Place, parse_dns_server, parse_server, parse_socket, parse_url
-from postroom.config.filtering import Clamav, Filter, OnFailure, Quarantine, Rspamd, RspamdMode, VirusAct
+from postroom.config.filtering import (
+    Bounces,
+    Clamav,
+    Filter,
+    Flood,
+    OnFailure,
+    Quarantine,
+    Rspamd,
+    RspamdMode,
+    VirusAct,
+)
 from postroom.config.listeners import ClientCertificate, Listener, Protocol, Tls, TlsMode
 from postroom.config.load import ConfigError, load, parse
 from postroom.config.mailboxes import Imap, Mailboxes, Sieve, WhenFull
@@ -41,6 +51,7 @@ __all__ = [
     "Bans",
     "Blocklist",
     "BlocklistKind",
+    "Bounces",
     "Check",
     "Clamav",
     "ClientCertificate",
@@ -48,6 +59,7 @@ __all__ = [
     "ConfigError",
     "Described",
     "Filter",
+    "Flood",
     "Imap",
     "Limits",
     "Listener",

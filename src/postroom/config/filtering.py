@@ -34,6 +34,36 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 0.0
 
 
+class Flood(StrEnum):
+    """What becomes of reports about mail that was not sent from here, when there are many."""
+
+    JUNK = "junk"
+    DEFER = "defer"
+    REFUSE = "refuse"
+
+
+class Bounces(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Reports (with the empty sender) that come from outside and are about no message that was sent from here."""
+
+    score: Annotated[
+        float,
+        Meta(ge=0, le=20, description="Points of such a report in the filter, half as many if it names no message."),
+    ] = 3.0
+    hourly: Annotated[int, Meta(ge=0, description="Such reports that one address may get in an hour; 0 is any.")] = 20
+    flood: Annotated[
+        Flood,
+        Meta(description="What becomes of more: junk (needs authentication.verify), defer or refuse."),
+    ] = Flood.JUNK
+    grace_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Days after a domain's senders began to be tagged (postroom domain set --batv) from when on it "
+            "refuses such reports, if it wants that.",
+        ),
+    ] = 14
+
+
 class OnFailure(StrEnum):
     """What becomes of mail that a scanner could not look at."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from postroom.config.filtering import Clamav, Filter, Quarantine, Rspamd
+from postroom.config.filtering import Bounces, Clamav, Filter, Quarantine, Rspamd
 from postroom.config.listeners import ClientCertificate, Listener, Tls
 from postroom.config.mailboxes import Imap, Index, Mailboxes, Sieve
 
@@ -451,6 +451,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retention: Retention = field(default_factory=Retention)
     authentication: Authentication = field(default_factory=Authentication)
     filter: Filter = field(default_factory=Filter)
+    bounces: Bounces = field(default_factory=Bounces)
     quarantine: Quarantine = field(default_factory=Quarantine)
     rspamd: Rspamd = field(default_factory=Rspamd)
     clamav: Clamav = field(default_factory=Clamav)

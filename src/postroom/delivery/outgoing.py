@@ -17,8 +17,9 @@ from typing import Final, Protocol
 
 from postroom.delivery.account_world import digest
 from postroom.delivery.letters import Desk, notification, vacation_reply
+from postroom.identity.batv import bare
 from postroom.message.compose import Person, Unsuitable
-from postroom.message.decode import parse_addresses
+from postroom.message.decode import message_ids, parse_addresses
 from postroom.message.disposition import Refused, refusal_notice
 from postroom.queue.reports import Sign
 from postroom.sieve.actions import AS_IT_CAME, Form, Notify, Redirect, Reject, Vacation
@@ -105,7 +106,7 @@ class PassedOn(Enum):
 class Limits(Protocol):
     """The limits on what an account sends to other domains (policy.outgoing)."""
 
-    async def automatic(self, account: AccountRow, recipients: Sequence[str]) -> Taken | None: ...
+    async def automatic(self, account: AccountRow, recipients: Sequence[str], message_id: str = "") -> Taken | None: ...
     async def give_back(self, taken: Taken) -> None: ...
 
 
@@ -162,7 +163,7 @@ class Outgoing:
         except BadAddress:
             return None
         now = self.means.clock.now()
-        key = digest("vacation", action.handle, mail.entry.sender.lower())
+        key = digest("vacation", action.handle, str(bare(to)).lower())  # to a tag of theirs, which is another every day
         if action.seconds and not await account.filters.claim(Remembered(key, now + action.seconds), now):
             self._told(mail, f"no vacation answer: {to} has had it")
             return None
@@ -281,7 +282,8 @@ class Outgoing:
         if self.limits is not None and what != "reject":  # which is a report, and what comes in limits it
             outside = dict.fromkeys([each.address.lower() for each in recipients if each.route == "remote"])
             try:
-                taken = await self.limits.automatic(mail.row, tuple(outside))
+                reported_as = f"{new_id}@{self.means.hostname}" if new_id else await self._known_as(sender, content)
+                taken = await self.limits.automatic(mail.row, tuple(outside), reported_as)
             except Refusal as fault:
                 return fault.public
         passed_on = what.startswith("redirect")
@@ -300,6 +302,7 @@ class Outgoing:
             envid=entry.envid if passed_on else "",
             told={"to": [each.address for each in recipients], "about": entry.id},
             once=Once(key=key, request=b"", answer=b""),
+            peer=entry.peer if passed_on and not entry.account else "",  # a stranger's stays one
         )
         try:
             await self.means.queue.accept(new)
@@ -308,6 +311,13 @@ class Outgoing:
                 await self.limits.give_back(taken)
             raise
         return ""
+
+    async def _known_as(self, sender: str, content: Content) -> str:
+        """The Message-ID that reports on mail passed on will name, where they come to an address here; else ""."""
+        if not sender or not await self.means.hosted(sender.rpartition("@")[2].lower()):
+            return ""
+        found = [one for raw in Header(content.read(0, _HEADER)).raw("message-id")[:1] for one in message_ids(raw)]
+        return found[0].strip(b"<>").decode("utf-8", "replace")[:250] if found else ""
 
     def _told(self, mail: Arrived, text: str) -> None:
         self.means.event("sieve.withheld", queue_id=mail.entry.id, recipient=mail.recipient.address, reason=text)

@@ -104,6 +104,8 @@ class Directory:
         row = await self.domain(name)
         for key, value in changes.items():
             row = replace(row, **{key: domain_setting(key, value)})
+        if row.batv == "off" or not row.batv_since:
+            row = replace(row, batv_since=0.0 if row.batv == "off" else self._clock.now())
         if changes.get("alias_of"):
             row = replace(row, alias_of=await self._stands_for(row.name, row.alias_of))
         await self._directory.put_domain(row)

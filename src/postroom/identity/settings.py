@@ -21,13 +21,14 @@ ACCOUNT: Final = frozenset({
 })  # fmt: skip
 DOMAIN: Final = frozenset({
     "catch_all", "disabled", "receives", "hourly_messages", "spoof", "alias_of", "separators", "detail_folders",
-    "quota", "quota_messages", "account_quota", "account_messages", "most_accounts",
+    "quota", "quota_messages", "account_quota", "account_messages", "most_accounts", "batv",
 })  # fmt: skip
 
 _CHOICES: Final = {
     "spoof": ("refuse", "junk", "mark"),  # mail that claims a hosted domain and cannot prove it
     "pop3_delete": ("delete", "trash", "keep"),
     "detail_folders": ("off", "existing", "create"),
+    "batv": ("off", "tag", "require"),  # are envelope senders of a domain tagged, and must reports come to a tag
     "past": ("off", "deleted", "all"),
     "administers": ("", "domain", "server"),  # whose quotas an account may change
 }

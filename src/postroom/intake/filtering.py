@@ -15,16 +15,18 @@ from typing import Final
 from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judge, Judgement, Known, Reader
 from postroom.filter.scanners import NOTHING
-from postroom.filter.scoring import Act, Score, Thresholds
+from postroom.filter.scoring import Act, Score, Thresholds, stricter
+from postroom.identity.routing import find_row
 from postroom.intake.authors import Author
-from postroom.intake.model import Envelope, Peer
+from postroom.intake.model import Envelope, Peer, Returned
 from postroom.intake.routing import LOCAL
 from postroom.intake.scanning import Scanning, virus_refusal
 from postroom.intake.traps import trapped
 from postroom.intake.verdict import proves, strictest
 from postroom.intake.verify import Evidence
 from postroom.policy.strangers import Standing
-from postroom.store.api import DirectoryStore
+from postroom.store.api import AccountRow, DirectoryStore
+from postroom.values.address import Address
 from postroom.values.content import Content
 from postroom.values.refusal import Refusal
 
@@ -34,7 +36,7 @@ _TOLD: Final = 12  # names of reasons in a header
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the filter says. readers: accounts of ours it goes to, by log-in; junk: those among them for whom it is;
+    """What the filter says. readers: accounts of ours it goes to, by recipient; junk: those among them for whom it is;
     added: fields for the message; told: what the event says; kept: those for whom it goes into quarantine, and why
     (store.api.NewRecipient).
     """
@@ -44,6 +46,9 @@ class Judged:
     added: bytes
     told: dict[str, object]
     kept: Mapping[str, str] = field(default_factory=dict)
+
+
+_UNJUDGED: Final = Judged((), frozenset(), b"", {})
 
 
 class Filtering:
@@ -68,6 +73,9 @@ class Filtering:
         The refusal is given when nobody wants it. Raises Refusal 451 4.7.1 when it cannot be looked at.
         """
         client, envelope = origin
+        returned = envelope.returned or Returned()
+        if self._judge is None and self._scanning is None and returned.at_least is Act.ACCEPT:
+            return _UNJUDGED, None
         scanned = await self._scanning.look(content, client, envelope) if self._scanning is not None else NOTHING
         evidence, warning = found
         author = authors[0]
@@ -80,14 +88,15 @@ class Filtering:
             findings=(
                 *findings(proofs(evidence), peer(envelope.standing), warning),
                 *scanned.findings,
+                *returned.findings,
                 *trapped(envelope),
             ),
-            at_least=scanned.at_least,
+            at_least=stricter(scanned.at_least, returned.at_least),
             decided=scanned.decided,
         )
         readers = await self._readers(envelope)
-        judgement = await self._judged(content, known, readers)
-        names = tuple([reader.address for reader in readers])
+        judgement = await self._judged(content, known, list(readers.values()))
+        names = tuple(readers)
         fates = dict(zip(names, judgement.fates(), strict=True))
         junk = frozenset(name for name, act in fates.items() if act is Act.JUNK)
         kept = {
@@ -112,16 +121,16 @@ class Filtering:
         found, many = Score.of(known.findings), len(readers)
         return Judgement(found, (known.at_least,) * many, (found,) * many, bounds=(Thresholds(),) * many)
 
-    async def _readers(self, envelope: Envelope) -> list[Reader]:
-        """Each account of ours it goes to, once."""
+    async def _readers(self, envelope: Envelope) -> dict[str, Reader]:
+        """Who reads it, by the address of each recipient, which may have a detail or be in another name of a domain."""
         found: dict[str, Reader] = {}
         for given in envelope.given:
             for target in given.targets:
                 if target.route == LOCAL and target.address not in found:
-                    row = await self._directory.account_by_login(target.address)
-                    if row is not None:
-                        found[target.address] = Reader(target.address, row.id, row.contacts)
-        return list(found.values())
+                    row = await find_row(self._directory, Address.parse(target.address).key)
+                    if isinstance(row, AccountRow):
+                        found[target.address] = Reader(row.login, row.id, row.contacts)
+        return found
 
 
 def placed(junk: bool, inbox: tuple[str, ...], judged: Judged | None) -> tuple[bool, tuple[str, ...]]:

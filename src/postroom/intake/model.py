@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from postroom.filter.scoring import Act, Reason
 from postroom.policy.outgoing import Draft
 from postroom.policy.strangers import Standing
 from postroom.store.api import AccountRow, NewRecipient, Once
@@ -80,6 +81,14 @@ class Given(Struct, frozen=True):
     twin: int = -1  # index of the RCPT this one repeats, -1 for the first
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What follows for a report that comes back: reasons for its score, and what becomes of it at least."""
+
+    findings: tuple[Reason, ...] = ()
+    at_least: Act = Act.ACCEPT
+
+
 class Envelope(Struct):
     """A mail transaction in progress (RFC 5321 3.3): made by `Intake.sender`, filled by `Intake.recipient`.
 
@@ -89,6 +98,8 @@ class Envelope(Struct):
     standing: what was found out about the peer, from the first RCPT on; None when strangers are not examined.
     copies: log-ins of accounts that keep what others send as them.
     named: how people know the message, from its header (header.named), also when it is refused for what is in it.
+    tagged: recipients (Address.key) it was sent to by a tag that only we can have made (intake.returns).
+    returned: what was found out about a report; None for other mail.
     """
 
     mail: MailOptions
@@ -100,6 +111,8 @@ class Envelope(Struct):
     once: Once | None = None
     named: dict[str, str] = {}
     copies: tuple[str, ...] = ()
+    tagged: tuple[str, ...] = ()
+    returned: Returned | None = None
 
     @property
     def sender(self) -> Address | None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from postroom.identity.model import Closed, Hosted, NotHosted, Permit, Resolution, Target, Unknown
 from postroom.store.api import AccountRow, NewRecipient, StoreError
-from postroom.values.address import Address
+from postroom.values.address import Address, BadAddress
 from postroom.values.refusal import Refusal
 
 __all__ = [
@@ -60,6 +60,15 @@ async def resolve(identity: Identity, address: Address) -> Resolution:
         return await identity.resolve(address)
     except StoreError as fault:
         raise Refusal(451, "4.3.0", "Addresses cannot be looked up now, try again later", reason=str(fault)) from fault
+
+
+async def account_of(identity: Identity, address: str) -> str:
+    """The id of the account that a local recipient of the queue is, "" for none. Raises Refusal 451 4.3.0."""
+    try:
+        answer = await resolve(identity, Address.parse(address))
+    except BadAddress:
+        return ""
+    return answer.targets[0].account or "" if isinstance(answer, Hosted) else ""
 
 
 def recipients(address: Address, targets: tuple[Target, ...], orcpt: str, notify: str) -> tuple[NewRecipient, ...]:

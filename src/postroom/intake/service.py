@@ -12,15 +12,14 @@ import asyncio
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
-from msgspec import structs
-
 from postroom.config import Config
 from postroom.identity.model import Permit, Sending
-from postroom.identity.srs import is_return_address
 from postroom.intake import demands, forwarding, header, routing, trace
+from postroom.intake.entries import filed, merged
 from postroom.intake.model import Accepted, Envelope, Given, MailOptions, Peer, RcptOptions, RcptResult
 from postroom.intake.outside import Examined
 from postroom.intake.ownership import Authors, Foreign, check_authors
+from postroom.intake.returns import Returns
 from postroom.intake.room import Room
 from postroom.intake.rooms import Rooms
 from postroom.policy.greylist import Greylist
@@ -50,7 +49,8 @@ class Intake:
         self._signer = rooms.signer
         self._sent = rooms.sent
         self._outside = rooms.outside
-        self._srs = rooms.srs
+        self._bounces = rooms.bounces
+        self._returns = Returns(rooms.identity, rooms.srs, rooms.tags, rooms.clock)
         self._greylist = rooms.greylist
         self._suppressed = rooms.suppressed
         self._refuses = rooms.refuses
@@ -85,7 +85,7 @@ class Intake:
             await self._check_own(peer, sender)
             if self._outgoing is not None and peer.account is not None:
                 self._outgoing.check(peer.account)
-        return Envelope(mail, id=self._queue.new_id())
+        return Envelope(self._returns.sender(mail), id=self._queue.new_id())
 
     def latest_release(self) -> str:
         """The last date a submitted message may be given, for EHLO: midnight, so that it changes once a day."""
@@ -100,7 +100,7 @@ class Intake:
         """
         if len(envelope.given) >= self._limits.recipients:  # RFC 5321 4.5.3.1.10
             raise Refusal(452, "4.5.3", f"Too many recipients, {self._limits.recipients} are allowed in one message")
-        address = rcpt.address or self._postmaster()
+        address = await self._returns.opened(envelope, rcpt.address or self._postmaster())
         if not envelope.mail.smtputf8 and not address.ascii:  # RFC 6531 3.5
             raise Refusal(553, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter")
         key = address.key
@@ -129,7 +129,7 @@ class Intake:
         envelope.named = header.named(head, "" if envelope.sender is None else str(envelope.sender))
         header.check_loops(head, self._limits.received_fields)
         results = await self._results(peer, envelope, content, head)
-        targets = _merge(envelope, results)
+        targets = merged(envelope, results)
         if not targets:
             return Accepted("", results)
         entry = envelope.id or self._queue.new_id()
@@ -145,15 +145,17 @@ class Intake:
                 targets += routing.copies(envelope.copies)
                 added += fields
             else:
-                if self._outside is not None and peer.service == "smtp" and not self._may_relay(peer.ip):
+                strange = peer.service == "smtp" and not self._may_relay(peer.ip)
+                if strange and self._bounces is not None and envelope.sender is None:
+                    envelope.returned = await self._bounces.look(envelope, content)
+                if strange and self._outside is not None:
                     examined = await self._outside.examine(peer, envelope, head, content, (entry, now))
                     content, spool = await self._cleaned(content, head, examined.head)
                     added += examined.added
                 added += header.separator(head)
             told = _told(peer, envelope, f"{entry}@{self._hostname}")
             new = self._entry(peer, envelope, (entry, now, added, told), content, targets)
-            if examined is not None and (examined.junk or examined.keywords or examined.kept or _for_programs(targets)):
-                new = _filed(new, examined)
+            new = filed(new, examined)
             await self._ask_filter(peer, new)
             await self._keep(envelope, demands.noted(new, envelope.mail, head))
         except StoreUnavailable as fault:
@@ -287,9 +289,10 @@ class Intake:
         self, peer: Peer, envelope: Envelope, address: Address, rcpt: RcptOptions
     ) -> tuple[NewRecipient, ...]:
         answer = await routing.resolve(self._identity, address)
-        if is_return_address(address.local) and not isinstance(answer, routing.NotHosted) and self._srs is not None:
-            returns = (self._identity, self._srs)
-            return await forwarding.unwrapped(returns, address, envelope.sender, self._clock.now())
+        if not isinstance(answer, routing.NotHosted):
+            wrapped = await self._returns.unwrapped(address, envelope.sender)
+            if wrapped is not None:
+                return wrapped
         if isinstance(answer, routing.Hosted):
             targets = routing.recipients(address, answer.targets, rcpt.orcpt, rcpt.notify)
             if not peer.submitting:
@@ -425,25 +428,6 @@ class Intake:
         return self._date
 
 
-def _filed(entry: NewEntry, examined: Examined) -> NewEntry:
-    """The entry with what was found out about it."""
-    recipients = entry.recipients
-    if examined.inbox:
-        wanted = frozenset(examined.inbox)
-        recipients = tuple([structs.replace(one, inbox=one.address in wanted) for one in recipients])
-    if examined.kept:
-        recipients = tuple([set_apart(one, examined.kept.get(one.address, "")) for one in recipients])
-    found = {"junk": examined.junk, "keywords": examined.keywords, "proven": examined.proven}
-    return structs.replace(entry, recipients=recipients, **found)
-
-
-def set_apart(recipient: NewRecipient, why: str) -> NewRecipient:
-    """A local recipient whose mail goes into quarantine, when there is a reason."""
-    if not why or recipient.route != routing.LOCAL:
-        return recipient
-    return structs.replace(recipient, route=routing.QUARANTINE, why=why)
-
-
 def _told(peer: Peer, envelope: Envelope, missing: str) -> dict[str, object]:
     """What the event of acceptance says beyond what the queue knows; message texts and subjects are not in it.
 
@@ -460,24 +444,6 @@ def _told(peer: Peer, envelope: Envelope, missing: str) -> dict[str, object]:
     if peer.submitting:
         told.setdefault("message_id", missing)
     return told
-
-
-def _for_programs(targets: tuple[NewRecipient, ...]) -> bool:
-    """Somebody reads it who asks who is proven to have sent it."""
-    return any(target.route in (routing.REPORTS, routing.TRAP) for target in targets)
-
-
-def _merge(envelope: Envelope, results: tuple[RcptResult, ...]) -> tuple[NewRecipient, ...]:
-    """The queue recipients of those RCPTs that stand, each address once."""
-    if len(envelope.given) == 1:
-        return envelope.given[0].targets if results[0].refusal is None else ()
-    merged: dict[str, NewRecipient] = {}
-    for given, result in zip(envelope.given, results, strict=True):
-        if result.refusal is None:
-            for target in given.targets:
-                local = target.route == routing.LOCAL
-                merged.setdefault(target.address.casefold() if local else target.address, target)
-    return tuple(merged.values())
 
 
 def _key(address: str) -> str:

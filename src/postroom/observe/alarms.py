@@ -12,7 +12,7 @@ from typing import Any, Final
 from postroom.observe.catalogue import CATALOGUE
 
 #: warnings that are alarms
-_WARNINGS: Final = frozenset({"blocklist.ignored", "mail.flagged", "scanner.failed"})
+_WARNINGS: Final = frozenset({"blocklist.ignored", "bounces.flood", "mail.flagged", "scanner.failed"})
 #: the field whose value is the subject
 _SUBJECTS: Final = {
     "process.died": "name",
@@ -25,6 +25,7 @@ _SUBJECTS: Final = {
     "account.frozen": "login",
     "account.unfrozen": "login",
     "mail.flagged": "login",
+    "bounces.flood": "recipient",
     "webhook.failing": "hook",
     "webhook.recovered": "hook",
     "webhook.dropped": "hook",

@@ -113,6 +113,12 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "mail that one of our own people sends looks like spam",
         ("queue_id", "login", "spam", "because", "verdict"),
     ),
+    "bounces.flood": Kind(
+        "warning",
+        "many reports about mail that was not sent from here come to one address",
+        ("recipient", "reports", "hourly"),
+        True,
+    ),
     "message.sorted": Kind(
         "info", "the recipient's filter decided", ("queue_id", "recipient", "script", "actions", "reason")
     ),

@@ -138,10 +138,11 @@ class Outgoing:
             self._watcher.sent(draft.account)
         return answer
 
-    async def automatic(self, account: AccountRow, recipients: Sequence[str]) -> Taken | None:
+    async def automatic(self, account: AccountRow, recipients: Sequence[str], message_id: str = "") -> Taken | None:
         """Count mail that a filter of the account sends to these recipients in other domains; None when there are none.
 
-        It counts like what the account writes itself, but who it goes to is nobody the account has written to.
+        It counts like what the account writes itself, but who it goes to is nobody the account has written to, and
+        answers to it are no answers to the account; reports on it are about mail of ours, by its Message-ID.
         Raises Refusal 550 5.7.1 when the account is frozen, 450 4.7.1 above a limit; StoreUnavailable.
         """
         if not recipients:
@@ -150,7 +151,8 @@ class Outgoing:
         draft = Draft(account=account, domain=account.login.rpartition("@")[2], outside=dict.fromkeys(recipients))
         now = self._clock.now()
         charges = tuple([each for each in await self._charges(draft, now) if each.per is not Per.NEW])
-        answer = await self._store.take(Demand(account="", recipients=tuple(draft.outside), charges=charges), now)
+        demand = Demand(account="", recipients=tuple(draft.outside), charges=charges, message_id=message_id)
+        answer = await self._store.take(demand, now)
         if isinstance(answer, Used):
             raise self._above(draft, answer, now)
         for used in answer.near:

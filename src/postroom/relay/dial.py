@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 
 from postroom.config import Config, OutgoingTls
 from postroom.identity.srs import Srs
+from postroom.identity.tagging import Tagging
 from postroom.net.link import TlsSource
 from postroom.net.resolver import this_machine
 from postroom.net.wheel import Wheel
@@ -70,6 +71,7 @@ class Means:
     own; the default knows this machine only. random: from 0 up to 1. passwords: by the path of their file. listening:
     address and port of our SMTP listeners, to notice mail that would come back. idle: seconds a connection waits for
     more mail. authorities: PEM file to verify servers by, None for the system's. srs: makes return addresses of ours.
+    tags: knows whose envelope senders are tagged.
     suppressions: takes addresses that their servers call unknown. flights: remembers over a crash what is open.
     workers: that share what the configuration allows all.
     resign: new signatures for mail of our own people that was converted, at a time (Unix seconds).
@@ -87,6 +89,7 @@ class Means:
     authorities: str | None = None
     idle: float = 10.0
     srs: Srs | None = None
+    tags: Tagging | None = None
     suppressions: Suppressions | None = None
     flights: FlightRecorder | None = None
     workers: int = 1

@@ -11,6 +11,7 @@ On failure: Outcomes, always. A server that cannot be used defers what waits for
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ from postroom.relay.flight import Flying
 from postroom.relay.job import Job
 from postroom.relay.pool import Pool
 from postroom.relay.routes import Nexthop, Routes
+from postroom.relay.senders import Senders
 from postroom.relay.sources import Origin, Sources
 from postroom.store.api import Entry, Recipient, StoreError, Suppression
 from postroom.values.address import Address, BadAddress
@@ -63,7 +65,7 @@ class Relay:
         self._suppressions = means.suppressions
         self._event = means.event
         self._clock = means.clock
-        self._srs = means.srs
+        self._senders = Senders(means.srs, means.tags, config.limits.relay_networks, means.clock)
         self._relay = config.relay
         self._routes = Routes(config, means.passwords)
         self._sources = Sources(config)
@@ -87,6 +89,22 @@ class Relay:
         if self._stopping:
             self._queue.give_back(entry, recipients)
             return
+        try:
+            stale = self._senders.stale
+        except StoreError:
+            stale = False  # as it was known before
+        if stale:
+            self._run(self._take_fresh(entry, recipients))
+        else:
+            self._take(entry, recipients)
+
+    async def _take_fresh(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
+        """What domains want has changed."""
+        with contextlib.suppress(StoreError):
+            await self._senders.refresh()
+        self._take(entry, recipients)
+
+    def _take(self, entry: Entry, recipients: Sequence[Recipient]) -> None:
         groups: dict[tuple[str, str, str], list[Recipient]] = {}
         for recipient in recipients:
             domain = recipient.address.rpartition("@")[2].lower()
@@ -98,22 +116,12 @@ class Relay:
             if hop is None:
                 self._run(self._without_route(entry, some))
                 continue
-            sender = self._sender(entry, forwarder)
+            sender = self._senders.of(entry, forwarder)
             destination = self._destination(hop, self._sources.of(sender), need)
             together.setdefault((destination.key, sender), (destination, []))[1].extend(some)
         for (_, sender), (destination, some) in together.items():
             for start in range(0, len(some), MOST_RECIPIENTS):
                 self._add(destination, Job(entry, tuple(some[start : start + MOST_RECIPIENTS]), sender))
-
-    def _sender(self, entry: Entry, forwarder: str) -> str:
-        """What MAIL FROM says: for mail that an address of ours passes on, a return address of ours."""
-        if not (forwarder and entry.sender and self._srs is not None):
-            return entry.sender
-        try:
-            found = Address.parse(entry.sender)
-        except BadAddress:
-            return entry.sender
-        return str(self._srs.forward(found, forwarder.rpartition("@")[2], self._clock.now()))
 
     def _destination(self, hop: Nexthop, origin: Origin, need: str) -> Destination:
         key = f"{hop.key} {origin.ipv4} {origin.ipv6} {origin.hostname} {need}"

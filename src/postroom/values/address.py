@@ -21,6 +21,8 @@ _UTF8_DOT_STRING = re.compile(rf"{_UTF8_ATEXT}+(?:\.{_UTF8_ATEXT}+)*")
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e\x80-\U0010ffff]|\\[\x20-\x7e])*)"')
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LITERAL = re.compile(r"\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]{2,45})\]", re.IGNORECASE)
+#: octets of a local part that begins so
+_LONGEST = {"SRS0": 200, "SRS1": 200, "PRVS": 80}
 _UNQUOTE = re.compile(r"\\(.)")
 _NEEDS_ESCAPE = re.compile(r'(["\\])')
 
@@ -55,11 +57,11 @@ def _to_ascii(name: str) -> str:
 
 
 def _parse_local(text: str) -> str:
-    """The local part without quoting. RFC 5321 4.5.3.1.1: 64 octets at most; more in return addresses (SRS).
+    """The local part without quoting. RFC 5321 4.5.3.1.1: 64 octets at most; more in return addresses (SRS, BATV).
 
     Those hold a whole address, and whoever gave one out must take it back.
     """
-    longest = 200 if text[:4].upper() in ("SRS0", "SRS1") else 64
+    longest = _LONGEST.get(text[:4].upper(), 64)
     if len(text.encode("utf-8", "surrogatepass")) > longest + 2 * text.startswith('"'):
         raise BadAddress(text)
     if _DOT_STRING.fullmatch(text) or _UTF8_DOT_STRING.fullmatch(text):

@@ -22,6 +22,8 @@ class DomainRow:
     may be; 0: no limit.
     spoof: what becomes of mail from outside that claims the domain in From and cannot prove it: "refuse", "junk" or
     "mark".
+    batv: do envelope senders of its people leave with a tag: "off", "tag", or "require": reports to addresses without
+    one are refused too; batv_since: Unix seconds since when they do, 0.0 when they do not.
     """
 
     name: str
@@ -39,6 +41,8 @@ class DomainRow:
     account_quota: int = -1
     account_messages: int = -1
     most_accounts: int = 0
+    batv: str = "off"
+    batv_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

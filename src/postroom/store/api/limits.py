@@ -51,7 +51,8 @@ class Charge(Struct, frozen=True, kw_only=True):
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """A message that wants to leave. recipients: Address.key of those outside, each once; account: id.
+    """A message that wants to leave. recipients: Address.key of those outside, each once; account: id, "" for mail
+    that nobody has written who logged in.
 
     message_id: without brackets, "" when unknown; answers to it are known by it (`answered`).
     """
@@ -178,7 +179,7 @@ class LimitsStore(Protocol):
         ...
 
     def answered(self, account: str, message_ids: Sequence[str]) -> bool:
-        """Is one of these a message that the account has sent outside in the last 400 days?"""
+        """Is one of these a message that the account ("": anybody here) has sent outside in the last 400 days?"""
         ...
 
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:

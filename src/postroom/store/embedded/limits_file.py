@@ -134,8 +134,8 @@ def take(db: apsw.Connection, demand: Demand, now: float) -> Taken | Used:
         total = used.used + amount
         if charge.limit and total >= charge.warn * charge.limit and _not_warned(db, charge, now):
             near.append(Used(charge=charge, used=total))
-    if demand.message_id and demand.account:
-        db.execute("REPLACE INTO sent_id VALUES (?, ?, ?)", (demand.account, id_of(demand.message_id), now))
+    if demand.message_id:
+        db.execute("REPLACE INTO sent_id VALUES (?, ?, ?)", (id_of(demand.message_id), demand.account, now))
     if fresh:
         db.executemany("INSERT INTO correspondent VALUES (?, ?, ?)", [(demand.account, each, now) for each in fresh])
     return Taken(demand=demand, at=now, amounts=wanted, fresh=fresh, near=tuple(near))
@@ -202,8 +202,8 @@ def unwritten(db: apsw.Connection, account: str, recipients: Sequence[str]) -> t
 
 def answered(db: apsw.Connection, account: str, message_ids: Sequence[str]) -> bool:
     """See LimitsStore.answered."""
-    sql = "SELECT 1 FROM sent_id WHERE account = ? AND id = ?"
-    return any(db.execute(sql, (account, id_of(each))).fetchone() is not None for each in message_ids)
+    sql = "SELECT 1 FROM sent_id WHERE id = ?1 AND account = ?2" if account else "SELECT 1 FROM sent_id WHERE id = ?1"
+    return any(db.execute(sql, (id_of(each), account)[: 1 + bool(account)]).fetchone() for each in message_ids)
 
 
 # exceptions

@@ -17,7 +17,8 @@ CREATE TABLE domain(
     name TEXT PRIMARY KEY, created REAL NOT NULL, disabled INTEGER NOT NULL, catch_all TEXT NOT NULL,
     hourly_messages INTEGER NOT NULL, spoof TEXT NOT NULL, alias_of TEXT NOT NULL, separators TEXT NOT NULL,
     detail_folders TEXT NOT NULL, receives INTEGER NOT NULL, quota INTEGER NOT NULL, quota_messages INTEGER NOT NULL,
-    account_quota INTEGER NOT NULL, account_messages INTEGER NOT NULL, most_accounts INTEGER NOT NULL
+    account_quota INTEGER NOT NULL, account_messages INTEGER NOT NULL, most_accounts INTEGER NOT NULL,
+    batv TEXT NOT NULL, batv_since REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE account(
     id TEXT PRIMARY KEY, login TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, created REAL NOT NULL, name TEXT NOT NULL,
@@ -227,7 +228,7 @@ CREATE TABLE correspondent(
     account TEXT NOT NULL, address TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (account, address)
 ) WITHOUT ROWID;
 CREATE TABLE sent_id(
-    account TEXT NOT NULL, id INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (account, id)
+    id INTEGER NOT NULL, account TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (id, account)
 ) WITHOUT ROWID;
 CREATE TABLE place(
     account TEXT NOT NULL, network TEXT NOT NULL, first REAL NOT NULL, last REAL NOT NULL,

@@ -101,7 +101,7 @@ QUEUE: Final = (
     ),
 )
 
-_NOBODYS: Final = "account NOT IN (SELECT id FROM known)"
+_NOBODYS: Final = "account != '' AND account NOT IN (SELECT id FROM known)"
 _POLICY: Final = (
     Rule(
         "SELECT 'version' WHERE NOT EXISTS (SELECT 1 FROM version)",

@@ -65,7 +65,7 @@ class MemoryLimits:
             if charge.limit and used.used >= charge.warn * charge.limit and self._warned.get(place, 0.0) <= now:
                 self._warned[place] = now + charge.window
                 near.append(used)
-        if demand.account and demand.message_id:
+        if demand.message_id:
             self._sent.setdefault(demand.account, {})[id_of(demand.message_id)] = now
         if demand.account:
             self._written.setdefault(demand.account, {}).update(dict.fromkeys(fresh, now))
@@ -103,8 +103,8 @@ class MemoryLimits:
         return self._written.get(account, {}).get(recipient)
 
     def answered(self, account: str, message_ids: Sequence[str]) -> bool:
-        known = self._sent.get(account, {})
-        return any(id_of(each) in known for each in message_ids)
+        known = [self._sent.get(account, {})] if account else list(self._sent.values())
+        return any(id_of(each) in one for each in message_ids for one in known)
 
     def correspondents(self, account: str, limit: int) -> list[tuple[str, float]]:
         return sorted(self._written.get(account, {}).items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
