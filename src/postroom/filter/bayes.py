@@ -21,6 +21,7 @@ LEAST: Final = 30
 OWN: Final = 5
 _DOUBT: Final = 0.1  # messages of either kind in which every word is taken to have stood besides
 _COMBINED: Final = 40  # words at most
+_NEVER: Final = (0, 0)
 _FEW: Final = 12  # with less words than these an opinion is weaker
 
 
@@ -60,7 +61,9 @@ def opinion(everybody: Base, own: Base | None = None) -> Opinion | None:
     if spam < LEAST or ham < LEAST:
         return None
     doubt = _DOUBT / (spam + ham)
-    odds = [log((bad / spam + doubt) / (good / ham + doubt)) for bad, good in counts if bad or good]
+    # many tokens share their counts: the few there are of each are reckoned once
+    worth = {pair: log((pair[0] / spam + doubt) / (pair[1] / ham + doubt)) for pair in set(counts) if pair != _NEVER}
+    odds = [worth[pair] for pair in counts if pair != _NEVER]
     odds.sort(key=abs)
     chosen = odds[-_COMBINED:]
     return Opinion(sum(chosen) / max(len(chosen), _FEW), len(chosen))

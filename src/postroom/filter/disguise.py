@@ -9,7 +9,9 @@ Work grows with the length of the text. Pure; trusts nothing. On failure: never,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from postroom.message.folding import fold
@@ -28,6 +30,12 @@ _MIXED: Final = re.compile(
 _INSTEAD: Final = re.compile(
     r"(?<![a-z0-9/=_.@&?#-])[a-z]{1,12}[0-9@$!|]{1,2}[a-z][a-z0-9@$!|]{1,14}(?![a-z0-9/=_.@&?#-])"
 )
+#: what stands in every match of the two, looked for first: it begins with a set of few characters
+_INSTEAD_CORE: Final = re.compile(r"[0-9@$!|](?<=[a-z].)[0-9@$!|]?[a-z][a-z0-9@$!|]")
+_APART_CORE: Final = re.compile(r"[ ._*-](?<=[a-z].)[a-z][ ._*-][a-z][ ._*-][a-z][ ._*-][a-z](?![^\W_])")
+_LETTERS_BEFORE: Final = re.compile(r"[a-z]{1,12}\Z")
+#: cores that are looked at one by one; behind so many the rest of the text is searched as a whole
+_CORES: Final = 200
 _APART: Final = re.compile(r"(?<![^\W_])(?:[a-z][ ._*-]){4,20}[a-z](?![^\W_])")
 _LETTERS: Final = str.maketrans("013457@$!|", "oieastasil")
 _MOST: Final = 60
@@ -58,18 +66,36 @@ def undisguise(text: str) -> Undisguised:
             if len(hidden) < _MOST:
                 hidden.append(_latin(match[0]))
     folded = fold(text)
-    hidden += [match[0].translate(_LETTERS) for match in _limited(_INSTEAD, folded)]
-    hidden += [re.sub(r"[ ._*-]", "", match[0]) for match in _limited(_APART, folded)]
+    hidden += [word.translate(_LETTERS) for word in _limited(_INSTEAD, _INSTEAD_CORE, _before_sign, folded)]
+    hidden += [re.sub(r"[ ._*-]", "", word) for word in _limited(_APART, _APART_CORE, _before_gap, folded)]
     return Undisguised(folded, tuple(dict.fromkeys(hidden)), strewn, mixed, invisible)
 
 
-def _limited(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    found: list[re.Match[str]] = []
-    for match in pattern.finditer(text):
-        found.append(match)
-        if len(found) >= _MOST:
-            break
+def _limited(pattern: re.Pattern[str], core: re.Pattern[str], begin: Callable[[str, int], int], text: str) -> list[str]:
+    """What pattern.finditer finds, _MOST at most. core: is in every match; begin: where one with this core begins."""
+    found: list[str] = []
+    at = 0
+    for _ in range(_CORES):
+        inner = core.search(text, at)
+        if inner is None or len(found) >= _MOST:
+            return found
+        match = pattern.match(text, begin(text, inner.start()))
+        if match is None:
+            at = inner.start() + 1
+        else:
+            found.append(match[0])
+            at = match.end() + 1  # of the next match, one character stands before the core
+    found += [match[0] for match in islice(pattern.finditer(text, max(at - 1, 0)), _MOST - len(found))]
     return found
+
+
+def _before_sign(text: str, at: int) -> int:
+    letters = _LETTERS_BEFORE.search(text, max(at - 12, 0), at)
+    return letters.start() if letters is not None else at
+
+
+def _before_gap(text: str, at: int) -> int:
+    return at - 1
 
 
 def _latin(word: str) -> str:

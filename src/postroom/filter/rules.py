@@ -17,14 +17,14 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import resources
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from postroom.filter.borrowed import Brand
 from postroom.filter.disguise import Undisguised
+from postroom.filter.literals import literals, lowered
 from postroom.filter.patterns import BadPattern, reach
 from postroom.filter.scoring import Reason
 from postroom.filter.seen import Seen
@@ -63,9 +63,73 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     brand: list[_Brand] = []
 
 
-_ASCII: Final = re.compile(r"[a-z0-9]+")
-
 _Test = Callable[[str], bool]
+
+#: what a word is told by: all but these octets stands between words
+_LETTERS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789"
+_BETWEEN: Final = bytes(code if code in _LETTERS else 32 for code in range(256))
+
+
+class _Phrase(NamedTuple):
+    """One of a rule's words. row: the rule's number; needed: what it is made of; before, behind: no word goes on."""
+
+    row: int
+    text: str
+    needed: frozenset[bytes]
+    before: bool
+    behind: bool
+
+
+class Place:
+    """The rules that look at one place, in their order."""
+
+    __slots__ = ("_by_word", "_everywhere", "_expressions", "rules")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Raises BadRules."""
+        self.rules = tuple(rules)
+        self._expressions = tuple((row, _expression(rule)) for row, rule in enumerate(rules) if rule.pattern)
+        #: phrases by the longest of their words: few of a text's words are among these
+        self._by_word: dict[bytes, list[_Phrase]] = {}
+        self._everywhere: list[_Phrase] = []  # they have no word of ASCII
+        for row, rule in enumerate(rules):
+            for phrase in dict.fromkeys(fold(word) for word in rule.words):
+                needed = frozenset(_runs(phrase))
+                one = _Phrase(row, phrase, needed, _edge(phrase[:1]), _edge(phrase[-1:]))
+                if needed:
+                    self._by_word.setdefault(max(needed, key=lambda each: (len(each), each)), []).append(one)
+                elif phrase:
+                    self._everywhere.append(one)
+
+    def find(self, text: str) -> list[Rule]:
+        """Those that find what they look for."""
+        found = {row for row, test in self._tests(text) if test(text)}
+        missing: dict[int, int] = {}
+        for phrase in self._phrases(text):
+            row = phrase.row
+            left = missing.get(row, self.rules[row].least)
+            if left and _stands(phrase, text):
+                missing[row] = left - 1
+        found.update(row for row, left in missing.items() if not left)
+        return [self.rules[row] for row in sorted(found)]
+
+    def _phrases(self, text: str) -> Iterator[_Phrase]:
+        """Those that may stand in it."""
+        if self._by_word:
+            there = frozenset(_runs(text))
+            for word in self._by_word.keys() & there:
+                for phrase in self._by_word[word]:
+                    if phrase.needed <= there:
+                        yield phrase
+        yield from self._everywhere
+
+    def _tests(self, text: str) -> Iterator[tuple[int, _Test]]:
+        """Expressions that may match something in it."""
+        if self._expressions:
+            low = lowered(text)
+            for row, (test, needed) in self._expressions:
+                if all(any(word in low for word in ways) for ways in needed):
+                    yield row, test
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +138,21 @@ class Rules:
     files.
     """
 
-    places: tuple[tuple[str, tuple[tuple[_Test, Rule], ...]], ...]
+    places: tuple[tuple[str, Place], ...]
     brands: tuple[Brand, ...] = ()
     version: int = 0
 
     @property
     def rules(self) -> list[Rule]:
         """Every rule that is on."""
-        return [rule for _, rows in self.places for _, rule in rows]
+        return [rule for _, place in self.places for rule in place.rules]
 
     def apply(self, seen: Seen) -> Iterator[Reason]:
         """What they find."""
-        for place, rows in self.places:
-            text = _text_at(seen, place)
-            if not text:
-                continue
-            for test, rule in rows:
-                if test(text):
-                    yield Reason(rule.name, rule.points, rule.text)
+        for name, place in self.places:
+            text = _text_at(seen, name)
+            if text:
+                yield from [Reason(rule.name, rule.points, rule.text) for rule in place.find(text)]
 
 
 def built_in() -> str:
@@ -114,13 +175,13 @@ def load(texts: Sequence[str]) -> Rules:
             found[rule.name] = rule
         for brand in file.brand:
             brands[brand.name.casefold()] = Brand(brand.name, tuple([domain.lower() for domain in brand.domains]))
-    places: dict[str, list[tuple[_Test, Rule]]] = {}
+    places: dict[str, list[Rule]] = {}
     for rule in found.values():
-        test = _test(rule)
+        _check(rule)
         if rule.points:
-            places.setdefault(rule.where, []).append((test, rule))
+            places.setdefault(rule.where, []).append(rule)
     return Rules(
-        tuple((place, tuple(rows)) for place, rows in places.items()),
+        tuple((name, Place(rows)) for name, rows in places.items()),
         tuple(one for one in brands.values() if one.domains),
         version,
     )
@@ -133,7 +194,8 @@ def cut_short(rules: Rules) -> Iterator[tuple[str, int]]:
             yield rule.name, most
 
 
-def _test(rule: Rule) -> _Test:
+def _check(rule: Rule) -> None:
+    """Raises BadRules."""
     if rule.where not in _PLACES and not re.fullmatch(r"header:[!-9;-~]+", rule.where):
         raise BadRules(
             f"rule {rule.name}: there is no place {rule.where!r}; known are {', '.join(_PLACES)}, header:NAME"
@@ -142,45 +204,39 @@ def _test(rule: Rule) -> _Test:
         raise BadRules(f"rule {rule.name}: it needs either words or a pattern")
     if not 1 <= rule.least <= max(len(rule.words), 1):
         raise BadRules(f"rule {rule.name}: least is from 1 to the number of its words")
-    if rule.words:
-        return _finds(tuple(fold(word) for word in rule.words), rule.least)
+    if rule.pattern:
+        _expression(rule)
+
+
+def _expression(rule: Rule) -> tuple[_Test, tuple[tuple[str, ...], ...]]:
+    """Its test, and what must stand in a text to be worth it (filter.literals). Raises BadRules."""
     try:
         most = reach(rule.pattern, LONGEST)
     except BadPattern as fault:
         raise BadRules(f"rule {rule.name}: {rule.pattern!r}: {fault}") from None
     search = re.compile(rule.pattern).search
-    return lambda text: search(text, 0, most) is not None
+    return lambda text: search(text, 0, most) is not None, literals(rule.pattern)
 
 
-def _finds(words: tuple[str, ...], least: int) -> _Test:
-    """Do so many different ones of these stand in a text, as whole words?"""
-    rows = [(frozenset(_ASCII.findall(word)), word, _whole(word)) for word in words]
-
-    def test(text: str) -> bool:
-        missing, there = least, _vocabulary(text)
-        for needed, word, whole in rows:
-            if needed <= there and word in text and whole(text):
-                missing -= 1
-                if not missing:
-                    return True
-        return False
-
-    return test
+def _runs(text: str) -> list[bytes]:
+    """All runs of ASCII letters and digits."""
+    return text.encode("ascii", "replace").translate(_BETWEEN).split()
 
 
-def _whole(word: str) -> Callable[[str], object]:
-    return re.compile(f"{_edge(word[:1], '<!')}{re.escape(word)}{_edge(word[-1:], '!')}").search
-
-
-@lru_cache(maxsize=4)
-def _vocabulary(text: str) -> frozenset[str]:
-    """All runs of ASCII letters and digits; every rule of words asks for those of the same text."""
-    return frozenset(_ASCII.findall(text))
-
-
-def _edge(letter: str, look: str) -> str:
+def _edge(letter: str) -> bool:
     """No word goes on there; scripts without spaces have no such edges."""
-    return f"(?{look}[a-z0-9])" if letter.isascii() and letter.isalnum() else ""
+    return letter.isascii() and letter.isalnum()
+
+
+def _stands(phrase: _Phrase, text: str) -> bool:
+    """As whole words."""
+    word, at = phrase.text, text.find(phrase.text)
+    while at >= 0:
+        end = at + len(word)
+        if not (phrase.before and _edge(text[at - 1 : at])) and not (phrase.behind and _edge(text[end : end + 1])):
+            return True
+        at = text.find(word, at + 1)
+    return False
 
 
 def _text_at(seen: Seen, place: str) -> str:

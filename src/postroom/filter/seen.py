@@ -8,7 +8,7 @@ On failure: never for any octets; OSError when the content's file is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -19,7 +19,8 @@ from postroom.message.charsets import Guess, to_text
 from postroom.message.decode import NamedAddress, decode_parameters, decode_words, parse_addresses
 from postroom.message.fields import header_fields
 from postroom.message.html_text import html_text
-from postroom.message.index import index
+from postroom.message.index import IndexLimits, index, only_part
+from postroom.message.octets import Octets
 from postroom.message.parts import LEAF, Part, Parts
 from postroom.message.transfer import UndecodableContent, decode_transfer
 from postroom.values.content import Content
@@ -27,8 +28,10 @@ from postroom.values.content import Content
 #: characters of the text and of the subject that are compared with rules and words
 COMPARED: Final = 40_000
 COMPARED_SUBJECT: Final = 1_000
-#: parts of a message that are looked at
+#: parts of a message that are looked at, and fields of one name
 MOST_PARTS: Final = 500
+MOST_REPEATED: Final = 100
+_LIMITS: Final = IndexLimits(parts=4 * MOST_PARTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +65,44 @@ class Attachment:
         return self.name.rpartition(".")[2].strip().lower() if "." in self.name else ""
 
 
+class Header:
+    """The fields of a message; a value is decoded when it is asked for."""
+
+    __slots__ = ("_decoded", "_guess", "_raw")
+
+    def __init__(self, header: bytes) -> None:
+        self._raw: dict[bytes, list[bytes]] = {}
+        for name, value in header_fields(header):
+            self._raw.setdefault(name.lower(), []).append(value)
+        self._decoded: dict[str, Sequence[str]] = {}
+        self._guess = Guess()
+
+    def values(self, name: str) -> Sequence[str]:
+        """Every value of a field, by its lower-case name; the first MOST_REPEATED of them."""
+        found = self._decoded.get(name)
+        if found is None:
+            raw = self._raw.get(name.encode("latin-1", "replace"), ())
+            found = tuple([decode_words(value, self._guess).strip() for value in raw[:MOST_REPEATED]])
+            self._decoded[name] = found
+        return found
+
+    def raw(self, name: bytes) -> bytes:
+        """The octets of the first field of that name, b"" without one."""
+        return next(iter(self._raw.get(name, ())), b"")
+
+    def first(self, *names: bytes) -> dict[bytes, bytes]:
+        """The octets of the first field of each of these names that are there."""
+        return {name: self._raw[name][0] for name in names if name in self._raw}
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A message as the filter sees it. fields: lower-case name and decoded value, in order; authors: of From;
+    """A message as the filter sees it. header: its fields, read when asked for; authors: of From;
     text: all text as shown, HTML without its tags; html: the HTML itself; plain, subject_plain: the beginning of
-    the text and the subject as they are compared; written: there is a part of plain text that says something;
-    named: the values of each field, by its lower-case name.
+    the text and the subject as they are compared; written: there is a part of plain text that says something.
     """
 
-    fields: tuple[tuple[str, str], ...]
+    header: Header
     subject: str
     authors: tuple[NamedAddress, ...]
     text: str
@@ -81,16 +113,15 @@ class Seen:
     plain: Undisguised
     subject_plain: Undisguised
     written: bool
-    named: Mapping[str, Sequence[str]]
 
     def values(self, name: str) -> Sequence[str]:
         """Every value of a field, by its lower-case name."""
-        return self.named.get(name, ())
+        return self.header.values(name)
 
     @property
     def recipients(self) -> int:
         """How many To and Cc name, roughly."""
-        return sum(value.count("@") for name, value in self.fields if name in ("to", "cc"))
+        return sum(value.count("@") for name in ("to", "cc") for value in self.values(name))
 
     @property
     def message_id(self) -> str:
@@ -100,25 +131,18 @@ class Seen:
 
 def see(content: Content, bounds: Bounds = DEFAULT) -> Seen:
     """Read a message."""
-    found = index(content.source(), len(content.prefix))
-    header = content.read(0, min(found.header, bounds.header))
-    raw = list(header_fields(header))
-    fields = tuple([(name.decode("latin-1").lower(), decode_words(value).strip()) for name, value in raw])
-    raw_from = next((value for name, value in raw if name.lower() == b"from"), b"")
-    texts, html, attachments = _bodies(content, Parts.unpack(found.parts), bounds)
+    header, parts = _taken_apart(content, bounds)
+    texts, html, attachments = _bodies(content, parts, bounds)
     written = "\n".join(texts)
     shown = html_text(html) if html else ""
     if shown:
         texts.append(shown)
-    named: dict[str, list[str]] = {}
-    for name, value in fields:
-        named.setdefault(name, []).append(value)
-    text = "\n".join(texts)
-    subject = next((value for name, value in fields if name == "subject"), "")
+    text = "\n".join(texts) if shown else written
+    subject = next(iter(header.values("subject")), "")
     return Seen(
-        fields=fields,
+        header=header,
         subject=subject,
-        authors=tuple(parse_addresses(raw_from)),
+        authors=tuple(parse_addresses(header.raw(b"from"))),
         text=text,
         html=html,
         links=tuple(links(written, html, shown, bounds.links)),
@@ -127,19 +151,33 @@ def see(content: Content, bounds: Bounds = DEFAULT) -> Seen:
         plain=undisguise(text[:COMPARED]),
         subject_plain=undisguise(subject[:COMPARED_SUBJECT]),
         written=bool(written.strip()),
-        named=named,
     )
 
 
-def _bodies(content: Content, parts: Parts, bounds: Bounds) -> tuple[list[str], str, list[Attachment]]:
+def _taken_apart(content: Content, bounds: Bounds) -> tuple[Header, Iterator[Part]]:
+    """The header, and the parts that are no multiparts. Most messages in memory need not be searched for parts."""
+    if not content.path:
+        end = Octets(content.data, 1).header_end(0, content.size)
+        if end <= bounds.header:
+            header = Header(content.data[:end])
+            part = only_part(header.first(b"content-type", b"content-transfer-encoding"), end, content.size)
+            if part is not None:
+                return header, iter((part,))
+    found = index(content.source(), len(content.prefix), limits=_LIMITS)
+    header = Header(content.read(0, min(found.header, bounds.header)))
+    return header, (part for part in Parts.unpack(found.parts).walk() if part.kind == LEAF)
+
+
+def _bodies(content: Content, parts: Iterator[Part], bounds: Bounds) -> tuple[list[str], str, list[Attachment]]:
     texts: list[str] = []
     html: list[str] = []
     attachments: list[Attachment] = []
     room = bounds.text
     guess = Guess()
-    for part in islice((part for part in parts.walk() if part.kind == LEAF), MOST_PARTS):
-        name = _name(content, part)
-        if part.type == "text" and room > 0 and (part.depth == 0 or not name):
+    for part in islice(parts, MOST_PARTS):
+        shown = part.type == "text" and room > 0
+        name = "" if shown and part.depth == 0 else _name(content, part)
+        if shown and not name:
             octets = content.read(part.body_start, min(part.end, part.body_start + room))
             room -= len(octets)
             text = to_text(_decoded(octets, part.encoding), part.charset, guess)

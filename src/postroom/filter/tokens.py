@@ -10,8 +10,7 @@ Pure; bounded by MOST. On failure: never.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from itertools import pairwise
+from itertools import islice
 from typing import Final
 from zlib import crc32
 
@@ -24,6 +23,12 @@ MOST: Final = 2_000
 #: words of the text that are looked at; with their pairs they fill what headers and links leave free
 _WORDS: Final = 3_000
 _WORD: Final = re.compile(r"[^\W_]{2,30}(?:['.-][^\W_]{1,15}){0,2}|[$€£!?]{1,4}")
+#: the same in folded ASCII, where words mostly lie between what stands in none
+_ASCII_WORD: Final = re.compile(rb"[a-z0-9]{2,30}(?:['.-][a-z0-9]{1,15}){0,2}|[$!?]{1,4}")
+_SPACED: Final = bytes(code if chr(code) in "abcdefghijklmnopqrstuvwxyz0123456789'.-$!?" else 32 for code in range(256))
+_ENOUGH: Final = 24_000  # characters in which mostly more than so many words stand
+_LONG: Final = 31  # letters that make two words
+_SUBJECT: Final = crc32(b"s:")
 _DENSE: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff]")
 _TRAITS: Final = ("x-mailer", "user-agent", "content-type", "list-id", "precedence", "mime-version", "importance")
 
@@ -36,9 +41,7 @@ def read(content: Content) -> tuple[Seen, list[int]]:
 
 def tokens(seen: Seen) -> list[int]:
     """The tokens of a message, each once, in no order that means anything."""
-    subject = _words(seen.subject_plain.text)
-    marked = [*(f"s:{word}" for word in subject), *(f"s:{pair}" for pair in _pairs(subject))]
-    marked += _of_authors(seen)
+    marked = _of_authors(seen)
     for link in seen.links[:50]:
         marked += _of_host(link.host)
     for attachment in seen.attachments[:20]:
@@ -47,10 +50,16 @@ def tokens(seen: Seen) -> list[int]:
         marked += [f"h:{name}:{_plain(value)}" for value in seen.values(name)[:1]]
     marked += _of_shape(seen)
     marked += [f"x:{word}" for found in (seen.subject_plain, seen.plain) for word in found.hidden]
-    words = _words(seen.plain.text)
-    marked += words[:_WORDS]
-    marked += _pairs(words[:_WORDS])
-    return _numbers(dict.fromkeys(marked))
+    numbers = _with_pairs(_words(seen.subject_plain.text), _SUBJECT)
+    numbers += [crc32(word) for word in "\n".join(marked).encode("utf-8", "replace").split(b"\n")]
+    numbers += _with_pairs(_first_words(seen.plain.text))
+    return list(islice(dict.fromkeys(numbers), MOST))
+
+
+def _with_pairs(words: list[bytes], mark: int = 0) -> list[int]:
+    """The numbers of words, and of each with the one behind it. mark: the number of what stands before each."""
+    numbers = [crc32(word, mark) for word in words]
+    return [*numbers, *map(crc32, [b" " + word for word in words[1:]], numbers)]
 
 
 def _of_shape(seen: Seen) -> list[str]:
@@ -70,11 +79,33 @@ def _plain(value: str) -> str:
     return " ".join(value.partition(";")[0].lower().split())[:60]
 
 
-def _numbers(marked: Iterable[str]) -> list[int]:
-    return [crc32(word) for word in "\n".join(list(marked)[:MOST]).encode("utf-8", "replace").split(b"\n")]
+def _first_words(folded: str) -> list[bytes]:
+    """As many as are looked at."""
+    words = _words(folded[:_ENOUGH])
+    if len(words) <= _WORDS and len(folded) > _ENOUGH:
+        words = _words(folded)
+    return words[:_WORDS]
 
 
-def _words(folded: str) -> list[str]:
+def _words(folded: str) -> list[bytes]:
+    if not folded.isascii():
+        return [word.encode("utf-8", "replace") for word in _any_words(folded)]
+    found: list[bytes] = []
+    for piece in folded.encode("ascii").translate(_SPACED).split():
+        if not piece.isalnum():
+            piece = piece.strip(b"'.-")  # they join words, and stand in none
+            if not piece.isalnum():
+                found += _ASCII_WORD.findall(piece)
+                continue
+        size = len(piece)
+        if 1 < size < _LONG:
+            found.append(piece)
+        elif size >= _LONG:
+            found += _ASCII_WORD.findall(piece)
+    return found
+
+
+def _any_words(folded: str) -> list[str]:
     words = _WORD.findall(folded)
     if _DENSE.search(folded) is None:
         return words
@@ -87,15 +118,11 @@ def _words(folded: str) -> list[str]:
     return found
 
 
-def _pairs(words: list[str]) -> list[str]:
-    return [f"{one} {other}" for one, other in pairwise(words)]
-
-
 def _of_authors(seen: Seen) -> list[str]:
     found: list[str] = []
     for author in seen.authors[:2]:
         found += (f"f:{author.address.lower()}", f"d:{author.domain.lower()}")
-        found += [f"n:{word}" for word in _words(fold(author.name[:200]))]
+        found += [f"n:{word}" for word in _any_words(fold(author.name[:200]))]
     return found
 
 

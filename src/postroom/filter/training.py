@@ -165,12 +165,9 @@ class _Bounded:
 
 def origin(seen: Seen, hostname: str) -> tuple[str, str]:
     """The peer's address, and the author's address when we found it proven; "" for what is not known."""
-    ip = ""
-    for name, value in seen.fields:
-        if name == "received":
-            found = _PEER.search(value.partition(" by ")[0])
-            ip = found[1] if found else ""
-            break
+    received = next(iter(seen.values("received")), "")
+    found = _PEER.search(received.partition(" by ")[0])
+    ip = found[1] if found else ""
     results = next(iter(seen.values("authentication-results")), "").lower()
     proven = results.partition(";")[0].strip() == hostname and "dmarc=pass" in results
     author = seen.authors[0].address.lower() if proven and seen.authors else ""

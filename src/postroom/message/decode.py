@@ -60,11 +60,13 @@ def decode_words(raw: bytes, guess: Guess | None = None) -> str:
     RFC 2047 6.2: white space between two encoded words is not shown. Words of one charset are joined before they
     are decoded, because writers cut characters in two. guess: shared by all texts of one message.
     """
-    guess = guess or Guess()
     if b"\n" in raw:
         raw = _LINE_END.sub(b" ", _FOLD.sub(b"", raw))
     if b"=?" not in raw:
+        if raw.isascii():
+            return raw.decode("ascii")
         return to_text(raw, guess=guess)
+    guess = guess or Guess()
     out: list[str] = []
     charset = ""
     octets: list[bytes] = []  # of words that follow each other in one charset

@@ -17,7 +17,7 @@ from msgspec import Struct
 from postroom.message.envelope import ADDRESS_FIELDS, EMPTY, TEXT_FIELDS, envelope
 from postroom.message.fields import unfold
 from postroom.message.octets import Octets
-from postroom.message.parts import LEAF, MESSAGE, MULTIPART, pack
+from postroom.message.parts import LEAF, MESSAGE, MULTIPART, Part, pack
 from postroom.message.structure import (
     DIGEST_TYPE,
     PART_FIELDS,
@@ -86,6 +86,20 @@ def index(source: Source, lead: int = 0, *, limits: IndexLimits = DEFAULT) -> Me
     They count in every offset and in `header`, and are not looked at. Never raises.
     """
     return _Scanner(source, lead, limits).scan()
+
+
+def only_part(fields: dict[bytes, bytes], body: int, end: int) -> Part | None:
+    """The one part of a message without parts, as `index` would tell of it; None when it has parts to look for.
+
+    fields: values of content-type and content-transfer-encoding, where the header has them; body, end: octets.
+    """
+    value = fields.get(b"content-type")
+    kind = TEXT_TYPE if value is None else content_type(value)
+    if kind.main in (b"multipart", b"message"):
+        return None
+    _, name = encoding(fields.get(b"content-transfer-encoding"))
+    main, sub, coding, charset = (each.decode("ascii", "replace") for each in (kind.main, kind.sub, name, kind.charset))
+    return Part(LEAF, main, sub, coding, charset, 0, body, end, 0, 0)
 
 
 class _Scanner:
