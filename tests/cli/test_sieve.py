@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+
+from postroom.mailbox.incoming import Incoming
+from postroom.mailbox.service import Mailboxes
+from postroom.store.api import AnnotationLimits, NewAnnotation
+from postroom.store.embedded import EmbeddedStore
+from postroom.values.clock import SystemClock
+from postroom.values.content import Content
+from postroom.values.flags import FLAGGED
 
 GOOD = 'require "fileinto";\nif header :contains "subject" "lists" { fileinto "Lists"; }\n'
 MAIL = "Return-Path: <bob@far.test>\r\nFrom: bob@far.test\r\nTo: ann@example.org\r\nSubject: the lists\r\n\r\nhello\r\n"
@@ -114,3 +124,77 @@ def test_scripts_of_the_site(postroom: Any, ann: str, script: str, tmp_path: Pat
     assert error == 'line 1: there is no script "base" to include'
     acts = postroom("audit", "list", "--limit", "100", "--json").json["acts"]
     assert {"sieve global put", "sieve global rm"} <= {act["act"] for act in acts}
+
+
+EVENTS = """require ["environment", "imap4flags", "fileinto", "variables", "imapsieve"];
+if environment :is "imap.cause" "FLAG" {
+    if allof (environment :contains "imap.changedflags" "$Junk", hasflag "$Junk") { fileinto "Junk"; }
+} elsif environment :is "imap.cause" "APPEND" {
+    if environment :is "imap.user" "ben@example.org" { addflag "\\\\Flagged"; }
+}
+"""
+
+
+def noted(folder: Path, login: str, script: str) -> None:
+    """INBOX names a script, as a mail program would have it."""
+
+    async def work() -> None:
+        store = EmbeddedStore(folder / "data", None)
+        row = await store.directory.account_by_login(login)
+        assert row is not None
+        account = await store.account(row.id)
+        inbox = await account.mailbox("INBOX")
+        assert inbox is not None
+        entry = NewAnnotation("", "imapsieve/script", script.encode())
+        await account.annotate(inbox.id, [entry], AnnotationLimits())
+        mail = MAIL.replace("Return-Path: <bob@far.test>\r\n", "").encode()
+        boxes = await Mailboxes(store, SystemClock(), lambda: uuid4().hex).open(row)
+        await boxes.append(inbox.id, [Incoming(content=Content.of(mail), flags=FLAGGED, keywords=("$Junk",))])
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_trying_out_what_is_done_by_imap(postroom: Any, site: Path, ann: str, tmp_path: Path) -> None:
+    events, mail = tmp_path / "events.sieve", tmp_path / "mail.eml"
+    events.write_text(EVENTS)
+    mail.write_text(MAIL)
+    flagged = ("--event", "flag", "--changed-flags", "$Junk")
+    none = postroom("sieve", "test", ann, *flagged)
+    assert (none.code, "names no script" in none.err) == (3, True)
+    assert postroom("sieve", "put", ann, "events", str(events)).code == 0
+    noted(site, ann, "events")
+    (one,) = postroom("sieve", "test", ann, *flagged, "--json").json["messages"]
+    assert one["actions"] == [
+        'fileinto "Junk" flags \\Flagged $Junk',
+        "the message is marked \\Deleted, for nothing keeps it",
+    ]
+    (one,) = postroom("sieve", "test", ann, "--event", "flag", "--changed-flags", "\\Seen", "--json").json["messages"]
+    assert one["actions"] == ["implicit keep flags \\Flagged $Junk"]
+    (one,) = postroom("sieve", "test", ann, str(mail), *flagged, "--json").json["messages"]
+    assert one["actions"] == ["implicit keep"], "the message of a file has no flags"
+    (one,) = postroom("sieve", "test", ann, str(mail), *flagged, "--flags", "$Junk", "--json").json["messages"]
+    assert one["actions"][0] == 'fileinto "Junk" flags $Junk'
+    by_ben = ("--event", "append", "--by", "ben@example.org")
+    (one,) = postroom("sieve", "test", ann, str(mail), *by_ben, "--script", str(events), "--json").json["messages"]
+    assert one["actions"] == ["implicit keep flags \\Flagged"]
+    (one,) = postroom("sieve", "test", ann, str(mail), "--event", "copy", "--json").json["messages"]
+    assert one["actions"] == ["implicit keep"]
+    assert postroom("sieve", "test", ann, "--event", "flag").code == 2
+    assert postroom("sieve", "test", ann, "--event", "copy", "--changed-flags", "x").code == 2
+    assert postroom("sieve", "test", ann, "--by", "x").code == 2
+    assert postroom("sieve", "test", ann, "--event", "copy", "--from", "x").code == 2
+    assert postroom("sieve", "test", ann, "--event", "copy", "--mailbox", "Nowhere").code == 3
+
+
+def test_trying_out_knows_details_and_scores(postroom: Any, ann: str, tmp_path: Path) -> None:
+    script, mail = tmp_path / "x.sieve", tmp_path / "mail.eml"
+    script.write_text(
+        'require ["envelope", "subaddress", "fileinto", "spamtestplus", "relational", "comparator-i;ascii-numeric"];'
+        'if envelope :detail "to" "lists" { fileinto "Lists"; }'
+        'if spamtest :percent :value "ge" :comparator "i;ascii-numeric" "100" { fileinto "Spam"; }'
+    )
+    spam = "X-Spam-Score: 10.0\r\nX-Spam-Status: Yes, score=10.0 required=5.0 tests=none\r\n"
+    mail.write_text(f"Delivered-To: Ann+lists@example.org\r\n{spam}{MAIL}")
+    (one,) = postroom("sieve", "test", ann, str(mail), "--script", str(script), "--json").json["messages"]
+    assert one["actions"] == ['fileinto "Lists"', 'fileinto "Spam"']

@@ -17,6 +17,7 @@ from postroom.cli.sieve_text import SCRIPT_FILE, faults_told, plain, read_file, 
 from postroom.cli.site import Site, config_option, find_site, poke, run
 
 if TYPE_CHECKING:  # --help has 150 ms
+    from postroom.cli.sieve_trial import Event
     from postroom.mailbox.scripts import Scripts
     from postroom.sieve.faults import Fault
     from postroom.sieve.run import Limits
@@ -240,6 +241,29 @@ def rm(account: str, name: str, as_json: bool, config_file: str | None) -> None:
     emit_json(account=account, removed=name) if as_json else say(f"removed: {name}")
 
 
+def _event(site: Site, asked: dict[str, Any]) -> Event | None:
+    from postroom.cli.sieve_trial import Event
+    from postroom.mailbox.happenings import Cause
+
+    more = {"--changed-flags": asked["changed_flags"], "--flags": asked["flags"], "--by": asked["actor"]}
+    if asked["event"] is None:
+        for option, value in more.items():
+            if value:
+                raise click.BadParameter("it goes with --event", param_hint=option)
+        return None
+    if bool(asked["changed_flags"]) != (asked["event"] == "flag"):
+        raise click.BadParameter("it goes with --event flag, and that with it", param_hint="--changed-flags")
+    if asked["sender"] is not None:
+        raise click.BadParameter("what is done by IMAP has no envelope", param_hint="--from")
+    return Event(
+        cause=Cause(asked["event"].upper()),
+        site=site.config.sieve.imap_script,
+        actor=asked["actor"],
+        changed=tuple(asked["changed_flags"].split()),
+        flags=tuple(asked["flags"].split()),
+    )
+
+
 @command.command(short_help="Say what a script would do.")
 @click.argument("account")
 @click.argument("messages", nargs=-1, type=click.Path(exists=True, dir_okay=False))
@@ -247,16 +271,30 @@ def rm(account: str, name: str, as_json: bool, config_file: str | None) -> None:
 @click.option("--mailbox", default="INBOX", show_default=True, help="Without files: the mail that lies here.")
 @click.option("--since", default="90d", show_default=True, metavar="WHEN", help="Mail that came since then.")
 @click.option("--from", "sender", default=None, metavar="ADDRESS", help="The envelope sender instead of Return-Path.")
+@click.option(
+    "--event",
+    type=click.Choice(["append", "copy", "flag"]),
+    help="As if that were done by IMAP in --mailbox, with the script it names.",
+)
+@click.option("--changed-flags", default="", metavar="FLAGS", help=r"With --event flag: which, as '\Seen $Junk'.")
+@click.option("--flags", default="", metavar="FLAGS", help="With --event: those that messages of files have.")
+@click.option("--by", "actor", default="", metavar="LOGIN", help="With --event: who does it, if not the owner.")
 @config_option
 @json_option
 def test(
     account: str, messages: tuple[str, ...], script: str, as_json: bool, config_file: str | None, **o: Any
 ) -> None:
-    """Say what a script would do with message files, or with the mail of the last 90 days. Nothing is changed."""
+    """Say what a script would do with message files, or with the mail of the last 90 days. Nothing is changed.
+
+    \b
+        postroom sieve test ann@example.org --event flag --changed-flags '$Junk'
+    """
     from postroom.cli.sieve_trial import Trial, trial
 
     site = find_site(config_file)
-    wanted = Trial(files=messages, script=script, mailbox=o["mailbox"], since=o["since"], sender=o["sender"])
+    event = _event(site, o)
+    mailbox, since, sender = o["mailbox"], o["since"], o["sender"]
+    wanted = Trial(files=messages, script=script, mailbox=mailbox, since=since, sender=sender, event=event)
 
     async def work() -> list[dict[str, Any]]:
         async with shared_mail(site, account, changes=False) as (directory, row, kept):

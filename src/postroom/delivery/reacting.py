@@ -26,7 +26,7 @@ from postroom.delivery.programs import Compiled
 from postroom.delivery.service import Queue
 from postroom.delivery.sorting import Sorter
 from postroom.delivery.work import Placement, Work
-from postroom.mailbox.happenings import Happening
+from postroom.mailbox.happenings import Cause, Happening
 from postroom.mailbox.service import Account, Mailboxes
 from postroom.message.dates import format_date
 from postroom.message.index import MessageIndex
@@ -190,17 +190,8 @@ class Reacting(OneByOne):
         if program is None:
             return Result(actions=_NOTHING, error=f"it cannot be run: {scene.compiled.fault}")
         now, zone = self._sorter.moment()
-        items = {
-            **self._sorter.items,
-            "domain": scene.row.login.rpartition("@")[2],
-            "location": "MS",
-            "phase": "post",
-            "imap.user": scene.actor,
-            "imap.email": scene.actor,
-            "imap.cause": str(what.cause),
-            "imap.mailbox": scene.info.name,
-            "imap.changedflags": " ".join(what.flags),
-        }
+        whose = scene.row.login, scene.actor
+        items = {**self._sorter.items, **imap_items(whose, what.cause, scene.info.name, what.flags)}
         spam, virus = self._sorter.scores(mail, program)
         environment = Environment(
             recipient=scene.row.login,
@@ -216,6 +207,24 @@ class Reacting(OneByOne):
         return await self._sorter.executed(program, mail, message.rendered.parts, environment, world)
 
 
+def imap_items(whose: tuple[str, str], cause: Cause, mailbox: str, flags: Sequence[str]) -> dict[str, str]:
+    """What the environment test knows of something that was done by IMAP: RFC 6785 4.3 to 4.6.
+
+    whose: the log-in of the mailbox's owner, and of who did it; flags: those that were changed.
+    """
+    owner, actor = whose
+    return {
+        "domain": owner.rpartition("@")[2],
+        "location": "MS",
+        "phase": "post",
+        "imap.user": actor,
+        "imap.email": actor,
+        "imap.cause": str(cause),
+        "imap.mailbox": mailbox,
+        "imap.changedflags": " ".join(flags),
+    }
+
+
 async def _message(scene: _Scene, uid: int) -> _Message | None:
     """None when it is not there any more. Raises StoreError."""
     store = scene.account.store
@@ -228,10 +237,11 @@ async def _message(scene: _Scene, uid: int) -> _Message | None:
     if not rendered:
         return None
     content = await store.content(page.messages[place])
-    return _Message(uid, page, place, _names(snapshot, page, place), rendered[0], content)
+    return _Message(uid, page, place, flag_names(snapshot, page, place), rendered[0], content)
 
 
-def _names(snapshot: Snapshot, page: Page, place: int) -> tuple[str, ...]:
+def flag_names(snapshot: Snapshot, page: Page, place: int) -> tuple[str, ...]:
+    """All that a message has."""
     system = [name.decode() for bit, name in NAMES.items() if page.flags[place] & bit]
     return (*system, *snapshot.keyword_names(page.keywords[place]))
 

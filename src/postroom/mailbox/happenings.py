@@ -118,7 +118,7 @@ class Happenings:
         self, cause: Cause, account: AccountStore, actor: str, mailbox: int, groups: dict[tuple[str, ...], list[int]]
     ) -> None:
         try:
-            script, site = await self._script(account, mailbox)
+            script, site = await script_of(account, mailbox, self.server)
             if not script:
                 return
             for flags, uids in groups.items():
@@ -137,12 +137,16 @@ class Happenings:
         except (StoreError, Refusal, OSError) as fault:
             self._event("sieve.unheard", account=account.id, mailbox=mailbox, reason=str(fault))
 
-    async def _script(self, account: AccountStore, mailbox: int) -> tuple[str, bool]:
-        """RFC 6785 2.3.1: the mailbox's own entry, even when it is empty, before the server's. Raises StoreError."""
-        for one in await account.annotations(mailbox, ""):
-            if not one.login and one.name.lower() == ENTRY and one.value is not None:
-                return one.value.decode("utf-8", "replace"), False
-        return self.server, bool(self.server)
+
+async def script_of(account: AccountStore, mailbox: int, server: str) -> tuple[str, bool]:
+    """RFC 6785 2.3.1: the mailbox's own entry, even when it is empty, before the server's; is it the latter?
+
+    Raises StoreError.
+    """
+    for one in await account.annotations(mailbox, ""):
+        if not one.login and one.name.lower() == ENTRY and one.value is not None:
+            return one.value.decode("utf-8", "replace"), False
+    return server, bool(server)
 
 
 def _changed(before: Snapshot, after: Snapshot, uid: int, visible: int) -> Iterator[str]:
