@@ -10,7 +10,19 @@ from postroom.sieve.compiler import check, compile_script
 from postroom.sieve.describe import describe
 from postroom.sieve.interpreter import run_program
 from postroom.sieve.mail import Mail
-from postroom.sieve.rules import Away, BadRules, Condition, Do, Forward, NotRules, Rule, Rules, read, write
+from postroom.sieve.rules import (
+    Away,
+    BadRules,
+    Condition,
+    Do,
+    Forward,
+    NotRules,
+    Rule,
+    Rules,
+    check_forwards,
+    read,
+    write,
+)
 from postroom.sieve.world import Environment
 
 MAIL = Mail.of(
@@ -105,11 +117,46 @@ def test_what_is_no_rules() -> None:
         Rules(away=Away(text=" ")),
         Rules(away=Away(text="a", start="tomorrow")),
         Rules(forward=Forward(to=())),
+        Rules(away=Away(text="a", start="2026-12-24", until="2026-12-01")),
+        Rules(away=Away(text="a", outside="b", domains=("not a domain",))),
+        Rules(away=Away(text="a", addresses=("nonsense",))),
+        Rules(rules=(Rule(name="a", when=(), then=(Do(what="flag", value="two words"),)),)),
+        Rules(rules=(Rule(name="a", when=(), then=(Do(what="flag", value="\\Foo"),)),)),
     ],
 )
 def test_what_cannot_be_written(rules: Rules) -> None:
     with pytest.raises(BadRules):
         write(rules)
+
+
+def test_flags_are_set_wherever_they_stand() -> None:
+    then = (Do(what="file", value="Lists"), Do(what="flag", value="\\Flagged"))
+    rules = Rules(rules=(Rule(name="a", when=(), then=then),))
+    assert done(rules) == ['fileinto "Lists" create flags \\Flagged']
+    assert read(write(rules)).rules[0].then == then[::-1]
+
+
+def test_colleagues_are_those_who_are_answered() -> None:
+    """Whoever writes a colleague's name into From must not be sent what is for colleagues."""
+    rules = Rules(away=Away(text="Call 123", outside="Away", domains=("far.test",)))
+    program = compile_script(write(rules))
+
+    def answer(sender: str) -> str:
+        found = run_program(program, MAIL, Environment(sender=sender, recipient="bob@here.test"))
+        return describe(found.actions[0]).split('"')[1]
+
+    assert answer("ann@far.test") == "Call 123"
+    assert answer("eve@elsewhere.test") == "Away"
+
+
+def test_how_many_addresses_a_message_is_forwarded_to() -> None:
+    one = Rule(name="a", when=(), then=(Do(what="forward", value="c@away.test"),))
+    rules = Rules(forward=Forward(to=("a@away.test", "b@away.test")), rules=(one,))
+    check_forwards(rules, "bob@here.test", 3)
+    with pytest.raises(BadRules, match="forwarded to 3 addresses"):
+        check_forwards(rules, "bob@here.test", 2)
+    with pytest.raises(BadRules, match="itself"):
+        check_forwards(rules, "C@away.test", 3)
 
 
 texts = st.text(
@@ -140,7 +187,7 @@ rule = st.builds(
     Rule,
     name=names,
     when=st.lists(conditions, max_size=3).map(tuple),
-    then=st.lists(dos, min_size=1, max_size=3).map(tuple),
+    then=st.lists(dos, min_size=1, max_size=3).map(lambda them: tuple(sorted(them, key=lambda do: do.what != "flag"))),
     any=st.booleans(),
     stop=st.booleans(),
     on=st.booleans(),

@@ -46,13 +46,14 @@ async def _load(account: str, scripts: Scripts) -> Rules:
 
 async def _keep(account: str, kept: AccountStore, scripts: Scripts, rules: Rules, *, replace: bool) -> None:
     from postroom.sieve.faults import BadScript
-    from postroom.sieve.rules import SCRIPT, BadRules, write
+    from postroom.sieve.rules import SCRIPT, BadRules, check_forwards, write
 
     active = (await kept.filters.filter()).active
     if active not in ("", SCRIPT) and not replace:
         advice = "With --replace rules sort it instead; the script is kept."
         raise CommandFailed(Exit.FAILED, f"the script {active} sorts the mail of {account}", advice)
     try:
+        check_forwards(rules, account, scripts.limits.redirects)
         await scripts.put(SCRIPT, write(rules).encode())
     except BadRules as fault:
         raise CommandFailed(Exit.USAGE, str(fault)) from fault

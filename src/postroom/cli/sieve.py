@@ -84,6 +84,9 @@ def check(what: str, name: str, as_json: bool, config_file: str | None) -> None:
         from postroom.sieve.compiler import check as faults_of
 
         faults = faults_of(read_file(what))
+    elif "@" not in what:
+        advice = "Give a file, - for standard input, or the log-in of an account."
+        raise CommandFailed(Exit.NOT_FOUND, f"there is no file {what}", advice)
     else:
         site = find_site(config_file)
 

@@ -14,9 +14,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from postroom.sieve.language.flags import flags_of
 from postroom.sieve.parser import parse
 from postroom.sieve.printer import dump
 from postroom.sieve.syntax import Argument, Command, Number, Script, Strings, Tag, Test
+from postroom.values.address import Address, BadAddress, parse_domain
 
 #: the name of the script that rules are kept in
 SCRIPT: Final = "rules"
@@ -30,6 +32,10 @@ _FIELDS: Final = {
 _TEXT_OPS: Final = ("contains", "is", "matches")
 _SIZE_OPS: Final = {"over": "over", "under": "under"}
 _LONGEST_NAME: Final = 100
+_CONDITIONS: Final = (
+    "write from, to, subject, list or header:NAME with contains, is or matches; domain is; body contains; "
+    "size over or under"
+)
 
 
 class BadRules(ValueError):
@@ -53,8 +59,8 @@ class Condition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Do(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """what: file (value: the mailbox), flag (value: the flag), forward (value: the address; copy: it is kept too),
-    discard, reject (value: the text), keep.
+    """what: file (value: the mailbox), flag (value: the flag; flags are set first, wherever they stand), forward
+    (value: the address; copy: it is kept too), discard, reject (value: the text), keep.
     """
 
     what: str
@@ -74,8 +80,9 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Away(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The answer while away. text: to colleagues, who write from one of `domains`, and to everybody when `outside` is
-    empty; start, until: days as 2026-12-24, both included, "" for open; days: until the same sender is answered again.
+    """The answer while away. text: to colleagues, who write from one of `domains` and are answered there, and to
+    everybody when `outside` is empty; start, until: days as 2026-12-24, both included, "" for open; days: until the
+    same sender is answered again.
     """
 
     text: str
@@ -149,20 +156,54 @@ def _away(away: Away) -> Command:
             _day(day)
             arguments = (Tag("value"), Strings((op,)), Strings(("date",)), Strings((day,)))
             tests.append(Test("currentdate", arguments))
+    _check_away(away)
+    block: tuple[Command, ...] = (_answer(away, away.text, "away"),)
+    if away.outside:
+        given = (Tag("domain"), Strings(("from",)), _strings(away.domains))
+        # From is what anybody writes there; the answer goes to the sender of the envelope
+        colleagues = _all(Test("address", given), Test("envelope", given))
+        block = (
+            Command("if", tests=(colleagues,), block=block),
+            Command("else", block=(_answer(away, away.outside, "away-outside"),)),
+        )
+    return Command("if", tests=(_all(*tests),), block=block, comments=_mark("away", away.on))
+
+
+def _check_away(away: Away) -> None:
     if away.outside and not away.domains:
         raise BadRules("a text for outsiders needs the domains of colleagues")
     if not away.text.strip():
         raise BadRules("the answer has no text")
     if not 1 <= away.days <= 60:
         raise BadRules("days go from 1 to 60")
-    block: tuple[Command, ...] = (_answer(away, away.text, "away"),)
-    if away.outside:
-        colleagues = Test("address", (Tag("domain"), Strings(("from",)), _strings(away.domains)))
-        block = (
-            Command("if", tests=(colleagues,), block=block),
-            Command("else", block=(_answer(away, away.outside, "away-outside"),)),
-        )
-    return Command("if", tests=(_all(*tests),), block=block, comments=_mark("away", away.on))
+    if away.start and away.until and away.until < away.start:
+        raise BadRules(f"the last day, {away.until}, is before the first, {away.start}")
+    for domain in away.domains:
+        try:
+            parse_domain(domain)
+        except BadAddress:
+            raise BadRules(f"{domain!r} is no domain; write it as example.org") from None
+    for address in away.addresses:
+        _address(address)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(Address.parse(text))
+    except BadAddress:
+        raise BadRules(f"{text!r} is no address; write it as ann@example.org") from None
+
+
+def check_forwards(rules: Rules, own: str, most: int) -> None:
+    """Does mail go to at most so many addresses, and not to the account itself. Raises BadRules."""
+    all_mail = rules.forward.to if rules.forward is not None else ()
+    by_rule = [[one.value for one in rule.then if one.what == "forward"] for rule in rules.rules]
+    for to in (*all_mail, *(address for each in by_rule for address in each)):
+        if to.lower() == own.lower():
+            raise BadRules(f"{own} cannot forward mail to itself")
+    number = len(all_mail) + max((len(each) for each in by_rule), default=0)
+    if number > most:
+        raise BadRules(f"a message would be forwarded to {number} addresses; sieve.redirects allows {most}")
 
 
 def _answer(away: Away, text: str, handle: str) -> Command:
@@ -196,7 +237,8 @@ def _rule(rule: Rule) -> Command:
     tests = tuple(_condition(each) for each in rule.when) or (Test("true"),)
     test = Test("anyof" if rule.any else "allof", tests=tests, listed=True)
     test = test if rule.on else _all(Test("false"), test)
-    block = tuple(_do(each) for each in rule.then) + ((Command("stop"),) if rule.stop else ())
+    deeds = sorted(rule.then, key=lambda each: each.what != "flag")
+    block = tuple(_do(each) for each in deeds) + ((Command("stop"),) if rule.stop else ())
     return Command("if", tests=(test,), block=block, comments=_mark("rule", rule.on, name))
 
 
@@ -221,7 +263,7 @@ def _plain_condition(one: Condition) -> Test:
         if names in _FIELDS.values():
             raise BadRules(f"write {names[0]} instead of {one.field}")
     if names is None or one.op not in _TEXT_OPS:
-        raise BadRules(f"{one.field} {one.op} is no condition")
+        raise BadRules(f"{one.field} {one.op} is no condition; {_CONDITIONS}")
     return Test("header", (Tag(one.op), _strings(names), value))
 
 
@@ -241,6 +283,8 @@ def _do(one: Do) -> Command:
         raise BadRules(f"{one.what} is nothing that can be done; one of {', '.join(_DO)}")
     if not one.value and one.what not in ("discard", "keep"):
         raise BadRules(f"{one.what} needs to be told what")
+    if one.what == "flag" and (len(one.value.split()) != 1 or not flags_of((one.value,))):
+        raise BadRules(f"{one.value} is no flag; write one word, or \\Seen, \\Answered, \\Flagged, \\Deleted, \\Draft")
     return make(one)
 
 
@@ -251,6 +295,7 @@ _NEEDS: Final = {
     "vacation": ("vacation",),
     "body": ("body",),
     "currentdate": ("date", "relational"),
+    "envelope": ("envelope",),
 }
 
 
@@ -338,7 +383,8 @@ def _read_away(command: Command, on: bool) -> Away:
     domains: tuple[str, ...] = ()
     outside = ""
     if block and block[0].name == "if" and len(block) == 2 and block[0].tests:
-        domains = _texts((*block[0].tests[0].arguments, None)[2] if len(block[0].tests[0].arguments) > 2 else None)
+        who = (*block[0].tests[0].tests, block[0].tests[0])[0].arguments
+        domains = _texts(who[2] if len(who) > 2 else None)
         outside = _text((block[1].block or (Command(""),))[0].arguments[-1]) if block[1].block else ""
         block = block[0].block or ()
     if not block or block[0].name != "vacation" or not block[0].arguments:
