@@ -2,8 +2,8 @@
 
 Every worker listens on a Unix socket. The other workers connect to it and write hints, one line each; commands connect
 to it, write one JSON line and read one JSON line. Hints of one loop turn are merged and leave in one write to each
-peer; they carry no data, so a lost connection costs only latency until it is there again (see store.api.feed): then
-everybody there looks again.
+peer that wants any of them (see app.ears); they carry no data, so a lost connection costs only latency until it is
+there again (see store.api.feed): then everybody there looks again.
 Trust: whoever may open the socket (mode 0700 folder) is the administrator.
 On failure: a line that cannot be read is answered with {"error": …} and changes nothing.
 """
@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import msgspec
 
+from postroom.app.ears import Ears, Wanted
 from postroom.app.runfolder import RunFolder
 from postroom.store.api import Feed, Hint
 
@@ -32,15 +33,19 @@ MISSED = b"M\n"
 class Mesh:
     """This worker's ends of the connections to all the others."""
 
-    def __init__(self, folder: RunFolder, slot: int, workers: int, feed: Feed, command: Command) -> None:
+    def __init__(self, folder: RunFolder, slot: int, wanted: Wanted, feed: Feed, command: Command) -> None:
+        """wanted: the notes of all workers, one for each."""
         self._folder = folder
+        self._wanted = wanted
+        self._ears = Ears(feed, wanted, slot)
         self._slot = slot
-        self._peers = [other for other in range(workers) if other != slot]
+        self._peers = [other for other in range(wanted.workers) if other != slot]
         self._feed = feed
         self._command = command
         self._links: dict[int, asyncio.Transport] = {}
         self._behind: set[int] = set()  # who was not told everything
         self._pending: dict[tuple[str, int], int] = {}
+        self._due: set[int] = set()  # who wants any of them
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
@@ -62,6 +67,7 @@ class Mesh:
 
     async def stop(self) -> None:
         """Close everything."""
+        self._ears.close()
         if self._server:
             self._server.close()
         for task in self._tasks:
@@ -71,17 +77,23 @@ class Mesh:
         self._folder.forget_socket(self._slot)
 
     def forward(self, hint: Hint) -> None:
-        """Tell the other workers, at the end of this loop turn."""
-        if not self._links:
+        """Tell the other workers where somebody listens, at the end of this loop turn."""
+        wanted = self._wanted.by(hint.account)
+        due = [peer for peer in self._links if wanted[peer] or peer in self._behind]
+        if not due:
             return
         if not self._pending and self._loop:
             self._loop.call_soon(self._flush)
         self._pending[hint.account, hint.mailbox] = hint.modseq
+        self._due.update(due)
 
     def _flush(self) -> None:
         lines = "".join(f"H {account} {box} {modseq}\n" for (account, box), modseq in self._pending.items()).encode()
         self._pending.clear()
+        due, self._due = self._due, set()
         for peer, link in self._links.items():
+            if peer not in due:
+                continue
             if link.get_write_buffer_size() >= LINE_LIMIT:
                 self._behind.add(peer)  # a peer that hangs loses hints, never our memory
                 continue

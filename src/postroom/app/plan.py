@@ -18,6 +18,7 @@ from typing import Final, Self
 
 import msgspec
 
+from postroom.app.ears import Wanted
 from postroom.config import Config, Listener
 from postroom.identity.hashing import socket_pair
 from postroom.net.listen import ListenError, bind_all
@@ -56,7 +57,7 @@ class Plan:
 
     path: the configuration file; tables: the counts per address that all workers share; orders: (supervisor's end,
     process's end) for each worker, and last for the hashing process; meters: what each process tells of itself, the
-    supervisor in the last place; number: grows with each reload.
+    supervisor in the last place; wanted: which accounts each worker listens to; number: grows with each reload.
     """
 
     config: Config
@@ -67,6 +68,7 @@ class Plan:
     tables: Tables
     orders: Sequence[tuple[socket.socket, socket.socket]]
     meters: Meters
+    wanted: Wanted
     indexing: Sequence[tuple[socket.socket, socket.socket]] = ()
     number: int = 0
     next_row: int = 0
@@ -86,6 +88,7 @@ class Plan:
             Tables(workers, secrets.token_bytes(32)),
             [socket_pair() for _ in range(workers + 1)],
             Meters(workers + 1),
+            Wanted(workers),
             [socket_pair() for _ in range(workers)] if config.index.enabled else [],
             next_row=len(rows),
         )

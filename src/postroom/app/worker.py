@@ -130,7 +130,7 @@ class Worker:
             await self._core.store.adopt(self._plan.workers)  # what a time with more workers left in its queues
         await settle_flights(self._core, self._plan.workers)
         folder = RunFolder(self._config.server.data)
-        self._mesh = Mesh(folder, self._slot, self._plan.workers, self._core.store.feed, self._command)
+        self._mesh = Mesh(folder, self._slot, self._plan.wanted, self._core.store.feed, self._command)
         await self._mesh.start()
         if self._plan.indexing:
             self._hints = IndexHints(self._plan.indexing[self._slot][0], self._core.store.feed)

@@ -20,9 +20,12 @@ class Hint(NamedTuple):
 
 
 class Feed:
-    """Tells subscribers in this process, and through `forward` the other processes, that something changed."""
+    """Tells subscribers in this process, and through `forward` the other processes, that something changed.
 
-    __slots__ = ("_subscribers", "arrived", "forward")
+    began, ended: called when an account gets its first subscriber here, and when the last one is gone.
+    """
+
+    __slots__ = ("_subscribers", "arrived", "began", "ended", "forward")
 
     def __init__(self) -> None:
         self._subscribers: dict[str, dict[int, Callable[[Hint], None]]] = {}
@@ -31,13 +34,18 @@ class Feed:
         #: may hold files (message.parts.may_hold_files); none: the index itself. On the event loop, after the commit.
         #: A store that only one process has need not tell
         self.arrived: Callable[[str, int, bool], None] = _nobody_waits
+        self.began: Callable[[str], None] = _nobody
+        self.ended: Callable[[str], None] = _nobody
 
     def subscribe(self, account: str, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back on every hint for the account, on the event loop; the returned function ends it.
 
         A callback must be quick and must not raise.
         """
-        listeners = self._subscribers.setdefault(account, {})
+        listeners = self._subscribers.get(account)
+        if listeners is None:
+            listeners = self._subscribers[account] = {}
+            self.began(account)
         key = id(listeners) ^ id(callback) ^ len(listeners)
         while key in listeners:
             key += 1
@@ -47,6 +55,7 @@ class Feed:
             listeners.pop(key, None)
             if not listeners and self._subscribers.get(account) is listeners:
                 del self._subscribers[account]
+                self.ended(account)
 
         return end
 
@@ -68,7 +77,7 @@ class Feed:
             self.receive(Hint(account, 0, 0))
 
 
-def _nobody(_hint: Hint) -> None:
+def _nobody(_what: object) -> None:
     """Where hints go while there is only one process."""
 
 
