@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,5 +92,9 @@ WORDS = ["ESEARCH", " ", "IN", "(", ")", "mailboxes", "personal", "RETURN", "SAV
 
 @given(st.lists(st.sampled_from(WORDS), max_size=20).map("".join))
 def test_any_text_is_a_command_or_bad(text: str) -> None:
-    with suppress(BadCommand, BadCharset):
-        parse(Line(b"a ESEARCH " + text.encode(), (b"abc",)))
+    try:
+        command = parse(Line(b"a ESEARCH " + text.encode(), (b"abc",)))
+    except (BadCommand, BadCharset) as fault:
+        assert fault.tag == b"a"
+    else:
+        assert (command.tag, command.name) == (b"a", "ESEARCH")
