@@ -485,15 +485,9 @@ class Account:
 
         mailbox 0 hears of the list only; the callback must be quick and must not raise.
         """
-
         if mailbox >= VIEW:
             return self.watch_all(callback)
-
-        def tell(hint: Hint) -> None:
-            if hint.mailbox in (mailbox, 0):
-                callback(hint)
-
-        return self._all.feed.subscribe(self.id, tell)
+        return self._all.feed.subscribe(self.id, callback, mailbox)
 
     def watch_all(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back on every change of the account (NOTIFY, POP3); returns the end."""

@@ -62,7 +62,8 @@ class Others:
         self._directory = directory
         self._login = reader.login
         self._reader = reader.id
-        self._realms: WeakValueDictionary[str, SharedRealm] = WeakValueDictionary()  # by the owner's id
+        #: by the owner's id; made at the first use, as most log-ins never come here
+        self._realms: WeakValueDictionary[str, SharedRealm] | None = None
         self.kind: Final = kind
         self.prefix: Final = SHARED if kind is Kind.SHARED else USERS
 
@@ -141,6 +142,8 @@ class Others:
         return f"{self.prefix}{owner.login}{names.DELIMITER}"
 
     async def _open(self, owner: AccountRow) -> Realm:
+        if self._realms is None:
+            self._realms = WeakValueDictionary()
         found = self._realms.get(owner.id)
         if found is None or found.prefix != self._prefix(owner):
             private = self.kind is Kind.OTHER  # people's own mail is not marked as read by those who look at it

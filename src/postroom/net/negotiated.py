@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from postroom.net.client_certificate import ClientCertificate, client_certificate
@@ -47,9 +48,12 @@ def tls_info(tls: Any, source: TlsSource | None) -> TlsInfo:
     """What a handshake came to; tls: the transport's ssl_object, of whichever loop."""
     cipher = tls.cipher()
     serving = source is not None and source.server_name is None
-    return TlsInfo(
-        version=str(tls.version()),
-        cipher=cipher[0] if cipher else "",
-        server_end_point=source.end_point(tls.context) if source is not None and serving else b"",
-        client=client_certificate(tls) if serving else None,
+    return _known(
+        str(tls.version()),
+        cipher[0] if cipher else "",
+        source.end_point(tls.context) if source is not None and serving else b"",
+        client_certificate(tls) if serving else None,
     )
+
+
+_known = lru_cache(maxsize=64)(TlsInfo)  # one for all connections that agreed on the same

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MOST: Final = 16
 MOST_RESULTS: Final = 1_000_000
 _LAST_UID: Final = 2**32 - 1
+_NONE: Final[frozenset[int]] = frozenset()  # there may be many of it, and each takes 216 octets
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ class Contexts:
     def __init__(self) -> None:
         self._contexts: dict[bytes, Context] = {}
         self._known: Snapshot | None = None  # what the results are of
-        self._ghosts: frozenset[int] = frozenset()
+        self._ghosts = _NONE
 
     def __bool__(self) -> bool:
         return bool(self._contexts)

@@ -91,13 +91,9 @@ class Selected:
         first = await self.account.store.recent(self.id, uidnext, claim=not self.read_only)
         self.recent.add(max(first, since), uidnext)
 
-    def watch(self, news: Callable[[], None]) -> None:
+    def watch(self, news: Callable[[Hint], None]) -> None:
         """Call `news` on changes from now until `close`."""
-
-        def tell(_hint: Hint) -> None:
-            news()
-
-        self._end = self.account.watch(self.id, tell)
+        self._end = self.account.watch(self.id, news)
 
     def close(self) -> None:
         """Stop listening."""

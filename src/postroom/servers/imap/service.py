@@ -62,6 +62,7 @@ class ImapService:
         "_jmap_url",
         "_literal_minus",
         "_message_limit",
+        "_offers",
         "_progress",
         "_rooms",
         "_save_limit",
@@ -86,6 +87,7 @@ class ImapService:
         self._rooms = rooms
         self._guests: Guests[ImapConnection] = Guests(rooms.gate, rooms.log, limits.connections)
         self._progress = Progress(self._guests)
+        self._offers: dict[Offer, Offer] = {}  # few different ones, shared by all connections
         self.awake: Final = Awake()
         self.limits: Final = limits
         self.wire_limits: Final = SessionLimits(
@@ -131,7 +133,7 @@ class ImapService:
     def offer(self, link: Link, *, starttls: bool) -> Offer:
         """What this connection may use now: nothing that carries a password before TLS."""
         mechanisms = self._rooms.logins.mechanisms(link)
-        return Offer(
+        offer = Offer(
             starttls=starttls and not link.secure,
             login="PLAIN" in mechanisms,
             mechanisms=mechanisms,
@@ -143,6 +145,7 @@ class ImapService:
             sieve=self._rooms.sieve,
             without=self._without,
         )
+        return self._offers.setdefault(offer, offer)
 
     async def enter(self, row: AccountRow) -> Places:
         """Everything this account's login can name. Raises NotFound, StoreUnavailable."""

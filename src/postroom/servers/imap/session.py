@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from postroom.servers.imap.selected import Selected
     from postroom.servers.imap.service import ImapService
     from postroom.servers.imap.watch import Watch
+    from postroom.store.api import Hint
 
 #: takes a line that is no command (SASL response, DONE) and gives the command's reply, or None to wait for more
 LineTaker = Callable[["Session", bytes], "Awaitable[Reply | None] | Reply | None"]
@@ -187,7 +188,7 @@ class Session:
             if self.watch is not None:
                 self.watch.left(selected)
 
-    def heard(self) -> None:
+    def heard(self, _hint: Hint | None = None) -> None:
         """The feed: something may have changed."""
         self.news = True
         if self.idling or self.watch is not None:

@@ -8,7 +8,7 @@ hints between processes by setting `forward` and calling `receive`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Hint(NamedTuple):
@@ -17,6 +17,22 @@ class Hint(NamedTuple):
     account: str
     mailbox: int
     modseq: int
+
+
+class Subscription:
+    """One who hears of an account, until it is called. mailbox: hints for others are not for it; -1: for none."""
+
+    __slots__ = ("_account", "_feed", "callback", "mailbox")
+
+    def __init__(self, feed: Feed, account: str, callback: Callable[[Hint], None], mailbox: int) -> None:
+        self._feed = feed
+        self._account = account
+        self.callback: Final = callback
+        self.mailbox: Final = mailbox
+
+    def __call__(self) -> None:
+        """Hear no more; once is enough."""
+        self._feed.end(self._account, self)
 
 
 class Feed:
@@ -28,7 +44,7 @@ class Feed:
     __slots__ = ("_subscribers", "arrived", "began", "ended", "forward")
 
     def __init__(self) -> None:
-        self._subscribers: dict[str, dict[int, Callable[[Hint], None]]] = {}
+        self._subscribers: dict[str, dict[Subscription, None]] = {}
         self.forward: Callable[[Hint], None] = _nobody
         #: told of an account which messages are to be looked at for the index: how many were added, and whether any
         #: may hold files (message.parts.may_hold_files); none: the index itself. On the event loop, after the commit.
@@ -37,27 +53,28 @@ class Feed:
         self.began: Callable[[str], None] = _nobody
         self.ended: Callable[[str], None] = _nobody
 
-    def subscribe(self, account: str, callback: Callable[[Hint], None]) -> Callable[[], None]:
-        """Call back on every hint for the account, on the event loop; the returned function ends it.
+    def subscribe(self, account: str, callback: Callable[[Hint], None], mailbox: int = -1) -> Subscription:
+        """Call back on every hint for the account, on the event loop, until what is returned is called.
 
-        A callback must be quick and must not raise.
+        mailbox: only for this one and the list of mailboxes (hint.mailbox == 0). A callback must be quick and must not
+        raise.
         """
         listeners = self._subscribers.get(account)
         if listeners is None:
             listeners = self._subscribers[account] = {}
             self.began(account)
-        key = id(listeners) ^ id(callback) ^ len(listeners)
-        while key in listeners:
-            key += 1
-        listeners[key] = callback
+        subscription = Subscription(self, account, callback, mailbox)
+        listeners[subscription] = None
+        return subscription
 
-        def end() -> None:
-            listeners.pop(key, None)
-            if not listeners and self._subscribers.get(account) is listeners:
+    def end(self, account: str, subscription: Subscription) -> None:
+        """See Subscription."""
+        listeners = self._subscribers.get(account)
+        if listeners is not None and subscription in listeners:
+            del listeners[subscription]
+            if not listeners:
                 del self._subscribers[account]
                 self.ended(account)
-
-        return end
 
     def publish(self, hint: Hint) -> None:
         """A commit of this process is durable: tell everyone. Called on the event loop."""
@@ -68,8 +85,10 @@ class Feed:
         """A hint that came from another process: tell those who live here."""
         listeners = self._subscribers.get(hint.account)
         if listeners:
-            for callback in list(listeners.values()):
-                callback(hint)
+            mailbox = hint.mailbox
+            for each in list(listeners):
+                if each.mailbox in (mailbox, -1) or not mailbox:
+                    each.callback(hint)
 
     def missed(self) -> None:
         """Hints from another process may have been lost: everybody looks again."""

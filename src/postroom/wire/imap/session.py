@@ -9,6 +9,7 @@ On failure: Refused events; never an exception for what a client sent.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -46,6 +47,7 @@ class SessionLimits(Struct, frozen=True, kw_only=True):
 
 
 _DEFAULT: Final = SessionLimits()
+_NOTHING: Final[frozenset[str]] = frozenset()  # of all that have enabled nothing: each would take 216 octets
 _UNKNOWN: Final = "unknown command"
 _REV2: Final = "RFC 9051 "
 _NONSYNC: Final = 4096  # RFC 7888 5
@@ -60,17 +62,13 @@ class Session:
         self.offer = offer
         self.limits = limits
         self.state = State.NOT_AUTHENTICATED
-        self.enabled: frozenset[str] = frozenset()  # as ENABLED prints them
+        self.enabled = _NOTHING  # as ENABLED prints them
         self.framer = Framer(self._frame_limits(limits.login_literal))
 
     def _frame_limits(self, literal: int) -> FramerLimits:
         nonsync = _NONSYNC if self.offer.literal_minus else None
-        return FramerLimits(
-            line=self.limits.line,
-            literal=max(literal, self.limits.annotation) if self.authenticated else literal,
-            nonsync=nonsync,
-            annotation=self.limits.annotation,
-        )
+        literal = max(literal, self.limits.annotation) if self.authenticated else literal
+        return _frame_limits(self.limits.line, literal, nonsync, self.limits.annotation)
 
     # -- octets and events ----------------------------------------------------------------------------------------
     def feed(self, data: bytes) -> None:
@@ -166,7 +164,7 @@ class Session:
         """Nobody is logged in any more and nothing is enabled (RFC 8437 4.1); what the client sent ahead counts."""
         self.state = State.NOT_AUTHENTICATED
         self.offer = offer
-        self.enabled = frozenset()
+        self.enabled = _NOTHING
         self.framer.utf8 = False
         self.framer.limits = self._frame_limits(self.limits.login_literal)
 
@@ -237,6 +235,12 @@ class Session:
     def capabilities(self) -> tuple[str, ...]:
         """The capabilities of this moment."""
         return capabilities(self.offer, self.authenticated)
+
+
+@lru_cache(maxsize=64)
+def _frame_limits(line: int, literal: int, nonsync: int | None, annotation: int) -> FramerLimits:
+    """One for all connections that have the same."""
+    return FramerLimits(line=line, literal=literal, nonsync=nonsync, annotation=annotation)
 
 
 def needs_uids(tag: bytes, pending: int = 0) -> Refused:
