@@ -622,6 +622,32 @@ async def test_a_mailbox_without_a_login(house: House) -> None:
     ]
 
 
+async def test_shared_mailboxes_are_subscribed_to_until_somebody_does_not_want_them(house: House) -> None:
+    """Programs show subscribed mailboxes only (RFC 9051 6.3.9.1); what was given to somebody is there at once."""
+    support = await account(house, "support@example.org")
+    boxes = [0, *[info.id for info in await support.store.mailboxes()]]
+    change = RightsChange(FlagOp.REPLACE, right.parse("lrswipkxte"))
+    await acl.grant(house.store.directory, support.store, boxes, BEN, change)
+    client = await house.login(BEN)
+    root = "Shared/support@example.org"
+    shown = f"* LIST (\\HasNoChildren \\Subscribed) / {root}/"
+    subscribed = 'LIST (SUBSCRIBED) "" Shared/*'
+    assert [line for line in await told(client, subscribed) if line.startswith(shown)] == [
+        f"{shown}{name}" for name in ("INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash")
+    ]
+    assert f"* LSUB () / {root}/INBOX" in await told(client, 'LSUB "" *')
+    for _ in range(2):
+        await client.do(f"UNSUBSCRIBE {root}/Archive")
+    assert f"{shown}Archive" not in await told(client, subscribed)
+    assert f"* LIST (\\HasNoChildren) / {root}/Archive" in await told(client, 'LIST "" Shared/* RETURN (SUBSCRIBED)')
+    await client.do(f"CREATE {root}/Done")  # those that come later, too
+    assert f"{shown}Done" in await told(client, subscribed)
+    await client.do(f"SUBSCRIBE {root}/Archive")
+    assert f"{shown}Archive" in await told(client, subscribed)
+    await acl.grant(house.store.directory, support.store, boxes, BEN, RightsChange(FlagOp.REPLACE, 0))
+    assert f"{shown}INBOX" not in await told(client, subscribed)
+
+
 async def test_the_index_never_names_too_few(house: House) -> None:
     directory, ann = house.store.directory, (await account(house)).row
     await give(house, "INBOX", BEN, "lr")

@@ -458,6 +458,7 @@ class Other:
 
 class Users:
     kind = Kind.OTHER
+    shown = False
     prefix = "Users/"
 
     def __init__(self, realm: Other) -> None:

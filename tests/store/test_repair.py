@@ -206,7 +206,7 @@ MAIL = [
     ("UPDATE mailbox SET marks = 'rubbish' WHERE id = 1", "its newest deliveries cannot be read"),
     ("UPDATE mailbox SET name = 'x' WHERE name = 'INBOX'", "there is no INBOX"),
     ("INSERT INTO page VALUES (77 << 32, 1, x'')", "belongs to no mailbox"),
-    ("INSERT INTO subscription VALUES ('')", "nothing is called what is subscribed to"),
+    ("INSERT INTO subscription VALUES ('', 1)", "nothing is called what is subscribed to"),
     ("UPDATE annotation SET mailbox = 77", "annotations are of mailbox 77, which is not there"),
     ("UPDATE annotation SET modseq = 99999", "above the account's MODSEQ"),
     ("UPDATE annotation SET entry = ''", "no program can ask for the annotations"),

@@ -24,6 +24,7 @@ def mailbox_limits(config: Config) -> MailboxLimits:
         annotation_size=boxes.annotation_size,
         annotation_storage=boxes.annotation_storage,
         recover_days=config.retention.expunged_days,
+        subscribe_shared=config.imap.subscribe_shared,
     )
 
 

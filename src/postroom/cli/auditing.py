@@ -87,7 +87,7 @@ READS: Final[dict[str, frozenset[str]]] = {
     }),
     "hooks": frozenset({"add", "contexts", "due", "settle", "states", "sweep"}),
     "account": frozenset({
-        "id", "index", "marks", "messages", "mailboxes", "mailbox", "subscriptions", "snapshot", "rendered",
+        "id", "index", "marks", "messages", "mailboxes", "mailbox", "subscriptions", "refusals", "snapshot", "rendered",
         "columns", "content", "vanished", "lives", "departures", "deleted_in", "next_number", "restores", "recent",
         "usage", "pop3_lock", "pop3_unlock", "acl", "acls", "annotations", "annotated", "annotation_octets", "origins",
         "originals", "filters", "traits", "modseq", "saved", "contacts",

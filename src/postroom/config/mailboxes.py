@@ -107,6 +107,13 @@ class Imap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "has them. false refuses them, as RFC 9755 4 has it."
         ),
     ] = True
+    subscribe_shared: Annotated[
+        bool,
+        Meta(
+            description="Mailboxes of accounts without a log-in count as subscribed to for their members, so that "
+            "programs show them at once, until somebody unsubscribes."
+        ),
+    ] = True
     admin: Annotated[
         str,
         Meta(

@@ -15,7 +15,8 @@ class MailboxLimits:
 
     quota, quota_messages: octets and messages an account may hold, 0 = any; these, mailboxes and annotation_storage
     hold for accounts and domains that say nothing else (policy.allowance); grace: percent by which mail that comes in
-    may go beyond the quota. index: see message.index; recover_days: how long what was deleted is kept.
+    may go beyond the quota. index: see message.index; recover_days: how long what was deleted is kept;
+    subscribe_shared: mailboxes of accounts without a log-in count as subscribed to.
     annotations: shared entries of a mailbox, and private ones of a log-in; annotation_size: octets of a value;
     annotation_storage: octets of all an account holds.
     """
@@ -31,6 +32,7 @@ class MailboxLimits:
     annotation_storage: int = 1024 * 1024
     index: IndexLimits = DEFAULT
     recover_days: float = 30.0
+    subscribe_shared: bool = True
 
     @property
     def defaults(self) -> Defaults:

@@ -80,6 +80,11 @@ class Namespace(Protocol):
         """Such as "Users/": one level and the delimiter. No mailbox of an own account can be made at or below it."""
         ...
 
+    @property
+    def shown(self) -> bool:
+        """Its mailboxes count as subscribed to until the login unsubscribes from them."""
+        ...
+
     async def realm(self, name: str) -> Realm | None:
         """The realm that this (normalised) name begins with the prefix of; None when there is none for this login."""
         ...
@@ -226,6 +231,35 @@ class Places:
         if place.realm is self.home:
             return await self.own.list()
         return _below(place.realm.prefix, [info for info, _ in await seen(place.realm)])
+
+    # --- subscriptions (RFC 9051 6.3.7)
+
+    async def subscribed(self, breathe: Breathe = no_pause) -> frozenset[str]:
+        """The names the login is subscribed to, whether there are such mailboxes or not, and those that are shown.
+
+        Programs ask for subscribed mailboxes only; so what was given to the login is there without its doing anything.
+        """
+        chosen = await self.own.store.subscriptions()
+        shown: set[str] = set()
+        for namespace in self.namespaces:
+            if namespace.shown:
+                shown.update(one.name for one in await _listed(namespace, _ANY, breathe) if one.info is not None)
+        return chosen | (shown - await self.own.store.refusals()) if shown else chosen
+
+    async def is_subscribed(self, place: Place) -> bool:
+        """As `subscribed` has it, for one mailbox."""
+        if place.name in await self.own.store.subscriptions():
+            return True
+        return self._shows(place.name) and place.name not in await self.own.store.refusals()
+
+    async def subscribe(self, name: str, wanted: bool) -> None:
+        """Subscribe or unsubscribe. Raises NoSuchMailbox for a name not known so far, and as Account.subscribe."""
+        if wanted and names.normalize(name) not in await self.own.store.subscriptions():
+            await self.find(name, right.LOOKUP)
+        await self.own.subscribe(name, wanted, remember=self._shows(names.normalize(name)))
+
+    def _shows(self, name: str) -> bool:
+        return any(name.startswith(namespace.prefix) and namespace.shown for namespace in self.namespaces)
 
     # --- names
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 #: what a view lets the account itself answer
 _READS: Final = frozenset({
-    "rendered", "columns", "content", "origins", "originals", "usage", "index", "messages", "subscriptions", "traits",
+    "rendered", "columns", "content", "origins", "originals", "usage", "index", "messages", "subscriptions",
+    "refusals", "traits",
 })  # fmt: skip
 
 

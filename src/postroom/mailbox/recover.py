@@ -311,6 +311,7 @@ class Recover:
 
     kind: Final = Kind.PERSONAL
     prefix: Final = RECOVER
+    shown: Final = False
 
     __slots__ = ("_around", "_history", "_own", "_realms")
 

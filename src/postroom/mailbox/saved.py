@@ -235,6 +235,7 @@ class Saved:
 
     kind: Final = Kind.PERSONAL
     prefix: Final = SEARCHES
+    shown: Final = True
 
     __slots__ = ("_realm", "_store")
 

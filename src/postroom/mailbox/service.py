@@ -295,18 +295,20 @@ class Account:
         return await self.find(target)
 
     async def subscriptions(self) -> frozenset[str]:
-        """The names this log-in is subscribed to, in every namespace, whether there are such mailboxes or not."""
+        """The names this log-in subscribed to, in every namespace, whether there are such mailboxes or not."""
         return await self.store.subscriptions()
 
-    async def subscribe(self, name: str, subscribed: bool) -> None:
+    async def subscribe(self, name: str, subscribed: bool, *, remember: bool = False) -> None:
         """Subscribe or unsubscribe; whether there is such a mailbox is the caller's business.
 
+        remember: it counts as subscribed to unless the log-in says that it does not want it.
         Raises BadName, TooManyMailboxes (as many subscriptions as an account may have mailboxes).
         """
-        known = await self.store.subscriptions()
         if not subscribed:
-            await self.store.subscribe(names.normalize(name), False)
+            remember = remember and len(await self.store.refusals()) < self.limits.mailboxes
+            await self.store.subscribe(names.normalize(name), False, remember=remember)
             return
+        known = await self.store.subscriptions()
         name = names.check(name)
         if name not in known and len(known) >= self.limits.mailboxes:
             raise TooManyMailboxes(f"There can be at most {self.limits.mailboxes} subscriptions")

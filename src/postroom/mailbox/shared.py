@@ -55,7 +55,7 @@ class SharedRealm:
 class Others:
     """A namespace of other accounts: people's, or those nobody logs in to."""
 
-    __slots__ = ("_directory", "_login", "_mailboxes", "_reader", "_realms", "kind", "prefix")
+    __slots__ = ("_directory", "_login", "_mailboxes", "_reader", "_realms", "kind", "prefix", "shown")
 
     def __init__(self, mailboxes: Mailboxes, directory: DirectoryStore, reader: AccountRow, kind: Kind) -> None:
         self._mailboxes = mailboxes
@@ -66,6 +66,7 @@ class Others:
         self._realms: WeakValueDictionary[str, SharedRealm] | None = None
         self.kind: Final = kind
         self.prefix: Final = SHARED if kind is Kind.SHARED else USERS
+        self.shown: Final = kind is Kind.SHARED and mailboxes.limits.subscribe_shared
 
     async def realm(self, name: str) -> Realm | None:
         """The account whose log-in is the level below the prefix, if it shares anything with this one."""

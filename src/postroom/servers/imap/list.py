@@ -41,7 +41,9 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
         return ok("List completed")
     matches = names.Matcher(args.reference, [pattern for pattern in args.patterns if pattern])
     pace = Pace(session.link)
-    known = Known(await session.world.list(matches, pace.breathe), await session.me.subscriptions())
+    asked = "SUBSCRIBED" in args.select or "SUBSCRIBED" in args.returns
+    subscribed = await session.world.subscribed(pace.breathe) if asked else frozenset[str]()
+    known = Known(await session.world.list(matches, pace.breathe), subscribed)
     for shown in select_mailboxes(known, matches, frozenset(args.select), frozenset(args.returns)):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
         if shown.info is not None and shown.met:
@@ -75,6 +77,6 @@ async def list_subscribed(session: Session, command: Command) -> Reply:
         return ok("Lsub completed")
     matches = names.Matcher(args.reference, args.patterns)
     levels = any(pattern.endswith("%") for pattern in args.patterns)
-    for shown in select_subscribed(await session.me.subscriptions(), matches, levels=levels):
+    for shown in select_subscribed(await session.world.subscribed(Pace(session.link).breathe), matches, levels=levels):
         send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes), b"LSUB")
     return ok("Lsub completed")

@@ -13,7 +13,6 @@ from postroom.mailbox.objectids import mailbox_id
 from postroom.servers.imap.list import send_list
 from postroom.servers.imap.replies import Reply, ok
 from postroom.servers.imap.session import Session
-from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Create, Mailbox, Rename
 from postroom.wire.imap.response import Listed
@@ -55,9 +54,7 @@ async def subscribe(session: Session, command: Command) -> Reply:
     """
     name = cast(Mailbox, command.args).mailbox
     subscribed = command.name == "SUBSCRIBE"
-    if subscribed and normalize(name) not in await session.me.subscriptions():
-        await session.world.find(name, right.LOOKUP)
-    await session.me.subscribe(name, subscribed)
+    await session.world.subscribe(name, subscribed)
     session.made("subscribed", normalize(name))
     return ok("Subscribe completed" if subscribed else "Unsubscribe completed")
 

@@ -102,7 +102,7 @@ def _send_state(session: Session, snapshot: Snapshot) -> None:
 async def _send_name(session: Session, wanted: str, place: Place) -> None:
     """RFC 9051 6.3.2: the mailbox's LIST response, with OLDNAME when the name was normalised."""
     oldname = wanted if wanted.removesuffix("/") != place.name else None
-    subscribed = place.name in await session.me.subscriptions()
+    subscribed = await session.world.is_subscribed(place)
     for listed in await session.world.siblings(place):
         if listed.name == place.name:
             shown = attributes(listed, subscribed=subscribed)

@@ -77,7 +77,7 @@ class Sources:
             yield self._session.world.own_place(info)
 
     async def _subscribed(self) -> AsyncIterator[Place]:
-        subscribed = sorted(await self._session.me.subscriptions(), key=names.place)
+        subscribed = sorted(await self._session.world.subscribed(), key=names.place)
         async for place in self._named(subscribed, _SHOWN):
             yield place
 

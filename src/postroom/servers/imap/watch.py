@@ -299,7 +299,7 @@ class Watch:
     async def _look(self, world: Places) -> list[Around]:
         """Everything visible in the realms that the groups may mean."""
         self._listen(world.home)  # first, so that nothing happens unheard in between
-        self._subscribed = await world.own.subscriptions()
+        self._subscribed = await world.subscribed()
         around = [Around(world.home, [(info, right.ALL) for info in await world.own.store.mailboxes()])]
         wanted = [*self.interests.named, *(self._subscribed if self.interests.subscribed else ())]
         async for realm in world.realms_at(wanted):

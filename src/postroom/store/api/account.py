@@ -285,8 +285,15 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def subscribe(self, name: str, subscribed: bool) -> None:
-        """Add a name to the subscriptions or take it out; there need not be a mailbox (RFC 3501 6.3.6)."""
+    async def refusals(self) -> frozenset[str]:
+        """The names that were taken out of the subscriptions to be remembered. None of them is subscribed to."""
+        ...
+
+    async def subscribe(self, name: str, subscribed: bool, *, remember: bool = False) -> None:
+        """Add a name to the subscriptions or take it out; there need not be a mailbox (RFC 3501 6.3.6).
+
+        remember: a name that is taken out is one of the refusals from then on, until it is subscribed to.
+        """
         ...
 
     async def acl(self, mailbox: int) -> Mapping[str, int]:

@@ -157,6 +157,9 @@ class EmbeddedAccount:
     async def subscriptions(self) -> frozenset[str]:
         return self._read(read.read_subscriptions)
 
+    async def refusals(self) -> frozenset[str]:
+        return self._read(read.read_refusals)
+
     async def annotations(self, mailbox: int, login: str) -> list[Annotation]:
         return self._read(metadata.read_annotations, mailbox, login)
 
@@ -253,8 +256,8 @@ class EmbeddedAccount:
         await self._write(Delete(mailbox))
         self._file.images.pop(mailbox, None)
 
-    async def subscribe(self, name: str, subscribed: bool) -> None:
-        await self._write(Subscribe(name, subscribed))
+    async def subscribe(self, name: str, subscribed: bool, *, remember: bool = False) -> None:
+        await self._write(Subscribe(name, subscribed, remember))
 
     async def grant(self, mailboxes: Sequence[int], identifier: str, change: RightsChange) -> bool:
         return await self._write(sharing.Grant(mailboxes, identifier, change))

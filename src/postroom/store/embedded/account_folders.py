@@ -16,7 +16,8 @@ _INSERT = (
     "INSERT INTO mailbox (name, uidvalidity, special_use, uidnext, modseq, messages, unseen, deleted, size,"
     " next_page, history, keywords) VALUES (?, ?, ?, 1, ?, 0, 0, 0, 0, 0, 0, '')"
 )
-_SUBSCRIBE = "INSERT OR IGNORE INTO subscription VALUES (?)"
+_SUBSCRIBE = """INSERT INTO subscription VALUES (?1, ?2)
+ON CONFLICT DO UPDATE SET wanted = excluded.wanted WHERE wanted != excluded.wanted"""
 _UNSUBSCRIBE = "DELETE FROM subscription WHERE name = ?"
 _END_LIFE = (
     "UPDATE life SET (deleted, name, uidvalidity, special_use, keywords) ="
@@ -54,7 +55,7 @@ class Provision:
             if read_mailbox(unit.connection, name) is None:
                 make_parents(unit, name)
                 insert_mailbox(unit, name, special_use)
-                unit.connection.execute(_SUBSCRIBE, (name,))
+                unit.connection.execute(_SUBSCRIBE, (name, True))
         return lambda: None
 
 
@@ -117,7 +118,7 @@ def _move_subscriptions(unit: AccountUnit, old: str, new: str, moved: Collection
     """The user gave the mailbox another name, so it is subscribed to under that; names without a mailbox stay."""
     wanted = [name for name in read_subscriptions(unit.connection) if name in moved]
     unit.connection.executemany("DELETE FROM subscription WHERE name = ?", [(name,) for name in wanted])
-    unit.connection.executemany(_SUBSCRIBE, [(new + name[len(old) :],) for name in wanted])
+    unit.connection.executemany(_SUBSCRIBE, [(new + name[len(old) :], True) for name in wanted])
 
 
 def _clear_way(unit: AccountUnit, name: str) -> None:
@@ -175,9 +176,13 @@ class Subscribe:
 
     name: str
     subscribed: bool
+    remember: bool
 
     def __call__(self, unit: AccountUnit) -> Callable[[], None]:
-        unit.connection.execute(_SUBSCRIBE if self.subscribed else _UNSUBSCRIBE, (self.name,))
+        if self.subscribed or self.remember:
+            unit.connection.execute(_SUBSCRIBE, (self.name, self.subscribed))
+        else:
+            unit.connection.execute(_UNSUBSCRIBE, (self.name,))
         if unit.connection.changes():
             unit.list_changed()
         return lambda: None

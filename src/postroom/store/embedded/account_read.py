@@ -92,7 +92,12 @@ def _info(row: Any) -> MailboxInfo:
 
 def read_subscriptions(reader: apsw.Connection) -> frozenset[str]:
     """The names the log-in is subscribed to."""
-    return frozenset([name for (name,) in _rows(reader, "SELECT name FROM subscription", ())])
+    return frozenset([name for (name,) in _rows(reader, "SELECT name FROM subscription WHERE wanted", ())])
+
+
+def read_refusals(reader: apsw.Connection) -> frozenset[str]:
+    """The names the log-in wants not to be subscribed to."""
+    return frozenset([name for (name,) in _rows(reader, "SELECT name FROM subscription WHERE NOT wanted", ())])
 
 
 def read_modseq(reader: apsw.Connection, mailbox: int) -> int:

@@ -111,7 +111,8 @@ CREATE TABLE block(
 #: mailbox: counters as STATUS needs them; next_page: number of the next new page; paged: MODSEQ of the last change of
 #:   rows in `page`; tail: the newest messages, row by row (codec.py), before they move to a page; marks: the newest
 #:   deliveries into it, before they move to `delivered`. What a delivery changes lies in this one row.
-#: subscription: names as the log-in sees them, whether there is such a mailbox or not (RFC 3501 6.3.6).
+#: subscription: names as the log-in sees them, whether there is such a mailbox or not (RFC 3501 6.3.6); wanted 0: it
+#:   unsubscribed from what would count as subscribed to by itself.
 #: annotation: METADATA (store.api.account.Annotation), mailbox 0 the account's; entry: the name in lower case; value
 #:   NULL: removed, kept for a while to be told to other sessions.
 #: origin: messages that came from another account and keep their EMAILID and THREADID (RFC 8474 5.1).
@@ -151,7 +152,7 @@ CREATE TABLE mailbox(
     keywords TEXT NOT NULL, tail BLOB NOT NULL DEFAULT x'', marks TEXT NOT NULL DEFAULT '',
     seen TEXT NOT NULL DEFAULT ''
 );
-CREATE TABLE subscription(name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE subscription(name TEXT PRIMARY KEY, wanted INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE annotation(
     mailbox INTEGER NOT NULL, login TEXT NOT NULL, entry TEXT NOT NULL, name TEXT NOT NULL, value BLOB,
     modseq INTEGER NOT NULL, PRIMARY KEY (mailbox, login, entry)

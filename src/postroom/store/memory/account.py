@@ -87,6 +87,7 @@ class MemoryAccount:
         self._pop3: tuple[str, float] | None = None
         self._told: dict[int, int] = {}
         self._subscriptions: set[str] = set()
+        self._refusals: set[str] = set()
         self._acls = MemoryAcls(self)
         self.acl, self.acls, self.grant = self._acls.acl, self._acls.acls, self._acls.grant
         self._annotations = Annotations()
@@ -189,9 +190,14 @@ class MemoryAccount:
     async def subscriptions(self) -> frozenset[str]:
         return frozenset(self._subscriptions)
 
-    async def subscribe(self, name: str, subscribed: bool) -> None:
-        if (name in self._subscriptions) != subscribed:
-            (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
+    async def refusals(self) -> frozenset[str]:
+        return frozenset(self._refusals)
+
+    async def subscribe(self, name: str, subscribed: bool, *, remember: bool = False) -> None:
+        before = self._subscriptions.copy(), self._refusals.copy()
+        (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
+        (self._refusals.add if remember and not subscribed else self._refusals.discard)(name)
+        if (self._subscriptions, self._refusals) != before:
             self._tell(0, self._next_modseq())
 
     async def specialize(self, mailbox: int, special_use: str) -> None:

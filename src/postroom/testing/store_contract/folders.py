@@ -140,6 +140,27 @@ class FolderContract:
         await account.subscribe("neither", False)
         assert await account.subscriptions() == {"INBOX", "Trash", "nowhere", "Users/ben@example.org/Plan"}
 
+    async def test_what_is_not_wanted_is_remembered(self, store: Store) -> None:
+        account, _ = await open_account(store)
+        name = "Shared/support@example.org/INBOX"
+        hints: list[Hint] = []
+        end = store.feed.subscribe("acc1", hints.append)
+        await account.subscribe(name, False, remember=True)
+        await account.subscribe(name, False, remember=True)
+        assert await account.refusals() == {name}
+        assert len(hints) == 1
+        await account.subscribe("Trash", False, remember=True)
+        assert await account.refusals() == {name, "Trash"}
+        assert await account.subscriptions() == {"INBOX"}
+        for wanted in (name, "Trash"):
+            await account.subscribe(wanted, True)
+        assert await account.refusals() == frozenset()
+        assert await account.subscriptions() == {"INBOX", "Trash", name}
+        await account.subscribe(name, False, remember=True)
+        await account.subscribe(name, False)
+        assert await account.refusals() == frozenset()
+        end()
+
     async def test_subscribing_hints_when_it_changes_something(self, store: Store) -> None:
         account, _ = await open_account(store)
         hints: list[Hint] = []
