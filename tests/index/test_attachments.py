@@ -13,6 +13,7 @@ from postroom.mailbox import indexed
 from postroom.store.api import AccountStore
 from postroom.store.memory import MemoryStore
 from postroom.values.clock import SystemClock
+from postroom.wire.imap.commands import Key, SearchKey
 
 
 class Reads:
@@ -91,6 +92,17 @@ async def test_a_file_that_ends_its_reader_is_tried_again_and_given_up() -> None
     assert await found(account, body("second")) == []
     with account.index.read() as reading:
         assert reading.state.waiting == {}
+
+
+async def test_a_small_mailbox_is_searched_in_its_attachments_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few messages are read and not looked up; what stands in their files is in the index alone."""
+    monkeypatch.setattr(indexed, "_FEW", 24)
+    account = await filled([mail("hello", "Invoice number 4711"), mail("invoice"), b"Subject: c\r\n\r\nnothing\r\n"])
+    assert await found(account, body("invoice")) == [2]
+    await keep(account, Reads())
+    assert await found(account, body("invoice")) == [1, 2]
+    assert await found(account, text("number 47")) == [1]
+    assert await found(account, SearchKey(Key.NOT, keys=(body("invoice"),))) == [3]
 
 
 async def test_without_a_reader_attachments_are_left_alone() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import imaplib
+import io
 import json
 import os
 import signal
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reportlab.pdfgen import canvas
 from running import Running, named, start_demo, stop_demo, until
 
 
@@ -60,6 +63,60 @@ def test_attachments_are_found_soon(server: Running, mailbox: dict[str, str]) ->
     until(lambda: show(server, mailbox["login"])["behind"] == 0, 40)  # the index waits for some seconds of news
     until(lambda: show(server, mailbox["login"])["attachments_waiting"] == 0, 40)
     assert search(server, mailbox, "platypus") == b"31"
+
+
+def archive(members: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, text in members.items():
+            file.writestr(name, text)
+    return out.getvalue()
+
+
+def pdf(text: str) -> bytes:
+    out = io.BytesIO()
+    page = canvas.Canvas(out)
+    page.drawString(100, 700, text)
+    page.save()
+    return out.getvalue()
+
+
+def attached(name: str, data: bytes) -> bytes:
+    """A message with a file that only its name tells the kind of."""
+    head = f'Content-Type: application/octet-stream; name="{name}"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    return mixed(head.encode() + base64.encodebytes(data))
+
+
+def mixed(part: bytes) -> bytes:
+    head = b"Content-Type: multipart/mixed; boundary=%b\r\n\r\n--%b\r\n"
+    boundary = f"b{len(part)}".encode()
+    return head % (boundary, boundary) + part + b"\r\n--%b--\r\n" % boundary
+
+
+def test_files_of_every_kind_are_found_within_seconds(server: Running, mailbox: dict[str, str]) -> None:
+    """In a small mailbox too, whose messages are read and not looked up."""
+    word = "<w:document xmlns:w='http://schemas.openxmlformats.org/wordprocessingml/2006/main'><w:body><w:p><w:r>"
+    text = "<office:d xmlns:office='urn:oasis:names:tc:opendocument:xmlns:office:1.0'><text:p xmlns:text='%s'>odtword"
+    files = {
+        "pdfword": attached("a.pdf", pdf("the pdfword")),
+        "docxword": attached(
+            "a.docx",
+            archive({"word/document.xml": f"{word}<w:t>docxword</w:t></w:r></w:p></w:body></w:document>"}),
+        ),
+        "odtword": attached(
+            "a.odt",
+            archive({
+                "mimetype": "application/vnd.oasis.opendocument.text",
+                "content.xml": f"{text % 'urn:oasis:names:tc:opendocument:xmlns:text:1.0'}</text:p></office:d>",
+            }),
+        ),
+        "rtfword": attached("a.rtf", rb"{\rtf1 rtfword\par}"),
+        "deepword": mixed(b"Content-Type: message/rfc822\r\n\r\n" + attached("b.pdf", pdf("deepword"))),
+    }  # fmt: skip
+    for number, (wanted, message) in enumerate(files.items(), 1):
+        append(server, mailbox, message)
+        until(lambda wanted=wanted: search(server, mailbox, wanted), 40)  # type: ignore[misc]
+        assert search(server, mailbox, wanted) == str(number).encode()
 
 
 def test_rebuilding_while_serving(server: Running, mailbox: dict[str, str]) -> None:

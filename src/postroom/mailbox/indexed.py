@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from postroom.index.lookup import NOTHING_KNOWN, Found, look_up
+from postroom.index.segment import Field
 from postroom.index.terms import Wanted
+from postroom.message.parts import may_hold_files
 from postroom.store.api import AccountStore, IndexDamaged, StoreUnavailable
 
 #: message ids to whether each matches
@@ -31,8 +33,12 @@ class Indexed:
         self._known: dict[tuple[Wanted, tuple[int, ...]], Found] = {}
 
     def test(self, wanted: Wanted, fields: tuple[int, ...], look: Look, *, narrows: bool = False) -> Look:
-        """A test that reads only messages the index is not sure of. narrows: it is sure of misses only."""
+        """A test that reads only messages the index is not sure of. narrows: it is sure of misses only.
+
+        What was read in attachments is in the index alone, so of few messages too it is asked when there are any.
+        """
         few = _FEW
+        attached = Field.ATTACHED in fields and not narrows
         found: Found | None = None
 
         async def decide(messages: Sequence[int]) -> Sequence[bool]:
@@ -40,13 +46,24 @@ class Indexed:
             if found is None:
                 few -= len(messages)
                 if few >= 0:
-                    return await look(messages)
+                    held = await look(messages)
+                    return await self._or_attached(wanted, fields, messages, held) if attached else held
                 found = await self._about(wanted, fields)
                 if narrows:
                     found = Found(frozenset(), found.sure | found.maybe, found.until)
             return await _decided(found, messages, look)
 
         return decide
+
+    async def _or_attached(
+        self, wanted: Wanted, fields: tuple[int, ...], messages: Sequence[int], held: Sequence[bool]
+    ) -> Sequence[bool]:
+        """Which of these messages hold it, if not in what was looked at then in their attachments."""
+        left = [message for message, holds in zip(messages, held, strict=True) if not holds]
+        if not left or not any(map(may_hold_files, await self._store.columns(left, "parts"))):
+            return held
+        sure = (await self._about(wanted, fields)).sure
+        return [holds or message in sure for message, holds in zip(messages, held, strict=True)]
 
     async def _about(self, wanted: Wanted, fields: tuple[int, ...]) -> Found:
         found = self._known.get((wanted, fields))
