@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from postroom.app.runfolder import RunFolder
 from postroom.config import Config, Protocol
 from postroom.identity.batv import Batv
 from postroom.identity.srs import Srs
@@ -84,20 +85,14 @@ def relay_passwords(config: Config) -> dict[str, str]:
     return {path: first_line(path) for path in files}
 
 
-def flight_file(data: str, slot: int) -> Path:
-    """Where the relay of a worker notes what is open."""
-    return Path(data) / "run" / f"relay-{slot}.flight"
-
-
 async def settle_flights(core: Core, workers: int) -> None:
     """Before anything is sent: results that a crash kept from being written. Slot 0 looks after slots that are gone."""
     await settle(core.flights.found, core.store.queue, core.queue, core.events)
     core.flights.forget()
     if core.slot:
         return
-    for path in flight_file(core.plan.config.server.data, 0).parent.glob("relay-*.flight"):
-        number = path.stem.removeprefix("relay-")
-        if number.isdigit() and int(number) >= workers:
+    for slot, path in RunFolder(core.plan.config.server.data).flights():
+        if slot >= workers:
             await settle(recover(path), core.store.queue, core.queue, core.events)
             path.unlink()
 

@@ -17,7 +17,8 @@ from postroom.observe.meters import Meters, Reading
 from postroom.store.api import StoreError
 
 if TYPE_CHECKING:
-    from postroom.app.rooms import Core, Services
+    from postroom.app.rooms import Core
+    from postroom.app.services import Services
     from postroom.app.supervisor import Role
 
 TURN_SECONDS = 1.0

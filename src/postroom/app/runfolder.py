@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 SUPERVISOR_LOCK = "server.lock"
@@ -113,6 +114,16 @@ class RunFolder:
             with contextlib.suppress(ValueError):
                 slots.append(int(path.stem.removeprefix("worker-")))
         return sorted(slots)
+
+    def flight(self, slot: int) -> Path:
+        """Where the relay of a worker notes what is open."""
+        return self.path / f"relay-{slot}.flight"
+
+    def flights(self) -> Iterator[tuple[int, Path]]:
+        """Such files that are there, with the slots of their workers."""
+        for path in self.path.glob("relay-*.flight"):
+            with contextlib.suppress(ValueError):
+                yield int(path.stem.removeprefix("relay-")), path
 
     def server_pid(self) -> int:
         """The supervisor's process id, 0 when no server runs on this data folder."""

@@ -30,8 +30,9 @@ from postroom.app.plan import Order, Plan, receive
 from postroom.app.publish import Publisher
 from postroom.app.quarantine import Releases
 from postroom.app.reporters import daily_reports
-from postroom.app.rooms import Core, Services, build_core, build_services
+from postroom.app.rooms import Core, build_core
 from postroom.app.runfolder import RunFolder
+from postroom.app.services import Services, build_services
 from postroom.app.usage import UsageWatch
 from postroom.app.web import kinds
 from postroom.app.webhooks import WebhookCaller, WebhookWriter
