@@ -63,6 +63,7 @@ from postroom.store.memory.past import Past, asked
 from postroom.store.memory.quota import check_quota
 from postroom.store.memory.saved import MemoryContacts, MemorySearches
 from postroom.store.memory.sharing import MemoryAcls, MemoryMarks
+from postroom.store.memory.subscriptions import Subscriptions
 from postroom.store.memory.traits import MemoryTraits
 from postroom.values.clock import Clock
 from postroom.values.content import Content
@@ -86,8 +87,7 @@ class MemoryAccount:
         self._uidvalidity = 0
         self._pop3: tuple[str, float] | None = None
         self._told: dict[int, int] = {}
-        self._subscriptions: set[str] = set()
-        self._refusals: set[str] = set()
+        self._subscriptions = Subscriptions()
         self._acls = MemoryAcls(self)
         self.acl, self.acls, self.grant = self._acls.acl, self._acls.acls, self._acls.grant
         self._annotations = Annotations()
@@ -144,7 +144,7 @@ class MemoryAccount:
         """One of a new account's first mailboxes: subscribed."""
         if self._named(name) is None:
             self._make(name, special_use)
-            self._subscriptions.add(name)
+            self._subscriptions.wanted.add(name)
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:
         if self._named(name) is not None:
@@ -160,11 +160,8 @@ class MemoryAccount:
         if name == old or any(other not in moved and other.name in names for other in self._boxes.values()):
             raise MailboxExists(name)
         modseq = self._next_modseq()
-        subscribed = {box.name for box in moved} & self._subscriptions
-        self._subscriptions -= subscribed
+        self._subscriptions.rename((box.name, new) for new, box in names.items())
         for new, box in names.items():
-            if box.name in subscribed:
-                self._subscriptions.add(new)
             self._past.renamed(box.id, self._clock.now(), box.name)
             box.name = new
         levels = name.split("/")
@@ -188,16 +185,13 @@ class MemoryAccount:
         self._tell(0, self._next_modseq())
 
     async def subscriptions(self) -> frozenset[str]:
-        return frozenset(self._subscriptions)
+        return frozenset(self._subscriptions.wanted)
 
     async def refusals(self) -> frozenset[str]:
-        return frozenset(self._refusals)
+        return frozenset(self._subscriptions.refused)
 
     async def subscribe(self, name: str, subscribed: bool, *, remember: bool = False) -> None:
-        before = self._subscriptions.copy(), self._refusals.copy()
-        (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
-        (self._refusals.add if remember and not subscribed else self._refusals.discard)(name)
-        if (self._subscriptions, self._refusals) != before:
+        if self._subscriptions.choose(name, subscribed, remember=remember):
             self._tell(0, self._next_modseq())
 
     async def specialize(self, mailbox: int, special_use: str) -> None:
