@@ -93,6 +93,7 @@ def names(found: object) -> set[str]:
         ('<a href="http://3232235777/x">here</a>', "LINK_ADDRESS"),
         ('<a href="https://bank.example@evil.test/">here</a>', "LINK_USERINFO"),
         ('<a href="https://xn--pypal-4ve.com/">here</a>', "LINK_HOMOGRAPH"),
+        ('<a href="https://p\u0430ypal.com/">here</a>', "LINK_HOMOGRAPH"),
         ('<a href="https://bit.ly/abc">here</a>', "LINK_SHORTENED"),
     ],
 )
@@ -107,10 +108,17 @@ def test_links_that_deceive(body: str, name: str) -> None:
         '<a href="https://example.org/x">Read more at our site</a>',
         '<a href="https://example.org/">Version 2.5.1</a>',
         '<a href="https://xn--mnchen-3ya.de/">here</a>',
+        '<a href="https://xn--mnchen-3ya.de/">www.münchen.de</a>',
+        '<a href="https://MÜNCHEN.de/">www.xn--mnchen-3ya.de</a>',
     ],
 )
 def test_links_that_are_as_they_seem(body: str) -> None:
     assert not names(deceptions(html(body)))
+
+
+def test_hosts_are_named_as_lists_know_them() -> None:
+    seen = html('<a href="https://p\u0430ypal.com/x">a</a><a href="https://\u0430_\u0430.test/">b</a>')
+    assert [link.host for link in seen.links] == ["xn--pypal-4ve.com", "xn--_-7sbb.test"]
 
 
 def trusted(*hosted: str) -> Trusted:

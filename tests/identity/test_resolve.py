@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postroom.identity import Closed, Directory, Hosted, Identity, NotHosted, Target, Unknown
+from postroom.identity.errors import NoSuchAccount
 from postroom.identity.model import Permit, Sending
 from postroom.identity.routing import MOST_TARGETS
 from postroom.store.api import AccountRow, AliasRow, GroupRow
@@ -166,7 +167,10 @@ async def test_catch_all(identity: Identity, directory: Directory) -> None:
     await directory.set_domain("example.com", catch_all="Ben@example.com")
     assert await targets(identity, "whoever@example.com") == (BEN,)
     assert await targets(identity, "ann@example.com") == (ANN,)
-    await directory.set_domain("example.com", catch_all="gone@example.com")
+    with pytest.raises(NoSuchAccount, match="neither an account nor an alias"):
+        await directory.set_domain("example.com", catch_all="gone@example.com")
+    assert await targets(identity, "whoever@example.com") == (BEN,)
+    await directory.remove_account("ben@example.com")
     assert isinstance(await identity.resolve(Address.parse("whoever@example.com")), Unknown)
 
 

@@ -12,10 +12,12 @@ from postroom.config import Authentication
 from postroom.filter import rules
 from postroom.filter.judge import Judge, Sources
 from postroom.filter.scoring import Thresholds
-from postroom.intake.filtering import Filtering
+from postroom.intake.filtering import Filtering, folded
 from postroom.intake.model import Peer
 from postroom.intake.outside import Means, Outside
 from postroom.mailauth.zone import ZoneData
+from postroom.message.decode import decode_words
+from postroom.message.fields import field_values
 from postroom.policy.blocklists import Blocklists
 from postroom.store.api import AccountRow, DomainRow, FilterRow, NewEntry
 from postroom.store.memory import MemoryStore
@@ -125,3 +127,12 @@ async def test_recipients_differ(doors: Doors) -> None:
     entry = await doors.take("alice", "bob", alice={"refuse": 30.0}, bob={"junk": 0.0})
     assert (routes(entry), entry.junk) == (["local", "local"], True)
     assert [one.inbox for one in entry.recipients] == [False, True]
+
+
+def test_reasons_are_readable_whatever_letters_they_have() -> None:
+    words = f"a link leads to p\u0430ypal.com\x07, which looks like paypal.com; {'and so on ' * 30}"
+    lines = folded("X-Spam-Report", words)
+    octets = "".join(f"{line}\r\n" for line in lines).encode("ascii")
+    assert max(map(len, octets.split(b"\r\n"))) <= 78
+    (value,) = (decode_words(each.replace(b"\r\n", b"")) for each in field_values(octets + b"\r\n", b"x-spam-report"))
+    assert value.split() == words.replace("\x07", "?").split()

@@ -12,8 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
 from typing import Final
+
+from postroom.values.address import BadAddress, parse_domain
 
 LONGEST_TAG: Final = 2_048
 #: characters of the text that is shown for a link
@@ -93,11 +96,22 @@ def _between(html: str, at: int) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host a browser would go to, lower case, "" when there is none (WHATWG URL: the last @, \\ is /)."""
+    """The host a browser would go to, in A-labels, "" when there is none (WHATWG URL: the last @, \\ is /)."""
     url = url.replace("\\", "/")
     rest = url.partition("//")[2] if "//" in url else url
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     host = authority.rpartition("@")[2].translate(_DOTS)
     if host.startswith("["):
         return host.partition("]")[0][1:].lower()
-    return host.partition(":")[0].strip(".").lower()
+    name = host.partition(":")[0].strip(".").lower()
+    return name if name.isascii() else _a_labels(name)
+
+
+@lru_cache(maxsize=1024)
+def _a_labels(host: str) -> str:
+    """As the DNS and lists know it; a label that cannot be one is spelled in Punycode all the same."""
+    try:
+        return parse_domain(host)
+    except BadAddress:
+        labels = [each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in host.split(".")]
+        return ".".join(labels)

@@ -100,12 +100,14 @@ class Directory:
         return row
 
     async def set_domain(self, name: str, /, **changes: Any) -> DomainRow:
-        """Change what settings.DOMAIN names. Raises NoSuchDomain, BadValue, StillInUse."""
+        """Change what settings.DOMAIN names. Raises NoSuchDomain, NoSuchAccount, BadValue, StillInUse."""
         row = await self.domain(name)
         for key, value in changes.items():
             row = replace(row, **{key: domain_setting(key, value)})
         if row.batv == "off" or not row.batv_since:
             row = replace(row, batv_since=0.0 if row.batv == "off" else self._clock.now())
+        if changes.get("catch_all") and await self._directory.domain(row.catch_all.rpartition("@")[2]) is not None:
+            await self._check_member(address_of(row.catch_all))
         if changes.get("alias_of"):
             row = replace(row, alias_of=await self._stands_for(row.name, row.alias_of))
         await self._directory.put_domain(row)

@@ -24,6 +24,7 @@ from postroom.intake.scanning import Scanning, virus_refusal
 from postroom.intake.traps import trapped
 from postroom.intake.verdict import proves, strictest
 from postroom.intake.verify import Evidence
+from postroom.message.compose import unstructured
 from postroom.policy.strangers import Standing
 from postroom.store.api import AccountRow, DirectoryStore
 from postroom.values.address import Address
@@ -198,5 +199,7 @@ def fields(judgement: Judgement, junk: bool) -> bytes:
 
 
 def folded(name: str, value: str) -> list[str]:
-    """A field of printable ASCII, in lines."""
+    """A field in lines: as it is where it is printable ASCII, else as encoded words (RFC 2047)."""
+    if not value.isascii():
+        return [unstructured(name, "".join(letter if letter.isprintable() else "?" for letter in value))]
     return textwrap.wrap(_plain(value), _LINE, initial_indent=f"{name}: ", subsequent_indent=" ") or [f"{name}:"]
