@@ -50,9 +50,7 @@ def test_every_schema_is_looked_at() -> None:
 def test_postroom_check_looks_at_every_table() -> None:
     """Each is named where the rules of `postroom check` are; tests/store/test_repair.py damages each."""
     room = Path(schema.__file__).parent
-    looks = "".join(path.read_text() for path in room.glob("*check*.py")) + "".join(
-        (room / name).read_text() for name in ("account_rules.py", "shared_rules.py", "check_sharing.py")
-    )
+    looks = "".join(path.read_text() for path in (room / "checks").glob("*.py"))
     looks += (room / "index_file.py").read_text().partition("def faults_of(")[2].partition("class ")[0]
     tables = {table for text in SCHEMAS.values() for table in re.findall(r"CREATE TABLE (\w+)", text)}
     known = (

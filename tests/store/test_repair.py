@@ -50,7 +50,7 @@ from postroom.store.api import (
     TokenRow,
 )
 from postroom.store.embedded import EmbeddedStore, schema
-from postroom.store.embedded.mend import FOUND
+from postroom.store.embedded.checks.mend import FOUND
 from postroom.testing.store_contract import SettableClock, message, received
 from postroom.testing.store_contract.build import rows, uids
 from postroom.values import rights as right

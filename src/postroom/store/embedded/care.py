@@ -17,23 +17,13 @@ from postroom.store.api.store import Finding, Progress
 from postroom.store.embedded.account_file import AccountFile, Surroundings
 from postroom.store.embedded.account_folder import sweep_account_folders
 from postroom.store.embedded.audit import EmbeddedAudit
-from postroom.store.embedded.check import check_account
-from postroom.store.embedded.check_sharing import check_index, mend_index, what_is_kept
-from postroom.store.embedded.committer import Committer
-from postroom.store.embedded.database import OpenOptions, open_database, unavailable
-from postroom.store.embedded.directory import EmbeddedDirectory
-from postroom.store.embedded.disk import discard
-from postroom.store.embedded.events_check import check_events
-from postroom.store.embedded.index_file import condemn, faults_of
-from postroom.store.embedded.layout import AccountLayout, Layout
-from postroom.store.embedded.locks import FileLock
-from postroom.store.embedded.mend import MendAccount
-from postroom.store.embedded.quarantine_check import check_quarantine
-from postroom.store.embedded.queue import EmbeddedQueue
-from postroom.store.embedded.queue_check import check_queue, mend_queue, queue_files
-from postroom.store.embedded.queue_file import answers, open_slot, select, with_octets
-from postroom.store.embedded.row_rules import is_sound
-from postroom.store.embedded.shared_check import (
+from postroom.store.embedded.checks.account import check_account
+from postroom.store.embedded.checks.events import check_events
+from postroom.store.embedded.checks.mend import MendAccount
+from postroom.store.embedded.checks.quarantine import check_quarantine
+from postroom.store.embedded.checks.queue import check_queue, mend_queue, queue_files
+from postroom.store.embedded.checks.row_rules import is_sound
+from postroom.store.embedded.checks.shared import (
     check_directory,
     check_file_rows,
     check_shared_files,
@@ -41,6 +31,16 @@ from postroom.store.embedded.shared_check import (
     mend_file_rows,
     mend_shared_files,
 )
+from postroom.store.embedded.checks.sharing import check_index, mend_index, what_is_kept
+from postroom.store.embedded.committer import Committer
+from postroom.store.embedded.database import OpenOptions, open_database, unavailable
+from postroom.store.embedded.directory import EmbeddedDirectory
+from postroom.store.embedded.disk import discard
+from postroom.store.embedded.index_file import condemn, faults_of
+from postroom.store.embedded.layout import AccountLayout, Layout
+from postroom.store.embedded.locks import FileLock
+from postroom.store.embedded.queue import EmbeddedQueue
+from postroom.store.embedded.queue_file import answers, open_slot, select, with_octets
 from postroom.store.embedded.sweep import SweepSlice, Tidy, sweep_strays
 
 #: seconds in which an account is made or removed

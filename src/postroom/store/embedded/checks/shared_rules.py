@@ -1,6 +1,6 @@
 """What must not be in the tables of the files that all accounts share (docs/store.md, invariants).
 
-Rules of policy.db know the accounts there are as the table `known` (see shared_check.py).
+Rules of policy.db know the accounts there are as the table `known` (see shared.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from postroom.store.api.reports import LARGEST
-from postroom.store.embedded.account_rules import TRAINING
-from postroom.store.embedded.row_rules import Rule
+from postroom.store.embedded.checks.account_rules import TRAINING
+from postroom.store.embedded.checks.row_rules import Rule
 
 _HOSTED: Final = "(SELECT name FROM domain)"
 _ACCOUNTS: Final = "(SELECT id FROM account)"

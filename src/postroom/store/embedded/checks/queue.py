@@ -9,13 +9,13 @@ from typing import Any
 import apsw
 
 from postroom.store.api.store import Finding
-from postroom.store.embedded.check import check_file
+from postroom.store.embedded.checks.account import check_file
+from postroom.store.embedded.checks.row_rules import broken, check_integrity, is_sound, mend
+from postroom.store.embedded.checks.shared_rules import QUEUE
 from postroom.store.embedded.database import OpenOptions, rollback
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.queue_file import open_slot, select
 from postroom.store.embedded.queue_rows import is_over, next_try
-from postroom.store.embedded.row_rules import broken, check_integrity, is_sound, mend
-from postroom.store.embedded.shared_rules import QUEUE
 from postroom.store.embedded.sweep import stray_files
 
 

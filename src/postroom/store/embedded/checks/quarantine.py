@@ -8,14 +8,14 @@ from typing import Any
 import apsw
 
 from postroom.store.api.store import Finding
-from postroom.store.embedded.check import check_file
+from postroom.store.embedded.checks.account import check_file
 from postroom.store.embedded.database import OpenOptions, open_database
 from postroom.store.embedded.layout import Layout
 from postroom.store.embedded.sweep import stray_files
 
 
 def check_quarantine(layout: Layout, options: OpenOptions, grace: float) -> list[Finding]:
-    """What is wrong with the files; the rows are looked at with the other shared files (shared_check)."""
+    """What is wrong with the files; the rows are looked at with the other shared files (shared.py)."""
     if not os.path.exists(layout.quarantine):
         return []
     try:

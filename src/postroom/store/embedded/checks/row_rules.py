@@ -9,13 +9,14 @@ Owns: nothing. On failure: apsw.Error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import apsw
 
 from postroom.store.api.store import Finding
+from postroom.store.embedded.database import OpenOptions, open_database
 
 _SHOWN: Final = 5
 #: what SQLite says of an index that differs from its table, which can be made anew
@@ -68,6 +69,20 @@ def check_integrity(reader: apsw.Connection, place: str) -> Iterator[Finding]:
     mendable = all(_OF_AN_INDEX.match(line) for line in lines)
     for line in lines:
         yield Finding(place, line, mendable=mendable)
+
+
+def check_file(
+    path: str, place: str, options: OpenOptions, look: Callable[[apsw.Connection], Iterable[Finding]]
+) -> Iterator[Finding]:
+    """What SQLite says about a file; what `look` finds in one that can be read. Raises apsw.Error."""
+    reader = open_database(path, options, cache_kib=options.reader_cache_kib)
+    try:
+        if not reader.pragma("user_version"):
+            return  # it is just being made
+        unsound = list(check_integrity(reader, place))
+        yield from unsound or look(reader)
+    finally:
+        reader.close()
 
 
 def is_sound(connection: apsw.Connection) -> bool:

@@ -11,8 +11,8 @@ from typing import Final
 from postroom.store.api.filters import MOST_REMEMBERED
 from postroom.store.api.marks import SeenMode
 from postroom.store.api.traits import BLOCK
+from postroom.store.embedded.checks.row_rules import Rule
 from postroom.store.embedded.metadata import MOST_REMOVED
-from postroom.store.embedded.row_rules import Rule
 from postroom.values.rights import ALL
 
 _MODSEQ: Final = "(SELECT max(n) FROM (SELECT modseq AS n FROM account UNION ALL SELECT account_modseq FROM mailbox))"

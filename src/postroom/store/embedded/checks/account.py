@@ -16,14 +16,14 @@ import apsw
 
 from postroom.store.api.store import Finding
 from postroom.store.embedded.account_read import page_id, read_counters, read_totals
-from postroom.store.embedded.account_rules import MAIL
-from postroom.store.embedded.check_contents import check_memories, check_traits
-from postroom.store.embedded.check_sharing import check_sharing
+from postroom.store.embedded.checks.account_rules import MAIL
+from postroom.store.embedded.checks.contents import check_memories, check_traits
+from postroom.store.embedded.checks.row_rules import broken, check_integrity
+from postroom.store.embedded.checks.sharing import check_sharing
 from postroom.store.embedded.codec import unpack_ids, unpack_page, unpack_tail, unpack_uids
 from postroom.store.embedded.columns import deleted, unseen
 from postroom.store.embedded.database import OpenOptions, open_database
 from postroom.store.embedded.layout import AccountLayout
-from postroom.store.embedded.row_rules import broken, check_integrity
 from postroom.store.embedded.sweep import stray_files
 from postroom.store.embedded.working import LAST, Counters
 

@@ -20,11 +20,11 @@ from postroom.store.api.pages import Page
 from postroom.store.embedded.account_file import AccountUnit
 from postroom.store.embedded.account_folders import insert_mailbox
 from postroom.store.embedded.account_read import page_id, read_counters, read_mailbox
-from postroom.store.embedded.account_rules import MAIL
-from postroom.store.embedded.check_contents import are_marks, can_be_undone, check_traits
+from postroom.store.embedded.checks.account_rules import MAIL
+from postroom.store.embedded.checks.contents import are_marks, can_be_undone, check_traits
+from postroom.store.embedded.checks.row_rules import mend
 from postroom.store.embedded.codec import repeat, unpack_ids, unpack_page, unpack_tail
 from postroom.store.embedded.columns import deleted, unseen
-from postroom.store.embedded.row_rules import mend
 from postroom.store.embedded.working import Counters
 
 #: where messages go that nothing names

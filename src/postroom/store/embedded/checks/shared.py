@@ -14,11 +14,11 @@ from typing import Any, Final
 import apsw
 
 from postroom.store.api.store import Finding
+from postroom.store.embedded.checks.row_rules import Rule, broken, check_file, check_integrity, is_sound, mend
+from postroom.store.embedded.checks.shared_rules import DIRECTORY, FILES
 from postroom.store.embedded.database import OpenOptions, open_database, rollback
 from postroom.store.embedded.directory_deleted import read as read_deleted
 from postroom.store.embedded.layout import Layout
-from postroom.store.embedded.row_rules import Rule, broken, check_integrity, is_sound, mend
-from postroom.store.embedded.shared_rules import DIRECTORY, FILES
 
 #: the accounts there are, for rules of policy.db
 _KNOWN: Final = "CREATE TEMP TABLE known(id TEXT PRIMARY KEY) WITHOUT ROWID"
@@ -59,18 +59,12 @@ def _lost_accounts(reader: apsw.Connection) -> Iterator[Finding]:
 
 def check_file_rows(path: str, place: str, options: OpenOptions, accounts: Collection[str] = ()) -> Iterator[Finding]:
     """One of FILES, by the name it ends in. Raises apsw.Error."""
-    reader = open_database(path, options, cache_kib=options.reader_cache_kib)
-    try:
-        if not reader.pragma("user_version"):
-            return  # it is just being made
-        unsound = list(check_integrity(reader, place))
-        if unsound:
-            yield from unsound
-            return
+
+    def look(reader: apsw.Connection) -> Iterator[Finding]:
         _tell_accounts(reader, accounts)
-        yield from broken(reader, place, _rules_of(path))
-    finally:
-        reader.close()
+        return broken(reader, place, _rules_of(path))
+
+    yield from check_file(path, place, options, look)
 
 
 def mend_shared_files(layout: Layout, options: OpenOptions, accounts: Collection[str]) -> None:
