@@ -77,6 +77,22 @@ async def test_text_of_attachments_is_found() -> None:
     assert not await Keeper(account, SystemClock(), reader=reader).step()
 
 
+async def test_files_of_a_few_messages_are_searched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few are looked at without asking the index first; but only the index knows what is in their files."""
+    monkeypatch.undo()
+    account = await filled([
+        mail("hello", "Invoice number 4711", "Zürich und Genf"),
+        mail("invoice"),
+        b"Subject: invoice\r\n\r\nplain\r\n",
+    ])  # fmt: skip
+    await keep(account, Reads())
+    assert await found(account, body("invoice number 47")) == [1]
+    assert await found(account, body("invoice")) == [1, 2]
+    assert await found(account, text("zurich")) == [1]
+    assert await found(account, text("invoice")) == [1, 2, 3]
+    assert await found(account, body("plain")) == [3]
+
+
 async def test_a_file_that_ends_its_reader_is_tried_again_and_given_up() -> None:
     store = MemoryStore()
     account = await filled([mail("a", "first")], store)
