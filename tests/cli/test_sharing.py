@@ -164,6 +164,9 @@ def test_rights_on_a_mailbox(people: None, postroom: Any, site: Path) -> None:
     ]
     assert postroom("acl", "list", "ann@example.org", "Sent", "--json").json["acl"] == listed[1:]
     assert postroom(*set_, "group:nobody@example.org", "read").code == 3
+    assert "1 member." in postroom("group", "add", "team@example.org", "ben@example.org").err
+    wrong = postroom(*set_, "team@example.org", "read")
+    assert (wrong.code, "is a group: write group:team@example.org" in wrong.err) == (3, True)
     assert postroom(*set_, "ann@example.org", "read").code == 3
     assert postroom(*set_, "not an address", "read").code == 2
     assert postroom(*set_, "ben@example.org", "lrq").code == 2

@@ -35,6 +35,10 @@ async def _groups(site: Site, *, changes: bool = False) -> AsyncIterator[tuple[G
         yield Groups(store, SystemClock()), store
 
 
+def _count(row: GroupRow) -> str:
+    return f"{len(row.members)} member{'s' * (len(row.members) != 1)}"
+
+
 def _plain(row: GroupRow) -> dict[str, Any]:
     return {"address": row.address, "name": row.name, "members": list(row.members), "created": row.created}
 
@@ -61,7 +65,7 @@ def add(group: str, members: tuple[str, ...], name: str, as_json: bool, config_f
             return await groups.add(group, members, name=name)
 
     row = run(work())
-    _tell(row, as_json, f"{row.address} has {len(row.members)} members. Undo: postroom group rm {row.address}")
+    _tell(row, as_json, f"{row.address} has {_count(row)}. Undo: postroom group rm {row.address}")
 
 
 @command.command("list")
@@ -132,7 +136,7 @@ def join(group: str, members: tuple[str, ...], as_json: bool, config_file: str |
 
     row = run(work())
     undo = f"postroom group leave {row.address} {' '.join(members)}"
-    _tell(row, as_json, f"{row.address} has {len(row.members)} members now. Undo: {undo}")
+    _tell(row, as_json, f"{row.address} has {_count(row)} now. Undo: {undo}")
 
 
 @command.command()
@@ -150,7 +154,7 @@ def leave(group: str, members: tuple[str, ...], as_json: bool, config_file: str 
 
     row = run(work())
     undo = f"postroom group join {row.address} {' '.join(members)}"
-    _tell(row, as_json, f"{row.address} has {len(row.members)} members now. Undo: {undo}")
+    _tell(row, as_json, f"{row.address} has {_count(row)} now. Undo: {undo}")
 
 
 @command.command()

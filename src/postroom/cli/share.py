@@ -376,7 +376,7 @@ def leave(address: str, as_json: bool, config_file: str | None, **options: Any) 
     if as_json:
         emit_json(**found)
     else:
-        say(f"{', '.join(who)} can see nothing of {found['address']} any more")
+        say(f"{', '.join(who)} have no rights of their own at {found['address']} any more")
 
 
 @command.command()

@@ -85,6 +85,8 @@ async def known(directory: DirectoryStore, identifier: str, owner: AccountRow) -
         return found
     row = await find_row(directory, name)  # also by a detail, or in an alias of the domain
     if not isinstance(row, AccountRow) or row.shared:
+        if await directory.group(name) is not None:
+            raise UnknownIdentifier(f"{name!r} is a group: write {GROUP}{name}")
         raise _unknown(name)
     if row.id == owner.id:
         raise UnknownIdentifier("The owner of a mailbox has all rights, always")
