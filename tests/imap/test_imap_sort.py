@@ -240,3 +240,72 @@ async def test_a_window_of_a_fetch(house: House) -> None:
         S: a7 BAD ...
         """,
     )
+
+
+ASKED = (
+    "SORT (REVERSE DATE) UTF-8 ALL",
+    "UID SORT (REVERSE DATE) UTF-8 ALL",
+    "SORT (SUBJECT DATE) UTF-8 UNSEEN",
+    "UID SORT (REVERSE ARRIVAL) UTF-8 UNSEEN",
+    "SORT (SIZE) UTF-8 NOT 2",
+    "UID SORT RETURN (COUNT ALL) (DATE) UTF-8 ALL",
+    "SORT RETURN (PARTIAL 2:3) (DATE) UTF-8 ALL",
+    "THREAD REFERENCES UTF-8 ALL",
+    "UID THREAD REFERENCES UTF-8 UNSEEN",
+    "THREAD REFERENCES UTF-8 UNSEEN",
+    "THREAD ORDEREDSUBJECT UTF-8 ALL",
+)
+
+
+async def test_answers_that_are_kept_are_those_made_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mail that comes, goes, is read, and another mailbox with the same UIDs."""
+    for place in ("postroom.servers.imap.sort.LEAST", "postroom.mailbox.orders.LEAST"):
+        monkeypatch.setattr(place, 1)
+    client = await with_letters(house)
+    account = await house.mailboxes.open(await house.store.directory.account("ann-example.org"))  # type: ignore[arg-type]
+    info = await account.find("INBOX")
+    orders = house.mailboxes.orders
+
+    async def asked() -> list[str]:
+        told = [" ".join(await client.do(each)) for each in ASKED]
+        return [each.partition(" UID ")[2] or each.partition(")")[2] if "ESEARCH" in each else each for each in told]
+
+    seen = set()
+    for change in range(6):
+        if change == 1:
+            data = b"Subject: re: budget\r\nDate: 2 Jan 2024 09:00:00 +0000\r\nReferences: <1@x>\r\n\r\n"
+            await account.append(info.id, [Incoming(content=Content.of(data), internaldate=NOW)])
+        elif change == 2:
+            await client.do("UID STORE 2 +FLAGS (\\Seen)")
+        elif change == 3:
+            await account.store.expunge(info.id, [1], only_deleted=False)
+        elif change == 4:
+            await client.do("COPY 2:* Archive")
+            await client.do("SELECT Archive")
+        elif change == 5:
+            await client.do("SELECT INBOX")
+        await client.do("NOOP")
+        first, held = await asked(), orders.octets
+        assert held > 0
+        assert await asked() == first
+        assert orders.octets == held
+        orders._kept.clear()
+        orders.octets = 0
+        assert await asked() == first
+        seen.add(tuple(first))
+    assert len(seen) >= 5
+
+
+async def test_what_is_kept_is_found_without_reading(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("postroom.servers.imap.sort.LEAST", "postroom.mailbox.orders.LEAST"):
+        monkeypatch.setattr(place, 1)
+    client = await with_letters(house)
+    told = [await client.do(each) for each in ASKED[:2]]
+
+    async def fails(*_args: object, **_named: object) -> object:
+        raise StoreUnavailable("the disk is gone")
+
+    monkeypatch.setattr("postroom.mailbox.sorting.shelf_of", fails)
+    other = await house.selected()
+    assert [await other.do(each) for each in ASKED[:2]] == told
+    assert (await other.tagged("SORT (FROM) UTF-8 ALL")).startswith("NO")

@@ -112,6 +112,13 @@ class Found:
         """UIDs."""
         return self.column(lambda page: page.uids)
 
+    def uid_column(self) -> array[int]:
+        """UIDs ('I')."""
+        found = array("I")
+        for _, page, chosen in self._hits:
+            found.extend(page.uids if chosen is None else compress(page.uids, chosen))
+        return found
+
     def column(self, of: Callable[[Page], Sequence[int]]) -> list[int]:
         """A column of them."""
         found: list[int] = []

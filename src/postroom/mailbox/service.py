@@ -24,6 +24,7 @@ from postroom.mailbox.happenings import Cause, Happenings
 from postroom.mailbox.incoming import Incoming, rendered
 from postroom.mailbox.limits import MailboxLimits, Quota
 from postroom.mailbox.names import INBOX
+from postroom.mailbox.orders import Orders
 from postroom.mailbox.previews import Previews
 from postroom.mailbox.reader import ReaderStore
 from postroom.mailbox.special_use import special_use
@@ -74,6 +75,7 @@ class Mailboxes:
         "_store",
         "happenings",
         "latecomers",
+        "orders",
         "previews",
         "teaching",
     )
@@ -91,6 +93,7 @@ class Mailboxes:
         self._new_guid = new_guid
         self._limits = limits or MailboxLimits()
         self.previews: Final = Previews(clock.monotonic)
+        self.orders: Final = Orders()
         self.teaching: Teaching | None = None  # who learns from what readers do
         self.latecomers: Latecomers | None = None  # who makes the traits of what arrived
         self.happenings: Happenings | None = None  # who tells scripts what is done by IMAP

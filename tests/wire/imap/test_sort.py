@@ -105,11 +105,11 @@ def test_cut_anywhere(at: int, junk: bytes, skip: int) -> None:
 
 
 def test_responses() -> None:
-    assert sorted_response([]) == b"* SORT\r\n"
-    assert sorted_response([5, 3, 4, 1, 2]) == b"* SORT 5 3 4 1 2\r\n"
-    assert sorted_response([2, 1], 7) == b"* SORT 2 1 (MODSEQ 7)\r\n"
-    assert thread_response([]) == b"* THREAD\r\n"
-    assert thread_response([b"(1)", b"(2 3)"]) == b"* THREAD (1)(2 3)\r\n"
+    assert sorted_response(b"") == b"* SORT\r\n"
+    assert sorted_response(b"5 3 4 1 2") == b"* SORT 5 3 4 1 2\r\n"
+    assert sorted_response(b"2 1", 7) == b"* SORT 2 1 (MODSEQ 7)\r\n"
+    assert thread_response(b"") == b"* THREAD\r\n"
+    assert thread_response(b"(1)(2 3)") == b"* THREAD (1)(2 3)\r\n"
     found = Found(uid=True, all=runs_of([23765, 23764, 23763, 23761]))
     assert esearch(b"E01", found) == b'* ESEARCH (TAG "E01") UID ALL 23765,23764,23763,23761\r\n'
     partial = Found(uid=True, partial=((-1, -100), ((1, 3), (7, 7))))

@@ -7,12 +7,15 @@ On failure: as SEARCH; the store's errors.
 
 from __future__ import annotations
 
-from typing import cast
+from array import array
+from collections.abc import Hashable, Sequence
+from typing import Final, cast
 
 from msgspec.structs import replace
 
 from postroom.mailbox import sorting, threads, traits
-from postroom.mailbox.search import Pace
+from postroom.mailbox.orders import LEAST, About, Orders
+from postroom.mailbox.search import Found, Pace
 from postroom.mailbox.slices import Slices, drive
 from postroom.mailbox.trait_keeper import shelf_of
 from postroom.mailbox.traits import Shelf
@@ -21,6 +24,7 @@ from postroom.servers.imap.results import Results, send_extended
 from postroom.servers.imap.search import find, keep_up_to_date, wants_updates
 from postroom.servers.imap.session import Session
 from postroom.wire.imap.commands import CancelUpdate, Command, Sort, SortBy, Thread, ThreadBy
+from postroom.wire.imap.sequence import print_numbers
 from postroom.wire.imap.sort import ThreadPrinter, sorted_response, thread_response
 
 #: threads printed at once
@@ -32,6 +36,68 @@ async def sort(session: Session, command: Command) -> Reply:
     args = cast(Sort, command.args)
     pace = Pace(session.service.clock)
     found, key, _ = await find(session, command, args.search, pace, limited=False)
+    by_uid = command.name == "UID SORT"
+    ranked = args.search.uses_fuzzy or args.search.uses_filters
+    asked = None if ranked else _asked(session, found, by_uid=by_uid)
+    if args.search.returns is None:
+        words = asked.known(args.criteria) if asked is not None else None
+        if words is None:
+            results = Results(found, by_uid, await _order(session, args, found, asked, pace))
+            await pace.breathe()
+            words = print_numbers(results.numbers())
+            if asked is not None:
+                asked.keep(args.criteria, words)
+        session.send(sorted_response(words, found.modseq() if args.search.uses_modseq else None))
+        return ok("Sort completed")
+    results = Results(found, by_uid, await _order(session, args, found, asked, pace))
+    await pace.breathe()
+    send_extended(session, command, args.search, results)
+    if wants_updates(args.search):
+        keep_up_to_date(session, command.tag, replace(args.search, key=key), results, args.criteria)
+    return ok("Sort completed")
+
+
+class _Asked:
+    """What was found, as what is known of it from another time goes by."""
+
+    __slots__ = ("_columns", "_how", "_orders", "about")
+
+    def __init__(self, orders: Orders, about: About, how: tuple[bool, bool], columns: tuple[array[int], ...]) -> None:
+        """how, columns: what besides the messages makes the numbers that are shown of them."""
+        self._orders = orders
+        self.about: Final = about
+        self._how = how
+        self._columns = columns
+
+    def known(self, question: Hashable) -> bytes | None:
+        """The printed answer."""
+        found: bytes | None = self._orders.find(self.about, (question, *self._how), *self._columns)
+        return found
+
+    def keep(self, question: Hashable, printed: bytes) -> None:
+        """It is the answer."""
+        self._orders.keep(self.about, (question, *self._how), printed, *self._columns)
+
+
+def _asked(session: Session, found: Found, *, by_uid: bool) -> _Asked | None:
+    """None for few messages, and in mailboxes of the past, whose UIDs promise less."""
+    box = session.box
+    if not box.modseqs or len(found) < LEAST:
+        return None
+    snapshot = box.view.snapshot
+    about = About((box.account.store.id, box.id, snapshot.uidvalidity), found.uid_column())
+    whole = len(found) == len(snapshot)  # then they are numbered from 1
+    columns = () if by_uid or whole else (array("I", found.seqs()),)
+    return _Asked(session.service.mailboxes.orders, about, (by_uid, whole), columns)
+
+
+async def _order(session: Session, args: Sort, found: Found, asked: _Asked | None, pace: Pace) -> Sequence[int]:
+    """Places of what was found in sorted order."""
+    orders = session.service.mailboxes.orders
+    if asked is not None:
+        known: array[int] | None = orders.find(asked.about, args.criteria)
+        if known is not None:
+            return known
     wanted = {each.by for each in args.criteria}
     rows = sorting.Rows(
         found.messages(),
@@ -40,16 +106,9 @@ async def sort(session: Session, command: Command) -> Reply:
         found.relevancies() if args.search.uses_fuzzy or args.search.uses_filters else (),
     )
     order = await sorting.order(args.criteria, rows, session.box.account.store, pace)
-    results = Results(found, command.name == "UID SORT", order)
-    await pace.breathe()
-    if args.search.returns is None:
-        modseq = found.modseq() if args.search.uses_modseq else None
-        session.send(sorted_response(results.numbers(), modseq))
-    else:
-        send_extended(session, command, args.search, results)
-    if wants_updates(args.search):
-        keep_up_to_date(session, command.tag, replace(args.search, key=key), results, args.criteria)
-    return ok("Sort completed")
+    if asked is not None:
+        orders.keep(asked.about, args.criteria, array("I", order))
+    return order
 
 
 def cancel_update(session: Session, command: Command) -> Reply:
@@ -64,18 +123,28 @@ async def thread(session: Session, command: Command) -> Reply:
     args = cast(Thread, command.args)
     pace = Pace(session.service.clock)
     found, _, _ = await find(session, command, args.search, pace, limited=False)
+    by_uid = command.name == "UID THREAD"
+    asked = _asked(session, found, by_uid=by_uid)
+    printed = asked.known(args.by) if asked is not None else None
+    if printed is None:
+        printed = await _printed(session, args.by, found, pace, by_uid=by_uid)
+        if asked is not None:
+            asked.keep(args.by, printed)
+    session.send(thread_response(printed))
+    return ok("Thread completed")
+
+
+async def _printed(session: Session, by: ThreadBy, found: Found, pace: Pace, *, by_uid: bool) -> bytes:
     shelf = await shelf_of(session.box.account.store, found.messages(), pace)
     await pace.breathe()
-    forest = await drive(_forest(args.by, shelf), pace)
+    forest = await drive(_forest(by, shelf), pace)
     await pace.breathe()
-    numbers = found.uids() if command.name == "UID THREAD" else found.seqs()
-    printer = ThreadPrinter(numbers, forest.first, forest.following)
+    printer = ThreadPrinter(found.uids() if by_uid else found.seqs(), forest.first, forest.following)
     printed = []
     for begin in range(0, len(forest.roots), _AT_ONCE):
         printed.append(printer.threads(forest.roots[begin : begin + _AT_ONCE]))
         await pace.breathe()
-    session.send(thread_response(printed))
-    return ok("Thread completed")
+    return b"".join(printed)
 
 
 def _forest(by: ThreadBy, shelf: Shelf) -> Slices[threads.Forest]:

@@ -75,11 +75,10 @@ def _criteria(scanner: Scanner) -> tuple[SortCriterion, ...]:
     return tuple(found)
 
 
-def sorted_response(numbers: Sequence[int], modseq: int | None = None) -> bytes:
-    """RFC 5256 4: SORT; modseq: see response.search."""
-    if not numbers:
+def sorted_response(words: bytes, modseq: int | None = None) -> bytes:
+    """RFC 5256 4: SORT; words: the numbers as print_numbers has them; modseq: see response.search."""
+    if not words:
         return b"* SORT\r\n"
-    words = print_numbers(numbers)
     if modseq is None:
         return b"* SORT %b\r\n" % words
     return b"* SORT %b (MODSEQ %d)\r\n" % (words, modseq)
@@ -144,7 +143,6 @@ def _alone(numbers: Sequence[int]) -> Sequence[bytes]:
     return texts.split(b"\n") if numbers else ()
 
 
-def thread_response(printed: Sequence[bytes]) -> bytes:
-    """RFC 5256 4: THREAD; printed: pieces of ThreadPrinter."""
-    threads = b"".join(printed)
+def thread_response(threads: bytes) -> bytes:
+    """RFC 5256 4: THREAD; threads: as ThreadPrinter has them."""
     return b"* THREAD %b\r\n" % threads if threads else b"* THREAD\r\n"
