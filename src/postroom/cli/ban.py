@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli.amounts import parse_span
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, moment, operator, parse_span, say, table
+from postroom.cli.output import emit_json, json_option, moment, operator, say, table
 from postroom.cli.site import config_option, find_site, open_store, run
 
 if TYPE_CHECKING:  # --help has 150 ms: rooms are loaded when they are needed

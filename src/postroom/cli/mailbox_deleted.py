@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from postroom.cli.amounts import parse_when
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, line, moment, octets, say, table
 from postroom.cli.people import mail_of
 from postroom.cli.site import Site, config_option, find_site, run
-from postroom.cli.when import parse_when
 
 if TYPE_CHECKING:  # --help has 150 ms
     from postroom.mailbox.deleted import DeletedMessage, Wanted

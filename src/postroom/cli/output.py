@@ -76,42 +76,6 @@ def octets(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def parse_size(text: str) -> int:
-    """Octets of "500M", "2G" or a plain number; "0" or "none" is no limit. Raises click.BadParameter."""
-    if text.lower() in {"none", "unlimited"}:
-        return 0
-    scale = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}.get(text[-1:].lower(), 1)
-    number = text[:-1] if scale > 1 else text
-    try:
-        return int(float(number) * scale)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text!r} is no size; write 500M, 2G, or none") from None
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_span(text: str) -> float:
-    """Seconds of "30m", "1h", "2d" or "0". Raises click.BadParameter."""
-    try:
-        seconds = 0.0 if text == "0" else float(text[:-1]) * _UNITS[text[-1:].lower()]
-    except (KeyError, ValueError):
-        seconds = -1.0
-    if not 0 <= seconds < 1e12:
-        raise click.BadParameter(f"{text!r} is no length of time; write 30m, 1h or 2d")
-    return seconds
-
-
-def parse_limit(text: str) -> int:
-    """A limit: a number, "none" (0), or "default" (-1). Raises click.BadParameter."""
-    words = {"none": 0, "unlimited": 0, "default": -1}
-    if text.lower() in words:
-        return words[text.lower()]
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 40):
-        raise click.BadParameter(f"{text!r} is no limit; write a number, none, or default")
-    return int(text)
-
-
 def limit(value: int) -> str:
     """A limit for people."""
     return "as configured" if value < 0 else str(value) if value else "any number of"

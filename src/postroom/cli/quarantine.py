@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli.amounts import parse_when
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, line, moment, octets, operator, record, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
-from postroom.cli.when import parse_when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from postroom.cli.amounts import parse_span
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import confirm, emit_json, json_option, moment, octets, record, say, table
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
@@ -27,7 +28,6 @@ _WAITING: Final = "waiting"
 _HELD: Final = "held"
 _USUAL: Final = "usual"
 _TLS = {"required": "demanded all the way (REQUIRETLS)", "optional": "as well as it goes (TLS-Required: No)"}
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.group(short_help="Mail on its way.")
@@ -57,12 +57,7 @@ def _filters(function: F) -> F:
 
 def _which(options: dict[str, Any]) -> QueueFilter:
     age = options["older_than"]
-    before = None
-    if age:
-        try:
-            before = time.time() - float(age[:-1]) * UNITS[age[-1]]
-        except (KeyError, ValueError):
-            raise click.BadParameter("write 30m, 4h or 2d", param_hint="--older-than") from None
+    before = time.time() - parse_span(age, "--older-than") if age else None
     from postroom.store.api import QueueFilter, RecipientState
 
     return QueueFilter(

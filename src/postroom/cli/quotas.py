@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from postroom.cli.output import octets, parse_size
+from postroom.cli.amounts import parse_size
+from postroom.cli.output import octets
 
 if TYPE_CHECKING:
     from postroom.policy.allowance import Allowance

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from postroom.cli.amounts import parse_span
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, moment, octets, parse_span, say, table
+from postroom.cli.output import emit_json, json_option, moment, octets, say, table
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
 
 if TYPE_CHECKING:

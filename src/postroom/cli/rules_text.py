@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from postroom.cli.output import line, parse_size
+from postroom.cli.amounts import parse_size
+from postroom.cli.output import line
 
 if TYPE_CHECKING:
     from postroom.sieve.rules import Away, Condition, Do, Rule, Rules

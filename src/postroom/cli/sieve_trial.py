@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from postroom.app.sieve import environment_items, local_zone
+from postroom.cli.amounts import parse_when
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.when import parse_when
 from postroom.delivery.account_world import world_of
 from postroom.delivery.reacting import flag_names, imap_items
 from postroom.delivery.sorting import spam_of, virus_of

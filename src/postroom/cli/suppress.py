@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli.amounts import parse_span
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, moment, operator, parse_span, say, table
+from postroom.cli.output import emit_json, json_option, moment, operator, say, table
 from postroom.cli.site import Site, config_option, find_site, open_store, run
 from postroom.values.address import Address, BadAddress
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli.amounts import parse_when
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.output import emit_json, json_option, moment, say
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
-from postroom.cli.when import parse_when
 
 if TYPE_CHECKING:
     from postroom.observe.story import Place, Story

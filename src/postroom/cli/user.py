@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom.cli import quotas
+from postroom.cli.amounts import parse_limit
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import (
-    confirm,
-    emit_json,
-    json_option,
-    limit,
-    moment,
-    octets,
-    parse_limit,
-    record,
-    say,
-    table,
-)
+from postroom.cli.output import confirm, emit_json, json_option, limit, moment, octets, record, say, table
 from postroom.cli.people import allowance, directory, named_domain, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.cli.user_app_password import app_password

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postroom.cli.amounts import parse_span, parse_when
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, moment, parse_span, say, table
+from postroom.cli.output import emit_json, json_option, moment, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import config_option, find_site, run
-from postroom.cli.when import parse_when
 
 if TYPE_CHECKING:
     from postroom.store.api import TokenRow
