@@ -87,16 +87,27 @@ def test_away_and_forward(postroom: Any, ann: str, away: str, tmp_path: Path) ->
         ("add", "x", "--then", "fly"),
         ("add", "x", "--then", "forward nobody"),
         ("add", "x", "--if", "header:a:b is c", "--then", "keep"),
+        ("add", "x", "--then", "file /a//b"),
+        ("add", "x", "--then", "flag two words"),
         ("add", "x"),
         ("away",),
         ("forward",),
         ("forward", "a@far.test", "--off"),
+        ("forward", "ann@example.org"),
+        ("forward", *(f"{letter}@far.test" for letter in "abcde")),
     ],
 )
 def test_what_is_not_taken(postroom: Any, ann: str, arguments: tuple[str, ...]) -> None:
     done = postroom("rules", arguments[0], ann, *arguments[1:])
     assert done.code == 2, done
     assert postroom("sieve", "list", ann, "--json").json["scripts"] == []
+
+
+def test_days_in_the_wrong_order(postroom: Any, ann: str, away: str) -> None:
+    done = postroom("rules", "away", ann, "--text", away, "--from", "2999-12-24", "--until", "2999-12-01")
+    assert done.code == 2 and "2999-12-01, is before the first, 2999-12-24" in done.err
+    done = postroom("rules", "away", ann, "--text", away, "--outside", away, "--domain", "our people")
+    assert done.code == 2 and "'our people' is no domain" in done.err
 
 
 def test_other_scripts_are_left_alone(postroom: Any, ann: str, tmp_path: Path) -> None:

@@ -198,3 +198,8 @@ def test_trying_out_knows_details_and_scores(postroom: Any, ann: str, tmp_path: 
     mail.write_text(f"Delivered-To: Ann+lists@example.org\r\n{spam}{MAIL}")
     (one,) = postroom("sieve", "test", ann, str(mail), "--script", str(script), "--json").json["messages"]
     assert one["actions"] == ['fileinto "Lists"', 'fileinto "Spam"']
+
+
+def test_a_file_that_is_not_there_is_named(postroom: Any, ann: str) -> None:
+    done = postroom("sieve", "check", "my-filter.sieve")
+    assert done.code == 3 and "there is no file my-filter.sieve" in done.err and "log-in of an account" in done.err

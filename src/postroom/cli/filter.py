@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -181,8 +182,23 @@ def set_(owner: str, wanted: bool | None, as_json: bool, config_file: str | None
         raise click.UsageError("Say what to change: --junk, --quarantine, --refuse, --digest, --on or --off, …")
     site = find_site(config_file)
     row = replace(run(_row(site, owner)), **changes)
+    _in_order(row)
     run(_put(site, row))
     _told(row, as_json)
+
+
+def _in_order(row: FilterRow) -> None:
+    """Raises CommandFailed for a threshold that no score could reach before a stricter one."""
+    for kinds in (("junk", "quarantine", "refuse"), ("flag", "hold", "refuse_sent")):
+        given = [(name, value) for name in kinds if (value := getattr(row, name)) > 0]
+        for (milder, more), (stricter, less) in pairwise(given):
+            if less < more:
+                options = f"--{milder.replace('_', '-')} below --{stricter.replace('_', '-')}"
+                raise CommandFailed(
+                    Exit.USAGE,
+                    f"nothing would be {_SCORES[milder]} from {more:g} on: from {less:g} on it is {_SCORES[stricter]}",
+                    f"Give {options}, or 0 for never.",
+                )
 
 
 def _told(row: FilterRow, as_json: bool) -> None:

@@ -54,6 +54,7 @@ async def _keep(account: str, kept: AccountStore, scripts: Scripts, rules: Rules
         raise CommandFailed(Exit.FAILED, f"the script {active} sorts the mail of {account}", advice)
     try:
         check_forwards(rules, account, scripts.limits.redirects)
+        _check_mailboxes(rules)
         await scripts.put(SCRIPT, write(rules).encode())
     except BadRules as fault:
         raise CommandFailed(Exit.USAGE, str(fault)) from fault
@@ -61,6 +62,19 @@ async def _keep(account: str, kept: AccountStore, scripts: Scripts, rules: Rules
         raise CommandFailed(Exit.USAGE, fault.faults[0].text, fault.faults[0].advice) from fault
     if active != SCRIPT:
         await scripts.activate(SCRIPT)
+
+
+def _check_mailboxes(rules: Rules) -> None:
+    """Raises BadRules for a mailbox that cannot be made."""
+    from postroom.mailbox.errors import BadName
+    from postroom.mailbox.names import check
+    from postroom.sieve.rules import BadRules
+
+    for name in [one.value for rule in rules.rules for one in rule.then if one.what == "file"]:
+        try:
+            check(name)
+        except BadName as fault:
+            raise BadRules(f"{name!r} cannot be the name of a mailbox: {fault}") from None
 
 
 def _change(config_file: str | None, account: str, change: Callable[[Rules], Rules], *, replace: bool) -> Rules:
