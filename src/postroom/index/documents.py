@@ -146,9 +146,9 @@ def names_of(read: Read, parts: Parts) -> dict[int, str]:
 
 def _add_bodies(made: Document, read: Read, parts: Parts) -> None:
     left = MAX_TEXT
-    for _part, texts in body_texts(read, parts):
+    for _part, texts in body_texts(read, parts, tidy=False):
         for number, text in enumerate(texts):
-            if number and text:
+            if number and text and not text.isspace():
                 made.whole = False  # a word may lie in two pieces
             if left <= 0:
                 made.whole = False

@@ -98,6 +98,7 @@ class Keeper:
         self._dropped = dropped
         self._reader = reader
         self._all_taken = False
+        self._written: IndexState | None = None
         self.files_wait = False  # after a step: are there attachments to be read
 
     async def state(self) -> IndexState:
@@ -116,6 +117,7 @@ class Keeper:
         return state
 
     def _drop(self, why: str) -> IndexState:
+        self._written, self._all_taken = None, False
         self._index.drop()
         self._dropped(why)
         return IndexState()
@@ -133,7 +135,8 @@ class Keeper:
         What comes after all messages were taken in once is left to the next keeper, which takes in several at once.
         files: attachments too; else somebody calls read_files.
         """
-        state = await self.state()
+        # after the last messages were taken in, what this keeper wrote is what there is
+        state = self._written if self._all_taken and self._written is not None else await self.state()
         self.files_wait = bool(state.waiting)
         try:
             return (
@@ -198,7 +201,8 @@ class Keeper:
         return True
 
     def _change(self, change: IndexChange) -> None:
-        self.files_wait = bool(self._index.change(change).waiting)
+        self._written = self._index.change(change)
+        self.files_wait = bool(self._written.waiting)
 
     async def _document(self, message: int, parts: bytes) -> tuple[Document, bool]:
         """The message's terms, and whether it has attachments to read."""
@@ -279,7 +283,7 @@ class Keeper:
             for row in rows:
                 union.add(Segment(reading.segment(row)), lows)
         add = [(block, len(union.messages), union.pack())] if union.messages else []
-        self._index.change(IndexChange(add=add, remove=[row.id for row in rows]))
+        self._change(IndexChange(add=add, remove=[row.id for row in rows]))
 
     async def _sweep(self, state: IndexState) -> bool:
         """Once a day: messages that are gone leave the segments of which they are a notable part."""
@@ -297,7 +301,7 @@ class Keeper:
             if len(gone) * _MANY_GONE >= len(messages):
                 self._replace([row], gone)
             await self._pause()
-        self._index.change(IndexChange(swept=now, forget=gone_texts))
+        self._change(IndexChange(swept=now, forget=gone_texts))
         return True
 
 

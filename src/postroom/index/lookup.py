@@ -24,7 +24,7 @@ from postroom.message.folding import fold
 from postroom.store.api import IndexDamaged, IndexFile, IndexReading
 
 #: of what is in an index; grows when the same message would give other terms
-FORM: Final = 1
+FORM: Final = 2
 _texts = msgspec.msgpack.Decoder(list[tuple[str, str]])
 
 

@@ -21,7 +21,7 @@ from postroom.message.folding import fold
 #: what separates words beyond ASCII, after folding; what is missing here only makes words longer
 _SEPARATORS: Final = (
     "\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u02c2-\u02df\u060c\u060d\u061b\u061f\u066a-\u066d"
-    "\u06d4\u0964\u0965\u0589\u05be\u05c0\u05c3\u05f3\u05f4\u0f0b-\u0f14\u1361-\u1368\u104a-\u104f\u17d4-\u17da"
+    "\u06d4\u0964\u0965\u0589\u05be\u05c0\u05c3\u05f3\u05f4\u0f0b-\u0f14\u1361-\u1368\u1680\u104a-\u104f\u17d4-\u17da"
     "\u2000-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u3030\ufd3e\ufd3f\ufe10-\ufe1f\ufe30-\ufe6f\ufff0-\uffff"
 )
 #: written without spaces; two characters say enough

@@ -66,9 +66,12 @@ def html_text(html: str) -> str:
     return "".join(html_pieces((html,)))
 
 
-def html_pieces(pieces: Iterable[str]) -> Iterator[str]:
-    """The text of a document that comes in pieces; a tag may lie in two of them. Each gives one piece of text."""
-    reader = _Reader()
+def html_pieces(pieces: Iterable[str], *, tidy: bool = True) -> Iterator[str]:
+    """The text of a document that comes in pieces; a tag may lie in two of them. Each gives one piece of text.
+
+    tidy: as lines, white space shortened; else it stands as it comes, for those who take words only.
+    """
+    reader = _Reader(tidy)
     for piece in pieces:
         yield reader.feed(piece)
     yield reader.end()
@@ -77,9 +80,10 @@ def html_pieces(pieces: Iterable[str]) -> Iterator[str]:
 class _Reader:
     """What was begun and is not ended: a tag, a comment, an element that is skipped."""
 
-    __slots__ = ("_in_comment", "_out", "_rest", "_skipped")
+    __slots__ = ("_in_comment", "_out", "_rest", "_skipped", "_tidy")
 
-    def __init__(self) -> None:
+    def __init__(self, tidy: bool = True) -> None:
+        self._tidy = tidy
         self._rest = ""  # a tag without its end
         self._in_comment = False
         self._skipped = ""  # "/" and the name of the element
@@ -119,6 +123,8 @@ class _Reader:
                 out.append(_after_quote(text) if attributes.count('"') & 1 else text)
         shown = unescape("".join(out))
         out.clear()
+        if not self._tidy:
+            return shown
         return "".join(f"{line}\n" for part in shown.split(_BREAK) if (line := " ".join(part.split())))
 
     def _seldom(self, name: str, attributes: str) -> None:

@@ -147,15 +147,18 @@ def all_headers(read: Read, parts: Parts) -> Iterator[tuple[Part, bytes]]:
             yield part, _header(read, part)
 
 
-def body_texts(read: Read, parts: Parts) -> Iterator[tuple[Part, Iterator[str]]]:
-    """Everything BODY searches, not folded: the texts of each part in pieces, and headers of inner messages."""
+def body_texts(read: Read, parts: Parts, *, tidy: bool = True) -> Iterator[tuple[Part, Iterator[str]]]:
+    """Everything BODY searches, not folded: the texts of each part in pieces, and headers of inner messages.
+
+    tidy: see html_pieces.
+    """
     inner = False
     guess = Guess()
     for part in parts.walk():
         if inner:
             yield part, iter(("\n".join(header_lines(_header(read, part), guess)),))
         if _is_searched(part):
-            yield part, _texts(read, part, guess)
+            yield part, _texts(read, part, guess, tidy=tidy)
         inner = part.kind == MESSAGE
 
 
@@ -211,10 +214,10 @@ def _octets(read: Read, part: Part) -> Iterator[bytes]:
         yield from raw
 
 
-def _texts(read: Read, part: Part, guess: Guess) -> Iterator[str]:
+def _texts(read: Read, part: Part, guess: Guess, *, tidy: bool = True) -> Iterator[str]:
     """The part's text in pieces, HTML without its tags."""
     decoded = _decoded(read, part, guess)
-    return html_pieces(decoded) if part.subtype == "html" else decoded
+    return html_pieces(decoded, tidy=tidy) if part.subtype == "html" else decoded
 
 
 def _decoded(read: Read, part: Part, guess: Guess) -> Iterator[str]:
