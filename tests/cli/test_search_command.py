@@ -70,6 +70,8 @@ def test_a_query_may_begin_with_a_minus(postroom: Any, site: Path, ann: str) -> 
     told = postroom("mailbox", "search", ann, "-subject:two", "--limit", "5", "--json").json
     assert [one["subject"] for one in told["messages"]] == ["one"]
     assert postroom("mailbox", "search", ann, "x", "-subject:two", "-subject:one").code == 3
+    both = postroom("mailbox", "search", ann, "x", "-has:pdf", "--json").json
+    assert both["total"] == 2, "-h is no option here"
     wrong = postroom("mailbox", "search", ann, "x", "--limmit", "5")
     assert (wrong.code, "--limmit" in wrong.err) == (2, True)
     assert postroom("mailbox", "saved", "add", ann, "Not", "-subject:two").code == 0

@@ -23,7 +23,7 @@ _WIDEST = 60
 
 
 #: a query may begin with a minus
-QUERIES: Final = {"ignore_unknown_options": True}
+QUERIES: Final[dict[str, Any]] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 
 @click.command(short_help="Find messages.", context_settings=QUERIES)

@@ -45,11 +45,17 @@ async def list_mailboxes(session: Session, command: Command) -> Reply:
     subscribed = await session.world.subscribed(pace.breathe) if asked else frozenset[str]()
     known = Known(await session.world.list(matches, pace.breathe), subscribed)
     for shown in select_mailboxes(known, matches, frozenset(args.select), frozenset(args.returns)):
-        send_list(session, Listed(mailbox=shown.name, attributes=shown.attributes, childinfo=shown.childinfo))
+        told = shown.attributes if args.extended else _for_old(shown.attributes)
+        send_list(session, Listed(mailbox=shown.name, attributes=told, childinfo=shown.childinfo))
         if shown.info is not None and shown.met:
             await _send_more(session, shown, shown.info, args)
         await pace.breathe()
     return ok("List completed")
+
+
+def _for_old(attributes: tuple[str, ...]) -> tuple[str, ...]:
+    r"""\NonExistent implies \Noselect (RFC 5258 3), which is all that clients of the basic LIST may know."""
+    return ("\\Noselect", *attributes) if "\\NonExistent" in attributes else attributes
 
 
 async def _send_more(session: Session, shown: Shown, info: MailboxInfo, args: List) -> None:
