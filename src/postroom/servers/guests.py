@@ -7,16 +7,33 @@ On failure: TurnedAway says in words why a connection must go; each protocol tel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
+from postroom.servers.login import unwelcome
 from postroom.servers.ports import Gate, Log
+from postroom.store.api import AccountRow, DirectoryStore
 
 STOPPING: Final = "This server is stopping; please come back in a moment"
 _CROWDED: Final = "This server has as many connections as it can serve; try again later"
 
 C = TypeVar("C")
+
+
+class _LoggedIn(Protocol):
+    @property
+    def account(self) -> AccountRow | None:
+        """Whose connection it is; None before the log-in."""
+        ...
+
+    @property
+    def opened_by(self) -> bytes:
+        """The digest of the app password that opened it, b"" for none."""
+        ...
+
+
+L = TypeVar("L", bound=_LoggedIn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +102,12 @@ class Guests(Generic[C]):
         if self._open:
             self._empty = asyncio.Event()
             await self._empty.wait()
+
+
+async def no_longer_welcome(guests: Iterable[L], directory: DirectoryStore) -> AsyncIterator[tuple[L, str]]:
+    """Those who may not stay since the directory changed, and why."""
+    for connection in guests:
+        account = connection.account
+        why = await unwelcome(directory, account.id, connection.opened_by) if account is not None else ""
+        if why:
+            yield connection, why

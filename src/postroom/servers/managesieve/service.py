@@ -13,8 +13,8 @@ from typing import Final
 from postroom.config import Config, Listener, TlsMode
 from postroom.mailbox.scripts import Scripts
 from postroom.net.link import Link
-from postroom.servers.guests import Guests
-from postroom.servers.login import Logins, unwelcome
+from postroom.servers.guests import Guests, no_longer_welcome
+from postroom.servers.login import Logins
 from postroom.servers.managesieve.connection import ManageSieveConnection
 from postroom.servers.ports import Conduct, Gate, Log
 from postroom.sieve.extensions import EXTENSIONS, NOTIFY_METHODS
@@ -106,10 +106,5 @@ class ManageSieveService:
 
     async def recheck(self) -> None:
         """The directory changed: clients that may not stay are sent away."""
-        for connection in self._guests:
-            account = connection.account
-            if account is None:
-                continue
-            why = await unwelcome(self._rooms.store.directory, account.id, connection.opened_by)
-            if why:
-                connection.leave(why)
+        async for connection, why in no_longer_welcome(self._guests, self._rooms.store.directory):
+            connection.leave(why)

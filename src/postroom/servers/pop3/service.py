@@ -17,8 +17,8 @@ from postroom.config import Config, Listener, TlsMode
 from postroom.mailbox.maildrop import DropPolicy, Maildrop
 from postroom.mailbox.service import Mailboxes
 from postroom.net.link import Link
-from postroom.servers.guests import Guests
-from postroom.servers.login import Logins, unwelcome
+from postroom.servers.guests import Guests, no_longer_welcome
+from postroom.servers.login import Logins
 from postroom.servers.pop3.connection import Pop3Connection
 from postroom.servers.ports import Conduct, Gate, Log
 from postroom.store.api import AccountRow, DirectoryStore
@@ -120,10 +120,5 @@ class Pop3Service:
 
     async def recheck(self) -> None:
         """The directory changed: clients that may not stay are sent away."""
-        for connection in self._guests:
-            account = connection.account
-            if account is None:
-                continue
-            why = await unwelcome(self.rooms.directory, account.id, connection.opened_by)
-            if why:
-                connection.leave(why)
+        async for connection, why in no_longer_welcome(self._guests, self.rooms.directory):
+            connection.leave(why)

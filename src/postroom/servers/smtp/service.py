@@ -13,8 +13,8 @@ from typing import Final
 from postroom.config import Config, Listener, TlsMode
 from postroom.intake.service import Intake
 from postroom.net.link import Link
-from postroom.servers.guests import Guests
-from postroom.servers.login import Logins, unwelcome
+from postroom.servers.guests import Guests, no_longer_welcome
+from postroom.servers.login import Logins
 from postroom.servers.ports import Conduct, Gate, Log, Rates, Strangers
 from postroom.servers.smtp.connection import SmtpConnection
 from postroom.store.api import Store
@@ -114,10 +114,5 @@ class SmtpService:
 
     async def recheck(self) -> None:
         """The directory changed: users who may not stay hear 421 after the message in progress."""
-        for connection in self._guests:
-            account = connection.account
-            if account is None:
-                continue
-            why = await unwelcome(self.rooms.store.directory, account.id, connection.opened_by)
-            if why:
-                connection.leave(Refusal(421, "4.7.0", why))
+        async for connection, why in no_longer_welcome(self._guests, self.rooms.store.directory):
+            connection.leave(Refusal(421, "4.7.0", why))

@@ -1,8 +1,6 @@
 """ManageSieve (RFC 5804), the server's half: octets in, events out; answers in, octets out."""
 
 from postroom.wire.managesieve.commands import (
-    Authenticate,
-    AuthResponse,
     CheckScript,
     DeleteScript,
     Event,
@@ -16,6 +14,7 @@ from postroom.wire.managesieve.commands import (
     Unauthenticate,
 )
 from postroom.wire.managesieve.session import ManageSieveOptions, ManageSieveSession
+from postroom.wire.sasl.exchange import Authenticate, AuthResponse
 
 __all__ = [
     "AuthResponse",

@@ -14,6 +14,7 @@ from enum import Flag, auto
 from typing import Final, TypeAlias
 
 from postroom.wire.managesieve.framer import Word
+from postroom.wire.sasl.exchange import Authenticate, AuthResponse
 
 
 class BadCommand(Exception):
@@ -28,21 +29,6 @@ class State(Flag):
 
 
 ANY: Final = State.NOT_AUTHENTICATED | State.AUTHENTICATED
-
-
-@dataclass(frozen=True, slots=True)
-class Authenticate:
-    """mechanism: upper case; initial: decoded, None when there is none."""
-
-    mechanism: str
-    initial: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuthResponse:
-    """The client's answer to a challenge, decoded."""
-
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

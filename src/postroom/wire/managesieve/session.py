@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from postroom.wire.managesieve.commands import (
-    Authenticate,
-    AuthResponse,
     BadCommand,
     Capability,
     Event,
@@ -29,6 +27,7 @@ from postroom.wire.managesieve.commands import (
     parse,
 )
 from postroom.wire.managesieve.framer import Broken, Frame, Framer
+from postroom.wire.sasl.exchange import Authenticate, AuthResponse
 
 #: octets of a string before the log-in, and of one in quotes
 _SHORT: Final = 8192

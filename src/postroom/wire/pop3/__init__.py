@@ -2,9 +2,6 @@
 
 from postroom.wire.pop3.commands import COMMANDS, Command, State
 from postroom.wire.pop3.events import (
-    AuthCancelled,
-    Authenticate,
-    AuthResponse,
     Event,
     Identify,
     Login,
@@ -14,6 +11,7 @@ from postroom.wire.pop3.events import (
 )
 from postroom.wire.pop3.session import Pop3Options, Pop3Session
 from postroom.wire.pop3.verbs import Pop3Refusal
+from postroom.wire.sasl.exchange import AuthCancelled, Authenticate, AuthResponse
 
 __all__ = [
     "COMMANDS",

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from postroom.wire.sasl.exchange import AuthCancelled, Authenticate, AuthResponse
+
 
 class Login(Struct, frozen=True):
     """USER and PASS, prepared with SASLprep: answer with `opened` or `refuse`."""
 
     login: str
     password: str
-
-
-class Authenticate(Struct, frozen=True):
-    """AUTH: answer with `challenge`, `opened` or `refuse`. mechanism: upper case, one of those offered."""
-
-    mechanism: str
-    initial: bytes | None
-
-
-class AuthResponse(Struct, frozen=True):
-    """The client's answer to `challenge`: answer as to Authenticate."""
-
-    data: bytes
-
-
-class AuthCancelled(Struct, frozen=True):
-    """The client gave up, or sent what is no base64. No answer."""
 
 
 class StartTls(Struct, frozen=True):

@@ -21,9 +21,10 @@ from msgspec import Struct
 from postroom.wire.lines import LineFault, LineReader, Stuffer
 from postroom.wire.pop3 import verbs
 from postroom.wire.pop3.commands import BY_NAME, State
-from postroom.wire.pop3.events import AuthCancelled, AuthResponse, Event
+from postroom.wire.pop3.events import Event
 from postroom.wire.pop3.top import TopCutter
 from postroom.wire.pop3.verbs import Pop3Refusal
+from postroom.wire.sasl.exchange import AuthCancelled, AuthResponse
 from postroom.wire.sasl.server import SaslFault, decode_base64
 
 _LINE: Final = 1024  # RFC 2449 4 gives a command 255 octets

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from postroom.wire.pop3.events import Authenticate, Event, Identify, Login, Retrieve, StartTls, Update
+from postroom.wire.pop3.events import Event, Identify, Login, Retrieve, StartTls, Update
 from postroom.wire.pop3.top import TopCutter
+from postroom.wire.sasl.exchange import Authenticate
 from postroom.wire.sasl.server import SaslFault, decode_base64, prepared
 
 if TYPE_CHECKING:

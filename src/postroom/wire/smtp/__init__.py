@@ -1,5 +1,6 @@
 """SMTP, submission and LMTP, both ends, without IO (RFC 5321, RFC 6409, RFC 2033)."""
 
+from postroom.wire.sasl.exchange import AuthCancelled, Authenticate, AuthResponse
 from postroom.wire.smtp.client import ClientEvent, ClientSession
 from postroom.wire.smtp.client_types import (
     ClientOptions,
@@ -14,9 +15,6 @@ from postroom.wire.smtp.client_types import (
 )
 from postroom.wire.smtp.commands import COMMANDS, Command
 from postroom.wire.smtp.events import (
-    AuthCancelled,
-    Authenticate,
-    AuthResponse,
     Body,
     Event,
     Fault,

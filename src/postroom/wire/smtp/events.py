@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from postroom.values.address import Address
 from postroom.values.refusal import Refusal
+from postroom.wire.sasl.exchange import AuthCancelled, Authenticate, AuthResponse
 
 
 class Mail(Struct, frozen=True):
@@ -48,23 +49,6 @@ class Body(Struct, frozen=True):
 
 class Reset(Struct, frozen=True):
     """The transaction is over without a message: let go of it. No answer."""
-
-
-class Authenticate(Struct, frozen=True):
-    """AUTH: answer with `challenge`, `authenticated` or `refuse`. mechanism: upper case, one of those offered."""
-
-    mechanism: str
-    initial: bytes | None
-
-
-class AuthResponse(Struct, frozen=True):
-    """The client's answer to `challenge`: answer as to Authenticate."""
-
-    data: bytes
-
-
-class AuthCancelled(Struct, frozen=True):
-    """The client gave up (RFC 4954 4) or sent what is no base64. No answer."""
 
 
 class StartTls(Struct, frozen=True):

@@ -20,11 +20,12 @@ from typing import Final
 
 from postroom.values.refusal import Refusal
 from postroom.wire.lines import LineFault, LineReader
+from postroom.wire.sasl.exchange import AuthCancelled, AuthResponse
 from postroom.wire.sasl.server import SaslFault, decode_base64
 from postroom.wire.smtp import replies
 from postroom.wire.smtp.body import Incoming
 from postroom.wire.smtp.commands import BY_NAME, FOREIGN, NOT_IMPLEMENTED, SYNOPSES
-from postroom.wire.smtp.events import AuthCancelled, AuthResponse, Body, Event, Fault, Mail, Reset
+from postroom.wire.smtp.events import Body, Event, Fault, Mail, Reset
 from postroom.wire.smtp.options import ServerOptions
 from postroom.wire.smtp.state import HELLO, IDLE, LOGIN, MAIL, NO_CHUNKS, RECIPIENT, Profile, Wait, refusal_for
 

@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from postroom.values.refusal import Refusal
+from postroom.wire.sasl.exchange import Authenticate
 from postroom.wire.sasl.server import SaslFault, decode_base64
 from postroom.wire.smtp import replies
 from postroom.wire.smtp.arguments import parse_mail, parse_rcpt
 from postroom.wire.smtp.body import Incoming
-from postroom.wire.smtp.events import Authenticate, Event, StartTls
+from postroom.wire.smtp.events import Event, StartTls
 from postroom.wire.smtp.options import ServerOptions
 from postroom.wire.smtp.state import HELLO, MAIL, NO_CHUNKS, RECIPIENT, Profile, Wait, refusal_for
 
