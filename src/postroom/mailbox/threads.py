@@ -123,16 +123,23 @@ class _Linking:
         letters, parents, ahead = self._letters, self._parents, self._ahead
         begins, ends, flat = letters.begins, letters.ends, letters.references
         yield from self._name()
-        count = len(parents)
+        count, get, has_children = len(parents), self._nodes.get, self._has_children
         for start in range(0, count, SLICE):
             stop = min(start + SLICE, count)
             for place in compress(range(start, stop), map(ne, begins[start:stop], ends[start:stop])):
                 while ahead and ahead[0] < place:
                     parents[heappop(ahead)] = -1  # (B)
-                last = self._chain(flat[begins[place] : ends[place]], place)
+                begin, end = begins[place], ends[place]
+                last = get(flat[begin], -1) if end - begin == 1 else -1  # most have one, which is known
+                if last < 0:
+                    last = self._chain(flat[begin:end], place)
                 if parents[place] != last:  # (B)
-                    parents[place] = -1
-                    self._link(last, place)
+                    if has_children[place] or last == place:
+                        parents[place] = -1
+                        self._link(last, place)
+                    else:
+                        parents[place] = last
+                        has_children[last] = 1
             yield
         for place in ahead:
             parents[place] = -1
@@ -149,11 +156,11 @@ class _Linking:
 
     def _chain(self, found: Sequence[int], place: int) -> int:
         """(A) Each reference is the child of the one before it, unless it has a parent; gives the last."""
-        get, parents = self._nodes.get, self._parents
+        parents = self._parents
         last = -1
-        for reference in found:
-            node = get(reference, -1)
-            if node < 0:
+        for reference, known in zip(found, map(self._nodes.get, found), strict=True):
+            node = known
+            if node is None:
                 node = self._nodes[reference] = len(parents)
                 parents.append(-1)
                 self._has_children.append(0)

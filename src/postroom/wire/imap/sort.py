@@ -91,32 +91,38 @@ class ThreadPrinter:
     none; nodes that have no number hold siblings together.
     """
 
-    __slots__ = ("_alone", "_first", "_following", "_numbers")
+    __slots__ = ("_first", "_following", "_texts")
 
     def __init__(self, numbers: Sequence[int], first: Sequence[int], following: Sequence[int]) -> None:
-        self._numbers = numbers
+        self._texts = print_numbers(numbers).split(b" ") if numbers else []
         self._first = first
         self._following = following
-        self._alone = _alone(numbers)
 
     def threads(self, roots: Sequence[int]) -> bytes:
         """Some threads, in order."""
-        alone, first, count = self._alone, self._first, len(self._numbers)
-        return b"".join([alone[root] if root < count and first[root] < 0 else self._thread(root) for root in roots])
+        texts, first, count = self._texts, self._first, len(self._texts)
+        return b"".join(
+            [b"(%b)" % texts[root] if root < count and first[root] < 0 else self._thread(root) for root in roots]
+        )
 
     def _thread(self, root: int) -> bytes:
-        numbers, first, following, alone = self._numbers, self._first, self._following, self._alone
-        count = len(numbers)
+        """Most are answers to answers, one after the other."""
+        texts, first, following = self._texts, self._first, self._following
+        words = [texts[root]] if root < len(texts) else []
+        child = first[root]
+        while child >= 0 and following[child] < 0:
+            words.append(texts[child])
+            child = first[child]
+        return self._branching(words, child) if child >= 0 else b"(%b)" % b" ".join(words)
+
+    def _branching(self, words: list[bytes], child: int) -> bytes:
+        """words: the thread until it branches, into `child` and its siblings."""
+        texts, first, following = self._texts, self._first, self._following
+        count = len(texts)
         out: list[bytes] = []
         waiting: list[int] = []  # for each list that is open: the next of its siblings, -1 for none
-        node = root
         while True:
-            words: list[int] = [numbers[node]] if node < count else []
-            child = first[node]
-            while child >= 0 and following[child] < 0:
-                words.append(numbers[child])
-                child = first[child]
-            shown = b" ".join([b"%d" % word for word in words])
+            shown = b" ".join(words)
             if child < 0:
                 out.append(b"(%b)" % shown)
             else:
@@ -126,7 +132,7 @@ class ThreadPrinter:
             while waiting and node < 0:
                 child = waiting.pop()
                 while child >= 0 and first[child] < 0:
-                    out.append(alone[child])
+                    out.append(b"(%b)" % texts[child])
                     child = following[child]
                 if child < 0:
                     out.append(b")")
@@ -135,12 +141,11 @@ class ThreadPrinter:
                     node = child
             if node < 0:
                 return b"".join(out)
-
-
-def _alone(numbers: Sequence[int]) -> Sequence[bytes]:
-    """Each as a thread of its own."""
-    texts = b"(%b)" % print_numbers(numbers).replace(b" ", b")\n(")
-    return texts.split(b"\n") if numbers else ()
+            words = [texts[node]] if node < count else []
+            child = first[node]
+            while child >= 0 and following[child] < 0:
+                words.append(texts[child])
+                child = first[child]
 
 
 def thread_response(threads: bytes) -> bytes:
