@@ -406,6 +406,33 @@ async def test_who_redirects_to_an_unknown_address_of_ours_is_told_once(house: H
     assert b"nobody@here.test: there is no such address here" in b" ".join(notices[0].split())
 
 
+@pytest.mark.parametrize(
+    ("script", "passed_on", "reports"),
+    [
+        ('redirect "x@away.test";', ["SUCCESS,FAILURE"], 0),
+        ('require "vacation"; vacation "Away"; redirect "x@away.test";', ["NEVER", "SUCCESS,FAILURE"], 0),
+        ('require "copy"; redirect :copy "x@away.test";', ["FAILURE"], 1),
+        ('redirect "x@away.test"; redirect "y@away.test";', ["FAILURE", "FAILURE"], 1),
+    ],
+)
+async def test_a_sender_hears_of_one_delivery(house: House, script: str, passed_on: list[str], reports: int) -> None:
+    """RFC 3461 5.2.7: an address that stands for another hands the wish on; otherwise we tell ourselves."""
+    await house.script(script)
+    await house.queue.accept(
+        NewEntry(
+            id="q1",
+            sender="ann@far.test",
+            recipients=(NewRecipient(address="bob@here.test", route="local", notify="SUCCESS,FAILURE"),),
+            content=Content.of(MAIL),
+            received=house.clock.now(),
+        )
+    )
+    await house.delivery.settled()
+    told = [entry for entry in house.left if b"report-type=delivery-status" in entry.content.read()]
+    assert len(told) == reports
+    assert [entry.recipients[0].notify for entry in house.left if entry not in told] == passed_on
+
+
 async def test_lists_may_be_told_of_programs_may_not(house: House) -> None:
     await house.script('require "enotify"; notify "mailto:x@away.test";')
     await house.arrive(b"Auto-Submitted: No\r\nList-Id: <l.far.test>\r\n" + MAIL)

@@ -119,8 +119,8 @@ class Outgoing:
         self.means = means
         self.limits: Limits | None = None
 
-    async def redirect(self, mail: Arrived, action: Redirect, number: int) -> PassedOn:
-        """Pass the message on; when that cannot be it is to be kept."""
+    async def redirect(self, mail: Arrived, action: Redirect, number: int, notify: str) -> PassedOn:
+        """Pass the message on; when that cannot be it is to be kept. notify: what the sender wants to hear of it."""
         entry, to = mail.entry, Address.parse(action.address)
         if _has_been_here(mail):
             self._told(mail, f"not passed on to {to}: it has been here before")
@@ -138,7 +138,7 @@ class Outgoing:
                 address=each.address,
                 route=each.route,
                 orcpt=each.orcpt,
-                notify=mail.recipient.notify,
+                notify=notify,
                 forwarder=forwarder if each.route == "remote" else "",
             )
             for each in recipients

@@ -23,7 +23,7 @@ from postroom.delivery.work import Placement, Work
 from postroom.mailbox.service import Account
 from postroom.message.fields import field_values
 from postroom.queue.outcome import Kind, Outcome
-from postroom.sieve.actions import Discard, Keep, Result
+from postroom.sieve.actions import Discard, Keep, Notify, Redirect, Remember, Result, Vacation
 from postroom.sieve.compiler import Program
 from postroom.sieve.describe import describe
 from postroom.sieve.interpreter import run_program
@@ -42,6 +42,8 @@ _REMEMBERING: Final = frozenset(("vacation", "duplicate"))
 _MOST_TOLD: Final = 12
 
 
+#: what does nothing to the message itself
+_BESIDE: Final = (Discard, Notify, Remember, Vacation)
 #: what most scripts say of most mail: nothing
 _PLAIN: Final = (Keep(implicit=True),)
 
@@ -74,6 +76,7 @@ class Sorter:
         if result.actions == _PLAIN and not result.error:
             return None  # as if there were no script
         work = Work(self.outgoing, account, mail, placement)
+        work.alone = [type(each) for each in result.actions if not isinstance(each, _BESIDE)] == [Redirect]
         for action in result.actions:
             await work.do(action)
         error = result.error or work.error
@@ -182,7 +185,7 @@ def _outcome(recipient: Recipient, result: Result, work: Work, filed: Sequence[t
         )
     if not work.where:
         reply = "Discarded by the filter" if any(isinstance(each, Discard) for each in result.actions) else "Passed on"
-        return Outcome(recipient=recipient, kind=Kind.DELIVERED, status="2.0.0", reply=reply)
+        return Outcome(recipient=recipient, kind=Kind.DELIVERED, status="2.0.0", reply=reply, reported=work.alone)
     uid, message = filed[0]
     return Outcome(
         recipient=recipient,

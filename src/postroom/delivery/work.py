@@ -76,6 +76,7 @@ class Work:
         self._made: dict[Form, NewMessage] = {}
         self._boxes: set[int] = set()
         self._sent = 0
+        self.alone = False  # it is passed on to one address, and that is all
         self.error = ""
         self.refused: Reject | None = None
         self.where = ""
@@ -105,7 +106,10 @@ class Work:
 
     async def _redirect(self, action: Redirect) -> str:
         """What the user should hear about it, "" for nothing."""
-        passed_on = await self._outgoing.redirect(self._mail, action, self._sent)
+        # RFC 3461 5.2.7.2 and 5.2.7.3: the sender hears of one delivery, from who does it, or else from us
+        notify = self._mail.recipient.notify
+        notify = notify if self.alone else _without_success(notify)
+        passed_on = await self._outgoing.redirect(self._mail, action, self._sent, notify)
         if passed_on is PassedOn.YES:
             return ""
         await self._keep((), action.form)
@@ -202,6 +206,12 @@ class Work:
         return await self._account.file(
             [*self._filings, *self._copies], delivery=(mail.entry.id, mail.recipient.address), remember=self._remember
         )
+
+
+def _without_success(notify: str) -> str:
+    if "SUCCESS" not in notify:
+        return notify
+    return ",".join(each for each in notify.split(",") if each != "SUCCESS") or "NEVER"
 
 
 def _filing(mailbox: int, new: NewMessage, flags: tuple[str, ...], keywords: tuple[str, ...]) -> Filing:
