@@ -366,7 +366,7 @@ async def test_the_time_of_a_digest_is_the_persons_the_domains_or_configured(hou
 
 
 async def test_without_a_web_address_it_says_whom_to_ask(house: House) -> None:
-    house.config = Config(quarantine=Quarantine(digest="00:00"))
+    house.config = Config(quarantine=Quarantine(digest="00:00", by_mail=False))
     (item,) = await house.come("ann")
     await house.turn()
     (mail,) = await house.box("ann")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import smtplib
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import real_scanners
 from network_house import PASSWORD, Company, until
+from real_scanners import CLAMD, EVIL
 
 from postroom.testing.dnsserver import DnsServer
 
-CLAMD = shutil.which("clamd", path="/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin")
 pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.system,
@@ -23,22 +21,13 @@ pytestmark = [
 ]
 Make = Callable[..., list[Company]]
 HOST = "127.0.9.41"
-EVIL = b"Postroom-Test-Signature-" + bytes(range(65, 91))
 
 
 @pytest.fixture
 def clamd() -> Iterator[Path]:
-    """Its socket, in a short path."""
-    folder = Path(tempfile.mkdtemp(prefix="postroom-clamd-", dir="/tmp"))
-    (folder / "test.ndb").write_text(f"Postroom.Test:0:*:{EVIL.hex()}\n")
-    conf = f"DatabaseDirectory {folder}\nLocalSocket {folder}/socket\nForeground yes\n"
-    (folder / "clamd.conf").write_text(conf)
-    arguments = [str(CLAMD), f"--config-file={folder}/clamd.conf"]
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        until((folder / "socket").exists, 60.0)
-        yield folder / "socket"
-        process.terminate()
-    shutil.rmtree(folder)
+    """Its socket."""
+    with real_scanners.clamd() as program:
+        yield Path(program.place)
 
 
 def letter(subject: str, octets: bytes) -> bytes:

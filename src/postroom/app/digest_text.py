@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Final
+from urllib.parse import quote
 
 from postroom.intake import trace
 from postroom.message.compose import Letter, Person, compose
@@ -26,13 +27,15 @@ _WIDTH: Final = 76
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """What is told. items: newest first; links: of items by id, none without a web address; administrator: whom to ask;
+    """What is told. items: newest first; links: of items by id, none without a web address; addresses: the same,
+    to write to; administrator: whom to ask;
     days: for which mail is kept; zone: seconds east of Greenwich.
     """
 
     login: str
     items: Sequence[QuarantineItem]
     links: Mapping[str, str]
+    addresses: Mapping[str, str]
     administrator: str
     days: float
     zone: int
@@ -49,11 +52,17 @@ def message(digest: Digest, entry: str, now: float) -> bytes:
         seed=entry,
         to=(Person(to),),
         subject=f"{_messages(count)} in your quarantine",
-        fields=(("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All")),
+        fields=(*_answered_by(digest), ("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All")),
         text=plain(digest),
         html=html(digest),
     )
     return b"".join(compose(letter))
+
+
+def _answered_by(digest: Digest) -> tuple[tuple[str, str], ...]:
+    """Of one message an answer says which is meant."""
+    address = digest.addresses.get(digest.items[0].id) if len(digest.items) == 1 else None
+    return (("Reply-To", address),) if address else ()
 
 
 def _messages(count: int) -> str:
@@ -72,8 +81,17 @@ def _opening(digest: Digest) -> str:
 
 
 def _way(digest: Digest) -> str:
+    ways = []
     if digest.links:
-        return "Follow the link of a message. It comes to your inbox then, and nobody is told."
+        ways.append("follow the link of a message")
+    if _answered_by(digest):
+        ways.append("answer this mail")
+    elif digest.addresses:
+        ways.append("write any mail to the address of a message")
+    if ways:
+        text = f"{' or '.join(ways)}. It comes to your inbox then, and nobody else is told."
+        own = " It must be sent from the account that this mail came to." if digest.addresses else ""
+        return text[0].upper() + text[1:] + own
     return (
         f"Ask your administrator ({digest.administrator}) to release it, and give the number of the message. "
         "It comes to your inbox then."
@@ -96,7 +114,11 @@ def plain(digest: Digest) -> str:
             f"Because:  {_line(item.why)} (score {item.score:.1f})",
         ]
         link = digest.links.get(item.id)
-        lines.append(f"Release:  {link}" if link else f"Number:   {item.id}{_guard(item)}")
+        address = digest.addresses.get(item.id)
+        lines += [f"Release:  {link}"] if link else []
+        lines += [f"Write to: {address}"] if address else []
+        if not (link or address):
+            lines.append(f"Number:   {item.id}{_guard(item)}")
         blocks.append("\n".join(lines))
     blocks.append(_rest(digest))
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -108,7 +130,11 @@ def html(digest: Digest) -> str:
     rows = []
     for item in digest.items[:_SHOWN]:
         link = digest.links.get(item.id)
-        last = f'<a href="{escape(link)}">Release</a>' if link else escape(f"{item.id}{_guard(item)}")
+        address = digest.addresses.get(item.id)
+        ways = [f'<a href="{escape(link)}">Release</a>'] if link else []
+        if address:
+            ways.append(f'<a href="mailto:{quote(address, safe="@")}?subject=Release">Release by mail</a>')
+        last = "<br>".join(ways) or escape(f"{item.id}{_guard(item)}")
         told = (
             escape(_line(item.author or item.sender or "nobody (a report)")),
             escape(_line(item.subject or "none")),
@@ -117,7 +143,7 @@ def html(digest: Digest) -> str:
             last,
         )
         rows.append("<tr>" + "".join(f"{cell}{text}</td>" for text in told) + "</tr>\n")
-    heads = ("From", "Subject", "Came", "Because", "Release" if digest.links else "Number")
+    heads = ("From", "Subject", "Came", "Because", "Release" if digest.links or digest.addresses else "Number")
     head = "".join(f'<th style="padding:4px 8px;text-align:left">{one}</th>' for one in heads)
     rest = _rest(digest)
     return (

@@ -24,6 +24,7 @@ from postroom.config import Config
 from postroom.filter.wishes import wishes_of
 from postroom.intake.routing import LOCAL
 from postroom.policy.release_links import link, token
+from postroom.policy.release_mail import release_address
 from postroom.store.api import (
     AccountRow,
     Entry,
@@ -125,15 +126,20 @@ async def _send(rooms: DigestRooms, row: AccountRow, day: str) -> None:
 async def _entry(rooms: DigestRooms, row: AccountRow, items: list[QuarantineItem], entry: str) -> NewEntry:
     now = rooms.clock.now()
     config = rooms.config()
-    links = {}
-    if config.quarantine.url:
-        for item in [one for one in items if not one.guarded]:
-            until = min(now + config.quarantine.link_days * _DAY, item.until)
+    links, addresses = {}, {}
+    domain = row.login.rpartition("@")[2]
+    for item in [one for one in items if not one.guarded]:
+        until = min(now + config.quarantine.link_days * _DAY, item.until)
+        if config.quarantine.url:
             links[item.id] = link(config.quarantine.url, token(rooms.secret, item.id, item.account, until))
+        address = release_address(rooms.secret, item.id, item.account, until, domain)
+        if config.quarantine.by_mail and address is not None:
+            addresses[item.id] = str(address)
     digest = Digest(
         login=row.login,
         items=items,
         links=links,
+        addresses=addresses,
         administrator=config.server.postmaster or f"postmaster@{row.login.rpartition('@')[2]}",
         days=config.quarantine.days,
         zone=rooms.zone(now),
@@ -167,4 +173,6 @@ def quarantine_work(core: Core, config: Callable[[], Config], folder: RunFolder)
         event=core.events,
         config=config,
     )
-    return make_releases(core, folder.lock(QUARANTINE_LOCK), lambda: send_digests(rooms))
+    releases = make_releases(core, folder.lock(QUARANTINE_LOCK), lambda: send_digests(rooms))
+    core.mailed.poke = releases.poke
+    return releases

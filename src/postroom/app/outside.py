@@ -1,19 +1,16 @@
 """What sending to other domains needs beside the configuration: passwords, secrets, who listens where.
 
-Owns: data/srs.secret, made at the first start: the secret of return addresses and of tags on senders. Its first line
-makes them, all its lines are accepted, so that it can be changed without losing reports that are on their way.
+Owns: nothing. Its secrets are the installation's (app.secrets).
 On failure: OSError with the path.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from postroom.app import secrets
 from postroom.app.runfolder import RunFolder
 from postroom.config import Config, Protocol
 from postroom.identity.batv import Batv
@@ -29,8 +26,6 @@ from postroom.store.api import DirectoryStore
 
 if TYPE_CHECKING:
     from postroom.app.rooms import Core
-
-_SRS_SECRET = "srs.secret"  # noqa: S105 - a file's name
 
 
 def relay_means(core: Core, config: Config) -> Means:
@@ -104,32 +99,9 @@ def first_line(path: str) -> str:
 
 def srs(config: Config) -> Srs:
     """The scheme of return addresses with this site's secrets. Raises OSError."""
-    return Srs(_secrets(config))
+    return Srs(secrets.lines(config.server.data, secrets.SRS))
 
 
 def tagging(directory: DirectoryStore, config: Config) -> Tagging:
     """Tags on envelope senders, where domains want them. Raises OSError."""
-    return Tagging(directory, Batv(_secrets(config)))
-
-
-def _secrets(config: Config) -> list[bytes]:
-    path = Path(config.server.data) / _SRS_SECRET
-    if not path.exists():
-        _make(path)
-    lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines()]
-    return [line.encode() for line in lines if line]
-
-
-def _make(path: Path) -> None:
-    """Write the file whole or not at all: several workers may find it missing at once, and one of them wins."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-    finally:
-        fresh.unlink()
+    return Tagging(directory, Batv(secrets.lines(config.server.data, secrets.SRS)))

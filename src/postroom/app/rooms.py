@@ -12,12 +12,14 @@ from postroom.app.bounds import index_limits, mailbox_limits, make_schedule
 from postroom.app.guids import Guids
 from postroom.app.plan import Plan
 from postroom.app.runfolder import RunFolder
+from postroom.app.secrets import link_secret
 from postroom.app.sieve import SorterRooms, make_sorter, sieve_limits
 from postroom.config import Config
 from postroom.delivery.one_by_one import OneByOne
 from postroom.delivery.quarantine import QuarantineDelivery
 from postroom.delivery.reacting import ROUTE as REACTIONS
 from postroom.delivery.reacting import Reacting
+from postroom.delivery.releasing import MailedReleases
 from postroom.delivery.reports import ReportDelivery
 from postroom.delivery.sent import SentCopies
 from postroom.delivery.service import Delivery
@@ -26,7 +28,7 @@ from postroom.filter.training import Trainer
 from postroom.identity.client import HashingClient
 from postroom.identity.service import Identity
 from postroom.intake.notices import Notices
-from postroom.intake.routing import QUARANTINE, REPORTS, SENT, TRAP, Routes
+from postroom.intake.routing import QUARANTINE, RELEASE, REPORTS, SENT, TRAP, Routes
 from postroom.intake.signing import Signer
 from postroom.mailbox.happenings import Happenings
 from postroom.mailbox.search import Pace
@@ -67,6 +69,7 @@ class Core:
     signer: Signer
     tls_results: TlsResults
     notices: Notices
+    mailed: MailedReleases
     reports: SenderReports
     resolver: Resolver
     secret: bytes
@@ -145,6 +148,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         SENT: SentCopies(queue, mailboxes, identity.find, clock, events),
         TRAP: TrapDelivery(queue, trainer.trapped if config.filter.enabled else None, events),
     }
+    notices = Notices(queue, routes, config.server.postmaster, clock, events, signer.own)
+    mailed = quiet[RELEASE] = MailedReleases(queue, store, clock, events, notices)
     for route, consumer in quiet.items():
         queue.subscribe(route, consumer.take)
     return Core(
@@ -164,10 +169,11 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         quiet=tuple(quiet.values()),
         signer=signer,
         tls_results=TlsResults(store.transport, clock, events),
-        notices=Notices(queue, routes, config.server.postmaster, clock, events, signer.own),
+        notices=notices,
+        mailed=mailed,
         reports=reports,
         resolver=Resolver(config.server.dns, clock),
-        secret=folder.secret(),
+        secret=link_secret(config.server.data),
         flights=FlightRecorder(folder.flight(slot)),
         trainer=trainer,
     )

@@ -96,17 +96,6 @@ class RunFolder:
         """Remove a worker's socket, if there is one."""
         (self.path / f"worker-{slot}.sock").unlink(missing_ok=True)
 
-    def secret(self) -> bytes:
-        """32 random octets, the same for all workers and after a restart. Raises OSError."""
-        path = self.path / "secret"
-        with contextlib.suppress(FileExistsError):
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, os.urandom(32))
-            finally:
-                os.close(fd)
-        return path.read_bytes()
-
     def sockets(self) -> list[int]:
         """Slots whose sockets are there (their workers may be gone)."""
         slots = []

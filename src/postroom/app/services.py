@@ -21,6 +21,7 @@ from postroom.config import Config, Listener
 from postroom.config import Protocol as Spoken
 from postroom.filter.judge import Judge
 from postroom.filter.scanners import Scanners
+from postroom.intake.answers import Answers
 from postroom.intake.lists import Lists
 from postroom.intake.outside import Means, Outside
 from postroom.intake.rooms import Rooms as IntakeRooms
@@ -319,6 +320,7 @@ def _intake(
         srs=srs(config),
         tags=tags,
         bounces=make_bounces(core, config, tags),
+        answers=Answers(core.secret, core.clock),
         greylist=greylist if greylist.active else None,
         suppressed=core.store.limits.suppressed,
         refuses=make_refuses(core.delivery, core.mailboxes, core.identity),

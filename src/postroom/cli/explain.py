@@ -261,20 +261,21 @@ def dmarc(message: str | None, **options: Any) -> None:
 @command.command()
 @click.argument("message", type=_MESSAGE)
 @click.option("--for", "login", default="", metavar="LOGIN", help="As this person's filter would judge it.")
+@click.option("--no-scanners", is_flag=True, help="Do not ask ClamAV and rspamd.")
 @_asked_of
-def spam(message: str, login: str, **options: Any) -> None:
+def spam(message: str, login: str, no_scanners: bool, **options: Any) -> None:
     """Is it spam, and why?
 
     Judged with the rules, training and lists of this site, as mail from outside would be. Give the message as it was
     delivered, or as `quarantine show --message` prints it: what was proven then (SPF, DKIM, DMARC) is in its fields.
-    Each source of evidence is named, also where it says nothing.
+    Each source of evidence is named, also where it says nothing; ClamAV and rspamd are asked where they are configured.
     """
     from postroom.cli.explain_message import read_message
     from postroom.cli.explain_spam import explain_spam, fate, plain
 
     site = find_site(options["config_file"])
     octets = b"".join(read_message(message))
-    found = _ask(options, lambda dns: explain_spam(site, octets, login, dns))
+    found = _ask(options, lambda dns: explain_spam(site, octets, login, dns, scanners=not no_scanners))
     if options["as_json"]:
         emit_json(**plain(found))
         return

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from postroom.app.filtering import make_judge
+from postroom.cli.explain_scanners import ask
 from postroom.cli.explain_sources import sources
 from postroom.cli.people import directory
 from postroom.filter.findings import PeerFacts, Proofs, findings
@@ -21,6 +22,7 @@ from postroom.message.dates import parse_date
 from postroom.policy.blocklists import OF_PEERS, Blocklists
 from postroom.values.clock import SystemClock
 from postroom.values.content import Content
+from postroom.wire.rspamd import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +49,9 @@ class Explained:
     sources: tuple[tuple[str, str], ...]
 
 
-async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Explained:
-    """login: for whom, "" for nobody in particular. The peer, and what proved its author when it came, are taken from
-    the fields that we wrote at its top.
+async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns, *, scanners: bool = True) -> Explained:
+    """login: for whom, "" for nobody in particular; scanners: ask them. The peer, and what proved its author when it
+    came, are taken from the fields that we wrote at its top.
     """
     content = Content.of(octets)
     (seen, words), hostname = read(content), site.config.server.hostname
@@ -60,15 +62,27 @@ async def explain_spam(site: Site, octets: bytes, login: str, dns: Dns) -> Expla
     listed = await Blocklists(dns, lists, clock, _unheard).judge(ip, domains, _SECONDS)
     today = PeerFacts(listed=tuple([(hit.weight, str(hit)) for hit in listed.hits]))
     reasons = (*found_then(seen, hostname), *findings(Proofs(), today))
+    sender = next(iter(seen.values("return-path")), "").strip("<> ")
+    question = Question(sender=sender, recipients=(login,) if login else (), ip=ip, here=hostname)
+    asked = await ask(site.config, content, question, clock, wanted=scanners)
+    reasons += asked.found.findings
     async with directory(site) as (people, store):
         reasons += tuple(await _as_report(site, store, seen, content))
-        known = Known(ip=ip, now=arrived(seen, time.time()), author=author, findings=reasons)
+        known = Known(
+            ip=ip,
+            now=arrived(seen, time.time()),
+            author=author,
+            findings=reasons,
+            at_least=asked.found.at_least,
+            decided=asked.found.decided,
+        )
         readers = []
         if login:
             row = await people.account(login)
             readers = [Reader(row.login, row.id, row.contacts)]
         judgement = await make_judge(site.config, store, dns, clock, _unheard).judge(content, known, readers)
-        return Explained(judgement, tuple(sources(site, store, judgement, (ip, author), words)))
+        told = (*sources(site, store, judgement, (ip, author), words), *asked.said.items())
+        return Explained(judgement, told)
 
 
 async def _as_report(site: Site, store: Store, seen: Seen, content: Content) -> list[Reason]:

@@ -254,7 +254,7 @@ def release(ids: tuple[str, ...], again: bool, yes: bool, as_json: bool, config_
 
 async def _of_link(site: Site, link: str) -> str:
     """The number of the message. Raises CommandFailed."""
-    from postroom.app.runfolder import RunFolder
+    from postroom.app.secrets import link_secret
     from postroom.policy.release_links import BadLink, check, read_link
     from postroom.store.api import ItemState, QuarantineQuery
 
@@ -262,7 +262,7 @@ async def _of_link(site: Site, link: str) -> str:
         given = read_link(link)
         async with open_store(site) as store:
             found = await store.quarantine.find(QuarantineQuery(ids=(given.item,), states=frozenset(ItemState)))
-        check(RunFolder(site.data).secret(), given, found[0].account if found else "", time.time())
+        check(link_secret(site.data), given, found[0].account if found else "", time.time())
     except BadLink as fault:
         raise CommandFailed(Exit.FAILED, str(fault), "See: postroom quarantine list") from fault
     _not_guarded(found[0])
@@ -341,7 +341,7 @@ def link(number: str, as_json: bool, config_file: str | None) -> None:
 
     As it stands in a digest, good for quarantine.link_days.
     """
-    from postroom.app.runfolder import RunFolder
+    from postroom.app.secrets import link_secret
     from postroom.policy import release_links
 
     site = find_site(config_file)
@@ -354,7 +354,7 @@ def link(number: str, as_json: bool, config_file: str | None) -> None:
     _not_guarded(item)
     settings = site.config.quarantine
     until = min(time.time() + settings.link_days * 86400, item.until)
-    token = release_links.token(RunFolder(site.data).secret(), item.id, item.account, until)
+    token = release_links.token(link_secret(site.data), item.id, item.account, until)
     text = release_links.link(settings.url, token) if settings.url else token
     if as_json:
         emit_json(id=item.id, link=text, until=until)

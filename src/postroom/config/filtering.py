@@ -172,4 +172,10 @@ class Quarantine(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             description="Where links in the digest lead, such as https://mail.example.org; empty: it has none.",
         ),
     ] = ""
-    link_days: Annotated[float, Meta(gt=0, description="Days for which a link in the digest is good.")] = 14
+    link_days: Annotated[
+        float, Meta(gt=0, description="Days for which links and addresses in the digest are good.")
+    ] = 14
+    by_mail: Annotated[
+        bool,
+        Meta(description="People release their messages by a mail to an address in the digest, or by answering it."),
+    ] = True

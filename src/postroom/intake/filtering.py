@@ -14,7 +14,7 @@ from typing import Final
 
 from postroom.filter.findings import PeerFacts, Proofs, findings
 from postroom.filter.judge import Judge, Judgement, Known, Reader
-from postroom.filter.scanners import NOTHING
+from postroom.filter.scanners import NOTHING, VIRUS
 from postroom.filter.scoring import Act, Score, Thresholds, stricter
 from postroom.identity.routing import find_row
 from postroom.intake.authors import Author
@@ -144,7 +144,9 @@ def placed(junk: bool, inbox: tuple[str, ...], judged: Judged | None) -> tuple[b
 
 def why(score: Score, *, guarded: bool = False) -> str:
     """What the quarantine keeps (store.api.NewRecipient). guarded: not for its reader to release."""
-    return f"{'!' * guarded}{score.points:.2f} {score.words(12)}"
+    viruses = [one.text for one in score.reasons if one.name.startswith(VIRUS)]  # they have no points
+    told = [*viruses, *([score.words(12)] if any(one.points for one in score.reasons) or not viruses else [])]
+    return f"{'!' * guarded}{score.points:.2f} {'; '.join(told)}"
 
 
 def _refusal(score: Score) -> Refusal:

@@ -9,6 +9,7 @@ from typing import Protocol
 from postroom.identity.srs import Srs
 from postroom.identity.tagging import Tagging
 from postroom.intake import routing
+from postroom.intake.answers import Answers
 from postroom.intake.bounces import Bounces
 from postroom.intake.outside import Outside
 from postroom.intake.scanning import Scanning
@@ -32,9 +33,10 @@ class Rooms:
     """What intake works with. outgoing: limits what our own people send, None limits nothing; signer: signs what they
     send, None leaves it as it is; outside: examines mail from outside, None takes it as it is; srs: knows the return
     addresses of mail that was passed on; tags: those of mail of our own; bounces: looks at reports, None takes them
-    all; greylist: lets unknown servers wait, None nobody; suppressed: why nothing is sent to an outside address (key)
-    now; refuses: why the only recipient's own filter refuses a message, "" when it does not (RFC 5429 2.1.1); sent:
-    looks at what our own people send, None does not; scanning: looks for viruses in it, None does not.
+    all; answers: knows addresses that release from quarantine, None knows none; greylist: lets unknown servers wait,
+    None nobody; suppressed: why nothing is sent to an outside address (key) now; refuses: why the only recipient's own
+    filter refuses a message, "" when it does not (RFC 5429 2.1.1); sent: looks at what our own people send, None does
+    not; scanning: looks for viruses in it, None does not.
     """
 
     store: Store
@@ -47,6 +49,7 @@ class Rooms:
     srs: Srs | None = None
     tags: Tagging | None = None
     bounces: Bounces | None = None
+    answers: Answers | None = None
     greylist: Greylist | None = None
     suppressed: Callable[[str, float], Suppression | None] | None = None
     refuses: Callable[[NewEntry], Awaitable[str]] | None = None

@@ -18,6 +18,7 @@ from postroom.values.refusal import Refusal
 __all__ = [
     "LOCAL",
     "QUARANTINE",
+    "RELEASE",
     "REMOTE",
     "REPORTS",
     "SENT",
@@ -43,6 +44,8 @@ REPORTS = "reports"
 TRAP = "trap"
 #: an account's mailbox for sent mail: a copy of what others sent as it
 SENT = "sent"
+#: the signed address of a message in quarantine: whose it is wants it
+RELEASE = "release"
 #: kept apart: for a recipient of ours whose filter wants it, or mail of ours that may not leave
 QUARANTINE = "quarantine"
 

@@ -50,6 +50,7 @@ class Intake:
         self._sent = rooms.sent
         self._outside = rooms.outside
         self._bounces = rooms.bounces
+        self._answers = rooms.answers
         self._returns = Returns(rooms.identity, rooms.srs, rooms.tags, rooms.clock)
         self._greylist = rooms.greylist
         self._suppressed = rooms.suppressed
@@ -289,10 +290,8 @@ class Intake:
         self, peer: Peer, envelope: Envelope, address: Address, rcpt: RcptOptions
     ) -> tuple[NewRecipient, ...]:
         answer = await routing.resolve(self._identity, address)
-        if not isinstance(answer, routing.NotHosted):
-            wrapped = await self._returns.unwrapped(address, envelope.sender)
-            if wrapped is not None:
-                return wrapped
+        if not isinstance(answer, routing.NotHosted) and (made := await self._made(peer, envelope, address, answer)):
+            return made
         if isinstance(answer, routing.Hosted):
             targets = routing.recipients(address, answer.targets, rcpt.orcpt, rcpt.notify)
             if not peer.submitting:
@@ -309,6 +308,13 @@ class Intake:
         if peer.submitting or (peer.service == "smtp" and self._may_relay(peer.ip)):
             return (NewRecipient(address=str(address), route=routing.REMOTE, orcpt=rcpt.orcpt, notify=rcpt.notify),)
         raise Refusal(550, "5.7.1", f"Relaying denied: {address.domain} is not hosted here")
+
+    async def _made(
+        self, peer: Peer, envelope: Envelope, address: Address, answer: routing.Resolution
+    ) -> tuple[NewRecipient, ...] | None:
+        """Where mail to an address goes that only our keys make; None for any other. Raises Refusal."""
+        release = self._answers(peer, address, answer) if self._answers is not None else None
+        return release or await self._returns.unwrapped(address, envelope.sender)
 
     def _in_relay_networks(self, ip: str) -> bool:
         try:

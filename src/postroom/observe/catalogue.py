@@ -97,6 +97,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "quarantine.released": Kind(
         "info", "mail was released from quarantine", ("queue_id", "recipient", "item", "release", "who")
     ),
+    "quarantine.answered": Kind(
+        "info", "somebody wants a message out of quarantine, by mail", ("queue_id", "recipient", "item", "reason")
+    ),
     "quarantine.unreleased": Kind(
         "warning",
         "mail could not be released from quarantine, it stays there",

@@ -221,6 +221,13 @@ def _login_failed(fields: Fields, _: Callable[[float], str]) -> str:
     return f"a log-in as {name!r} from [{fields.get('ip', '')}] to {service} failed: {fields.get('reason', '')}"
 
 
+def _answered(fields: Fields, _: Callable[[float], str]) -> str:
+    item = fields.get("item") or "a message that is gone"
+    if fields.get("reason"):
+        return f"{item} was not released from quarantine: {fields['reason']}"
+    return f"{item} is released from quarantine, as its owner wants"
+
+
 _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = {
     "message.accepted": _accepted,
     "mail.refused": _refused,
@@ -231,6 +238,7 @@ _SENTENCES: Final[dict[str, Callable[[Fields, Callable[[float], str]], str]]] = 
     "message.delivered": _delivered,
     "message.quarantined": _quarantined,
     "quarantine.released": _released,
+    "quarantine.answered": _answered,
     "mail.flagged": _flagged,
     "message.sorted": _sorted,
     "sieve.withheld": _withheld,
