@@ -45,6 +45,8 @@ _MANY_WAIT: Final = 1.0
 _FEW_WAIT: Final = 10.0
 _MANY: Final = 32
 _ENOUGH: Final = 1024
+#: opening an account costs as much as taking in two messages, and keeping it open some 110 KiB
+_OPEN_ACCOUNTS: Final = 32
 #: seconds between giving memory back, after work
 _REST: Final = 10.0
 #: seconds before an account that could not be done is tried again
@@ -65,7 +67,7 @@ async def _keep(plan: Plan, ready: Callable[[], None]) -> int:
     config = plan.config
     events = Events(config.log.level, config.log.file, process="index")
     lock = RunFolder(config.server.data).lock(INDEX_LOCK)
-    store = EmbeddedStore(config.server.data, None, options=StoreOptions(open_accounts=8))
+    store = EmbeddedStore(config.server.data, None, options=StoreOptions(open_accounts=_OPEN_ACCOUNTS))
     reader = Extractor() if config.index.attachments else None
     indexing = Indexing(store, [theirs for _, theirs in plan.indexing], events, reader)
     ready()

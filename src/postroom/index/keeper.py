@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Final, Protocol
 
 from postroom.index.documents import Document, document, names_of
-from postroom.index.extraction.kinds import attachments, decoded
+from postroom.index.extraction.kinds import attachments, decoded, may_have_attachments
 from postroom.index.extraction.service import NotRead
 from postroom.index.lookup import FORM, pack_texts
 from postroom.index.segment import BLOCK_BITS, BadSegment, Draft, Field, Segment, Union
@@ -205,14 +205,14 @@ class Keeper:
         self.files_wait = bool(self._written.waiting)
 
     async def _document(self, message: int, parts: bytes) -> tuple[Document, bool]:
-        """The message's terms, and whether it has attachments to read."""
+        """The message's terms, and whether it may have attachments to read."""
         try:
             content = await self._account.content(message)
             unpacked = Parts.unpack(parts)
             made = document(content.read, unpacked)
             if self._reader is None or (len(unpacked) == 1 and unpacked.root.type == "text"):
                 return made, False
-            return made, next(attachments(content.read, unpacked, made.names), None) is not None
+            return made, may_have_attachments(unpacked, made.names)
         except (NotFound, OSError, ValueError, StoreUnavailable):
             return Document(whole=False), False
 

@@ -72,6 +72,11 @@ def attachments(read: Read, parts: Parts, names: dict[int, str]) -> Iterator[Att
             yield Attachment(part, kind, name)
 
 
+def may_have_attachments(parts: Parts, names: dict[int, str]) -> bool:
+    """Do types or names say that there are some? Told without reading the message."""
+    return any(_claimed(part, names.get(part.index, "")) for part in parts.walk())
+
+
 def _claimed(part: Part, name: str) -> str:
     """What type and name say it is; "" for what SEARCH reads anyway and for what nobody can read."""
     if part.kind == MESSAGE and part.encoding in ("base64", "quoted-printable"):
