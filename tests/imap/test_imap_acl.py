@@ -657,3 +657,20 @@ async def test_the_index_never_names_too_few(house: House) -> None:
     assert await directory.shares(ann.id) == (BEN,)
     await give(house, "Sent", BEN, "-lr")
     assert await directory.shares(ann.id) == ()
+
+
+async def test_clients_that_said_notify_hear_of_what_is_shared_with_them(house: House) -> None:
+    """Also from somebody who had shared nothing with them before (RFC 5465 5.9), by IMAP or by a command."""
+    await (await account(house)).create("Team")
+    owner, client = await house.login(ANN), await house.login(BEN)
+    assert (await client.tagged("NOTIFY SET (subtree Users (MessageNew MessageExpunge MailboxName))")).startswith("OK")
+    await owner.do(f"SETACL Team {BEN} lr")
+    await settle(client)
+    assert f'"{THEIRS}/Team"' in client.hear().decode()
+    await owner.do("RENAME Team Squad")
+    await settle(client)
+    assert "OLDNAME" in client.hear().decode()
+    await give(house, "Sent", BEN, "lr")
+    await house.service.recheck()
+    await settle(client)
+    assert f'"{THEIRS}/Sent"' in client.hear().decode()

@@ -119,5 +119,13 @@ async def grant(
         await directory.put_share(store.id, identifier)
 
 
+async def whose(directory: DirectoryStore, identifier: str) -> list[str]:
+    """Ids of the accounts an identifier (as `known` gave it) names: a person, or those who are in a group itself."""
+    name = identifier.removeprefix("-")
+    group = await directory.group(name[len(GROUP) :]) if name.startswith(GROUP) else None
+    rows = [await directory.account_by_login(one) for one in (group.members if group is not None else (name,))]
+    return [row.id for row in rows if row is not None]
+
+
 async def _stands(store: AccountStore, identifier: str) -> bool:
     return any(identifier in acl for acl in (await store.acls()).values())

@@ -13,7 +13,7 @@ from postroom.mailbox import acl
 from postroom.mailbox.places import Place, refusal
 from postroom.servers.imap.replies import Refused, Reply, no, ok
 from postroom.servers.imap.session import Session
-from postroom.store.api import FlagOp, RightsChange
+from postroom.store.api import FlagOp, Hint, RightsChange
 from postroom.values import rights as right
 from postroom.wire.imap import response
 from postroom.wire.imap.commands import Command, Identified, Mailbox, SetAcl
@@ -48,7 +48,10 @@ async def delete_acl(session: Session, command: Command) -> Reply:
 
 
 async def _grant(session: Session, place: Place, identifier: str, change: RightsChange) -> None:
-    await acl.grant(session.service.store.directory, place.account.store, [place.id], identifier, change)
+    store = session.service.store
+    await acl.grant(store.directory, place.account.store, [place.id], identifier, change)
+    for account in await acl.whose(store.directory, identifier):
+        store.feed.publish(Hint(account, 0, 1))  # their clients that said NOTIFY may not know the owner yet
     session.service.acl_changed(session, place.name, identifier, change)
 
 

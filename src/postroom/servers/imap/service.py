@@ -197,6 +197,8 @@ class ImapService:
             for connection in connections if why else ():
                 connection.leave(f"[CONTACTADMIN] {why}")
         for connection in self._guests:
+            if connection.session.watch is not None:
+                connection.session.watch.look_again()
             box = connection.session.selected
             if box is not None and not box.own:  # a group may have changed: its rights are looked at again
                 connection.session.heard()

@@ -194,6 +194,11 @@ class Watch:
         """There may be something to tell."""
         return self._stale or bool(self._dirty)
 
+    def look_again(self) -> None:
+        """More or less may be shared with the client than it was."""
+        self._stale = True
+        self._wake()
+
     def _listen(self, realm: Realm) -> None:
         account = realm.account.id
         if isinstance(realm, VIEW_REALMS):
