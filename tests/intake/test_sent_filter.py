@@ -161,3 +161,23 @@ async def test_a_burst_is_looked_at_in_part(tmp_path: Path) -> None:
     await desk.submit(SPAM)
     await desk.sent.settled()
     assert len(desk.verdicts()) == A_MINUTE + 1
+
+
+async def test_an_unforeseen_fault_holds_up_nothing_behind_it(tmp_path: Path) -> None:
+    """Neither in the judge nor in whoever is told."""
+    desk = Desk(tmp_path)
+    told = desk.flagged.append
+    faults = [RuntimeError("not foreseen")]
+
+    def flagged(account: Any) -> None:
+        if faults:
+            raise faults.pop()
+        told(account.login)
+
+    object.__setattr__(desk.sent._rooms, "flagged", flagged)
+    await desk.submit(SPAM)
+    await desk.submit(SPAM)
+    await desk.sent.settled()
+    assert desk.verdicts() == ["flag", "flag"]
+    assert desk.flagged == ["alice@here.test"]
+    assert [fields["reason"] for name, fields in desk.told if name == "filter.fault"] == ["not foreseen"]

@@ -70,6 +70,7 @@ class Core:
     tls_results: TlsResults
     notices: Notices
     mailed: MailedReleases
+    traps: TrapDelivery
     reports: SenderReports
     resolver: Resolver
     secret: bytes
@@ -83,6 +84,10 @@ class Core:
         self.mailboxes.follow(mailbox_limits(config))
         if self.mailboxes.happenings is not None:
             self.mailboxes.happenings.server = config.sieve.imap_script
+        if self.mailboxes.teaching is not None:
+            self.mailboxes.teaching.on = config.filter.enabled
+        self.traps.learn = self.trainer.trapped if config.filter.enabled else None
+        self.trainer.hostname = server.hostname
         self.queue.schedule = make_schedule(config)
         self.delivery.limits = index_limits(config)
         self.delivery.fullness = Fullness(self.store.usage, config.mailboxes, self.clock)
@@ -128,7 +133,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     mailboxes = Mailboxes(store, clock, Guids(), mailbox_limits(config))
     mailboxes.latecomers = Latecomers(lambda: Pace(clock))
     trainer = Trainer(store, clock, events, config.server.hostname)
-    mailboxes.teaching = Teaching(trainer.teach) if config.filter.enabled else None
+    mailboxes.teaching = Teaching(trainer.teach, on=config.filter.enabled)
     routes = Routes(identity)
     signer = Signer(store.directory, events, enabled=config.signing.enabled)
     reports = SenderReports(config.server.hostname, routes, clock, signer.own)
@@ -146,8 +151,8 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
     quiet: dict[str, OneByOne] = {
         REPORTS: ReportDelivery(queue, store.reports, store.directory, events),
         SENT: SentCopies(queue, mailboxes, identity.find, clock, events),
-        TRAP: TrapDelivery(queue, trainer.trapped if config.filter.enabled else None, events),
     }
+    traps = quiet[TRAP] = TrapDelivery(queue, trainer.trapped if config.filter.enabled else None, events)
     notices = Notices(queue, routes, config.server.postmaster, clock, events, signer.own)
     mailed = quiet[RELEASE] = MailedReleases(queue, store, clock, events, notices)
     for route, consumer in quiet.items():
@@ -171,6 +176,7 @@ def build_core(plan: Plan, slot: int, events: Events, wheel: Wheel) -> Core:
         tls_results=TlsResults(store.transport, clock, events),
         notices=notices,
         mailed=mailed,
+        traps=traps,
         reports=reports,
         resolver=Resolver(config.server.dns, clock),
         secret=link_secret(config.server.data),

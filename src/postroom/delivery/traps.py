@@ -24,7 +24,7 @@ class TrapDelivery(OneByOne):
 
     def __init__(self, queue: Queue, learn: Learn | None, event: Event) -> None:
         super().__init__(queue)
-        self._learn = learn
+        self.learn = learn
         self._event = event
 
     async def outcomes(self, entry: Entry, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
@@ -52,11 +52,11 @@ class TrapDelivery(OneByOne):
 
     async def _learned(self, entry: Entry) -> tuple[bool, str]:
         """Raises StoreError, OSError."""
-        if self._learn is None:
+        if self.learn is None:
             return False, "the filter is off"
         if entry.account:
             return False, "it is from a log-in of ours"
         if not entry.sender:
             return False, "it answers mail that may be forged"
-        learned = await self._learn(f"trap {entry.id}", entry.content, entry.peer, entry.proven)
+        learned = await self.learn(f"trap {entry.id}", entry.content, entry.peer, entry.proven)
         return learned, "" if learned else "its network has taught enough today, or it was known"

@@ -20,7 +20,7 @@ from postroom.filter.health import ScannerFailed
 from postroom.filter.judge import sender_keys
 from postroom.filter.seen import Seen
 from postroom.filter.tokens import read
-from postroom.store.api import EVERYBODY, Lesson, NotFound, Snapshot, Store, StoreError
+from postroom.store.api import EVERYBODY, Lesson, NotFound, Snapshot, Store
 from postroom.values.clock import Clock
 from postroom.values.content import Content
 
@@ -52,7 +52,7 @@ class Trainer:
         self._store = store
         self._clock = clock
         self._event = event
-        self._hostname = hostname.lower()
+        self.hostname = hostname
         self._trapped = _Bounded(_TAUGHT)
         self.elsewhere: Elsewhere | None = None  # who else learns what readers say
         self._waiting: deque[tuple[str, int, Sequence[int], bool]] = deque()
@@ -78,8 +78,8 @@ class Trainer:
                 await self.learn(account, mailbox, uids, spam)
             except NotFound:
                 continue  # moved on, or the account is gone
-            except (StoreError, OSError) as fault:
-                self._event("filter.fault", account=account, reason=str(fault))
+            except Exception as fault:  # what waits behind it must not wait for a fault of ours
+                self._event("filter.fault", account=account, reason=str(fault) or repr(fault))
 
     async def learn(self, account: str, mailbox: int, uids: Sequence[int], spam: bool | None) -> int:
         """Learn messages of an account now; how many were new. Raises StoreError, OSError."""
@@ -138,7 +138,7 @@ class Trainer:
 
     async def _rate(self, seen: Seen, before: bool | None, spam: bool | None, now: float) -> None:
         """Count it for those who sent it, and take back what was counted before."""
-        keys = sender_keys(*origin(seen, self._hostname))
+        keys = sender_keys(*origin(seen, self.hostname.lower()))
         if not keys:
             return
         good = (spam is False) - (before is False)

@@ -175,10 +175,9 @@ class SentFilter:
             await asyncio.sleep(0)  # others have their turn between two messages
             try:
                 score = await self._rooms.judge.of_ours(content, self._rooms.clock.now())
+                self._tell(account, entry, score, bounds)
             except Exception as fault:  # the message has left; what waits behind it must not wait for a fault of ours
                 self._rooms.event("filter.fault", account=account.id, reason=str(fault) or repr(fault))
-            else:
-                self._tell(account, entry, score, bounds)
 
     async def settled(self) -> None:
         """Wait until nothing waits."""

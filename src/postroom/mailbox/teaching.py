@@ -24,16 +24,17 @@ _WANTED: Final = frozenset(("$notjunk", "nonjunk", "notjunk"))
 
 
 class Teaching:
-    """One for all accounts of a process."""
+    """One for all accounts of a process. on: does anybody learn."""
 
-    __slots__ = ("_tell",)
+    __slots__ = ("_tell", "on")
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, *, on: bool = True) -> None:
         self._tell = tell
+        self.on = on
 
     async def put(self, account: AccountStore, source: int, target: int, uids: Sequence[int]) -> None:
         """Messages went from one mailbox to another of the account; uids: those they have in the target."""
-        if not uids:
+        if not (uids and self.on):
             return
         try:
             uses = {info.id: info.special_use for info in await account.mailboxes()}
@@ -47,7 +48,7 @@ class Teaching:
 
     def marked(self, account: AccountStore, mailbox: int, change: FlagChange, uids: Sequence[int]) -> None:
         """Flags were added to messages, or set; uids: those whose flags changed."""
-        if not change.keywords or change.op is FlagOp.REMOVE or not uids:
+        if not self.on or not change.keywords or change.op is FlagOp.REMOVE or not uids:
             return
         said = {keyword.lower() for keyword in change.keywords}
         if said & _UNWANTED and not said & _WANTED:
