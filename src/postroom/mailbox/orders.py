@@ -54,6 +54,11 @@ class Orders:
         self._kept.move_to_end(key)
         return kept.answer
 
+    def before(self, mailbox: tuple[str, int, int], question: Hashable) -> tuple[array[int], Any] | None:
+        """The UIDs that the question was answered for last, and the answer."""
+        kept = self._kept.get((mailbox, question))
+        return None if kept is None else (kept.columns[0], kept.answer)
+
     def keep(self, about: About, question: Hashable, answer: array[int] | bytes, *columns: array[int]) -> None:
         """Remember an answer in place of an older one; nobody may change it or the columns afterwards."""
         if len(about.uids) < LEAST:

@@ -93,22 +93,45 @@ def _asked(session: Session, found: Found, *, by_uid: bool) -> _Asked | None:
 
 async def _order(session: Session, args: Sort, found: Found, asked: _Asked | None, pace: Pace) -> Sequence[int]:
     """Places of what was found in sorted order."""
+    if asked is None:
+        return await sorting.order(args.criteria, _rows(args, found), session.box.account.store, pace)
     orders = session.service.mailboxes.orders
-    if asked is not None:
-        known: array[int] | None = orders.find(asked.about, args.criteria)
-        if known is not None:
-            return known
+    known: array[int] | None = orders.find(asked.about, args.criteria)
+    if known is not None:
+        return known
+    if sorting.can_grow(args.criteria):
+        return await _grown(session, args, found, asked.about, pace)
+    order = array("I", await sorting.order(args.criteria, _rows(args, found), session.box.account.store, pace))
+    orders.keep(asked.about, args.criteria, order)
+    return order
+
+
+async def _grown(session: Session, args: Sort, found: Found, about: About, pace: Pace) -> Sequence[int]:
+    """From what was known, if that were nearly the same messages."""
+    orders, store, criterion = session.service.mailboxes.orders, session.box.account.store, args.criteria[0]
+    last, column = orders.before(about.mailbox, args.criteria), orders.before(about.mailbox, criterion)
+    fits = last is not None and column is not None and last[0] == column[0]
+    known = sorting.less(sorting.Known(*last, column[1]), about.uids) if last and column and fits else None
+    rows = _rows(args, found)
+    if known is None:
+        numbers = await sorting.numbers(criterion, rows, store, pace)
+        known = sorting.Known(about.uids, await sorting.order_of(criterion, numbers, pace), numbers)
+    else:
+        new = await sorting.numbers(criterion, rows.after(len(known.uids)), store, pace)
+        known = sorting.more(known, about.uids, new, reverse=criterion.reverse)
+    orders.keep(about, args.criteria, known.order)
+    orders.keep(about, criterion, known.numbers)
+    return known.order
+
+
+def _rows(args: Sort, found: Found) -> sorting.Rows:
     wanted = {each.by for each in args.criteria}
-    rows = sorting.Rows(
+    return sorting.Rows(
         found.messages(),
         found.column(lambda page: page.dates) if SortBy.ARRIVAL in wanted else (),
         found.column(lambda page: page.sizes) if SortBy.SIZE in wanted else (),
         found.relevancies() if args.search.uses_fuzzy or args.search.uses_filters else (),
     )
-    order = await sorting.order(args.criteria, rows, session.box.account.store, pace)
-    if asked is not None:
-        orders.keep(asked.about, args.criteria, array("I", order))
-    return order
 
 
 def cancel_update(session: Session, command: Command) -> Reply:
