@@ -39,3 +39,14 @@ def test_what_leads_nowhere_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("## Own\n[a](there.md#a-heading-of-two) [b](#own) [c](there.md#gone) [d](gone.md) `[e](no.md)`\n")
     assert broken(page, page.read_text()) == ["there.md#gone", "gone.md#"]
+
+
+def test_the_plan_of_large_rooms_names_what_is_there() -> None:
+    plan = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("### Large rooms")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z/]+)` \|(.*)\|$", plan, re.MULTILINE)
+    assert len(rows) > 4
+    source = ROOT / "src" / "postroom"
+    for room, words in rows:
+        for name in re.findall(r"`([a-z_/]+)`", words):
+            places = (source / room / f"{name}.py", source / room / name, source / name)
+            assert any(place.exists() for place in places), f"{room}: there is no {name}"
