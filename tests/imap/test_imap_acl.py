@@ -666,7 +666,9 @@ async def test_clients_that_said_notify_hear_of_what_is_shared_with_them(house: 
     assert (await client.tagged("NOTIFY SET (subtree Users (MessageNew MessageExpunge MailboxName))")).startswith("OK")
     await owner.do(f"SETACL Team {BEN} lr")
     await settle(client)
-    assert f'"{THEIRS}/Team"' in client.hear().decode()
+    heard = client.hear().decode()
+    assert f'"{THEIRS}/Team"' in heard
+    assert f'LIST (\\Noselect \\HasChildren) "/" "{THEIRS}"\r\n' in heard
     await owner.do("RENAME Team Squad")
     await settle(client)
     assert "OLDNAME" in client.hear().decode()

@@ -117,6 +117,8 @@ class Told:
         found: tuple[str, ...] = ("\\NonExistent", "\\Subscribed") if subscribed else ("\\NonExistent",)
         if entry is not None:
             found = attributes(entry, subscribed=subscribed)
+        elif any(each.visible and each.realm.prefix == name + names.DELIMITER for each in self._around[1:]):
+            found = ("\\Noselect", "\\HasChildren", *found[1:])  # the level above what somebody shares
         send_list(self._session, Listed(mailbox=name, attributes=found, oldname=oldname))
 
 
