@@ -121,7 +121,7 @@ def test_every_source_of_evidence_is_named(postroom: Any, ann: str, tmp_path: Pa
     assert found["sources"]["greylisting"].startswith("off")
     assert set(found["sources"]) == {
         "authentication", "learned words", "standing", "acquaintance", "reports", "block lists", "greylisting", "rules",
-        "phishing", "attachments", "wishes",
+        "phishing", "attachments", "wishes", "clamav", "rspamd",
     }  # fmt: skip
     path.write_text(f"{results.replace(host[1], 'other.test')}{head}\nhello\n")
     found = postroom("explain", "spam", str(path), "--json").json
