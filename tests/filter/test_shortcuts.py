@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postroom.filter import disguise, tokens
-from postroom.filter.literals import literals, lowered
+from postroom.filter.literals import literals, lowered, of_lowered
 from postroom.filter.rules import Place, Rule
 from postroom.message.index import index, only_part
 from postroom.message.parts import Parts
@@ -86,3 +86,21 @@ def test_a_message_without_parts_is_read_as_its_index_says(kind: str, encoding: 
         assert found is None
     else:
         assert found == Parts.unpack(index(head + b"hello").parts).root
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lower"),
+    [
+        ("(?i)<form\\b[^<>]{0,9}", "<form\\b[^<>]{0,9}"),
+        ("(?i)(?:a|b)(?<!x)[a-z]\\S", "(?:a|b)(?<!x)[a-z]\\S"),
+        ("<form", ""),
+        ("(?i)FORM", ""),
+        ("(?i)[5-_]x", ""),
+        ("(?i)(?:a[!-~])x", ""),
+        ("(?i)\\x41", ""),
+        ("(?i)gr\u00fc\u00df", ""),
+        ("(?i)a(?-i:b)", ""),
+    ],
+)
+def test_expressions_for_text_in_lower_case(pattern: str, lower: str) -> None:
+    assert of_lowered(pattern) == lower

@@ -56,7 +56,10 @@ class Trusted:
                 for piece in shortened(label):
                     self._near.setdefault((piece, rest), domain)
         self._labels = {_key(brand.name): brand for brand in brands if len(brand.name) >= 4 and brand.name.isalpha()}
-        self._brands = tuple((_words(brand.name), brand) for brand in brands)
+        self._brands: dict[str, list[tuple[tuple[str, ...], Brand]]] = {}
+        for brand in brands:
+            words = _words(brand.name)
+            self._brands.setdefault(next(iter(words), ""), []).append((words, brand))
 
     def reasons(self, seen: Seen) -> Iterator[Reason]:
         """What links, author and display name pretend; at most one reason of each kind."""
@@ -128,7 +131,7 @@ class Trusted:
         if not name or organisation(domain) in self._own:
             return None
         words = _words(name)
-        for wanted, brand in self._brands:
+        for wanted, brand in self._brands.get(next(iter(words), ""), ()):
             if words[: len(wanted)] == wanted:
                 return brand
         return None

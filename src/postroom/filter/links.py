@@ -87,6 +87,8 @@ def _of_link(link: Link, home: str, often: Counter[str]) -> Iterator[Reason]:
 
 
 def _shown_host(text: str) -> str:
+    if "." not in text:
+        return ""
     match = _SHOWN_HOST.match(text.strip())
     if match is None or "." not in match[1]:
         return ""
@@ -95,6 +97,8 @@ def _shown_host(text: str) -> str:
 
 
 def _is_address(host: str) -> bool:
+    if not (host[-1:].isdigit() or ":" in host or host.startswith("0x")):
+        return False
     try:
         ip_address(host)
     except ValueError:
@@ -103,6 +107,8 @@ def _is_address(host: str) -> bool:
 
 
 def _homograph(host: str) -> Iterator[Reason]:
+    if host.isascii() and "xn--" not in host:
+        return
     shown = shown_domain(host)
     for label in shown.split("."):
         if _LATIN.search(label) and _LOOKALIKE.search(label):

@@ -24,7 +24,7 @@ import msgspec
 
 from postroom.filter.borrowed import Brand
 from postroom.filter.disguise import Undisguised
-from postroom.filter.literals import literals, lowered
+from postroom.filter.literals import literals, lowered, of_lowered
 from postroom.filter.patterns import BadPattern, reach
 from postroom.filter.scoring import Reason
 from postroom.filter.seen import Seen
@@ -63,7 +63,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     brand: list[_Brand] = []
 
 
-_Test = Callable[[str], bool]
+#: told of a text and of the same in lower case
+_Test = Callable[[str, str], bool]
 
 #: what a word is told by: all but these octets stands between words
 _LETTERS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789"
@@ -103,7 +104,7 @@ class Place:
 
     def find(self, text: str) -> list[Rule]:
         """Those that find what they look for."""
-        found = {row for row, test in self._tests(text) if test(text)}
+        found = set(self._matching(text))
         missing: dict[int, int] = {}
         for phrase in self._phrases(text):
             row = phrase.row
@@ -123,13 +124,13 @@ class Place:
                         yield phrase
         yield from self._everywhere
 
-    def _tests(self, text: str) -> Iterator[tuple[int, _Test]]:
-        """Expressions that may match something in it."""
+    def _matching(self, text: str) -> Iterator[int]:
+        """The rows whose expressions match something in it."""
         if self._expressions:
             low = lowered(text)
-            for row, (test, needed) in self._expressions:
-                if all(any(word in low for word in ways) for ways in needed):
-                    yield row, test
+            for row, (matches, needed) in self._expressions:
+                if all(any(word in low for word in ways) for ways in needed) and matches(text, low):
+                    yield row
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +215,11 @@ def _expression(rule: Rule) -> tuple[_Test, tuple[tuple[str, ...], ...]]:
         most = reach(rule.pattern, LONGEST)
     except BadPattern as fault:
         raise BadRules(f"rule {rule.name}: {rule.pattern!r}: {fault}") from None
-    search = re.compile(rule.pattern).search
-    return lambda text: search(text, 0, most) is not None, literals(rule.pattern)
+    lower = of_lowered(rule.pattern)
+    search = re.compile(lower or rule.pattern).search
+    if lower:
+        return lambda text, low: search(low, 0, most) is not None, literals(rule.pattern)
+    return lambda text, low: search(text, 0, most) is not None, literals(rule.pattern)
 
 
 def _runs(text: str) -> list[bytes]:
