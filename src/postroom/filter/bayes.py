@@ -62,8 +62,9 @@ def opinion(everybody: Base, own: Base | None = None) -> Opinion | None:
         return None
     doubt = _DOUBT / (spam + ham)
     # many tokens share their counts: the few there are of each are reckoned once
-    worth = {pair: log((pair[0] / spam + doubt) / (pair[1] / ham + doubt)) for pair in set(counts) if pair != _NEVER}
-    odds = [worth[pair] for pair in counts if pair != _NEVER]
+    known = [pair for pair in counts if pair != _NEVER]
+    worth = {pair: log((pair[0] / spam + doubt) / (pair[1] / ham + doubt)) for pair in set(known)}
+    odds = [worth[pair] for pair in known]
     odds.sort(key=abs)
     chosen = odds[-_COMBINED:]
     return Opinion(sum(chosen) / max(len(chosen), _FEW), len(chosen))

@@ -32,8 +32,8 @@ from postroom.policy.networks import neighbourhood
 from postroom.store.api import EVERYBODY, AccountStore, DirectoryStore, LimitsStore, StoreError, TrainingStore
 from postroom.values.content import Content
 
-#: octets above which a message is read in a thread instead of on the loop
-_IN_THREAD: Final = 256 * 1024
+#: octets above which a message is read in a thread instead of on the loop: reading these takes some milliseconds
+_IN_THREAD: Final = 16 * 1024
 #: recipients whose own training is asked for
 _PERSONAL: Final = 50
 _SECONDS: Final = 3.0  # to wait for lists of domains
@@ -165,7 +165,8 @@ class Judge:
                 self._trusted = Trusted([row.name for row in await directory.domains()], brands)
                 self._generation = generation
         except StoreError:
-            return self._trusted or Trusted((), brands)
+            if self._trusted is None:
+                self._trusted = Trusted((), brands)
         return self._trusted
 
     def _read(self, content: Content, known: Known, trusted: Trusted) -> tuple[Seen, list[int], list[Reason]]:

@@ -50,7 +50,7 @@ def lowered(text: str) -> str:
 
 
 #: no letter that has another case, but in the names of classes such as \\S
-_LOWER: Final = re.compile(r"(?:\\[bBsSdDwW]|\\[^A-Za-z0-9]|[^\\A-Z\u0080-\U0010ffff])*+")
+_LOWER: Final = re.compile(r"(?:\\[bBsSdDwW]|\\[^A-Za-z0-9]|[^\\A-Z\u0080-\U0010ffff])*")
 
 
 _GROUP: Final = re.compile(r"\(\?(?:[:=!>]|<[=!])")

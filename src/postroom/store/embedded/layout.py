@@ -89,6 +89,11 @@ class Layout:
         return f"{self.data}/training.db"
 
     @property
+    def words(self) -> str:
+        """The table that is made of it."""
+        return f"{self.data}/run/words"
+
+    @property
     def run(self) -> str:
         return f"{self.data}/run"
 

@@ -328,8 +328,10 @@ CREATE TABLE text(message INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB N
 #: token: in how many messages of each kind it stood (store.api.training); lesson: what a message was learned as
 TRAINING_VERSION: Final = 1
 TRAINING: Final = """
-CREATE TABLE total(one INTEGER PRIMARY KEY CHECK (one = 1), spam INTEGER NOT NULL, ham INTEGER NOT NULL);
-INSERT INTO total VALUES (1, 0, 0);
+CREATE TABLE total(
+    one INTEGER PRIMARY KEY CHECK (one = 1), spam INTEGER NOT NULL, ham INTEGER NOT NULL, serial INTEGER NOT NULL
+);
+INSERT INTO total VALUES (1, 0, 0, 0);
 CREATE TABLE token(
     id INTEGER PRIMARY KEY, spam INTEGER NOT NULL DEFAULT 0, ham INTEGER NOT NULL DEFAULT 0, at REAL NOT NULL
 );

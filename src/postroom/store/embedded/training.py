@@ -32,7 +32,7 @@ from postroom.store.api.training import (
 from postroom.store.embedded import schema
 from postroom.store.embedded.database import OpenOptions, open_database, rollback, set_up, unavailable
 from postroom.store.embedded.layout import Layout
-from postroom.store.embedded.learned import RecentTokens, read_learned
+from postroom.store.embedded.words import WordTable, give_up, read_learned, write
 
 T = TypeVar("T")
 
@@ -43,8 +43,6 @@ _LIGHT: Final = 0.01
 _NORMAL: Final = 1
 #: of everybody's file: tokens of a message are spread over all of it
 _CACHE_KIB: Final = 4096
-#: of everybody's tokens, which stay in memory when they were asked for (twice as many at most)
-_KEPT: Final = 65_536
 
 
 class EmbeddedTraining:
@@ -56,7 +54,7 @@ class EmbeddedTraining:
         self._readers: OrderedDict[str, apsw.Connection] = OrderedDict()
         self._writers: OrderedDict[str, apsw.Connection] = OrderedDict()
         self._writing = threading.Lock()
-        self._recent: RecentTokens | None = None  # of everybody's file
+        self._table = WordTable(layout.words)
 
     def close(self) -> None:
         """Close the files."""
@@ -64,6 +62,7 @@ class EmbeddedTraining:
             for pool in (self._readers, self._writers):
                 while pool:
                     pool.popitem()[1].close()
+        self._table.close()
 
     # reading
 
@@ -71,12 +70,7 @@ class EmbeddedTraining:
         nothing = Learned(counts=((0, 0),) * len(tokens))
         if account != EVERYBODY:
             return self._read(account, lambda db: read_learned(db, tokens), nothing)
-        return self._read(account, lambda db: self._remembered(db).learned(tokens), nothing)
-
-    def _remembered(self, db: apsw.Connection) -> RecentTokens:
-        if self._recent is None or not self._recent.of(db):
-            self._recent = RecentTokens(db, _KEPT)
-        return self._recent
+        return self._read(account, lambda db: self._table.learned(db, tokens), nothing)
 
     def lesson(self, account: str, id: str) -> bool | None:
         def look(db: apsw.Connection) -> bool | None:
@@ -111,11 +105,19 @@ class EmbeddedTraining:
     # changing
 
     async def learn(self, account: str, lessons: Sequence[Lesson], now: float) -> int:
-        return await self._write(account, lambda db: sum(_learn(db, lesson, now) for lesson in lessons))
+        def work(db: apsw.Connection) -> int:
+            changed = [lesson for lesson in lessons if _learn(db, lesson, now)]
+            if changed and account == EVERYBODY:
+                write(self._layout.words, db, [token for lesson in changed for token in lesson.tokens])
+            return len(changed)
+
+        return await self._write(account, work)
 
     async def unlearn(self, account: str) -> None:
         def work(db: apsw.Connection) -> None:
             db.execute("DELETE FROM token; DELETE FROM lesson; UPDATE total SET spam = 0, ham = 0")
+            if account == EVERYBODY:
+                write(self._layout.words, db, None)
 
         await self._write(account, work)
 
@@ -132,12 +134,16 @@ class EmbeddedTraining:
         def work(db: apsw.Connection) -> int:
             before = db.total_changes()
             db.execute("DELETE FROM token WHERE spam + ham <= 1 AND at < ?", (now - RARE_KEPT,))
+            fewer = db.changes() > 0
             db.execute("DELETE FROM lesson WHERE at < ?", (now - LESSONS_KEPT,))
             rows: Any = db.execute("SELECT name, good, bad, at FROM standing").fetchall()
             for name, good, bad, at in rows:
                 if (good + bad) * _left(now - at) < _LIGHT:
                     db.execute("DELETE FROM standing WHERE name = ?", (name,))
-            return db.total_changes() - before
+            gone = db.total_changes() - before
+            if fewer:
+                write(self._layout.words, db, None)
+            return gone
 
         return await self._write(EVERYBODY, work)
 
@@ -199,6 +205,9 @@ class EmbeddedTraining:
 
     def _put_aside(self, path: str) -> None:
         self._forget(path)
+        if path == self._layout.training:
+            self._table.close()
+            give_up(self._layout.words)
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path + end, f"{path}.damaged{end}")

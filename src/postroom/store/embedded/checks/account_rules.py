@@ -196,7 +196,7 @@ TRAINING: Final = (
     Rule(
         "SELECT 'total' WHERE NOT EXISTS (SELECT 1 FROM total)",
         "how much was learned is lost: {}",
-        "INSERT INTO total SELECT 1, coalesce(sum(spam), 0), coalesce(sum(1 - spam), 0) FROM lesson",
+        "INSERT INTO total SELECT 1, coalesce(sum(spam), 0), coalesce(sum(1 - spam), 0), 0 FROM lesson",
     ),
     Rule(
         "SELECT one FROM total WHERE spam < 0 OR ham < 0",
