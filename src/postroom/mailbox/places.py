@@ -16,11 +16,11 @@ On failure: NoSuchMailbox; NoPermission where the mailbox may be seen, but this 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from postroom.mailbox import names
 from postroom.mailbox.errors import NoPermission, NoSuchMailbox, NotAllowed

@@ -119,8 +119,8 @@ class ReaderStore:
 
     def _mine(self, info: MailboxInfo) -> MailboxInfo:
         if self._private_by(info.seen):
-            return replace(info, seen=SeenMode.PRIVATE, unseen=-1)
-        return replace(info, seen=SeenMode.SHARED)
+            return structs.replace(info, seen=SeenMode.PRIVATE, unseen=-1)
+        return structs.replace(info, seen=SeenMode.SHARED)
 
     async def _read(self, mailbox: int) -> Marks:
         """The reader's marks, and whose \\Seen is. Raises NotFound."""

@@ -9,9 +9,10 @@ Owns: nothing but the realms of one login that are in use. Standards: RFC 2342, 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
+
+from msgspec.structs import replace
 
 from postroom.mailbox import acl, names
 from postroom.mailbox.places import Kind, Namespace, Overview, Places, Realm

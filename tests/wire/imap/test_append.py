@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.wire.imap import url
+from postroom.wire.imap import append, url
 from postroom.wire.imap.commands import STAR, Append, AppendMessage, Attribute, Command, Flags
 from postroom.wire.imap.errors import BadCommand, BadSyntax
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart, Continue, Line, Refused
 from postroom.wire.imap.framer import Framer, FramerLimits
+from postroom.wire.imap.scanner import Scanner
 from postroom.wire.imap.table import parse
 from wire.imap.test_framer import SMALL, drain, events_of, joined, kept
 
@@ -229,3 +230,27 @@ def test_other_urls(text: str) -> None:
 def test_any_url_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(BadSyntax):
         url.parse(text)
+
+
+NAMES = ("x", "INBOX", "inbox", '"x y"', "a/b", '"a/b c"', "~x", "&AOQ-", '"&AOQ-"', '"a\\"b"', "x)", '""', "URL")
+FLAG_LISTS = ("", "() ", "(\\Seen) ", "(\\seen $Forwarded \\Deleted) ", "(\\Recent) ", "(\\Seen ) ", "(a(b) ", "( a) ")
+DATES = ("", '"01-Jan-2024 10:01:02 +0000" ', '" 1-feb-2024 23:59:60 -0730" ', '"31-Feb-2024 10:01:02 +0000" ', '"x" ')
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("flags", FLAG_LISTS)
+@pytest.mark.parametrize("date", DATES)
+def test_the_usual_form_is_read_as_any_other(name: str, flags: str, date: str) -> None:
+    """What the quick way takes, the whole grammar takes too, and makes the same of it."""
+    for text in (f"a1 APPEND {name} {flags}{date}", f"a1 append {name} {date}{flags}", f"a1 APPEND {name}  {flags}"):
+        announced = append.Announced(5, sync=False, binary=False)
+        quick = append.usual(text.encode(), announced)
+        scanner = Scanner(text.encode(), pos=len("a1 APPEND"))
+        try:
+            whole = append.start(scanner, b"a1", "APPEND")
+            append.go_on(whole, scanner, announced)
+        except BadSyntax:
+            assert quick is None
+        else:
+            assert quick is None or quick == whole
+            assert quick is not None or any(odd in name for odd in "~&\\)") or name == '""'

@@ -29,6 +29,8 @@ from postroom.wire.imap.commands import STAR, Append, AppendMessage, Command
 from postroom.wire.imap.events import AppendData, AppendEnd, AppendStart
 from postroom.wire.imap.sequence import ranges_of
 
+#: octets of a message that is sealed only when the command is complete: a store keeps so many in memory
+_FEW: Final = 64 * 1024
 #: what REPLACE needs in the mailbox that the old message is in (RFC 8508 4.1)
 _REMOVING: Final = right.DELETE_MESSAGE | right.EXPUNGE
 
@@ -115,6 +117,9 @@ async def _check(appending: Appending, message: AppendMessage, index: int) -> No
     limit = account.append_limit
     if appending.spools[index].size + message.size > limit:
         raise Refused(no(f"Messages may have at most {limit} octets", b"TOOBIG"))
+    may = await account.allowance()
+    if not (may.octets or may.messages):
+        return  # what is held need not be looked at
     quota = await account.quota()
     if not quota.has_room(appending.total - appending.freed, index + 1 - (appending.uid is not None)):
         raise Refused(no("There is not enough room left for this (quota)", b"OVERQUOTA"))
@@ -132,11 +137,18 @@ def data(session: Session, event: AppendData) -> None:
         appending.close()
 
 
+def ends_in_memory(session: Session, event: AppendEnd) -> bool:
+    """Nothing is to be done at the end of these octets: they are few, or wanted no more."""
+    appending = session.appending
+    if appending is None or appending.fault is not None or not event.complete:
+        return True
+    return appending.spools[event.index].size <= _FEW
+
+
 async def end(session: Session, event: AppendEnd) -> None:
     """The octets have come; those of a complete message are durable before the command goes on."""
     appending = session.appending
-    if appending is None or appending.fault is not None or not event.complete:
-        return
+    assert appending is not None
     try:
         appending.contents[event.index] = await appending.spools[event.index].seal()
     except Exception as fault:

@@ -284,7 +284,8 @@ class ImapConnection:
         elif isinstance(event, AppendStart):
             self._start(append.start(session, event))
         elif isinstance(event, AppendEnd):
-            self._start(append.end(session, event))
+            if not append.ends_in_memory(session, event):
+                self._start(append.end(session, event))
         elif isinstance(event, Refused):
             append.abandon(session)
             session.send(response.refused(event))

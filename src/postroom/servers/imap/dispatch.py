@@ -10,8 +10,9 @@ On failure: errors of the rooms below become their NO; a bug becomes NO [SERVERB
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from postroom.servers.imap import (
     access,

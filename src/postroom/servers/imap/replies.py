@@ -8,8 +8,9 @@ On failure: an exception nobody foresaw becomes NO [SERVERBUG]; the session live
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from postroom.mailbox.errors import BadIdentifier, BadSequence, MailboxError, response_code
 from postroom.store.api import (
@@ -27,8 +28,7 @@ from postroom.store.api import (
 from postroom.wire.imap.response import status_line
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The tagged end of a command. code: what stands in brackets, without them; text: ASCII for people.
 
     spare: another code, told untagged if there is one already (RFC 9738 3.1).

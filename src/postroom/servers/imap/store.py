@@ -6,8 +6,9 @@ Standards: RFC 9051 6.4.6; RFC 7162 3.1.3 (UNCHANGEDSINCE, MODIFIED) and 3.2.4; 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 from postroom.mailbox.places import may_set
 from postroom.mailbox.selection import Rows, Selection, of_uids

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from postroom.store.api.filters import FilterStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailboxInfo:
+class MailboxInfo(Struct, frozen=True, kw_only=True):
     """A mailbox as LIST and STATUS need it. name: Unicode, "/" between levels, INBOX in upper case.
 
     unseen: -1 where it was not counted, because each reader has an own \\Seen (mailbox.reader).

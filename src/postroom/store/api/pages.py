@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 
 class Page:
@@ -58,6 +58,9 @@ class Snapshot:
 
     __slots__ = ("_first_uids", "_starts", "keywords", "mailbox", "modseq", "pages", "uidnext", "uidvalidity")
 
+    _first_uids: list[int]
+    _starts: list[int]  # sequence numbers before each page, and the last of all
+
     def __init__(
         self,
         mailbox: int,
@@ -73,8 +76,18 @@ class Snapshot:
         self.modseq: Final = modseq
         self.pages: Final = tuple([page for page in pages if page.flags])
         self.keywords: Final = keywords
-        self._starts = [0, *accumulate([len(page.flags) for page in self.pages])]
-        self._first_uids = [page.uids[0] for page in self.pages]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> list[int]:
+            """Where the pages begin, when somebody first asks: most snapshots are made and never looked into."""
+            if name == "_starts":
+                self._starts = found = [0, *accumulate([len(page.flags) for page in self.pages])]
+            elif name == "_first_uids":
+                self._first_uids = found = [page.uids[0] for page in self.pages]
+            else:
+                raise AttributeError(name)
+            return found
 
     def __len__(self) -> int:
         return self._starts[-1]

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 from hashlib import sha256
-from typing import Final
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final
 
 from postroom.store.api.errors import StoreUnavailable
 from postroom.store.embedded.disk import Disk, discard
 from postroom.values.content import Content
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 IN_MEMORY: Final = 64 * 1024
 _WRITE_AT: Final = 256 * 1024
@@ -25,13 +29,14 @@ class FileSpool:
     __slots__ = ("_content", "_disk", "_failed", "_file", "_hash", "_parts", "_path", "_pending", "_size")
 
     def __init__(self, disk: Disk, path: str) -> None:
+        """path: of the file if one is needed; what makes it unique is put behind it then."""
         self._disk = disk
         self._path = path
         self._parts: list[bytes] = []
         self._pending = 0  # octets in _parts
         self._size = 0
         self._file = -1
-        self._hash = sha256()
+        self._hash: Hash | None = None  # of what is in the file
         self._content: Content | None = None
         self._failed = False
 
@@ -52,6 +57,9 @@ class FileSpool:
         data = b"".join(self._parts)
         self._parts.clear()
         self._pending = 0
+        if self._hash is None:
+            self._hash = sha256()
+            self._path += f"-{token_hex(4)}"
         self._hash.update(data)
         try:
             if self._file < 0:
@@ -72,6 +80,7 @@ class FileSpool:
             return Content.of(b"".join(self._parts))
         if self._pending or self._failed:
             self._flush()
+        assert self._hash is not None
         file, self._file = self._file, -1
         try:
             await asyncio.to_thread(self._sync, file)

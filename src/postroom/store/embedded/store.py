@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -240,8 +239,7 @@ class EmbeddedStore:
 
     def spool(self) -> FileSpool:
         self._spools += 1
-        name = f"{self._spool_prefix}{self._spools}-{secrets.token_hex(4)}"
-        return FileSpool(self._disk, f"{self._layout.queue_tmp}/{name}")
+        return FileSpool(self._disk, f"{self._layout.queue_tmp}/{self._spool_prefix}{self._spools}")
 
     async def sweep(self, now: float, keep_expunged: float) -> int:
         await self._limits.sweep(now)

@@ -15,10 +15,12 @@ On failure: BadSyntax; Unfinished where a literal that is announced is a string 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
+from postroom.wire.imap import names
 from postroom.wire.imap.commands import STAR, Append, AppendMessage, Flags
 from postroom.wire.imap.dates import parse_date_time
 from postroom.wire.imap.errors import BadSyntax, Unfinished
@@ -29,8 +31,16 @@ BEGIN: Final = re.compile(
     rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+) (APPEND|(?:UID )?REPLACE)(?= )",
     re.IGNORECASE,
 )
+#: an APPEND as nearly all are, up to its literal: a plain name, flags, a date
+_USUAL: Final = re.compile(
+    rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+) APPEND"
+    rb' (?:([A-Za-z0-9_./-]{1,255})|"([A-Za-z0-9_./ -]{1,255})") (\([^()]{0,255}\) )?'
+    rb'(?:"([ \d]?\d-[A-Za-z]{3}-\d{4} \d\d:\d\d:\d\d [+-]\d{4})" )?',
+    re.IGNORECASE,
+)
 _DATE_TIME: Final = re.compile(rb'"([ \d]?\d-[A-Za-z]{3}-\d{4} \d\d:\d\d:\d\d [+-]\d{4})"')
 _MOST_NUMBER: Final = 2**32 - 1
+_NONE: Final = Flags()
 
 
 class Announced(Struct, frozen=True):
@@ -55,6 +65,11 @@ class Appending(Struct):
     closing: bytes = b""  # what must stand behind the literal
 
     @property
+    def unfinished(self) -> bool:
+        """Something must follow the literal."""
+        return self.inside or self.closing != b""
+
+    @property
     def message(self) -> AppendMessage:
         """The message announced last."""
         return self.messages[-1]
@@ -68,6 +83,30 @@ class Appending(Struct):
     def command(self) -> Append:
         """All of it, once it is complete."""
         return Append(self.mailbox, tuple(self.messages), self.replaces, self.taken())
+
+
+def usual(text: bytes, announced: Announced) -> Appending | None:
+    """The same as `start` and `go_on` for an APPEND in its usual form; None for any other, and for wrong ones."""
+    found = _USUAL.fullmatch(text)
+    if found is None or announced.binary:
+        return None
+    tag, atom, quoted, flags, date = found.groups()
+    mailbox = names.decode(atom or quoted)
+    try:
+        internaldate = parse_date_time(date) if date else None
+        message = AppendMessage(_flags(flags) if flags else _NONE, internaldate, announced.size)
+    except BadSyntax:
+        return None
+    return Appending(tag, "APPEND", mailbox, messages=[message])
+
+
+@lru_cache(maxsize=256)
+def _flags(text: bytes) -> Flags:
+    scanner = Scanner(text)
+    flags = scanner.flag_list()
+    scanner.space()
+    scanner.end()
+    return flags
 
 
 def start(scanner: Scanner, tag: bytes, name: str) -> Appending:

@@ -308,10 +308,12 @@ class Framer:
     def _announce(self, text: bytes, announced: Announced) -> FrameEvent | _Go:
         """A literal of a command with messages; text: from the tag on, or what came behind the last message literal."""
         tag = self._tag(text)
-        scanner = Scanner(text, tuple(self._literals), self.utf8)
         try:
-            current = self._append or self._begin_append(scanner)
-            append.go_on(current, scanner, announced)
+            current = append.usual(text, announced) if self._append is None else None
+            if current is None:
+                scanner = Scanner(text, tuple(self._literals), self.utf8)
+                current = self._append or self._begin_append(scanner)
+                append.go_on(current, scanner, announced)
         except Unfinished:
             return self._take_string(text, announced)
         except BadName as fault:
@@ -386,12 +388,13 @@ class Framer:
                 return self._at_literal(self._text + line[: found.start()], found)
         current = self._append
         assert current is not None
-        scanner = Scanner(self._text + line, tuple(self._literals), self.utf8)
+        text, literals = self._text + line, tuple(self._literals)
         self._reset()
-        try:
-            append.go_on(current, scanner, None)
-        except BadSyntax as fault:
-            return Refused(current.tag, str(fault))
+        if text or current.unfinished:  # else nothing stands behind the last message
+            try:
+                append.go_on(current, Scanner(text, literals, self.utf8), None)
+            except BadSyntax as fault:
+                return Refused(current.tag, str(fault))
         return Command(current.tag, current.name, current.command())
 
     # -- throwing away --------------------------------------------------------------------------------------------
