@@ -62,6 +62,16 @@ def test_one_message_is_told_step_by_step(postroom: Any, site: Path) -> None:
         assert steps[1].endswith("delivered to INBOX of ann@example.org, UID 3")
 
 
+def test_mail_to_a_detail_or_an_alias_is_found_by_the_account(postroom: Any, site: Path) -> None:
+    told = {"queue_id": "q1", "recipient": "ann-shop@example.org", "mailbox": "INBOX", "uid": 3}
+    told["login"] = "ann@example.org"
+    tell(site, accepted("q1", to=["ann-shop@example.org"]), (59.0, "message.delivered", told))
+    for word in ("ann@example.org", "ann-shop@example.org"):
+        done = postroom("trace", word)
+        assert done.code == 0, done.err
+        assert "delivered to INBOX of ann@example.org, UID 3" in done.out
+
+
 def test_several_messages_are_told_briefly(postroom: Any, site: Path) -> None:
     tell(site, *[accepted(f"q{number}", 100 - number) for number in range(30)])
     done = postroom("trace", "bob@far.test", "--limit", "3")

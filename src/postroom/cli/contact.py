@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, line, moment, say, table
+from postroom.cli.output import counted, emit_json, json_option, line, moment, say, table
 from postroom.cli.people import shared_mail
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -109,7 +109,7 @@ def _read(data: bytes, form: str | None, quiet: bool) -> People:
     cards = form == "vcard" or (form is None and "BEGIN:VCARD" in text.upper())
     found = read_cards(text) if cards else read_table(text)
     if len(found.entries) >= _PROGRESS and not quiet:
-        say(f"{len(found.entries):,} addresses read")
+        say(f"{counted(len(found.entries), 'address', 'addresses')} read")
     return found
 
 

@@ -9,7 +9,7 @@ import click
 from postroom.cli import quotas
 from postroom.cli.amounts import parse_limit
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, limit, moment, octets, record, say, table
+from postroom.cli.output import confirm, counted, emit_json, json_option, limit, moment, octets, record, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -259,7 +259,8 @@ def rm(name: str, yes: bool, as_json: bool, config_file: str | None) -> None:
     if row["accounts"] or row["aliases"]:
         raise CommandFailed(
             Exit.FAILED,
-            f"{row['name']} still has {row['accounts']} accounts and {row['aliases']} aliases",
+            f"{row['name']} still has {counted(row['accounts'], 'account')} "
+            f"and {counted(row['aliases'], 'alias', 'aliases')}",
             f"See: postroom user list --domain {row['name']}",
         )
     confirm(f"Stop hosting {row['name']}?", yes=yes)

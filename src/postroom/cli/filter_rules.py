@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, say, table
+from postroom.cli.output import counted, emit_json, json_option, say, table
 from postroom.cli.site import Site, config_option, find_site, poke
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def check(path: str, as_json: bool, config_file: str | None) -> None:
         return
     for name, most in short.items():
         say(f"{name} sees the first {most:,} characters only: on more its pattern could take long")
-    say(f"{len(found.rules)} rules, version {found.version}: all can be used")
+    say(f"{counted(len(found.rules), 'rule')}, version {found.version}: all can be used")
 
 
 @command.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postroom.cli.output import confirm, emit_json, json_option, moment, record, say, table
+from postroom.cli.output import confirm, counted, emit_json, json_option, moment, record, say, table
 from postroom.cli.people import directory, named_domain
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -35,8 +35,8 @@ async def _groups(site: Site, *, changes: bool = False) -> AsyncIterator[tuple[G
         yield Groups(store, SystemClock()), store
 
 
-def _count(row: GroupRow) -> str:
-    return f"{len(row.members)} member{'s' * (len(row.members) != 1)}"
+def _has(row: GroupRow) -> str:
+    return f"{row.address} has {counted(len(row.members), 'member')}"
 
 
 def _plain(row: GroupRow) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def add(group: str, members: tuple[str, ...], name: str, as_json: bool, config_f
             return await groups.add(group, members, name=name)
 
     row = run(work())
-    _tell(row, as_json, f"{row.address} has {_count(row)}. Undo: postroom group rm {row.address}")
+    _tell(row, as_json, f"{_has(row)}. Undo: postroom group rm {row.address}")
 
 
 @command.command("list")
@@ -136,7 +136,7 @@ def join(group: str, members: tuple[str, ...], as_json: bool, config_file: str |
 
     row = run(work())
     undo = f"postroom group leave {row.address} {' '.join(members)}"
-    _tell(row, as_json, f"{row.address} has {_count(row)} now. Undo: {undo}")
+    _tell(row, as_json, f"{_has(row)} now. Undo: {undo}")
 
 
 @command.command()
@@ -154,7 +154,7 @@ def leave(group: str, members: tuple[str, ...], as_json: bool, config_file: str 
 
     row = run(work())
     undo = f"postroom group join {row.address} {' '.join(members)}"
-    _tell(row, as_json, f"{row.address} has {_count(row)} now. Undo: {undo}")
+    _tell(row, as_json, f"{_has(row)} now. Undo: {undo}")
 
 
 @command.command()
@@ -169,7 +169,9 @@ def rm(group: str, yes: bool, as_json: bool, config_file: str | None) -> None:
     async def work() -> GroupRow:
         async with _groups(site, changes=True) as (groups, _):
             row = await groups.group(group)
-            confirm(f"Remove {row.address}? Its {len(row.members)} members lose what they have by it.", yes=yes)
+            confirm(
+                f"Remove {row.address}? Its {counted(len(row.members), 'member')} lose what they have by it.", yes=yes
+            )
             return await groups.remove(group)
 
     row = run(work())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, octets, say, table
+from postroom.cli.output import counted, emit_json, json_option, octets, say, table
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, poke, run
 
@@ -122,7 +122,7 @@ def rebuild(login: str | None, everybody: bool, as_json: bool, config_file: str 
         emit_json(accounts=done, seconds=round(time.monotonic() - started, 3))
     else:
         messages = sum(one["indexed"] for one in done)
-        say(f"{len(done)} index{'es' * (len(done) != 1)} made anew: {messages} messages")
+        say(f"{len(done)} index{'es' * (len(done) != 1)} made anew: {counted(messages, 'message')}")
 
 
 async def _rebuild(site: Site, login: str | None, *, quiet: bool) -> list[dict[str, Any]]:

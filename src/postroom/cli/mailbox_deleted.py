@@ -10,7 +10,7 @@ import click
 
 from postroom.cli.amounts import parse_when
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, line, moment, octets, say, table
+from postroom.cli.output import counted, emit_json, json_option, line, moment, octets, say, table
 from postroom.cli.people import mail_of
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -186,8 +186,7 @@ def tell_restored(
         )
         return
     for name, count in counts.items():
-        noun = "1 message" if count == 1 else f"{count} messages"
-        say(f"{line(name)}: {noun} {'brought back' if done else 'would be brought back'}")
+        say(f"{line(name)}: {counted(count, 'message')} {'brought back' if done else 'would be brought back'}")
     if done:
         say(f"Undo: postroom mailbox undo {account} {done.id}")
 
@@ -219,4 +218,4 @@ def undo(account: str, restore: int | None, as_json: bool, config_file: str | No
         emit_json(restore=number, messages=undone.messages, mailboxes=list(undone.mailboxes))
         return
     gone = f", and {line(', '.join(undone.mailboxes))}" if undone.mailboxes else ""
-    say(f"{undone.messages} messages were taken away again{gone}")
+    say(f"taken away again: {counted(undone.messages, 'message')}{gone}")

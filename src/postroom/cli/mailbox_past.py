@@ -13,7 +13,7 @@ import click
 from postroom.cli.amounts import parse_when
 from postroom.cli.codes import CommandFailed, Exit
 from postroom.cli.mailbox_deleted import tell_restored
-from postroom.cli.output import emit_json, json_option, line, moment, octets, say, table
+from postroom.cli.output import counted, emit_json, json_option, line, moment, octets, say, table
 from postroom.cli.people import mail_of
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -58,6 +58,10 @@ def _plain(past: PastSnapshot, at: float) -> dict[str, Any]:
         "special_use": life.special_use,
         "uidvalidity": life.uidvalidity,
     }
+
+
+def _holds(row: dict[str, Any]) -> str:
+    return f"{line(row['name'])}: {counted(row['messages'], 'message')}, {octets(row['size'])}"
 
 
 def _since(row: dict[str, Any]) -> str:
@@ -136,7 +140,7 @@ def show(account: str, mailbox: str, at: str, limit: int, as_json: bool, config_
     if as_json:
         emit_json(at=when or None, mailbox=row, messages=messages)
         return
-    say(f"{line(row['name'])}: {row['messages']} messages, {octets(row['size'])}{f', {_since(row)}' if when else ''}")
+    say(f"{_holds(row)}{f', {_since(row)}' if when else ''}")
     table(
         ("UID", "RECEIVED", "FROM", "SUBJECT", "SIZE", *(("LEFT",) if when else ())),
         [
@@ -214,7 +218,7 @@ def restore(account: str, names: tuple[str, ...], as_json: bool, config_file: st
     rows = [_plain(past, when) for past in pasts]
     if not as_json:
         for row in rows:
-            say(f"{line(row['name'])} as of {moment(when)}: {row['messages']} messages, {octets(row['size'])}")
+            say(f"as of {moment(when)}, {_holds(row)}")
     tell_restored(account, placings, None if dry else done, as_json=as_json, at=when, sources=rows)
 
 

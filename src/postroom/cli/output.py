@@ -56,6 +56,11 @@ def say(text: str) -> None:
         click.echo(line(part, LONGEST), err=True)
 
 
+def counted(number: int, what: str, many: str = "") -> str:
+    """ "1 message", "2,000 messages"; many: the plural, where it is not `what` with an "s"."""
+    return f"{number:,} {what if number == 1 else many or f'{what}s'}"
+
+
 def line(text: str, most: int = 0) -> str:
     """A text of somebody else's on one line of a terminal, which it must not steer; most: characters, 0 for all."""
     plain = "".join(char if char.isprintable() else "\ufffd" for char in text)

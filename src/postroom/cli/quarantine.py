@@ -10,7 +10,19 @@ import click
 
 from postroom.cli.amounts import parse_when
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, line, moment, octets, operator, record, say, table
+from postroom.cli.output import (
+    confirm,
+    counted,
+    emit_json,
+    json_option,
+    line,
+    moment,
+    octets,
+    operator,
+    record,
+    say,
+    table,
+)
 from postroom.cli.people import directory
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
 
@@ -243,7 +255,7 @@ def release(ids: tuple[str, ...], again: bool, yes: bool, as_json: bool, config_
         before |= {ItemState.RELEASED, ItemState.DELETED}
     items = run(_chosen(site, ids, given, before))
     if len(items) > 1 and not ids:
-        confirm(f"Release {len(items)} messages?", yes=yes)
+        confirm(f"Release {counted(len(items), 'message')}?", yes=yes)
     learned = run(_learn(site, items, before)) if learn else 0
     changed = run(_change(site, [item.id for item in items], ItemState.RELEASING, before))
     answers = poke(site, "quarantine") if changed else []

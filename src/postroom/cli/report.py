@@ -11,7 +11,7 @@ import click
 
 from postroom.cli.amounts import parse_span
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, moment, octets, say, table
+from postroom.cli.output import counted, emit_json, json_option, moment, octets, say, table
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def _print_dmarc(view: View) -> None:
         click.echo(f"{view.domain}: {advice(view)}")
         return
     click.echo(
-        f"{view.domain}: {view.messages:,} messages, {view.unproven:,} without proof; {_many(view.reports)} of "
-        f"{', '.join(list(view.reporters)[:5])}, {_days(view.since, view.until)}\n"
+        f"{view.domain}: {counted(view.messages, 'message')}, {view.unproven:,} without proof; "
+        f"{counted(view.reports, 'report')} of {', '.join(list(view.reporters)[:5])}, {_days(view.since, view.until)}\n"
     )
     table(
         ("SOURCE", "NAME", "MESSAGES", "PROVEN", "SPF", "DKIM", "DONE"),
@@ -185,10 +185,6 @@ def _name(own: bool, who: str) -> str:
 
 def _done(one: Any) -> str:
     return ", ".join(f"{name} {count}" for name, count in one.dispositions.most_common())
-
-
-def _many(reports: int) -> str:
-    return f"{reports:,} report{'' if reports == 1 else 's'}"
 
 
 def _days(since: float, until: float) -> str:
@@ -253,8 +249,8 @@ def _print_tls(view: TlsView) -> None:
         click.echo(f"{view.domain}: No reports yet. They come a day after the TLSRPT record is published.")
         return
     click.echo(
-        f"{view.domain}: {view.successes:,} sessions were fine, {view.failed:,} failed; {_many(view.reports)} of "
-        f"{', '.join(list(view.reporters)[:5])}, {_days(view.since, view.until)}"
+        f"{view.domain}: {view.successes:,} sessions were fine, {view.failed:,} failed; "
+        f"{counted(view.reports, 'report')} of {', '.join(list(view.reporters)[:5])}, {_days(view.since, view.until)}"
     )
     if not view.failures:
         return

@@ -9,7 +9,7 @@ import click
 from postroom.cli import quotas
 from postroom.cli.acl import parse_change
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, moment, octets, record, say, table
+from postroom.cli.output import confirm, counted, emit_json, json_option, moment, octets, record, say, table
 from postroom.cli.people import directory, named_domain, shared_mail
 from postroom.cli.site import Site, config_option, find_site, run
 
@@ -143,7 +143,8 @@ def add(address: str, as_json: bool, config_file: str | None, **options: Any) ->
     if as_json:
         emit_json(**found)
         return
-    say(f"{found['address']} takes mail now, for {len(who)} members. Undo: postroom share rm {found['address']}")
+    members = counted(len(who), "member")
+    say(f"{found['address']} takes mail now, for {members}. Undo: postroom share rm {found['address']}")
     if not who:
         say(f"Give it members: postroom share join {found['address']} --member ann@example.org")
 
@@ -397,7 +398,7 @@ def rm(address: str, yes: bool, as_json: bool, config_file: str | None) -> None:
                 )
             usage = await (await store.account(row.id)).usage()
             confirm(
-                f"Remove {row.login} with {usage.messages} messages ({octets(usage.octets)}) for good?",
+                f"Remove {row.login} with {counted(usage.messages, 'message')} ({octets(usage.octets)}) for good?",
                 yes=yes,
             )
             return (await people.remove_account(row.login))[0]

@@ -11,7 +11,7 @@ import click
 
 from postroom.cli import sieve_site
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, line, moment, octets, say, table
+from postroom.cli.output import counted, emit_json, json_option, line, moment, octets, say, table
 from postroom.cli.people import shared_mail
 from postroom.cli.sieve_text import SCRIPT_FILE, faults_told, plain, read_file, told
 from postroom.cli.site import Site, config_option, find_site, poke, run
@@ -317,4 +317,4 @@ def test(
     if len(found) > 1:
         click.echo("")
         table(("TIMES", "ACTION"), [(count, line(what, _SHOWN)) for what, count in sorted(counts.items())])
-    say(f"{len(found)} messages; nothing was changed")
+    say(f"{counted(len(found), 'message')}; nothing was changed")

@@ -9,7 +9,7 @@ import click
 
 from postroom.cli.alarm import open_alarms, plain, print_alarms
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import emit_json, json_option, moment, octets, record, say, table
+from postroom.cli.output import counted, emit_json, json_option, moment, octets, record, say, table
 from postroom.cli.site import Site, config_option, find_site, open_store, poke, run
 
 _FULL, _NEAR = 100, 90  # percent of a quota
@@ -52,12 +52,12 @@ def command(as_json: bool, config_file: str | None) -> None:
     since = min(worker["started"] for worker in workers)
     up = _span(time.time() - since)
     record([
-        ("server", f"process {pid}, {_count(len(workers), 'worker')}, since {moment(since)} ({up})"),
+        ("server", f"process {pid}, {counted(len(workers), 'worker')}, since {moment(since)} ({up})"),
         ("data", site.data),
-        ("queue", f"{_count(waiting, 'message')} waiting or held"),
+        ("queue", f"{counted(waiting, 'message')} waiting or held"),
         ("mailboxes", _fullness(held)),
         ("may not send", ", ".join(workers[0]["frozen"]) or "-"),
-        ("banned", f"{_count(max(worker['banned'] for worker in workers), 'network')}"),
+        ("banned", f"{counted(max(worker['banned'] for worker in workers), 'network')}"),
     ])  # fmt: skip
     if alarms:
         click.echo()
@@ -96,7 +96,7 @@ async def _held(site: Site) -> dict[str, int]:
 
 def _fullness(held: dict[str, int]) -> str:
     found = (
-        f"{octets(held['octets'])} in {_count(held['messages'], 'message')} of {_count(held['accounts'], 'account')}"
+        f"{octets(held['octets'])} in {counted(held['messages'], 'message')} of {counted(held['accounts'], 'account')}"
     )
     if held["full"] or held["near"]:
         found += f"; {held['full']} full, {held['near']} above {_NEAR} % (postroom user list)"
@@ -111,7 +111,3 @@ def _span(seconds: float) -> str:
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -9,7 +9,7 @@ import click
 from postroom.cli import quotas
 from postroom.cli.amounts import parse_limit
 from postroom.cli.codes import CommandFailed, Exit
-from postroom.cli.output import confirm, emit_json, json_option, limit, moment, octets, record, say, table
+from postroom.cli.output import confirm, counted, emit_json, json_option, limit, moment, octets, record, say, table
 from postroom.cli.people import allowance, directory, named_domain, password_options, read_password
 from postroom.cli.site import Site, config_option, find_site, run
 from postroom.cli.user_app_password import app_password
@@ -357,7 +357,9 @@ def rm(login: str, purge: bool, yes: bool, as_json: bool, config_file: str | Non
     found = run(_show(site, login))
     days = 0.0 if purge else site.config.retention.accounts_days
     how = f"? It can be brought back for {days:g} days." if days else " for good?"
-    confirm(f"Remove {found['login']} with {found['messages']} messages ({octets(found['used'])}){how}", yes=yes)
+    confirm(
+        f"Remove {found['login']} with {counted(found['messages'], 'message')} ({octets(found['used'])}){how}", yes=yes
+    )
 
     async def work() -> AccountRow:
         async with directory(site, changes=True) as (people, _):

@@ -194,6 +194,7 @@ class Delivery:
         content, found = await job.rendered(recipient)
         entry = job.entry
         mailbox, keywords = INBOX, entry.keywords
+        login = whose.row.login if whose.row.login != recipient.address else ""
         if entry.junk and recipient.inbox:
             keywords = tuple([one for one in keywords if one != _JUNK])
         elif entry.junk:
@@ -207,7 +208,7 @@ class Delivery:
             )
             sorted_ = await self.sorter.sort(account, arrived, placement)
             if sorted_ is not None:
-                return sorted_
+                return replace(sorted_, login=login) if login and sorted_.uid else sorted_
         result = await account.deliver(
             content,
             queue_id=entry.id,
@@ -229,6 +230,7 @@ class Delivery:
             mailbox=mailbox,
             uid=result.uids[0],
             message=result.snapshot.pages[-1].messages[-1],
+            login=login,
         )
 
     def _tell_report(self, entry: Entry, recipient: Recipient) -> None:

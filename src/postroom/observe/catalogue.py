@@ -92,7 +92,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         "mail is ours",
         ("queue_id", "sender", "to", "recipients", "size", "peer", *_PEER, "message_id", "from"),
     ),
-    "message.delivered": Kind("info", "it lies in the mailbox", (*_MESSAGE, "mailbox", "uid", "message")),
+    "message.delivered": Kind("info", "it lies in the mailbox", (*_MESSAGE, "mailbox", "uid", "message", "login")),
     "message.quarantined": Kind("info", "it is kept apart, as the spam filter wants it", _MESSAGE),
     "quarantine.released": Kind(
         "info", "mail was released from quarantine", ("queue_id", "recipient", "item", "release", "who")

@@ -122,7 +122,7 @@ def _stranger(fields: Fields, _: Callable[[float], str]) -> str:
 def _delivered(fields: Fields, _: Callable[[float], str]) -> str:
     who = fields.get("recipient", "")
     if fields.get("uid"):
-        return f"delivered to {fields.get('mailbox')} of {who}, UID {fields['uid']}"
+        return f"delivered to {fields.get('mailbox')} of {fields.get('login') or who}, UID {fields['uid']}"
     return f"delivered to {who}{' before' if fields.get('reply') == 'Delivered before' else ''}"
 
 

@@ -29,7 +29,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     remote: name of the peer that said so, "" when it was us; reported: the peer itself sees to reports (RFC 3461 5.2);
     via: address, port and TLS of the connection, for people; cause: of a failure in one word (relay.classify), meaning:
     the same in a sentence, for the report to the sender;
-    mailbox, uid, message: where it lies when it was delivered here (message: its number in the account); 0 is unknown.
+    mailbox, uid, message: where it lies when it was delivered here (message: its number in the account); 0 is unknown;
+    login: the account's, where the recipient was written otherwise (an alias, a detail).
     """
 
     recipient: Recipient
@@ -44,3 +45,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     mailbox: str = ""
     uid: int = 0
     message: int = 0
+    login: str = ""

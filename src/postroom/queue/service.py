@@ -413,7 +413,8 @@ class Queue:
 def _place(outcome: Outcome) -> dict[str, object]:
     """Where it went, for its event."""
     if outcome.uid:
-        return {"mailbox": outcome.mailbox, "uid": outcome.uid, "message": outcome.message}
+        known: dict[str, object] = {"mailbox": outcome.mailbox, "uid": outcome.uid, "message": outcome.message}
+        return {**known, "login": outcome.login} if outcome.login else known
     told: dict[str, object] = {"remote": outcome.remote} if outcome.remote else {}
     if outcome.via:
         told["via"] = outcome.via
