@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -11,9 +12,11 @@ from collections.abc import Callable
 import pytest
 
 from postroom.config import Blocklist
-from postroom.filter import rules
+from postroom.filter import judge, rules
 from postroom.filter.judge import Judge, Judgement, Known, Reader, Sources
 from postroom.filter.rules import LONGEST
+from postroom.filter.seen import Seen
+from postroom.filter.tokens import read
 from postroom.mailauth.zone import ZoneData
 from postroom.policy.blocklists import Blocklists
 from postroom.store.api import DomainRow
@@ -130,3 +133,35 @@ def test_built_in_patterns_are_linear(rule: rules.Rule) -> None:
     for piece in pieces:
         place.find((piece * LONGEST)[:LONGEST] + "a")
     assert time.process_time() - began < BOUND
+
+
+#: octets of a message that is large, and of one that is still read on the loop
+LARGE, SMALL = 25 * 1024 * 1024, 16_000
+PIECES = ['<a href="https://a.test/x">www.b.test</a>', "<div>", "<a ", "color:#fff;", "x \u00e9", "a1 a.b. "]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+async def test_a_large_message_takes_little_of_the_loop(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in a thread, and of its size nothing is left afterwards."""
+    threads: list[int] = []
+
+    def read_there(content: Content) -> tuple[Seen, list[int]]:
+        threads.append(threading.get_ident())
+        return read(content)
+
+    monkeypatch.setattr(judge, "read", read_there)
+    octets = f"{HTML}{piece * (LARGE // len(piece))}".encode()
+    began = time.thread_time()
+    found, _ = await judged(octets)
+    spent = time.thread_time() - began  # of this thread alone
+    assert len(found.acts) == 1
+    assert threads[0] != threading.get_ident()
+    assert spent < 1.0  # what is made anew for this one judge is in it
+
+
+async def test_the_longest_that_is_read_on_the_loop_is_bounded() -> None:
+    for before, piece, _, after in MAIL.values():
+        octets = f"{before}{piece * (SMALL // len(piece))}{after}".encode()[:SMALL]
+        began = time.thread_time()
+        await judged(octets)
+        assert time.thread_time() - began < 1.0

@@ -96,7 +96,7 @@ _MEANT: Final = {
     "macintosh": "mac_roman",
 }
 _SEPARATORS: Final = re.compile(r"[^a-z0-9.]+")
-#: octets that are looked at closely, beginning with the first that is not ASCII
+#: octets that are looked at closely: the first, or where these are ASCII, from the first that is not
 _LOOK_AT: Final = 16 * 1024
 #: where fewer than one octet in so many is not ASCII, it is a sign or a name among English, not a language
 _FEW: Final = 200
@@ -135,6 +135,7 @@ class Guess:
         if self._left > 0:
             self._left -= 1
             first = len(data) - len(data.lstrip(_ASCII))
+            first = first if first >= _LOOK_AT else 0
             self._codec = _looks_like(data[first : first + _LOOK_AT])
         return self._codec
 
