@@ -63,7 +63,7 @@ async def test_mail_gathers_and_files_hurry() -> None:
     assert waits(work, "few") > 5.0
     work.news("few", 1, files=True)
     assert 0.0 < waits(work, "few") <= indexing._FILES_WAIT
-    work.news("many", 40)
+    work.news("many", indexing._MANY)
     work._news["many"].timer.cancel()
     work._waited("many")
     assert waits(work, "many") == 0.0

@@ -43,7 +43,7 @@ _BETWEEN: Final = 0.02
 _FILES_WAIT: Final = 0.25
 _MANY_WAIT: Final = 1.0
 _FEW_WAIT: Final = 10.0
-_MANY: Final = 32
+_MANY: Final = 256  # a search reads so many itself within some 50 ms
 _ENOUGH: Final = 1024
 #: opening an account costs as much as taking in two messages, and keeping it open some 110 KiB
 _OPEN_ACCOUNTS: Final = 32
